@@ -1,0 +1,248 @@
+"""The row types, one per table of a run folder. Columns, units and documentation are generated from this file.
+
+Instants are nanoseconds of simulated time since the start of the run; ``*_epoch_ns`` are since the Unix epoch. Identifiers
+count from 1; 0 means "none". Rows hold integers, booleans and strings only: no float may enter a digest.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+ATTRIBUTION = (
+    "radio_ns",
+    "network_ns",
+    "tcp_ns",
+    "handshake_ns",
+    "crypto_ns",
+    "proxy_ns",
+    "policy_ns",
+    "queue_ns",
+    "service_ns",
+    "backoff_ns",
+    "other_ns",
+)
+"""The attribution columns, in order. Along a request's critical path they sum to ``latency_ns`` exactly."""
+
+REQUEST_OUTCOMES = ("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed")
+"""Every request and every call ends in exactly one of these.
+
+ok: answered with status 200. denied: a policy said no (403). timeout: no answer within the caller's timeout (504).
+tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
+endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
+because something it needed failed (502).
+"""
+
+
+class RequestRow(msgspec.Struct, frozen=True, gc=False):
+    """One end-user request, from the instant it was meant to be sent to its one outcome."""
+
+    request_id: Annotated[int, Meta(description="Counts from 1 in the order of intended sending.")]
+    slice: Annotated[str, Meta(description="Slice that carried it.")]
+    source: Annotated[str, Meta(description="Traffic source: the fleet's or client's name.")]
+    client: Annotated[str, Meta(description="The very device of the fleet, `fleet/number`, or the source's name.")]
+    service: Annotated[str, Meta(description="Service that was called.")]
+    t_intended_ns: Annotated[
+        int, Meta(description="When the arrival process meant it to be sent; latency counts from here.")
+    ]
+    t_sent_ns: Annotated[
+        int, Meta(description="When the first byte of its first attempt left the client's sidecar; -1 if none did.")
+    ]
+    t_done_ns: Annotated[int, Meta(description="When its outcome was known to the client.")]
+    latency_ns: Annotated[int, Meta(description="t_done_ns - t_intended_ns.")]
+    outcome: Annotated[str, Meta(description="ok, denied, timeout, tls-refused, unreachable, reset or failed.")]
+    status: Annotated[int, Meta(description="HTTP status the client saw.")]
+    attempts: Annotated[int, Meta(description="Attempts by the client's sidecar, 1 without retries.")]
+    budget_ns: Annotated[int, Meta(description="Latency budget of the slice.")]
+    radio_ns: Annotated[
+        int,
+        Meta(
+            description="On the radio link: access delay, serialisation, queueing in the cell, handover interruption."
+        ),
+    ]
+    network_ns: Annotated[int, Meta(description="On wired links: queueing, serialisation, propagation.")]
+    tcp_ns: Annotated[
+        int, Meta(description="Connection set-up, slow start rounds, waits for retransmission and for order.")
+    ]
+    handshake_ns: Annotated[
+        int, Meta(description="Waiting for a TLS handshake, its flights' travel and its CPU time included.")
+    ]
+    crypto_ns: Annotated[int, Meta(description="Sealing and opening records.")]
+    proxy_ns: Annotated[int, Meta(description="Sidecar work on HTTP messages.")]
+    policy_ns: Annotated[int, Meta(description="Deciding whether the call is allowed.")]
+    queue_ns: Annotated[int, Meta(description="Waiting for a free core of a node.")]
+    service_ns: Annotated[int, Meta(description="The services' own work.")]
+    backoff_ns: Annotated[int, Meta(description="Waiting before a retry.")]
+    other_ns: Annotated[
+        int, Meta(description="Anything else, such as the wait for a timeout after the peer fell silent.")
+    ]
+
+
+class CallRow(msgspec.Struct, frozen=True, gc=False):
+    """One call from a sidecar to a service: the root call of each request and every call between services."""
+
+    call_id: Annotated[int, Meta(description="Counts from 1 in the order of starting.")]
+    request_id: Annotated[int, Meta(description="The end-user request it belongs to.")]
+    parent_id: Annotated[int, Meta(description="The call whose handling made this one; 0 for a request's root call.")]
+    source: Annotated[str, Meta(description="Calling service, fleet or client.")]
+    destination: Annotated[str, Meta(description="Called service.")]
+    source_node: Annotated[str, Meta(description="Node of the caller.")]
+    destination_node: Annotated[
+        str, Meta(description="Node of the replica that the last attempt went to; empty if none.")
+    ]
+    connection_id: Annotated[int, Meta(description="Connection of the last attempt; 0 if it got none.")]
+    method: Annotated[str, Meta(description="HTTP method.")]
+    path: Annotated[str, Meta(description="HTTP path.")]
+    outcome: Annotated[str, Meta(description="As in `requests`.")]
+    status: Annotated[int, Meta(description="HTTP status.")]
+    t_start_ns: Annotated[int, Meta(description="When the caller asked its sidecar.")]
+    t_end_ns: Annotated[int, Meta(description="When the caller had its answer.")]
+    bytes_sent: Annotated[
+        int, Meta(description="Request bytes on the wire, TLS and HTTP framing included, all attempts.")
+    ]
+    bytes_received: Annotated[int, Meta(description="Response bytes on the wire.")]
+    retries: Annotated[int, Meta(description="Attempts after the first.")]
+    encrypted: Annotated[bool, Meta(description="False when the last attempt crossed the network in plaintext.")]
+    critical: Annotated[bool, Meta(description="Whether it lies on its request's critical path.")]
+
+
+class HandshakeRow(msgspec.Struct, frozen=True, gc=False):
+    """One TLS handshake, as seen by the side that ended it."""
+
+    handshake_id: Annotated[int, Meta(description="Counts from 1 in the order of ending.")]
+    connection_id: Annotated[int, Meta(description="The TCP connection it ran on.")]
+    client: Annotated[str, Meta(description="Calling service or device of a fleet.")]
+    server: Annotated[str, Meta(description="Called service.")]
+    client_node: Annotated[str, Meta(description="Node of the client.")]
+    server_node: Annotated[str, Meta(description="Node of the server.")]
+    slice: Annotated[str, Meta(description="Slice of the request that opened the connection.")]
+    t_start_ns: Annotated[int, Meta(description="When the ClientHello was begun (TCP established).")]
+    duration_ns: Annotated[int, Meta(description="Until the client could send its request, or the refusal was known.")]
+    tcp_ns: Annotated[int, Meta(description="TCP connection set-up before it.")]
+    resumed: Annotated[bool, Meta(description="Whether a session ticket was accepted.")]
+    mutual: Annotated[bool, Meta(description="Whether the client proved its identity.")]
+    version: Annotated[str, Meta(description="Negotiated version, `1.3`; empty if none.")]
+    cipher: Annotated[str, Meta(description="Negotiated cipher suite.")]
+    group: Annotated[str, Meta(description="Negotiated key exchange group.")]
+    key_type: Annotated[str, Meta(description="Key type of the server's certificate.")]
+    bytes_sent: Annotated[int, Meta(description="Handshake bytes from client to server (nominal).")]
+    bytes_received: Annotated[int, Meta(description="Handshake bytes from server to client (nominal).")]
+    round_trips: Annotated[
+        int, Meta(description="Round trips from ClientHello to established, slow start rounds not counted.")
+    ]
+    cpu_client_ns: Annotated[int, Meta(description="CPU time charged to the client's node.")]
+    cpu_server_ns: Annotated[int, Meta(description="CPU time charged to the server's node.")]
+    outcome: Annotated[
+        str, Meta(description="established, refused (by the peer's or own check) or broken (the connection was lost).")
+    ]
+    alert: Annotated[str, Meta(description="TLS alert by its RFC 8446 name; empty if none.")]
+    refused_by: Annotated[str, Meta(description="client, server or empty.")]
+    reason: Annotated[str, Meta(description="Why it was refused or broken.")]
+    outlived_certificate: Annotated[
+        bool, Meta(description="A resumed session was accepted after a certificate it rests on had expired.")
+    ]
+
+
+class DecisionRow(msgspec.Struct, frozen=True, gc=False):
+    """One policy decision by the called side's sidecar."""
+
+    t_ns: Annotated[int, Meta(description="When it took effect.")]
+    call_id: Annotated[int, Meta(description="The call it was about.")]
+    engine: Annotated[str, Meta(description="Policy engine.")]
+    policy_version: Annotated[str, Meta(description="Version (hash) of the policy set that decided.")]
+    source: Annotated[str, Meta(description="Calling service or fleet.")]
+    destination: Annotated[str, Meta(description="Called service.")]
+    method: Annotated[str, Meta(description="HTTP method.")]
+    path: Annotated[str, Meta(description="HTTP path.")]
+    allowed: Annotated[bool, Meta(description="The decision.")]
+    rule: Annotated[
+        str, Meta(description="Id of the rule that decided; `default-deny` or `default-allow` if none matched.")
+    ]
+    cached: Annotated[
+        bool, Meta(description="Whether the sidecar's simulated decision cache answered (mesh.policy.cache).")
+    ]
+
+
+class IdentityRow(msgspec.Struct, frozen=True, gc=False):
+    """One event in the life of a certificate."""
+
+    t_ns: Annotated[int, Meta(description="When.")]
+    spiffe_id: Annotated[str, Meta(description="SPIFFE ID that it certifies.")]
+    event: Annotated[str, Meta(description="issued, rotated, expired, revoked or refused.")]
+    serial: Annotated[str, Meta(description="Serial number, hexadecimal.")]
+    not_before_epoch_ns: Annotated[int, Meta(description="Start of validity.")]
+    not_after_epoch_ns: Annotated[int, Meta(description="End of validity.")]
+    not_before_ns: Annotated[int, Meta(description="Start of validity in simulated time; negative if before the run.")]
+    not_after_ns: Annotated[int, Meta(description="End of validity in simulated time.")]
+    issuer: Annotated[str, Meta(description="Certificate authority.")]
+
+
+class FaultRow(msgspec.Struct, frozen=True, gc=False):
+    """One fault and what it did."""
+
+    fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
+    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge.")]
+    target: Annotated[str, Meta(description="Link or node.")]
+    t_start_ns: Annotated[int, Meta(description="When it began.")]
+    t_end_ns: Annotated[int, Meta(description="When it ended.")]
+    effects: Annotated[int, Meta(description="How much it touched, the sum of the three columns behind.")]
+    packets: Annotated[int, Meta(description="Packets dropped, delayed or sent another way by it.")]
+    connections: Annotated[int, Meta(description="Connections it broke.")]
+    requests: Annotated[int, Meta(description="Calls in progress that it killed.")]
+
+
+class ConfigRow(msgspec.Struct, frozen=True, gc=False):
+    """One step of one configuration push to one proxy."""
+
+    t_ns: Annotated[int, Meta(description="When.")]
+    version: Annotated[int, Meta(description="Configuration version, counts from 1.")]
+    proxy: Annotated[str, Meta(description="Sidecar that it went to.")]
+    event: Annotated[str, Meta(description="sent, acked, rejected, stale or rolled_back.")]
+    reason: Annotated[str, Meta(description="What changed.")]
+
+
+class NodeRow(msgspec.Struct, frozen=True, gc=False):
+    """One node over one sampling interval."""
+
+    t_ns: Annotated[int, Meta(description="End of the interval.")]
+    node: Annotated[str, Meta(description="Node.")]
+    up: Annotated[bool, Meta(description="Whether it was up at the end.")]
+    utilisation_ppm: Annotated[int, Meta(description="CPU time used over CPU time available, parts per million.")]
+    queue: Annotated[int, Meta(description="Jobs that waited for a core at the end.")]
+    memory_bytes: Annotated[int, Meta(description="Memory of its services and sidecars.")]
+
+
+class LinkRow(msgspec.Struct, frozen=True, gc=False):
+    """One direction of one link, or one slice's share of a cell, over one sampling interval."""
+
+    t_ns: Annotated[int, Meta(description="End of the interval.")]
+    link: Annotated[str, Meta(description="`a->b`, or `cell/slice up` and `cell/slice down` for radio.")]
+    up: Annotated[bool, Meta(description="Whether it was up at the end.")]
+    utilisation_ppm: Annotated[int, Meta(description="Time spent sending over the interval, parts per million.")]
+    queue_bytes: Annotated[int, Meta(description="Bytes waiting at the end.")]
+    sent_bytes: Annotated[int, Meta(description="Bytes offered to it in the interval.")]
+    delivered_bytes: Annotated[
+        int, Meta(description="Bytes that came through or are on their way, of those offered in the interval.")
+    ]
+    lost_bytes: Annotated[
+        int, Meta(description="Bytes lost to errors, a full queue or a fault, of those offered in the interval.")
+    ]
+    drops: Annotated[int, Meta(description="Packets lost.")]
+
+
+Row = RequestRow | CallRow | HandshakeRow | DecisionRow | IdentityRow | FaultRow | ConfigRow | NodeRow | LinkRow
+
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "requests": RequestRow,
+    "calls": CallRow,
+    "handshakes": HandshakeRow,
+    "decisions": DecisionRow,
+    "identities": IdentityRow,
+    "faults": FaultRow,
+    "configs": ConfigRow,
+    "nodes": NodeRow,
+    "links": LinkRow,
+}
+"""Every table of a run folder, in the order of the manifest."""
