@@ -1,0 +1,55 @@
+"""Names of the CPU operations that a TLS endpoint carries out, which a cost profile prices for each CPU.
+
+A name is ``<primitive>.<operation>`` for one cryptographic primitive, or ``tls13.<step>`` for the work that the
+protocol itself costs in one step: parsing, building messages, transcript hashes, the key schedule, allocations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+Operations = tuple[tuple[str, int], ...]
+"""Operation names with how often each is carried out in one step."""
+
+CLIENT_HELLO: Final = "tls13.client_hello"
+HELLO_RETRY_REQUEST: Final = "tls13.hello_retry_request"
+SERVER_FLIGHT: Final = "tls13.server_flight"
+CLIENT_FINISH: Final = "tls13.client_finish"
+SERVER_FINISH: Final = "tls13.server_finish"
+PSK_BINDER: Final = "tls13.psk_binder"
+SESSION_TICKET: Final = "tls13.session_ticket"
+SESSION_TICKET_STORE: Final = "tls13.session_ticket_store"
+ALERT: Final = "tls13.alert"
+CERTIFICATE_CHECK: Final = "x509.check"
+
+DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "x25519.keygen": "make an X25519 key pair",
+        "x25519.derive": "derive an X25519 shared secret",
+        "p256.keygen": "make an ECDH key pair on P-256",
+        "p256.derive": "derive an ECDH shared secret on P-256",
+        "p384.keygen": "make an ECDH key pair on P-384",
+        "p384.derive": "derive an ECDH shared secret on P-384",
+        "ml-kem-768.keygen": "make an ML-KEM-768 key pair",
+        "ml-kem-768.encap": "encapsulate a secret to an ML-KEM-768 public key",
+        "ml-kem-768.decap": "decapsulate an ML-KEM-768 ciphertext",
+        "ecdsa-p256.sign": "sign a hash with ECDSA on P-256",
+        "ecdsa-p256.verify": "verify one ECDSA signature on P-256",
+        CLIENT_HELLO: "build and write a ClientHello, without its key shares (client)",
+        HELLO_RETRY_REQUEST: "read a ClientHello that lacks the chosen key share, write a HelloRetryRequest (server)",
+        SERVER_FLIGHT: "read a ClientHello, write ServerHello to Finished, without signing or key exchange (server)",
+        CLIENT_FINISH: "read the server's flight, write the client's last, without signatures or key exchange (client)",
+        SERVER_FINISH: "read the client's last flight, without signatures (server)",
+        PSK_BINDER: "compute or check the binder of an offered session ticket (either end)",
+        SESSION_TICKET: "encode, seal and write one NewSessionTicket (server)",
+        SESSION_TICKET_STORE: "read one NewSessionTicket and keep its session (client)",
+        ALERT: "write or read a fatal alert (either end)",
+        CERTIFICATE_CHECK: "parse a peer's certificate and check its path and identity, without signatures (either end)",
+    }
+)
+"""Every operation that a step may name, with what it covers."""
+
+OPERATIONS: Final[tuple[str, ...]] = tuple(DESCRIPTIONS)
+"""The complete list of names: a cost profile prices each of them for each CPU."""
