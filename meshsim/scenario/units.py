@@ -40,7 +40,9 @@ _QUANTITY = re.compile(r"\s*([+-]?\d{1,18}(?:\.\d{1,12})?)\s*([A-Za-zµμ%/]*)\s
 _LARGEST = Decimal(9_000_000_000_000_000_000)
 
 
-def parse_quantity(text: object, units: dict[str, int] | dict[str, int | Decimal], example: str, *, signed: bool = False) -> int:
+def parse_quantity(
+    text: object, units: dict[str, int] | dict[str, int | Decimal], example: str, *, signed: bool = False
+) -> int:
     """Return ``text`` (``"10 ms"``) as an integer in the base unit of ``units``.
 
     Raises ValueError, with what would be right, if the text is no quantity, its unit is unknown, it is negative while
@@ -105,7 +107,9 @@ def parse_rate_uhz(text: object) -> int:
 
 def format_duration(value_ns: int) -> str:
     """The shortest exact unit string: 10_000_000 -> ``"10 ms"``."""
-    return _format(value_ns, {unit: factor for unit, factor in DURATION_NS.items() if unit not in ("µs", "μs", "min", "h", "d")})
+    return _format(
+        value_ns, {unit: factor for unit, factor in DURATION_NS.items() if unit not in ("µs", "μs", "min", "h", "d")}
+    )
 
 
 def format_size(value_bytes: int) -> str:

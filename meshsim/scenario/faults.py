@@ -1,0 +1,50 @@
+"""Scenario models of faults. One kind, one model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from meshsim.scenario.fields import Duration, Model, Name
+
+
+class _Fault(Model):
+    name: Name | None = None
+    """Name in tables, phases and expectations. Default: its kind; with a number from 2 if the kind stands more than once."""
+    at_ns: Duration = Field(alias="at")
+    """When it begins."""
+    for_ns: Duration = Field(alias="for", gt=0)
+    """How long it lasts."""
+
+
+class LinkDown(_Fault):
+    """Nothing passes a link, either way; what is on it is lost."""
+
+    kind: Literal["link-down"]
+    """link-down."""
+    target: str
+    """Link."""
+
+
+class NodeCrash(_Fault):
+    """A node loses power and comes back with empty memory: connections, tickets and work in progress are gone."""
+
+    kind: Literal["node-crash"]
+    """node-crash."""
+    target: Name
+    """Node."""
+
+
+class LatencySurge(_Fault):
+    """A link delays everything by more than usual, both ways."""
+
+    kind: Literal["latency-surge"]
+    """latency-surge."""
+    target: str
+    """Link."""
+    add_ns: Duration = Field(alias="add", gt=0)
+    """Extra one-way delay."""
+
+
+Fault = Annotated[LinkDown | NodeCrash | LatencySurge, Field(discriminator="kind")]

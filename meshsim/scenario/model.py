@@ -1,0 +1,76 @@
+"""The scenario as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from meshsim.scenario.expectations import Expectation
+from meshsim.scenario.faults import Fault
+from meshsim.scenario.fields import Duration, FromList, Instant, Model, Name, S
+from meshsim.scenario.mesh import Mesh
+from meshsim.scenario.network import Network
+from meshsim.scenario.services import Fleet, Service, Traffic
+
+Fidelity = Literal["real", "sampled", "modelled"]
+
+
+class Phase(Model):
+    """A named window of the run, for expectations."""
+
+    from_ns: Duration = Field(alias="from")
+    """Start."""
+    to_ns: Duration = Field(alias="to")
+    """End, itself not in it."""
+
+
+class Scenario(Model):
+    """One scenario file."""
+
+    scenario: Name
+    """Name; runs are filed under it."""
+    description: Annotated[str, StringConstraints(max_length=4000)] = ""
+    """What it is about, for the report. Default: empty."""
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    """Seed of every random stream. Default: 1."""
+    duration_ns: Duration = Field(alias="duration", gt=0)
+    """How long requests are sent; the run then goes on until each has its outcome."""
+    epoch_ns: Instant = Field(default=1_767_225_600 * S, alias="epoch")
+    """The instant at which simulated time begins. Default: 2026-01-01T00:00:00Z."""
+    fidelity: Fidelity = "sampled"
+    """How often OpenSSL runs: real (always), sampled (each distinct case and one in a hundred), modelled (never). Default: sampled."""
+    cost_profile: str = "default"
+    """Cost profile: `default`, or a file beside the scenario file. Default: default."""
+    sample_every_ns: Duration = Field(default=1 * S, alias="sample_every", gt=0)
+    """Interval of the tables nodes and links. Default: 1 s."""
+    network: Network
+    """Nodes, links, slices, radios."""
+    services: dict[Name, Service] = Field(min_length=1)
+    """Services by name."""
+    fleets: dict[Name, Fleet] = Field(min_length=1)
+    """Devices and clients by name."""
+    mesh: Mesh = Mesh()
+    """Mesh settings."""
+    traffic: Annotated[tuple[Traffic, ...], FromList, Field(min_length=1)]
+    """Flows of requests."""
+    phases: dict[Name, Phase] = {}
+    """Windows for expectations, beside each fault's own. Default: none."""
+    faults: Annotated[tuple[Fault, ...], FromList] = ()
+    """Faults. Default: none."""
+    expect: Annotated[tuple[Expectation, ...], FromList] = ()
+    """Expectations. Default: none."""
+
+    def fault_names(self) -> tuple[str, ...]:
+        """The name of each fault, given or made from its kind, in the order of the file."""
+        taken = {fault.name for fault in self.faults if fault.name}
+        names: list[str] = []
+        for fault in self.faults:
+            name = fault.name or fault.kind
+            number = 2
+            while fault.name is None and name in taken:
+                name = f"{fault.kind}-{number}"
+                number += 1
+            taken.add(name)
+            names.append(name)
+        return tuple(names)

@@ -1,0 +1,134 @@
+"""Scenario models of the network: nodes, links, slices, radios."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Name, Share, SignedDuration, Size
+
+
+class Node(Model):
+    """A machine that carries services, or a base station."""
+
+    kind: Literal["gnb", "edge", "regional", "core"]
+    """Its tier: gnb (base station), edge, regional or core."""
+    site: Name | None = None
+    """Where it stands; nodes of one site are near each other for locality-aware load balancing. Default: its own name."""
+    cpu: str = "xeon-6242r"
+    """CPU by its name in the cost profile. Default: xeon-6242r."""
+    cores: int = Field(default=4, ge=1, le=1024)
+    """Cores that run services and sidecars. Default: 4."""
+    memory_bytes: Size = Field(default=8 * 1024**3, alias="memory")
+    """Memory; services and sidecars placed here must fit. Default: 8 GiB."""
+    clock_skew_ns: SignedDuration = Field(default=0, alias="clock_skew")
+    """How far its clock is ahead of true time; negative if behind. Default: 0 ms."""
+
+
+class Link(Model):
+    """A wired link, the same both ways."""
+
+    name: Name | None = None
+    """Name for faults and tables. Default: both ends joined by two hyphens, `a--b`."""
+    between: Annotated[tuple[Name, Name], FromList]
+    """The two nodes it joins."""
+    latency_ns: Duration = Field(alias="latency")
+    """One-way propagation delay."""
+    bandwidth_bps: Bandwidth = Field(default=1_000_000_000, alias="bandwidth", ge=1)
+    """Bandwidth each way. Default: 1 Gbit/s."""
+    jitter_ns: Duration = Field(default=0, alias="jitter")
+    """Extra delay, uniform between 0 and this, drawn anew for each packet train; order is kept. Default: 0 ms."""
+    loss_ppm: Share = Field(default=0, alias="loss", lt=1_000_000)
+    """Independent loss of each packet, each way. Default: 0 %."""
+    queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
+    """Bytes that may wait; what comes on top is dropped. Default: 4 MiB."""
+
+    @property
+    def key(self) -> str:
+        """The name that faults and tables use."""
+        return self.name or f"{self.between[0]}--{self.between[1]}"
+
+
+class Slice(Model):
+    """A network slice, identified by its S-NSSAI (3GPP TS 23.003) and carried with one 5QI (TS 23.501)."""
+
+    sst: int = Field(ge=0, le=255)
+    """Slice/service type: 1 eMBB, 2 URLLC, 3 MIoT, 4 V2X."""
+    sd: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{6}$")] | None = None
+    """Slice differentiator, six hexadecimal digits. Default: none."""
+    five_qi: int
+    """5QI of its flows: a standardised value."""
+    share_ppm: Share | None = Field(default=None, alias="share", gt=0)
+    """Its fixed part of every cell's bandwidth. Default: an equal part of what the other slices leave."""
+    latency_budget_ns: Duration | None = Field(default=None, alias="latency_budget", gt=0)
+    """End-to-end budget of a request in it. Default: the packet delay budget of its 5QI."""
+
+
+class TraceRadio(Model):
+    """Round trips and serving cells replayed from a measurement."""
+
+    file: str
+    """CSV with columns time_s, round_trip_ms and cell, beside the scenario file."""
+    spread: bool = True
+    """Whether the devices of a fleet start at different points of the trace, evenly spaced. Default: true."""
+
+
+class QuantileRadio(Model):
+    """One-way delays drawn from measured quantiles, linear between them."""
+
+    file: str
+    """CSV with columns network, direction, p5_ms, p50_ms, p95_ms, p99_ms, p999_ms, beside the scenario file."""
+    network: str
+    """Which network of the file."""
+
+
+class FixedRadio(Model):
+    """Constant one-way delays, for tutorials and closed forms."""
+
+    uplink_ns: Duration = Field(alias="uplink")
+    """Delay from device to base station."""
+    downlink_ns: Duration = Field(alias="downlink")
+    """Delay from base station to device."""
+
+
+class Radio(Model):
+    """How devices reach their base stations: exactly one of `trace`, `quantiles` or `fixed`, and the cells."""
+
+    trace: TraceRadio | None = None
+    """Replay a measured trace; the cell changes in it are handovers."""
+    quantiles: QuantileRadio | None = None
+    """Draw delays from measured quantiles."""
+    fixed: FixedRadio | None = None
+    """Constant delays."""
+    cells: dict[str, Name] = Field(min_length=1)
+    """Which gnb node serves each cell. With a trace, every cell of the trace; else devices are spread over the cells in turn."""
+    uplink_bps: Bandwidth = Field(default=100_000_000, alias="uplink", ge=1)
+    """Bandwidth of a cell from the devices. Default: 100 Mbit/s."""
+    downlink_bps: Bandwidth = Field(default=500_000_000, alias="downlink", ge=1)
+    """Bandwidth of a cell to the devices. Default: 500 Mbit/s."""
+    handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
+    """Time after a cell change in which nothing passes, on top of what the trace shows. Default: 0 ms."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Radio:
+        kinds = [kind for kind in ("trace", "quantiles", "fixed") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            found = " and ".join(kinds) or "none of them"
+            raise ValueError(f"a radio has {found}; expected exactly one of trace, quantiles or fixed")
+        return self
+
+
+class Network(Model):
+    """Nodes, links, slices and radios."""
+
+    nodes: dict[Name, Node] = Field(min_length=1)
+    """Machines and base stations by name."""
+    links: Annotated[tuple[Link, ...], FromList] = ()
+    """Wired links."""
+    slices: dict[Name, Slice] = Field(min_length=1)
+    """Network slices by name."""
+    radios: dict[Name, Radio] = {}
+    """Radio access by name. Default: none."""
+    reroute_after_ns: Duration = Field(default=50 * MS, alias="reroute_after")
+    """How long after a link or node fails, or returns, routes take it into account. Default: 50 ms."""

@@ -1,0 +1,184 @@
+"""Scenario models of services: replicas, work and calls; and of the fleets that use them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+
+from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
+from meshsim.scenario.mesh import TlsOverride
+
+HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class LognormalWork(Model):
+    """Lognormal work, by two of its quantiles."""
+
+    median_ns: Duration = Field(alias="median", gt=0)
+    """Half of the requests need less."""
+    p99_ns: Duration = Field(alias="p99", gt=0)
+    """99 of 100 requests need less."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LognormalWork:
+        if self.p99_ns < self.median_ns:
+            raise ValueError("p99 is less than the median; expected it to be more")
+        return self
+
+
+class Work(Model):
+    """CPU time of one request on one core of the node it runs on: exactly one distribution."""
+
+    constant_ns: Duration | None = Field(default=None, alias="constant")
+    """Always the same."""
+    exponential_ns: Duration | None = Field(default=None, alias="exponential", gt=0)
+    """Exponential, by its mean."""
+    uniform_ns: Annotated[tuple[Duration, Duration], FromList] | None = Field(default=None, alias="uniform")
+    """Uniform between two bounds."""
+    lognormal: LognormalWork | None = None
+    """Lognormal, by median and p99."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Work:
+        given = [field.alias or name for name, field in Work.model_fields.items() if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "nothing"
+            raise ValueError(f"work has {found}; expected exactly one of constant, exponential, uniform or lognormal")
+        if self.uniform_ns is not None and self.uniform_ns[0] > self.uniform_ns[1]:
+            raise ValueError("the lower bound of uniform work is more than the upper; expected [lower, upper]")
+        return self
+
+
+class Call(Model):
+    """One call from a service to another."""
+
+    to: Name
+    """Service that is called."""
+    probability_ppm: Share = Field(default=1_000_000, alias="probability", gt=0)
+    """How often it is made. Default: 100 %."""
+    method: Method = "GET"
+    """HTTP method. Default: GET."""
+    path: HttpPath = "/"
+    """HTTP path. Default: /."""
+    request_bytes: Size = Field(default=512, alias="request")
+    """Body of the request. Default: 512 B."""
+    response_bytes: Size = Field(default=1024, alias="response")
+    """Body of the response. Default: 1 KiB."""
+    timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)
+    """Time for all attempts together. Default: the mesh's request_timeout."""
+    optional: bool = False
+    """Whether the caller can answer without it. Default: false, so that its failure fails the caller."""
+
+
+class Parallel(Model):
+    """Calls made at the same time; the caller goes on when all have ended."""
+
+    parallel: Annotated[tuple[Call, ...], FromList, Field(min_length=2)]
+    """The calls."""
+
+
+def _step_kind(value: Any) -> str:
+    return "parallel" if isinstance(value, Parallel) or (isinstance(value, dict) and "parallel" in value) else "call"
+
+
+Step = Annotated[Annotated[Call, Tag("call")] | Annotated[Parallel, Tag("parallel")], Discriminator(_step_kind)]
+
+
+class Service(Model):
+    """A microservice with a sidecar at every replica."""
+
+    replicas: dict[Name, Annotated[int, Field(ge=1, le=1000)]] = Field(min_length=1)
+    """How many replicas on which node."""
+    work: Work
+    """CPU time of one request, before its calls."""
+    calls: Annotated[tuple[Step, ...], FromList] = ()
+    """What it calls, in order; `{parallel: [...]}` for calls at the same time. Default: nothing."""
+    namespace: Name = "default"
+    """Namespace, part of its SPIFFE ID. Default: default."""
+    memory_bytes: Size = Field(default=128 * 1024**2, alias="memory")
+    """Memory of one replica. Default: 128 MiB."""
+    tls: TlsOverride | None = None
+    """Settings that differ from the mesh's. Default: none."""
+
+
+class Fleet(Model):
+    """Devices or clients that send requests, each with its own sidecar and identity."""
+
+    size: int = Field(default=1, ge=1, le=100_000)
+    """How many. Default: 1."""
+    radio: Name | None = None
+    """Radio by which they reach the network."""
+    node: Name | None = None
+    """Node on which they run, instead of a radio."""
+    cpu: str = "cortex-a72"
+    """CPU of each device (of a fleet with a radio). Default: cortex-a72."""
+    cores: int = Field(default=2, ge=1, le=1024)
+    """Cores of each device (of a fleet with a radio). Default: 2."""
+    tls: TlsOverride | None = None
+    """Settings that differ from the mesh's. Default: none."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Fleet:
+        if (self.radio is None) == (self.node is None):
+            found = "both radio and node" if self.radio else "neither radio nor node"
+            raise ValueError(f"a fleet has {found}; expected exactly one of them")
+        return self
+
+
+class TraceArrivals(Model):
+    """Arrivals read from a file."""
+
+    file: str
+    """CSV with a column time_s, beside the scenario file."""
+
+
+class Arrivals(Model):
+    """When requests are meant to be sent; never slowed down by slow answers. Exactly one kind."""
+
+    poisson_uhz: Rate | None = Field(default=None, alias="poisson")
+    """Poisson process of this rate over the whole fleet."""
+    constant_uhz: Rate | None = Field(default=None, alias="constant")
+    """Evenly spaced over the whole fleet."""
+    trace: TraceArrivals | None = None
+    """At the times of a file."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Arrivals:
+        given = [
+            field.alias or name for name, field in Arrivals.model_fields.items() if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            found = " and ".join(given) or "nothing"
+            raise ValueError(f"arrivals have {found}; expected exactly one of poisson, constant or trace")
+        return self
+
+
+class Traffic(Model):
+    """A flow of requests from a fleet to a service in a slice."""
+
+    name: Name | None = None
+    """Name of the flow in tables. Default: the fleet's name."""
+    source: Name = Field(alias="from")
+    """Fleet that sends."""
+    to: Name
+    """Service that is called."""
+    slice: Name
+    """Slice that carries it."""
+    arrivals: Arrivals
+    """When."""
+    method: Method = "GET"
+    """HTTP method. Default: GET."""
+    path: HttpPath = "/"
+    """HTTP path. Default: /."""
+    request_bytes: Size = Field(default=512, alias="request")
+    """Body of the request. Default: 512 B."""
+    response_bytes: Size = Field(default=1024, alias="response")
+    """Body of the response. Default: 1 KiB."""
+    timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)
+    """Time for all attempts together. Default: the mesh's request_timeout."""
+    start_ns: Duration = Field(default=0, alias="start")
+    """When it begins. Default: 0 s."""
+    stop_ns: Duration | None = Field(default=None, alias="stop")
+    """When it ends. Default: the scenario's duration."""
