@@ -1,0 +1,131 @@
+"""The Cedar policy engine (cedarpolicy.com), through cedarpy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import cedarpy
+import msgspec
+
+from meshsim.policy.cedar_check import check
+from meshsim.policy.engine import Default, Directory, PolicyFile, trust_domain_of
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
+from meshsim.scenario.errors import ScenarioError
+
+
+@cache
+def schema_text() -> str:
+    """The Cedar schema of the mesh: every policy is validated against it."""
+    return resources.files("meshsim.policy").joinpath("data/mesh.cedarschema").read_text(encoding="utf-8")
+
+
+@cache
+def _schema() -> cedarpy.Schema:
+    return cedarpy.Schema.from_str(schema_text())
+
+
+class CedarEngine:
+    """Policies, parsed once, and the entities they speak of. Build it with :meth:`from_sources`."""
+
+    name = "cedar"
+
+    def __init__(self, files: Sequence[PolicyFile], directory: Directory, default: Default) -> None:
+        policies, rules, mistakes = check(files, _schema(), directory)
+        if mistakes:
+            raise ScenarioError(mistakes)
+        self.rules = tuple(rules)
+        self.size = len(rules)
+        self.version = _version(files, default)
+        # The engine numbers policies policy0, policy1, … in the order of the text.
+        self._policies = cedarpy.PolicySet.from_str("\n".join(policy.text for policy in policies))
+        assert len(self._policies) == self.size, "each policy text holds one policy"
+        self._number = {f"policy{number}": number for number in range(self.size)}
+        self._by_default = Decision(True, DEFAULT_ALLOW) if default == "allow" else Decision(False, DEFAULT_DENY)
+        self._directory = directory
+        services = [_service(name) for name in sorted(directory.services)]
+        workloads = [_workload(spiffe_id, directory) for spiffe_id in sorted(directory.workloads)]
+        self._services = cedarpy.Entities.from_json_str(json.dumps(services), _schema())
+        self._entities = cedarpy.Entities.from_json_str(json.dumps(services + workloads), _schema())
+        self._strangers: dict[str, cedarpy.Entities] = {}
+
+    @classmethod
+    def from_sources(cls, files: Sequence[PolicyFile], directory: Directory, default: Default = "deny") -> CedarEngine:
+        """Parse and check policy files; raises :class:`ScenarioError` with every mistake in them."""
+        return cls(files, directory, default)
+
+    def decide(self, question: Question) -> Decision:
+        """Answer one question."""
+        request = {
+            "principal": {"type": "Workload", "id": question.principal}
+            if question.principal
+            else {"type": "Unauthenticated", "id": ""},
+            "action": {"type": "Action", "id": question.method},
+            "resource": {"type": "Service", "id": question.destination},
+            "context": {
+                "method": question.method,
+                "path": question.path,
+                "slice": {"__entity": {"type": "Slice", "id": question.slice}},
+                "site": {"__entity": {"type": "Site", "id": question.site}},
+                "mutual": question.mutual,
+            },
+        }
+        answer = cedarpy.is_authorized(request, self._policies, self._entities_for(question.principal))
+        numbers = sorted(self._number[policy] for policy in answer.diagnostics.reasons)
+        reasons = tuple(self.rules[number] for number in numbers)
+        errors = tuple(sorted(self._error(message) for message in answer.diagnostics.errors))
+        if reasons:
+            return Decision(answer.allowed, reasons[0], reasons, errors)
+        return msgspec.structs.replace(self._by_default, errors=errors) if errors else self._by_default
+
+    def _entities_for(self, principal: str) -> cedarpy.Entities:
+        """The entities that a decision on this principal needs.
+
+        An identity from outside the directory is added to the services alone: adding copies the whole set, which may
+        hold thousands of workloads.
+        """
+        if not principal or principal in self._directory.workloads:
+            return self._entities
+        if principal not in self._strangers:
+            stranger = json.dumps([_workload(principal, self._directory)])
+            self._strangers[principal] = self._services.with_added_json_str(stranger, _schema())
+        return self._strangers[principal]
+
+    def _error(self, message: str) -> str:
+        """An evaluation error with the rule's name in the place of the engine's number."""
+        found = re.match(r"error while evaluating policy `([^`]+)`: ", message)
+        assert found, f"the engine words its errors otherwise: {message}"
+        return f"{self.rules[self._number[found[1]]]}: {message[found.end() :]}"
+
+
+def _version(files: Sequence[PolicyFile], default: Default) -> str:
+    """Hash of all that the decisions depend on, each part preceded by its length."""
+    digest = hashlib.sha256()
+    for part in ("cedar", default, schema_text(), *(part for file in files for part in (file.name, file.text))):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]
+
+
+def _service(name: str) -> dict[str, Any]:
+    return {"uid": {"type": "Service", "id": name}, "attrs": {"name": name}, "parents": []}
+
+
+def _workload(spiffe_id: str, directory: Directory) -> dict[str, Any]:
+    name = directory.workloads.get(spiffe_id, "")
+    trust_domain = trust_domain_of(spiffe_id)
+    parents = [{"type": "TrustDomain", "id": trust_domain}]
+    if name in directory.services:
+        parents.append({"type": "Service", "id": name})
+    if name in directory.fleets:
+        parents.append({"type": "Fleet", "id": name})
+    return {
+        "uid": {"type": "Workload", "id": spiffe_id},
+        "attrs": {"spiffe_id": spiffe_id, "trust_domain": trust_domain, "name": name},
+        "parents": parents,
+    }

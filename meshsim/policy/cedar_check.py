@@ -1,0 +1,171 @@
+"""Everything that is wrong with a set of Cedar policies, with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+
+import cedarpy
+
+from meshsim.policy.cedar_text import PolicyText, Token, offending, split
+from meshsim.policy.engine import Directory, PolicyFile, trust_domain_of
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY
+from meshsim.scenario.errors import Diagnostic
+
+_WORDS = (
+    *("permit", "forbid", "principal", "action", "resource", "context", "when", "unless"),
+    *("if", "then", "else", "true", "false", "in", "is", "has", "like", "call", "read", "write"),
+    *("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT"),
+    *("Action", "Workload", "Unauthenticated", "Service", "Fleet", "TrustDomain", "Slice", "Site"),
+    *("spiffe_id", "trust_domain", "name", "method", "path", "slice", "site", "mutual"),
+    *("contains", "containsAll", "containsAny", "isEmpty"),
+)
+"""What a misspelt word may have been meant to be."""
+
+_NO_REQUEST = "unable to find an applicable action given the policy scope constraints"
+_SCOPE_HINT = (
+    "no request can match this scope; a principal is a Workload (in a Service, Fleet or TrustDomain) or "
+    'Unauthenticated, an action == a method or in Action::"read", "write" or "call", a resource a Service'
+)
+
+
+def check(
+    files: Sequence[PolicyFile], schema: cedarpy.Schema, directory: Directory
+) -> tuple[list[PolicyText], list[str], list[Diagnostic]]:
+    """Check policy files; returns the policies, the rule name of each, and every mistake.
+
+    Rule names are the ``@id`` annotations, or ``file#n`` for the n-th policy of a file. When there are mistakes, the
+    policies are those that could be read at all.
+    """
+    policies: list[PolicyText] = []
+    mistakes: list[Diagnostic] = []
+    for file in files:
+        in_file, unusable = split(file)
+        policies += in_file
+        mistakes += unusable
+    parsed = []
+    for policy in policies:
+        wrong = _syntax(policy)
+        if wrong is None:
+            parsed.append(policy)
+            mistakes += _types(policy, schema)
+            mistakes += _names(policy, directory)
+        else:
+            mistakes.append(wrong)
+    rules, misnamed = _rules(parsed)
+    return parsed, rules, mistakes + misnamed
+
+
+def _syntax_error(text: str) -> str:
+    """What the engine's parser says of a text; empty when it is right."""
+    try:
+        cedarpy.PolicySet.from_str(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _syntax(policy: PolicyText) -> Diagnostic | None:
+    message = _syntax_error(policy.text)
+    if not message:
+        slot = next((token for token in policy.tokens if token.kind == "slot"), None)
+        if slot is None:
+            return None
+        return policy.at(slot, f"a template with {slot.text} authorizes nothing here; write the entity in its place")
+    if message.startswith("unexpected token"):
+        token = offending(policy, lambda text: _syntax_error(text).startswith("unexpected end"))
+        return policy.at(token, f"unexpected {_quoted(token)}{_meant(token.text)}")
+    token = _named_in(policy, message) or policy.tokens[0]
+    return policy.at(token, message + _meant(token.text))
+
+
+def _types(policy: PolicyText, schema: cedarpy.Schema) -> Iterator[Diagnostic]:
+    """What the engine's validator says of a policy."""
+    found = (error.error for error in cedarpy.validate_policies(policy.text, schema).errors)
+    # The validator tries each action by itself and says the same thing of each.
+    errors = [re.sub(r"^for policy `[^`]*`, | for Action::\"[^\"]*\"", "", message) for message in found]
+    for message in dict.fromkeys(errors):
+        if message == _NO_REQUEST:
+            if set(errors) == {_NO_REQUEST}:
+                yield policy.at(policy.tokens[0], _SCOPE_HINT)
+            continue
+        token = _named_in(policy, message)
+        hint = "" if token is None else _meant(token.text.strip('"'))
+        if "entity type `Unauthenticated` not found" in message and not hint:
+            hint = "; say `principal is Workload` first"
+        yield policy.at(token or _effect(policy), message + hint)
+
+
+def _names(policy: PolicyText, directory: Directory) -> Iterator[Diagnostic]:
+    """Names in a policy that the scenario does not have."""
+    homes = {
+        "Service": ("service", directory.services),
+        "Fleet": ("fleet", directory.fleets),
+        "Slice": ("slice", directory.slices),
+        "Site": ("site", directory.sites),
+        "TrustDomain": ("trust domain", directory.trust_domains),
+    }
+    own_domains = {trust_domain_of(spiffe_id) for spiffe_id in directory.workloads}
+    for kind, name, token in policy.entities():
+        if kind in homes:
+            noun, known = homes[kind]
+            if name not in known:
+                yield policy.at(token, f"unknown {noun} {name!r}; {_near(name, known, noun)}")
+        elif kind == "Workload":
+            if not re.fullmatch("spiffe://[a-z0-9._-]+/.+", name):
+                yield policy.at(token, f"{name!r} is not the SPIFFE ID of a workload; write spiffe://TRUST-DOMAIN/PATH")
+            elif name not in directory.workloads and trust_domain_of(name) in own_domains:
+                yield policy.at(
+                    token, f"unknown identity {name!r}; {_near(name, frozenset(directory.workloads), 'identity')}"
+                )
+
+
+def _near(name: str, known: frozenset[str], noun: str) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"the scenario has {', '.join(sorted(known)[:12])}" if known else f"the scenario has no {noun}"
+
+
+def _rules(policies: Sequence[PolicyText]) -> tuple[list[str], list[Diagnostic]]:
+    """The rule name of each policy, and what is wrong with the names."""
+    rules: list[str] = []
+    mistakes: list[Diagnostic] = []
+    for policy in policies:
+        found = policy.annotation("id")
+        rule, token = found or (f"{policy.file.name}#{policy.number}", policy.tokens[0])
+        if not rule:
+            mistakes.append(policy.at(token, 'this @id is empty; write @id("a-name")'))
+        elif rule in (DEFAULT_ALLOW, DEFAULT_DENY):
+            mistakes.append(policy.at(token, f"{rule!r} names the default decision; choose another @id"))
+        elif rule in rules:
+            mistakes.append(policy.at(token, f"{rule!r} is the @id of an earlier policy; each needs its own"))
+        rules.append(rule)
+    return rules, mistakes
+
+
+def _named_in(policy: PolicyText, message: str) -> Token | None:
+    """The token that an engine's message quotes or ends with."""
+    quoted: list[str] = re.findall(r"`([^`]+)`", message)
+    words = quoted or message.rpartition(": ")[2:]
+    for word in words:
+        if token := policy.find(word) or policy.find(word.rpartition("::")[2]):
+            return token
+    return None
+
+
+def _effect(policy: PolicyText) -> Token:
+    return policy.find("permit") or policy.find("forbid") or policy.tokens[0]
+
+
+def _quoted(token: Token) -> str:
+    return token.text if token.kind == "string" else f"`{token.text}`"
+
+
+def _meant(word: str) -> str:
+    """``; did you mean …?`` for a misspelt word of the language or the schema."""
+    if word in _WORDS or not word.isidentifier():
+        return ""
+    near = difflib.get_close_matches(word, _WORDS, 1, 0.7)
+    return f"; did you mean `{near[0]}`?" if near else ""

@@ -1,0 +1,67 @@
+"""What every policy engine offers, and what it is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from meshsim.policy.question import Decision, Question
+
+Default = Literal["deny", "allow"]
+"""What holds when no policy has a say."""
+
+
+class PolicyFile(msgspec.Struct, frozen=True):
+    """The text of one policy file."""
+
+    name: str
+    """The name as the scenario writes it: part of the policy version and of the names of unnamed rules."""
+    text: str
+    shown_as: str = ""
+    """The name that diagnostics show (a path the user can click on); empty for ``name``."""
+
+    @property
+    def place(self) -> str:
+        """The file name for diagnostics."""
+        return self.shown_as or self.name
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """The names that policies may speak of, and the identities behind them."""
+
+    services: frozenset[str] = frozenset()
+    fleets: frozenset[str] = frozenset()
+    slices: frozenset[str] = frozenset()
+    sites: frozenset[str] = frozenset()
+    trust_domains: frozenset[str] = frozenset()
+    """The mesh's own trust domain and those it federates with."""
+    workloads: Mapping[str, str] = {}
+    """SPIFFE ID → name of the service or fleet that the identity was issued to."""
+
+
+def trust_domain_of(spiffe_id: str) -> str:
+    """The trust domain of a SPIFFE ID: the authority of ``spiffe://trust-domain/path`` (SPIFFE-ID, section 2)."""
+    scheme, _, rest = spiffe_id.partition("://")
+    assert scheme == "spiffe", f"{spiffe_id!r} is not a SPIFFE ID"
+    return rest.partition("/")[0]
+
+
+class PolicyEngine(Protocol):
+    """Answers questions from a fixed set of policies; pure."""
+
+    @property
+    def name(self) -> str:
+        """Which engine this is: its key in :data:`meshsim.policy.engines.ENGINES`."""
+
+    @property
+    def version(self) -> str:
+        """The policy version: a hash of the policy texts, the schema and the default (16 hexadecimal digits)."""
+
+    @property
+    def size(self) -> int:
+        """Number of policies."""
+
+    def decide(self, question: Question) -> Decision:
+        """Answer one question."""
