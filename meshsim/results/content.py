@@ -1,0 +1,62 @@
+"""The hash of a table's content: of its values, not of the Parquet bytes that hold them.
+
+Each column is hashed on its own, value after value, so that neither the size of the batches nor the version of the
+Parquet writer can reach the result. A table's hash covers, column by column in the order of the contract, the name,
+the type and the hash of the values; the digest covers the name, the number of rows and the hash of every table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from meshsim.telemetry.columns import columns
+from meshsim.telemetry.rows import TABLES
+
+_ENCODER = msgspec.msgpack.Encoder()
+_FIXARRAY_LARGEST, _ARRAY16_LARGEST = 15, 0xFFFF
+
+
+class TableHash:
+    """The running hash of one table, fed batch by batch."""
+
+    def __init__(self, table: str) -> None:
+        self.rows = 0
+        self._columns = [(column.name, column.type, hashlib.sha256()) for column in columns(table)]
+
+    def update(self, arrays: list[pa.Array]) -> None:
+        """Take one batch: the columns of the table, in order, without nulls and all of one length."""
+        for (_, kind, state), array in zip(self._columns, arrays, strict=True):
+            if kind == "string":
+                state.update(_strings(array.to_pylist()))
+            elif kind == "bool":
+                state.update(array.to_numpy(zero_copy_only=False).astype(np.uint8).tobytes())
+            else:
+                state.update(array.to_numpy().astype("<i8", copy=False).tobytes())
+        self.rows += len(arrays[0])
+
+    def hexdigest(self) -> str:
+        """The hash of all rows so far, 64 hexadecimal digits."""
+        whole = hashlib.sha256()
+        for name, kind, state in self._columns:
+            whole.update(f"{name}:{kind}:{state.hexdigest()}\n".encode())
+        return whole.hexdigest()
+
+
+def run_digest(tables: Mapping[str, tuple[int, str]]) -> str:
+    """The digest of a run from each table's number of rows and hash, all tables of the contract in its order."""
+    whole = hashlib.sha256()
+    for table in TABLES:
+        rows, sha256 = tables[table]
+        whole.update(f"{table}:{rows}:{sha256}\n".encode())
+    return whole.hexdigest()
+
+
+def _strings(values: list[str]) -> memoryview:
+    """The MessagePack form of each string, one after the other: each carries its own length."""
+    header = 1 if len(values) <= _FIXARRAY_LARGEST else 3 if len(values) <= _ARRAY16_LARGEST else 5
+    return memoryview(_ENCODER.encode(values))[header:]
