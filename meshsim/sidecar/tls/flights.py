@@ -1,0 +1,148 @@
+"""What one end sends before it has to wait for the other, as the facts that the other end acts upon.
+
+Every flight has its nominal ``size_bytes`` on the wire, records included, which is the same at every fidelity. At real
+fidelity ``wire`` holds the bytes that OpenSSL wrote, whose length may differ from it within ``sizes.tolerance``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.identity.svid import Svid
+
+
+class SessionTicket(msgspec.Struct, frozen=True, gc=False):
+    """A session that a client may resume: what the server sealed into the ticket, and what the client noted."""
+
+    ticket_key: str
+    """The listener's key that sealed it."""
+    issued_ns: int
+    """Epoch time by the server's clock."""
+    lifetime_ns: int
+    """How long the client may offer it; 0 means not at all (RFC 8446, section 4.6.1)."""
+    version: str
+    cipher: str
+    group: str
+    """Group of the handshake that issued it."""
+    mutual: bool
+    """Whether the client had authenticated itself."""
+    client_svid: Svid | None
+    """The certificate that the client presented, in the full handshake that the session goes back to."""
+    server_svid: Svid
+    """The server's certificate in that handshake."""
+    received_ns: int = 0
+    """Epoch time by the client's clock; set when the client stores it."""
+    session: object | None = None
+    """The OpenSSL session at real fidelity."""
+
+    @property
+    def client_generation(self) -> int:
+        """Generation of the client's certificate behind the session, or -1 when it presented none."""
+        return -1 if self.client_svid is None else self.client_svid.generation
+
+    @property
+    def server_spiffe_id(self) -> str:
+        """Whom the client authenticated when the session began."""
+        return self.server_svid.spiffe_id
+
+    @property
+    def expires_ns(self) -> int:
+        """First epoch time, by the client's clock, at which it must not be offered."""
+        return self.received_ns + self.lifetime_ns
+
+
+class ClientHello(msgspec.Struct, frozen=True, gc=False):
+    """The client's first flight; with ``retried`` its second, after a HelloRetryRequest."""
+
+    min_version: str
+    max_version: str
+    ciphers: tuple[str, ...]
+    groups: tuple[str, ...]
+    key_share: str
+    """The one group that a key share is sent for."""
+    ticket: SessionTicket | None
+    retried: bool
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class HelloRetryRequest(msgspec.Struct, frozen=True, gc=False):
+    """The server asks for a key share of another group."""
+
+    group: str
+    cipher: str
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class ServerFlight(msgspec.Struct, frozen=True, gc=False):
+    """ServerHello to Finished."""
+
+    version: str
+    cipher: str
+    group: str
+    resumed: bool
+    svid: Svid | None
+    """The server's certificate; ``None`` when a session is resumed."""
+    certificate_requested: bool
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class ClientFinish(msgspec.Struct, frozen=True, gc=False):
+    """The client's last flight: its certificate if asked for one, and Finished."""
+
+    svid: Svid | None
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class SessionTickets(msgspec.Struct, frozen=True, gc=False):
+    """The NewSessionTicket messages that follow a handshake; the client keeps the last."""
+
+    ticket: SessionTicket
+    count: int
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, gc=False):
+    """A fatal alert; the sender has given up."""
+
+    description: str
+    """Name in RFC 8446, section 6."""
+    encrypted: bool
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class Plaintext(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that are no TLS at all where a handshake was expected, such as an HTTP request."""
+
+    size_bytes: int
+    wire: bytes | None = None
+
+
+Whole = ClientHello | HelloRetryRequest | ServerFlight | ClientFinish | SessionTickets | Alert | Plaintext
+
+
+class Tampered(msgspec.Struct, frozen=True, gc=False):
+    """A flight of which one bit was changed on the way: the lowest of the first content byte of its last record.
+
+    In a protected record that breaks the authentication tag, in a plain one it changes the type of the message.
+    """
+
+    flight: Whole
+    size_bytes: int
+    wire: bytes | None = None
+
+
+class Truncated(msgspec.Struct, frozen=True, gc=False):
+    """A flight that broke off after the header of its first record; its sender is not heard of again."""
+
+    flight: Whole
+    size_bytes: int
+    wire: bytes | None = None
+
+
+Flight = Whole | Tampered | Truncated

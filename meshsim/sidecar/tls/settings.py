@@ -1,0 +1,73 @@
+"""What one end of a connection is configured to speak, and what it holds when a handshake starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
+
+from meshsim.identity.bundle import TrustBundle
+from meshsim.identity.svid import Svid
+
+Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
+
+VERSIONS: Final = ("1.2", "1.3")
+"""TLS versions that can be offered, oldest first. Only 1.3 can be carried out; 1.2 is offered or refused."""
+
+GROUPS: Final = ("X25519", "P-256", "P-384", "X25519MLKEM768")
+"""Key exchange groups that can be negotiated."""
+
+CIPHERS: Final = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
+"""TLS 1.3 cipher suites in OpenSSL's default order."""
+
+HASH_SIZE_BYTES: Final[Mapping[str, int]] = MappingProxyType(
+    {"TLS_AES_256_GCM_SHA384": 48, "TLS_CHACHA20_POLY1305_SHA256": 32, "TLS_AES_128_GCM_SHA256": 32}
+)
+"""Output of each cipher suite's hash; a session can only be resumed under a suite with the same hash."""
+
+TICKET_LIFETIME_NS: Final = 7_200 * 1_000_000_000
+"""Default ticket lifetime: OpenSSL's for TLS 1.3."""
+
+
+class TlsSettings(msgspec.Struct, frozen=True):
+    """What one end of a connection speaks; a listener's or an upstream's."""
+
+    mode: Mode = "STRICT"
+    """STRICT: TLS only; PERMISSIVE: a listener accepts plaintext too; DISABLE: plaintext only. Default STRICT."""
+    min_version: str = "1.3"
+    """Oldest TLS version accepted. Default 1.3."""
+    max_version: str = "1.3"
+    """Newest TLS version offered. Default 1.3."""
+    groups: tuple[str, ...] = ("X25519MLKEM768", "X25519")
+    """Key exchange groups, the preferred one first; a client sends a key share for the first only."""
+    ciphers: tuple[str, ...] = CIPHERS
+    """TLS 1.3 cipher suites, the preferred one first."""
+    mutual: bool = True
+    """A server demands a client certificate; a client presents its own when asked. Default true."""
+    resumption: bool = True
+    """A server issues usable session tickets; a client keeps and offers them. Default true."""
+    ticket_lifetime_ns: int = TICKET_LIFETIME_NS
+    """How long after it was received a client may offer a ticket, in nanoseconds. Default 7200 s."""
+
+    def __post_init__(self) -> None:
+        assert self.mode in ("STRICT", "PERMISSIVE", "DISABLE"), self.mode
+        assert self.min_version in VERSIONS and self.max_version in VERSIONS, (self.min_version, self.max_version)
+        assert self.min_version <= self.max_version, (self.min_version, self.max_version)
+        assert self.groups and len(set(self.groups)) == len(self.groups) and set(self.groups) <= set(GROUPS), self.groups
+        assert self.ciphers and len(set(self.ciphers)) == len(self.ciphers), self.ciphers
+        assert set(self.ciphers) <= set(CIPHERS), self.ciphers
+        assert self.ticket_lifetime_ns >= 0, self.ticket_lifetime_ns
+
+
+class TlsSide(msgspec.Struct, frozen=True):
+    """All that one end brings to a handshake at one moment; a pure function of it decides what the end does."""
+
+    settings: TlsSettings
+    svid: Svid | None
+    """The end's own certificate; ``None`` for a client (or broken server) without one."""
+    bundles: Mapping[str, TrustBundle]
+    """Trust bundles by trust domain: the end's own and those it federates with."""
+    ticket_key: str = ""
+    """Names the key that a listener seals session tickets with; a new one declines every older ticket."""
