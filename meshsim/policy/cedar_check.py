@@ -73,8 +73,11 @@ def _syntax(policy: PolicyText) -> Diagnostic | None:
         if slot is None:
             return None
         return policy.at(slot, f"a template with {slot.text} authorizes nothing here; write the entity in its place")
-    if message.startswith("unexpected token"):
-        token = offending(policy, lambda text: _syntax_error(text).startswith("unexpected end"))
+    if found := re.fullmatch("unexpected token `(.*)`", message, re.DOTALL):
+        token = offending(policy, found[1], lambda text: _syntax_error(text).startswith("unexpected end"))
+        before = policy.tokens[max(policy.tokens.index(token) - 1, 0)]
+        if token.text == "(" and before.text in ("permit", "forbid"):  # the parser took it for a kind of condition
+            return policy.at(before, f'unexpected `{before.text}`; end the policy before it with ";"')
         return policy.at(token, f"unexpected {_quoted(token)}{_meant(token.text)}")
     token = _named_in(policy, message) or policy.tokens[0]
     return policy.at(token, message + _meant(token.text))
@@ -131,16 +134,16 @@ def _near(name: str, known: frozenset[str], noun: str) -> str:
 def _rules(policies: Sequence[PolicyText]) -> tuple[list[str], list[Diagnostic]]:
     """The rule name of each policy, and what is wrong with the names."""
     rules: list[str] = []
+    taken = {DEFAULT_ALLOW: "names the default decision", DEFAULT_DENY: "names the default decision"}
     mistakes: list[Diagnostic] = []
     for policy in policies:
         found = policy.annotation("id")
         rule, token = found or (f"{policy.file.name}#{policy.number}", policy.tokens[0])
         if not rule:
             mistakes.append(policy.at(token, 'this @id is empty; write @id("a-name")'))
-        elif rule in (DEFAULT_ALLOW, DEFAULT_DENY):
-            mistakes.append(policy.at(token, f"{rule!r} names the default decision; choose another @id"))
-        elif rule in rules:
-            mistakes.append(policy.at(token, f"{rule!r} is the @id of an earlier policy; each needs its own"))
+        elif rule in taken:
+            mistakes.append(policy.at(token, f"{rule!r} {taken[rule]}; each policy needs an @id of its own"))
+        taken[rule] = "is the @id of an earlier policy"
         rules.append(rule)
     return rules, mistakes
 

@@ -162,11 +162,12 @@ _QUOTES = 'strings stand between double quotes, "like this"'
 _PLAIN = "Cedar has no such token (comments start with //)"
 
 
-def offending(policy: PolicyText, is_viable: Callable[[str], bool]) -> Token:
+def offending(policy: PolicyText, named: str, is_viable: Callable[[str], bool]) -> Token:
     """The token at which a policy stops being the beginning of any policy.
 
-    ``is_viable(text)`` says whether some policy starts with ``text``. What follows a wrong token cannot make it right,
-    so the first one is found by bisection.
+    ``named`` is the text of that token; ``is_viable(text)`` says whether the parser only misses the end of ``text``.
+    What follows a wrong token cannot make it right, so the first text that is not viable is found by bisection. The
+    parser may notice only a token or two later, so the wrong token is the last one there that reads ``named``.
     """
     low, high = 0, len(policy.tokens)
     while high - low > 1:
@@ -175,4 +176,4 @@ def offending(policy: PolicyText, is_viable: Callable[[str], bool]) -> Token:
             low = middle
         else:
             high = middle
-    return policy.tokens[high - 1]
+    return next((token for token in reversed(policy.tokens[:high]) if token.text == named), policy.tokens[high - 1])
