@@ -151,6 +151,4 @@ def _check_replaceable(target: Path) -> None:
     except OSError as error:
         raise InfrastructureError(f"cannot read {target}: {os.strerror(error.errno or errno.EIO)}") from error
     if names and MANIFEST not in names:
-        raise UsageError(
-            f"{target} holds files that are no meshsim run; expected a new or empty folder, or an earlier run"
-        )
+        raise UsageError(f"{target} holds files that are no run; expected a new or empty folder, or an earlier run")
