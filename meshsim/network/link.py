@@ -1,0 +1,168 @@
+"""One direction of a wired link: a FIFO queue before a serialiser, then propagation with jitter, and loss."""
+
+from __future__ import annotations
+
+from random import Random
+
+from meshsim.network.train import LOST, Train
+
+_BITS_NS = 8 * 1_000_000_000
+
+
+class LinkDirection:
+    """One way of a link. A link costs no event of its own: its queue is the instant at which it is free again.
+
+    ``epoch`` counts the cuts; a train that entered in an earlier epoch was on the link when it was cut, and is lost.
+    """
+
+    __slots__ = (
+        "_free_at_ns",
+        "_last_head_ns",
+        "_last_tail_ns",
+        "_random",
+        "bandwidth_bps",
+        "busy_ns",
+        "delivered_bytes",
+        "destination",
+        "drops",
+        "epoch",
+        "jitter_ns",
+        "key",
+        "latency_ns",
+        "link",
+        "loss",
+        "lost_bytes",
+        "queue_bytes",
+        "sent_bytes",
+        "source",
+        "surge_ns",
+        "touched",
+        "up",
+    )
+
+    is_radio = False
+
+    def __init__(
+        self,
+        link: str,
+        source: str,
+        destination: str,
+        latency_ns: int,
+        bandwidth_bps: int,
+        jitter_ns: int,
+        loss_ppm: int,
+        queue_bytes: int,
+        random: Random,
+    ) -> None:
+        self.link = link
+        self.key = f"{source}->{destination}"
+        self.source = source
+        self.destination = destination
+        self.latency_ns = latency_ns
+        self.bandwidth_bps = bandwidth_bps
+        self.jitter_ns = jitter_ns
+        self.loss = loss_ppm / 1_000_000
+        self.queue_bytes = queue_bytes
+        self._random = random
+        self.up = True
+        self.epoch = 0
+        self.surge_ns = 0
+        self.touched = 0  # packets that a fault on this link dropped or delayed
+        self._free_at_ns = 0
+        self._last_head_ns = 0
+        self._last_tail_ns = 0
+        self.busy_ns = 0
+        self.sent_bytes = 0
+        self.delivered_bytes = 0
+        self.lost_bytes = 0
+        self.drops = 0
+
+    def enter(self, train: Train, now_ns: int) -> int:
+        """Send ``train``, whose head is here now; return when its head reaches the far end, or ``LOST``.
+
+        ``train.tail_ns`` becomes the instant at which its last segment is there.
+        """
+        size_bytes = train.size_bytes
+        self.sent_bytes += size_bytes
+        if not self.up:
+            self.touched += train.segments
+            return self._lose(train, train.segments, tail=True)
+        free_at_ns = self._free_at_ns
+        start_ns = now_ns
+        if free_at_ns > now_ns:
+            start_ns = free_at_ns
+            over_bytes = (free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS + size_bytes - self.queue_bytes
+            if over_bytes > 0:
+                segment_bytes = size_bytes // train.segments
+                self._lose(train, min(train.segments, -(-over_bytes // segment_bytes)), tail=True)
+        if self.loss:
+            self._lose_at_random(train)
+        segments = train.segments
+        if not segments:
+            return LOST
+        size_bytes = train.size_bytes
+        serialisation_ns = size_bytes * _BITS_NS // self.bandwidth_bps
+        self._free_at_ns = start_ns + serialisation_ns
+        self.busy_ns += serialisation_ns
+        delay_ns = self.latency_ns
+        if self.jitter_ns:
+            delay_ns += int(self._random.random() * self.jitter_ns)
+        if self.surge_ns:
+            delay_ns += self.surge_ns
+            self.touched += segments
+        if segments == 1:
+            head_ns = tail_ns = start_ns + serialisation_ns + delay_ns
+        else:
+            segment_ns = serialisation_ns // segments
+            head_ns = start_ns + segment_ns + delay_ns
+            # The tail leaves when all is serialised, but not before it has arrived here and been serialised itself.
+            tail_ns = max(start_ns + serialisation_ns, train.tail_ns + segment_ns) + delay_ns
+        # Jitter keeps order: nothing overtakes what was sent before it.
+        if head_ns < self._last_head_ns:
+            head_ns = self._last_head_ns
+        if tail_ns < self._last_tail_ns:
+            tail_ns = self._last_tail_ns
+        self._last_head_ns = head_ns
+        self._last_tail_ns = tail_ns
+        train.tail_ns = tail_ns
+        train.epoch = self.epoch
+        return head_ns
+
+    def leave(self, train: Train) -> bool:
+        """Account for a train at the far end; return False if it was lost because the link was cut meanwhile."""
+        if train.epoch != self.epoch:
+            self.touched += train.segments
+            self._lose(train, train.segments, tail=True)
+            return False
+        self.delivered_bytes += train.size_bytes
+        return True
+
+    def cut(self) -> None:
+        """Let nothing pass; what is on the link is lost."""
+        self.up = False
+        self.epoch += 1
+
+    def restore(self, now_ns: int) -> None:
+        """Let everything pass again, with an empty queue."""
+        self.up = True
+        self._free_at_ns = now_ns
+        self._last_head_ns = self._last_tail_ns = now_ns
+
+    def waiting_bytes(self, now_ns: int) -> int:
+        """Bytes that wait or are being sent now."""
+        return max(0, self._free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS
+
+    def backlog_ns(self, now_ns: int) -> int:
+        """How long the link is still busy with what it has accepted."""
+        return max(0, self._free_at_ns - now_ns)
+
+    def _lose(self, train: Train, segments: int, *, tail: bool) -> int:
+        self.lost_bytes += train.lose(segments, tail=tail)
+        self.drops += segments
+        return LOST
+
+    def _lose_at_random(self, train: Train) -> None:
+        draw, loss, segments = self._random.random, self.loss, train.segments
+        lost = [index for index in range(segments) if draw() < loss]
+        if lost:
+            self._lose(train, len(lost), tail=lost[-1] == segments - 1)

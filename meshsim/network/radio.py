@@ -1,0 +1,224 @@
+"""Radio access: what a device's delay is at an instant, and how slices share a cell."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from random import Random
+from typing import Protocol
+
+from meshsim.network.train import LOST, Train
+
+_BITS_NS = 8 * 1_000_000_000
+UPLINK, DOWNLINK = 0, 1
+
+
+class RadioModel(Protocol):
+    """One device's radio conditions over time."""
+
+    def delay_ns(self, direction: int, now_ns: int) -> int:
+        """One-way delay of a packet that enters the radio link now."""
+
+    def cell(self, now_ns: int) -> str:
+        """Cell that serves the device now."""
+
+    def next_change_ns(self, now_ns: int) -> int | None:
+        """When the serving cell changes next, later than now; None if never."""
+
+
+class FixedRadioModel:
+    """Constant delays in one cell."""
+
+    def __init__(self, cell: str, uplink_ns: int, downlink_ns: int) -> None:
+        self._cell = cell
+        self._delays_ns = (uplink_ns, downlink_ns)
+
+    def delay_ns(self, direction: int, now_ns: int) -> int:
+        """Return the constant delay."""
+        return self._delays_ns[direction]
+
+    def cell(self, now_ns: int) -> str:
+        """Return the one cell."""
+        return self._cell
+
+    def next_change_ns(self, now_ns: int) -> int | None:
+        """Return None: the cell never changes."""
+        return None
+
+
+class QuantileRadioModel(FixedRadioModel):
+    """Delays drawn from measured quantiles, linear between the points, in one cell.
+
+    ``points`` are (share in parts per million, delay) in ascending order, one tuple per direction. Below the first
+    point delays are drawn between half of its share's slope and itself: see ``quantile_ns``.
+    """
+
+    def __init__(self, cell: str, points: tuple[tuple[tuple[int, int], ...], ...], random: Random) -> None:
+        super().__init__(cell, 0, 0)
+        self._points = points
+        self._random = random
+
+    def delay_ns(self, direction: int, now_ns: int) -> int:
+        """Draw a delay."""
+        return quantile_ns(self._points[direction], self._random.random())
+
+
+def quantile_ns(points: tuple[tuple[int, int], ...], share: float) -> int:
+    """Return the delay at quantile ``share`` (0 to 1) of a piecewise linear distribution through ``points``.
+
+    Outside the published points the distribution is flat: what lies below the lowest (above the highest) point is taken
+    to be that point, so that no delay is invented that nobody measured.
+    """
+    position = share * 1_000_000
+    if position <= points[0][0]:
+        return points[0][1]
+    for (low_ppm, low_ns), (high_ppm, high_ns) in zip(points, points[1:], strict=False):
+        if position <= high_ppm:
+            return low_ns + round((high_ns - low_ns) * (position - low_ppm) / (high_ppm - low_ppm))
+    return points[-1][1]
+
+
+class TraceRadioModel:
+    """A measured drive, replayed: half of each round trip either way, the serving cell as it was.
+
+    The trace is repeated for as long as the run lasts; ``offset_ns`` is where in it the device begins.
+    """
+
+    def __init__(
+        self, times_ns: tuple[int, ...], round_trips_ns: tuple[int, ...], cells: tuple[str, ...], offset_ns: int
+    ) -> None:
+        assert len(times_ns) == len(round_trips_ns) == len(cells) >= 2
+        self._times_ns = times_ns
+        self._round_trips_ns = round_trips_ns
+        self._cells = cells
+        # The last sample lasts as long as the one before it did.
+        self.period_ns = times_ns[-1] + (times_ns[-1] - times_ns[-2]) - times_ns[0]
+        self._offset_ns = offset_ns % self.period_ns
+        self._changes_ns = tuple(
+            times_ns[i] - times_ns[0] for i in range(len(cells)) if cells[i] != cells[i - 1]
+        )  # index 0 compares with the last sample: the change where the trace begins again
+
+    def _index(self, now_ns: int) -> int:
+        position_ns = (now_ns + self._offset_ns) % self.period_ns
+        return bisect_right(self._times_ns, position_ns + self._times_ns[0]) - 1
+
+    def delay_ns(self, direction: int, now_ns: int) -> int:
+        """Return half of the round trip measured at this point; an odd nanosecond goes to the downlink."""
+        round_trip_ns = self._round_trips_ns[self._index(now_ns)]
+        return round_trip_ns // 2 if direction == UPLINK else round_trip_ns - round_trip_ns // 2
+
+    def cell(self, now_ns: int) -> str:
+        """Return the serving cell of the trace at this point."""
+        return self._cells[self._index(now_ns)]
+
+    def next_change_ns(self, now_ns: int) -> int | None:
+        """Return when the serving cell changes next."""
+        if not self._changes_ns:
+            return None
+        position_ns = (now_ns + self._offset_ns) % self.period_ns
+        lap_start_ns = now_ns - position_ns
+        for change_ns in self._changes_ns:
+            if change_ns > position_ns:
+                return lap_start_ns + change_ns
+        return lap_start_ns + self.period_ns + self._changes_ns[0]
+
+
+class CellShare:
+    """One slice's fixed part of one cell's bandwidth, one way."""
+
+    __slots__ = (
+        "bandwidth_bps",
+        "busy_ns",
+        "delivered_bytes",
+        "drops",
+        "free_at_ns",
+        "key",
+        "lost_bytes",
+        "sent_bytes",
+    )
+
+    up = True  # a gnb that is down loses the train at the node, not on the air
+
+    def __init__(self, key: str, bandwidth_bps: int) -> None:
+        self.key = key
+        self.bandwidth_bps = bandwidth_bps
+        self.free_at_ns = 0
+        self.busy_ns = 0
+        self.sent_bytes = 0
+        self.delivered_bytes = 0
+        self.lost_bytes = 0
+        self.drops = 0
+
+    def waiting_bytes(self, now_ns: int) -> int:
+        """Bytes that wait or are being sent now."""
+        return max(0, self.free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS
+
+    def backlog_ns(self, now_ns: int) -> int:
+        """How long it is still busy with what it has accepted."""
+        return max(0, self.free_at_ns - now_ns)
+
+
+class RadioAccess:
+    """One device's radio link, one way, in one slice: the hop that trains cross.
+
+    A train waits for the slice's share of the serving cell, is serialised at the share's bandwidth and takes the access
+    delay of that instant. Order is kept. During a handover's interruption nothing enters: trains wait for its end.
+    """
+
+    __slots__ = ("_direction", "_last_head_ns", "_last_tail_ns", "_model", "interrupted_until_ns", "share")
+
+    is_radio = True
+
+    def __init__(self, direction: int, model: RadioModel, share: CellShare) -> None:
+        self._direction = direction
+        self._model = model
+        self.share = share
+        self.interrupted_until_ns = 0
+        self._last_head_ns = 0
+        self._last_tail_ns = 0
+
+    def enter(self, train: Train, now_ns: int) -> int:
+        """Send ``train``; return when its head is across. ``train.radio_ns`` grows by the tail's time on the air."""
+        share = self.share
+        tail_in_ns = train.tail_ns
+        size_bytes = train.size_bytes
+        share.sent_bytes += size_bytes
+        start_ns = now_ns
+        if start_ns < self.interrupted_until_ns:
+            start_ns = self.interrupted_until_ns
+        if start_ns < share.free_at_ns:
+            start_ns = share.free_at_ns
+        serialisation_ns = size_bytes * _BITS_NS // share.bandwidth_bps
+        share.free_at_ns = start_ns + serialisation_ns
+        share.busy_ns += serialisation_ns
+        delay_ns = self._model.delay_ns(self._direction, start_ns)
+        segment_ns = serialisation_ns // train.segments
+        head_ns = start_ns + segment_ns + delay_ns
+        tail_ns = max(start_ns + serialisation_ns, tail_in_ns + segment_ns) + delay_ns
+        if head_ns < self._last_head_ns:
+            head_ns = self._last_head_ns
+        if tail_ns < self._last_tail_ns:
+            tail_ns = self._last_tail_ns
+        self._last_head_ns = head_ns
+        self._last_tail_ns = tail_ns
+        train.tail_ns = tail_ns
+        train.radio_ns += tail_ns - tail_in_ns
+        share.delivered_bytes += size_bytes
+        return head_ns
+
+    def leave(self, train: Train) -> bool:
+        """Nothing can happen to a train on the air: loss there has become delay."""
+        return True
+
+
+__all__ = [
+    "DOWNLINK",
+    "LOST",
+    "UPLINK",
+    "CellShare",
+    "FixedRadioModel",
+    "QuantileRadioModel",
+    "RadioAccess",
+    "RadioModel",
+    "TraceRadioModel",
+    "quantile_ns",
+]

@@ -1,0 +1,43 @@
+"""The packet train: what hops act on."""
+
+from __future__ import annotations
+
+LOST = -1
+"""What a hop returns when nothing of a train came through."""
+
+
+class Train:
+    """A run of TCP segments sent together, on its way.
+
+    Hops are crossed cut-through: the head may be on the next link while the tail is still on this one. ``tail_ns`` is
+    when the last segment reaches the next hop; ``radio_ns`` is how much of the tail's travel was radio access.
+    """
+
+    __slots__ = ("epoch", "lost_segments", "radio_ns", "segments", "size_bytes", "tail_lost", "tail_ns")
+
+    size_bytes: int
+    segments: int
+    tail_ns: int
+    radio_ns: int
+    lost_segments: int
+    tail_lost: bool
+    epoch: int
+
+    def load(self, size_bytes: int, segments: int, now_ns: int) -> None:
+        """Start anew with this many bytes (headers included) in this many segments."""
+        self.size_bytes = size_bytes
+        self.segments = segments
+        self.tail_ns = now_ns
+        self.radio_ns = 0
+        self.lost_segments = 0
+        self.tail_lost = False
+        self.epoch = 0
+
+    def lose(self, segments: int, *, tail: bool) -> int:
+        """Take ``segments`` out of the train; return how many bytes went with them."""
+        lost_bytes = self.size_bytes if segments >= self.segments else self.size_bytes * segments // self.segments
+        self.size_bytes -= lost_bytes
+        self.segments -= segments
+        self.lost_segments += segments
+        self.tail_lost = self.tail_lost or tail
+        return lost_bytes
