@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from random import Random
 from typing import Protocol
@@ -71,7 +72,7 @@ def quantile_ns(points: tuple[tuple[int, int], ...], share: float) -> int:
     position = share * 1_000_000
     if position <= points[0][0]:
         return points[0][1]
-    for (low_ppm, low_ns), (high_ppm, high_ns) in zip(points, points[1:], strict=False):
+    for (low_ppm, low_ns), (high_ppm, high_ns) in itertools.pairwise(points):
         if position <= high_ppm:
             return low_ns + round((high_ns - low_ns) * (position - low_ppm) / (high_ppm - low_ppm))
     return points[-1][1]

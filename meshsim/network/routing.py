@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import networkx as nx
 
 from meshsim.network.link import LinkDirection
@@ -56,7 +58,7 @@ class Topology:
         path = self._paths[source].get(destination)
         if path is None:
             return None
-        return tuple(self._graph.edges[hop]["direction"] for hop in zip(path, path[1:], strict=False))
+        return tuple(self._graph.edges[hop]["direction"] for hop in itertools.pairwise(path))
 
     def set_link(self, link: str, *, up: bool) -> None:
         """Take a link (both ways) out of the routes, or back in."""

@@ -1,0 +1,53 @@
+"""The interventions that fault kinds plan and the world carries out."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class CutLink(msgspec.Struct, frozen=True, gc=False):
+    """Let nothing pass a link; what is on it is lost."""
+
+    link: str
+
+
+class RestoreLink(msgspec.Struct, frozen=True, gc=False):
+    """Let a link carry again."""
+
+    link: str
+
+
+class CrashNode(msgspec.Struct, frozen=True, gc=False):
+    """Take the power from a node."""
+
+    node: str
+
+
+class RestartNode(msgspec.Struct, frozen=True, gc=False):
+    """Start a node with empty memory."""
+
+    node: str
+
+
+class AddLatency(msgspec.Struct, frozen=True, gc=False):
+    """Add a one-way delay to a link, both ways; a negative one takes it away again."""
+
+    link: str
+    add_ns: int
+
+
+Intervention = CutLink | RestoreLink | CrashNode | RestartNode | AddLatency
+
+
+class Planned(msgspec.Struct, frozen=True, gc=False):
+    """One fault: when it begins and ends, and what must be done then."""
+
+    fault_id: str
+    kind: str
+    target: str
+    begin_ns: int
+    end_ns: int
+    begin: Intervention
+    end: Intervention
+    index: int
+    """Its place in the scenario's list, for messages about it."""

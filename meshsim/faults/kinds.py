@@ -1,0 +1,31 @@
+"""Every fault kind, and the plan of a whole scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from meshsim.faults import latency_surge, link_down, node_crash
+from meshsim.faults.interventions import Intervention, Planned
+from meshsim.scenario.model import Scenario
+
+KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] = MappingProxyType(
+    {
+        "link-down": link_down.plan,
+        "node-crash": node_crash.plan,
+        "latency-surge": latency_surge.plan,
+    }
+)
+"""A kind's name in the scenario, and the function that plans it."""
+
+
+def plan_faults(scenario: Scenario) -> tuple[Planned, ...]:
+    """Return the scenario's faults in the order of the file."""
+    planned = []
+    for index, (fault, name) in enumerate(zip(scenario.faults, scenario.fault_names(), strict=True)):
+        begin, end = KINDS[fault.kind](fault)
+        planned.append(
+            Planned(name, fault.kind, fault.target, fault.at_ns, fault.at_ns + fault.for_ns, begin, end, index)
+        )
+    return tuple(planned)

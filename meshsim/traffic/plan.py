@@ -1,0 +1,28 @@
+"""What a service does for one request, drawn from its steps."""
+
+from __future__ import annotations
+
+from random import Random
+
+from meshsim.scenario.services import Call, Parallel, Service
+
+Group = tuple[Call, ...]
+"""Calls that are made at the same time; one call for a sequential step."""
+
+
+def draw_groups(service: Service, random: Random) -> tuple[Group, ...]:
+    """Return the groups of calls to make, in order. Calls that are not drawn are left out, empty groups too.
+
+    A call with a probability under 100 % takes one draw, whatever the others do.
+    """
+    groups: list[Group] = []
+    for step in service.calls:
+        calls = step.parallel if isinstance(step, Parallel) else (step,)
+        drawn = tuple(call for call in calls if _happens(call, random))
+        if drawn:
+            groups.append(drawn)
+    return tuple(groups)
+
+
+def _happens(call: Call, random: Random) -> bool:
+    return call.probability_ppm >= 1_000_000 or random.random() * 1_000_000 < call.probability_ppm
