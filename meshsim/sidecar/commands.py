@@ -1,0 +1,106 @@
+"""What a sidecar wants done. One driver carries commands out, in one place, in the order given."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.policy.question import Question
+from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
+from meshsim.sidecar.tls.flights import Flight
+from meshsim.sidecar.tls.machine import Established, Refused, TlsStep
+
+
+class OpenConnection(msgspec.Struct, frozen=True, gc=False):
+    """Connect to an endpoint; answered by TcpEstablished or ConnectionLost."""
+
+    connection_id: int
+    endpoint_id: int
+    slice: str
+    """Slice of the call that needs it."""
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """Send a unit on a connection, after the CPU work that a message needs."""
+
+    connection_id: int
+    unit: Flight | Message
+
+
+class Compute(msgspec.Struct, frozen=True, gc=False):
+    """Charge the CPU work of a TLS step; answered by WorkDone."""
+
+    connection_id: int
+    step: TlsStep
+
+
+class AskPolicy(msgspec.Struct, frozen=True, gc=False):
+    """Read a request and ask whether it is allowed; answered by PolicyAnswered."""
+
+    connection_id: int
+    message: RequestMessage
+    question: Question | None
+    """None when the mesh has no policy."""
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """Hand a request to the workload; answered by ServiceAnswered."""
+
+    connection_id: int
+    message: RequestMessage
+
+
+class BackOff(msgspec.Struct, frozen=True, gc=False):
+    """An attempt failed; the next begins when the sidecar's timer says so."""
+
+    call_id: int
+    attempt: int
+    """The one that failed."""
+    outcome: str
+
+
+class FinishCall(msgspec.Struct, frozen=True, gc=False):
+    """A call has its outcome: read the response, if there is one, and tell the workload."""
+
+    call_id: int
+    outcome: str
+    status: int
+    attempts: int
+    response: ResponseMessage | None
+
+
+class WaitForConnection(msgspec.Struct, frozen=True, gc=False):
+    """A call waits for a connection that is being opened, or, with 0, for a free stream."""
+
+    call_id: int
+    connection_id: int
+
+
+class HandshakeEnded(msgspec.Struct, frozen=True, gc=False):
+    """This end of a connection knows how its handshake ended. Exactly one of the two outcomes is set."""
+
+    connection_id: int
+    by: str
+    """client or server."""
+    established: Established | None
+    refused: Refused | None
+
+
+class CloseConnection(msgspec.Struct, frozen=True, gc=False):
+    """Close a connection; the other end is told."""
+
+    connection_id: int
+    reason: str
+
+
+Command = (
+    OpenConnection
+    | Send
+    | Compute
+    | AskPolicy
+    | Deliver
+    | BackOff
+    | FinishCall
+    | WaitForConnection
+    | HandshakeEnded
+    | CloseConnection
+)

@@ -1,0 +1,61 @@
+"""HTTP messages as they travel between two sidecars."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class CallTemplate(msgspec.Struct, frozen=True, gc=False):
+    """What calls of one kind have in common."""
+
+    index: int
+    """Unique among the templates of a run: a cheap key."""
+    destination: str
+    method: str
+    path: str
+    request_bytes: int
+    """Body."""
+    response_bytes: int
+    """Body of an answer with status 200."""
+    slice: str
+    timeout_ns: int
+    """For all attempts together."""
+    optional: bool = False
+    """Whether the caller can do without an answer."""
+
+
+class RequestMessage(msgspec.Struct, frozen=True, gc=False):
+    """A request on the wire."""
+
+    call_id: int
+    attempt: int
+    """Counts from 1."""
+    template: CallTemplate
+    source: str
+    """Calling service or fleet."""
+    site: str
+    """Site of the caller."""
+    size_bytes: int
+    """Nominal: HTTP/2 frames, and TLS records when encrypted."""
+    encrypted: bool
+    wire: bytes | None = None
+    """The very bytes, at fidelity real."""
+
+
+class ResponseMessage(msgspec.Struct, frozen=True, gc=False):
+    """A response on the wire."""
+
+    call_id: int
+    attempt: int
+    template: CallTemplate
+    status: int
+    body_bytes: int
+    size_bytes: int
+    encrypted: bool
+    wire: bytes | None = None
+
+
+Message = RequestMessage | ResponseMessage
+
+REFUSAL_BODY_BYTES = 19
+"""Body of a response that a sidecar or workload makes up itself: ``RBAC: access denied``, as Envoy sends it."""

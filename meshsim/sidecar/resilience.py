@@ -1,0 +1,41 @@
+"""What a sidecar does about failures: which outcomes it tries again, and after how long."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+STATUS = {"ok": 200, "denied": 403, "timeout": 504, "tls-refused": 503, "unreachable": 503, "reset": 503, "failed": 502}
+"""The HTTP status with which a sidecar tells its workload of each outcome."""
+
+
+class ResilienceSettings(msgspec.Struct, frozen=True):
+    """Retries and timeouts of one sidecar."""
+
+    retries: int
+    """Attempts after the first."""
+    retry_on: frozenset[str]
+    """Outcomes that are tried again."""
+    backoff_ns: int
+    """Base of the wait before a retry."""
+    attempt_timeout_ns: int | None
+    """Time for one attempt; None for no limit but the call's."""
+    connect_timeout_ns: int
+    """Time for TCP and TLS."""
+
+
+def backoff_ns(settings: ResilienceSettings, retry: int, random: Random) -> int:
+    """Return the wait before the ``retry``-th retry (from 1).
+
+    Uniform between 0 and base * (2^retry - 1), at most ten times the base: Envoy's jittered exponential back-off.
+    """
+    span_ns = settings.backoff_ns * min((1 << retry) - 1, 10)
+    return int(random.random() * span_ns)
+
+
+def outcome_of_status(status: int) -> str:
+    """Return the outcome that a response's status stands for."""
+    if status == 200:
+        return "ok"
+    return "denied" if status == 403 else "failed"
