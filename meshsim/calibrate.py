@@ -1,0 +1,252 @@
+"""Calibration: measure this machine and write a cost profile with it as the reference CPU.
+
+What is timed is CPU time of this thread. Probes take turns, so that a slow moment of the machine touches all of them
+alike; each turn is a short burst whose first pass only warms caches, because the published rates of other CPUs were
+measured warm too. This module reads clocks and so stands outside every simulation: its only product is a file.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import re
+import statistics
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.backends.openssl import backend
+
+from meshsim.calibrate_probes import POLICY_COUNTS, Round, probes
+from meshsim.scenario.cost_profile import SHIPPED_PROFILE, parse_cost_profile
+from meshsim.scenario.errors import UsageError
+
+Progress = Callable[[int, int], None]
+"""Called with samples taken and samples wanted."""
+
+MARKER = "# --- published figures"
+"""The line from which on a new profile copies the shipped one."""
+
+LEAST_SAMPLES = 20
+"""Fewer give no quartiles worth the name."""
+
+_BURST = 5
+_GENERAL = "general-code"
+
+
+class _Derived(msgspec.Struct, frozen=True):
+    """One figure of the profile: which raw times make it, and how."""
+
+    name: str
+    scales_with: str
+    method: str
+    formula: Callable[[Round], float]
+
+
+def _primitive(name: str, method: str) -> _Derived:
+    return _Derived(name, name, method, lambda raw: raw[name])
+
+
+def _aead(name: str, direction: str) -> _Derived:
+    name = f"{name}.{direction}"
+    method = "cryptography AEAD on 16 000 bytes, less the same on 1 byte"
+    return _Derived(name, name, method, lambda raw: raw[f"{name}/block"] - raw[f"{name}/byte"])
+
+
+def _certificate_work(raw: Round) -> float:
+    """Mean over both ends of what a full handshake does more than a resumed one, signatures and tickets apart."""
+    signatures = raw["ecdsa-p256.sign"] + 2 * raw["ecdsa-p256.verify"]
+    client = raw["full/client_finish"] - raw["resumed/client_finish"] - signatures
+    server = raw["full/server_flight"] + raw["full/server_finish"] - signatures - _ticket(raw)
+    server -= raw["resumed/server_flight"] + raw["resumed/server_finish"] - _binder(raw)
+    return (client + server) / 2
+
+
+def _binder(raw: Round) -> float:
+    return raw["resumed/client_hello"] - raw["full/client_hello"]
+
+
+def _ticket(raw: Round) -> float:
+    return (raw["full/server_finish"] - raw["stateful/server_finish"]) / 2
+
+
+def _block_copy(raw: Round) -> float:
+    both = sum(raw[f"record.{way}/block"] - raw[f"record.{way}/byte"] for way in ("seal", "open"))
+    return (
+        both - sum(raw[f"aes-128-gcm.{way}/block"] - raw[f"aes-128-gcm.{way}/byte"] for way in ("seal", "open"))
+    ) / 2
+
+
+_EXCHANGE = ("x25519.keygen", "x25519.derive")
+
+_HANDSHAKE = [
+    ("tls13.client_hello", "ClientHello step of a full handshake, less x25519.keygen",
+     lambda raw: raw["full/client_hello"] - raw["x25519.keygen"]),
+    ("tls13.hello_retry_request", "server's answer to a ClientHello without the group's key share",
+     lambda raw: raw["hello_retry_request"]),
+    ("tls13.server_flight", "server's flight of a resumed handshake, less x25519.keygen, x25519.derive and the binder",
+     lambda raw: raw["resumed/server_flight"] - sum(raw[name] for name in _EXCHANGE) - _binder(raw)),
+    ("tls13.client_finish", "client's last flight of a resumed handshake, less x25519.derive",
+     lambda raw: raw["resumed/client_finish"] - raw["x25519.derive"]),
+    ("tls13.server_finish", "server's last step of a resumed handshake, less its one ticket",
+     lambda raw: raw["resumed/server_finish"] - _ticket(raw)),
+    ("tls13.psk_binder", "ClientHello step with a ticket, less the same without", _binder),
+    ("tls13.session_ticket", "half of what two sealed tickets add to two stateful ones", _ticket),
+    ("tls13.session_ticket_store", "half of reading two tickets", lambda raw: raw["full/tickets"] / 2),
+    ("tls13.alert", "client reads a fatal alert in place of a ServerHello", lambda raw: raw["alert"]),
+    ("x509.check", "certificate work of one end: full handshake less resumed one, less signatures, mean of both ends",
+     _certificate_work),
+    ("record.seal", "pyOpenSSL send and read out, 1 byte", lambda raw: raw["record.seal/byte"]),
+    ("record.open", "pyOpenSSL write in and receive, 1 byte", lambda raw: raw["record.open/byte"]),
+    ("record.copy", "16 000 bytes through a record less 1 byte, less the AEAD; mean of both ways", _block_copy),
+    ("tcp.message", "half of sending and receiving 1 KiB over loopback TCP", lambda raw: raw["tcp.both_ends"] / 2),
+    ("http2.request_response", "h2, a request and a response of 1 KiB, both ends", lambda raw: raw["http2"]),
+]  # fmt: skip
+
+_CHECKS = [
+    ("full_client", "client side of a full mutual handshake",
+     lambda raw: sum(raw[f"full/{step}"] for step in ("client_hello", "client_finish", "tickets"))),
+    ("full_server", "server side of a full mutual handshake",
+     lambda raw: raw["full/server_flight"] + raw["full/server_finish"]),
+    ("resumed_client", "client side of a resumed handshake",
+     lambda raw: sum(raw[f"resumed/{step}"] for step in ("client_hello", "client_finish", "tickets"))),
+    ("resumed_server", "server side of a resumed handshake",
+     lambda raw: raw["resumed/server_flight"] + raw["resumed/server_finish"]),
+]  # fmt: skip
+
+
+def _derived() -> list[_Derived]:
+    primitives = [
+        *(_primitive(f"x25519.{what}", "cryptography, one call") for what in ("keygen", "derive")),
+        *(_primitive(f"ed25519.{what}", "cryptography, one call") for what in ("sign", "verify")),
+    ]
+    for bits in ("256", "384"):
+        primitives += [_primitive(f"p{bits}.{what}", "cryptography, one call") for what in ("keygen", "derive")]
+    for bits in ("256", "384", "521"):
+        primitives += [_primitive(f"ecdsa-p{bits}.{what}", "cryptography, one call") for what in ("sign", "verify")]
+    hybrid = "ClientHello step with X25519MLKEM768, less the same with X25519"
+    keygen = "ml-kem-768.keygen"
+    primitives.append(
+        _Derived(keygen, keygen, hybrid, lambda raw: raw["hybrid/client_hello"] - raw["full/client_hello"])
+    )
+    primitives += [_primitive(f"ml-kem-768.{what}", "cryptography, one call") for what in ("encap", "decap")]
+    primitives += [_primitive(f"ml-kem-1024.{what}", "cryptography, one call") for what in ("keygen", "encap", "decap")]
+    for size in ("44", "65", "87"):
+        primitives += [_primitive(f"ml-dsa-{size}.{what}", "cryptography, one call") for what in ("sign", "verify")]
+    aeads = [
+        _aead(name, way) for name in ("aes-128-gcm", "aes-256-gcm", "chacha20-poly1305") for way in ("seal", "open")
+    ]
+    others = [_Derived(name, _GENERAL, method, formula) for name, method, formula in _HANDSHAKE]
+    return primitives + aeads + others
+
+
+def run_calibration(samples: int, progress: Progress, name: str = "calibrated") -> str:
+    """Measure this machine, ``samples`` times each, and return the text of a cost profile called ``name``.
+
+    The published part (other CPUs, stand-ins, proxy) is the shipped profile's. Raises UsageError for too few samples.
+    """
+    if samples < LEAST_SAMPLES:
+        raise UsageError(f"{samples} samples are too few for quartiles; ask for {LEAST_SAMPLES} or more")
+    raw = _measure(samples, progress)
+    text = _measured_part(raw, name) + _published_part()
+    parse_cost_profile(text.encode(), "calibrated profile")
+    return text
+
+
+def _measure(samples: int, progress: Progress) -> list[Round]:
+    ready = probes()
+    rounds: list[Round] = []
+    gc.collect()
+    gc.disable()
+    try:
+        while len(rounds) < samples:
+            burst: list[Round] = [{} for _ in range(_BURST)]
+            for probe in ready:
+                for row in burst:
+                    row.update(probe())
+            # The first pass of a burst finds caches cold, as the published loops do not.
+            rounds += burst[1:]
+            gc.collect()
+            progress(min(len(rounds), samples), samples)
+    finally:
+        gc.enable()
+    return rounds[:samples]
+
+
+def _quartiles(rounds: list[Round], formula: Callable[[Round], float]) -> str:
+    values = [formula(raw) for raw in rounds]
+    quartiles = statistics.quantiles(values, n=4, method="inclusive")
+    # A difference of two noisy times may come out below zero at its lower quartile; no work takes no time.
+    p25, p50, p75 = (max(1, round(value)) for value in quartiles)
+    return f"p25_ns: {p25}, p50_ns: {p50}, p75_ns: {p75}, samples: {len(values)}"
+
+
+def _measured_part(rounds: list[Round], name: str) -> str:
+    lines = [
+        "# Cost profile: what each operation costs on each CPU, as CPU time of one core. How to read, override and",
+        "# regenerate it: docs/cost-profile.md. The first part was measured by the command below on the reference CPU;",
+        "# `charge` names the quantile that simulations charge.",
+        "",
+        f"cost_profile: {_quoted(name)}",
+        "schema_version: 1",
+        "",
+        "reference:",
+        "  cpu: reference",
+        f"  description: {_quoted(_cpu_description())}",
+        f"  command: {_quoted(f'meshsim calibrate --samples {len(rounds)} --out {name}.yaml')}",
+        "  measured_with:",
+        *(f"    {library}: {_quoted(text)}" for library, text in _versions().items()),
+        "",
+        "charge: p50",
+        "",
+        "# An operation scales with a primitive (often itself) whose rates are published per CPU, or with a stand-in.",
+        "operations:",
+    ]
+    for item in _derived():
+        lines.append(f"  {item.name}:")
+        lines.append(f"    {{scales_with: {item.scales_with}, {_quartiles(rounds, item.formula)},")
+        lines.append(f"     method: {_quoted(item.method)}}}")
+    lines += ["", "# Time of one decision, by the number of policies loaded.", "policy:", "  cedar:"]
+    lines += [f"    scales_with: {_GENERAL}", "    decisions:"]
+    for count in POLICY_COUNTS:
+        quartiles = _quartiles(rounds, lambda raw, key=f"cedar/{count}": raw[key])  # type: ignore[misc] # bound early
+        lines.append(f"      - {{policies: {count}, {quartiles},")
+        lines.append('         method: "one decision through the policy engine, policies parsed before"}')
+    lines += [
+        "",
+        "# Whole handshakes on the reference CPU: not charged, but what the operations of a handshake must add up to.",
+    ]
+    lines.append("checks:")
+    for check, method, formula in _CHECKS:
+        lines += [f"  {check}:", f"    {{{_quartiles(rounds, formula)}, method: {_quoted(method)}}}"]
+    return "\n".join([*lines, "", ""])
+
+
+def _published_part() -> str:
+    text = SHIPPED_PROFILE.read_text(encoding="utf-8")
+    start = text.find(MARKER)
+    assert start >= 0, f"the shipped profile has no line {MARKER!r}"
+    return text[start:]
+
+
+def _versions() -> dict[str, str]:
+    libraries = {name: version(name) for name in ("cryptography", "pyopenssl", "cedarpy", "h2")}
+    return {"python": platform.python_version(), "openssl": backend.openssl_version_text().split(" (")[0], **libraries}
+
+
+def _cpu_description() -> str:
+    """The CPU's model as the system tells it, without anything that names the machine."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(re.findall(r"^([^:\n]+?)\s*: (.+)$", text, re.MULTILINE))
+    model = facts.get("model name") or facts.get("Model") or platform.machine()
+    numbers = ", ".join(f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts)
+    model = re.sub(r"\((?:R|TM)\)", "", model, flags=re.IGNORECASE)
+    return f"{model} ({numbers or platform.machine()})"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
