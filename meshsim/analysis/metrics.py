@@ -1,0 +1,290 @@
+"""The metrics: one dictionary of named numbers, each exact and in its base unit.
+
+Quantiles are nearest-rank (the smallest value that at least the asked share of values do not exceed), so they are
+values that did occur, and integers on every machine. Shares and rates are fractions, compared exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from meshsim.analysis.data import Flags, Ints, RunData, Window
+from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+
+PPM = 1_000_000
+NS_PER_S = 1_000_000_000
+
+Kind = Literal["duration", "share", "rate", "count", "size"]
+Value = int | Fraction
+
+LATENCY_QUANTILES_PPM = {"p50": 500_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
+"""The quantiles that metrics are named after."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which requests, and which of the handshakes and decisions made on the way, are meant. None: all."""
+
+    slice: str | None = None
+    """Requests of this slice; handshakes of connections opened for it."""
+    service: str | None = None
+    """Requests to this service; handshakes with it as server."""
+    source: str | None = None
+    """Requests of this flow; handshakes with its devices as client."""
+    during: str | None = None
+    """Requests meant to be sent, and handshakes begun, in this phase or while this fault lasts."""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric. ``compute`` gives its value, or None when there is nothing to compute it from."""
+
+    name: str
+    kind: Kind
+    """duration in ns, share from 0 to 1, rate per second, count, or size in bytes."""
+    table: str
+    description: str
+    compute: Callable[[Selected], Value | None]
+
+
+class Selected:
+    """The rows of one selection, narrowed when first asked for."""
+
+    def __init__(self, run: RunData, selection: Selection) -> None:
+        self.run = run
+        self.selection = selection
+        self.window: Window = run.window(selection.during)
+
+    @cached_property
+    def requests(self) -> Flags:
+        """Which rows of ``requests`` are selected."""
+        chosen = self._within(self.run.ints("requests", "t_intended_ns"))
+        for name in ("slice", "service", "source"):
+            chosen &= self._named("requests", name, getattr(self.selection, name))
+        return chosen
+
+    @cached_property
+    def answered(self) -> Flags:
+        """Which rows of ``requests`` are selected and ended as ok."""
+        return self.requests & self.outcome("ok")
+
+    @cached_property
+    def latencies_ns(self) -> Ints:
+        """Latencies of the selected requests that were answered."""
+        return self.run.ints("requests", "latency_ns")[self.answered]
+
+    @cached_property
+    def handshakes(self) -> Flags:
+        """Which rows of ``handshakes`` are selected."""
+        chosen = self._within(self.run.ints("handshakes", "t_start_ns"))
+        chosen &= self._named("handshakes", "slice", self.selection.slice)
+        chosen &= self._named("handshakes", "server", self.selection.service)
+        if self.selection.source is not None:
+            chosen &= self.run.names("handshakes", "client").is_in(self._devices)
+        return chosen
+
+    @cached_property
+    def _devices(self) -> frozenset[str]:
+        """The devices that sent a request of the selected flow."""
+        clients = self.run.names("requests", "client")
+        of_flow = self._named("requests", "source", self.selection.source)
+        return frozenset(clients.values[code] for code in np.unique(clients.codes[of_flow]))
+
+    @cached_property
+    def established(self) -> Flags:
+        """Which rows of ``handshakes`` are selected and were established."""
+        return self.handshakes & self._named("handshakes", "outcome", "established")
+
+    @cached_property
+    def handshake_durations_ns(self) -> Ints:
+        """Durations of the selected handshakes that were established."""
+        return self.run.ints("handshakes", "duration_ns")[self.established]
+
+    def outcome(self, outcome: str) -> Flags:
+        """Which rows of ``requests`` ended so."""
+        return self._named("requests", "outcome", outcome)
+
+    def sum_of(self, table: str, column: str, rows: Flags) -> int:
+        """The sum of a column over some rows."""
+        return int(self.run.ints(table, column)[rows].sum())
+
+    def handshakes_with(self, outcome: str, resumed: bool | None = None) -> int:
+        """Number of selected handshakes with this outcome."""
+        rows = self.handshakes & self._named("handshakes", "outcome", outcome)
+        if resumed is not None:
+            rows &= self.run.flags("handshakes", "resumed") == resumed
+        return count(rows)
+
+    def _within(self, times_ns: Ints) -> Flags:
+        if self.selection.during is None:
+            return np.ones(len(times_ns), dtype=np.bool_)
+        chosen: Flags = (times_ns >= self.window.from_ns) & (times_ns < self.window.to_ns)
+        return chosen
+
+    def _named(self, table: str, column: str, value: str | None) -> Flags:
+        names = self.run.names(table, column)
+        if value is None:
+            return np.ones(len(names.codes), dtype=np.bool_)
+        chosen: Flags = names.codes == names.code(value)
+        return chosen
+
+
+def count(rows: Flags) -> int:
+    """How many rows are chosen."""
+    return int(np.count_nonzero(rows))
+
+
+def quantile(values: Ints, share_ppm: int) -> int | None:
+    """The nearest-rank quantile, None without values; ``share_ppm`` from 1 to 1 000 000."""
+    if not values.size:
+        return None
+    rank = -(-values.size * share_ppm // PPM) - 1
+    return int(np.partition(values, rank)[rank])
+
+
+def mean(values: Ints) -> Fraction | None:
+    """The exact mean, None without values."""
+    return Fraction(int(values.sum()), values.size) if values.size else None
+
+
+def share(part: int, whole: int) -> Fraction | None:
+    """``part`` of ``whole``, None of nothing."""
+    return Fraction(part, whole) if whole else None
+
+
+def measure(run: RunData, name: str, selection: Selection | None = None) -> Value | None:
+    """The value of metric ``name``, in its base unit; None if the selection holds nothing to compute it from.
+
+    Raises KeyError for an unknown metric, phase or fault.
+    """
+    return METRICS[name].compute(Selected(run, selection or Selection()))
+
+
+def within_budget(rows: Selected) -> int:
+    """How many selected requests were answered within their budget."""
+    in_time = rows.run.ints("requests", "latency_ns") <= rows.run.ints("requests", "budget_ns")
+    return count(rows.answered & in_time)
+
+
+def _requests_per_s(rows: Selected) -> Fraction | None:
+    return share(count(rows.requests) * NS_PER_S, rows.window.to_ns - rows.window.from_ns)
+
+
+def _retries(rows: Selected) -> int:
+    return rows.sum_of("requests", "attempts", rows.requests) - count(rows.requests)
+
+
+def _of_outcome(outcome: str) -> Callable[[Selected], int]:
+    return lambda rows: count(rows.requests & rows.outcome(outcome))
+
+
+def _latency(share_ppm: int) -> Callable[[Selected], int | None]:
+    return lambda rows: quantile(rows.latencies_ns, share_ppm)
+
+
+def _handshake(share_ppm: int) -> Callable[[Selected], int | None]:
+    return lambda rows: quantile(rows.handshake_durations_ns, share_ppm)
+
+
+def _mean_of(column: str) -> Callable[[Selected], Fraction | None]:
+    return lambda rows: mean(rows.run.ints("requests", column)[rows.answered])
+
+
+def _catalogue() -> dict[str, Metric]:
+    metrics = [
+        Metric("requests", "count", "requests", "Requests.", lambda rows: count(rows.requests)),
+        Metric("requests_per_s", "rate", "requests", "Requests per second of the run or window.", _requests_per_s),
+        Metric("answered", "count", "requests", "Requests answered (outcome ok).", lambda rows: count(rows.answered)),
+        Metric(
+            "success_rate",
+            "share",
+            "requests",
+            "Answered requests over all requests.",
+            lambda rows: share(count(rows.answered), count(rows.requests)),
+        ),
+        Metric(
+            "within_budget",
+            "share",
+            "requests",
+            "Requests answered within their slice's budget over all requests: a late one counts as a failed one.",
+            lambda rows: share(within_budget(rows), count(rows.requests)),
+        ),
+        Metric(
+            "failures",
+            "count",
+            "requests",
+            "Requests with any outcome but ok.",
+            lambda rows: count(rows.requests) - count(rows.answered),
+        ),
+        Metric("denied", "count", "requests", "Requests denied by policy.", _of_outcome("denied")),
+        Metric("timeouts", "count", "requests", "Requests that timed out.", _of_outcome("timeout")),
+        Metric("retries", "count", "requests", "Attempts after the first, of the clients' sidecars.", _retries),
+        Metric("latency_mean", "duration", "requests", "Mean latency of answered requests.", _mean_of("latency_ns")),
+        Metric("latency_max", "duration", "requests", "Largest latency of answered requests.", _latency(PPM)),
+    ]
+    for outcome in REQUEST_OUTCOMES[3:]:
+        text = f"Requests with outcome {outcome}."
+        metrics.append(Metric(outcome.replace("-", "_"), "count", "requests", text, _of_outcome(outcome)))
+    for name, share_ppm in LATENCY_QUANTILES_PPM.items():
+        text = f"Latency that {share_ppm / 10_000:g} % of answered requests do not exceed."
+        metrics.append(Metric(f"latency_{name}", "duration", "requests", text, _latency(share_ppm)))
+        text = f"Time that {share_ppm / 10_000:g} % of established handshakes do not exceed, TCP set-up not counted."
+        metrics.append(Metric(f"handshake_{name}", "duration", "handshakes", text, _handshake(share_ppm)))
+    for column in ATTRIBUTION:
+        text = f"Mean of {column} over answered requests."
+        metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
+    return {metric.name: metric for metric in [*metrics, *_handshake_metrics()]}
+
+
+def _handshake_metrics() -> list[Metric]:
+    def of(name: str, kind: Kind, text: str, compute: Callable[[Selected], int]) -> Metric:
+        return Metric(name, kind, "handshakes", text, compute)
+
+    return [
+        of("handshakes", "count", "TLS handshakes established.", lambda rows: count(rows.established)),
+        of(
+            "handshakes_full",
+            "count",
+            "TLS handshakes established without a ticket.",
+            lambda rows: rows.handshakes_with("established", resumed=False),
+        ),
+        of(
+            "handshakes_resumed",
+            "count",
+            "TLS handshakes established with a ticket.",
+            lambda rows: rows.handshakes_with("established", resumed=True),
+        ),
+        of("handshakes_refused", "count", "TLS handshakes refused.", lambda rows: rows.handshakes_with("refused")),
+        of(
+            "handshakes_broken",
+            "count",
+            "TLS handshakes cut off by the loss of their connection.",
+            lambda rows: rows.handshakes_with("broken"),
+        ),
+        of(
+            "handshake_cpu",
+            "duration",
+            "CPU time of both ends of all handshakes, whatever their outcome.",
+            lambda rows: (
+                rows.sum_of("handshakes", "cpu_client_ns", rows.handshakes)
+                + rows.sum_of("handshakes", "cpu_server_ns", rows.handshakes)
+            ),
+        ),
+        of(
+            "handshake_bytes",
+            "size",
+            "Bytes of all handshakes, both ways (nominal).",
+            lambda rows: (
+                rows.sum_of("handshakes", "bytes_sent", rows.handshakes)
+                + rows.sum_of("handshakes", "bytes_received", rows.handshakes)
+            ),
+        ),
+    ]
+
+
+METRICS = _catalogue()
+"""Every metric by name. ``expect`` can bound those in ``METRIC_NAMES`` of the scenario; notebooks have them all."""

@@ -1,0 +1,178 @@
+"""A run as notebooks see it: typed frames, the summary, the pictures."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from meshsim.analysis.data import RunData
+from meshsim.analysis.metrics import METRICS, Selection, Value, measure
+from meshsim.results.stored import StoredRun, open_run_folder
+from meshsim.results.tables import read_table
+from meshsim.scenario.errors import UsageError
+from meshsim.scenario.model import Scenario
+from meshsim.telemetry.rows import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from meshsim.analysis.pictures import Picture
+
+
+class Run(RunData):
+    """A complete run folder, opened for reading. Nothing in it can be changed through this view.
+
+    Frames have the columns of the contract: ``int64``, ``bool``, and categories for strings. They are read when first
+    asked for.
+    """
+
+    def __init__(self, stored: StoredRun, scenario: Scenario) -> None:
+        super().__init__(stored.path, scenario, stored.manifest)
+        self._stored = stored
+        self._frames: dict[str, pd.DataFrame] = {}
+
+    @property
+    def digest(self) -> str:
+        """The digest of the tables: equal for equal results."""
+        return self.manifest.digest
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one page of HTML."""
+        return self._stored.report_path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of ``summary.json``."""
+        return self._stored.summary()
+
+    @property
+    def expectations(self) -> pd.DataFrame:
+        """One row per expectation: what was expected, the verdict, what was measured."""
+        import pandas as pd
+
+        names = ["expectation", "verdict", "measured", "value", "reason"]
+        return pd.DataFrame(self.summary["expectations"], columns=names)
+
+    @property
+    def slices(self) -> pd.DataFrame:
+        """One row per slice: the figures of the summary, without the attribution."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                name: {key: value for key, value in figures.items() if not isinstance(value, dict)}
+                for name, figures in self.summary["slices"].items()
+            }
+        ).T.infer_objects()
+
+    @property
+    def requests(self) -> pd.DataFrame:
+        """End-user requests."""
+        return self.frame("requests")
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """Calls between services."""
+        return self.frame("calls")
+
+    @property
+    def handshakes(self) -> pd.DataFrame:
+        """TLS handshakes."""
+        return self.frame("handshakes")
+
+    @property
+    def decisions(self) -> pd.DataFrame:
+        """Policy decisions."""
+        return self.frame("decisions")
+
+    @property
+    def identities(self) -> pd.DataFrame:
+        """Certificate events."""
+        return self.frame("identities")
+
+    @property
+    def faults(self) -> pd.DataFrame:
+        """Faults and what they touched."""
+        return self.frame("faults")
+
+    @property
+    def configs(self) -> pd.DataFrame:
+        """Configuration pushes."""
+        return self.frame("configs")
+
+    @property
+    def nodes(self) -> pd.DataFrame:
+        """Nodes, sampled."""
+        return self.frame("nodes")
+
+    @property
+    def links(self) -> pd.DataFrame:
+        """Links, sampled."""
+        return self.frame("links")
+
+    def frame(self, table: str) -> pd.DataFrame:
+        """A table as a frame; KeyError for an unknown table, UsageError if its file is damaged."""
+        if table not in TABLES:
+            raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
+        if table not in self._frames:
+            try:
+                self._frames[table] = read_table(self.path, table).to_pandas()
+            except (OSError, pa.ArrowException) as error:
+                raise UsageError(f"table {table} of {self.path} cannot be read: {error}") from error
+        return self._frames[table]
+
+    def metric(
+        self,
+        name: str,
+        *,
+        slice: str | None = None,
+        service: str | None = None,
+        source: str | None = None,
+        during: str | None = None,
+    ) -> Value | None:
+        """One metric of the requests that match all filters, exact and in its base unit; None without any.
+
+        Raises UsageError for an unknown metric, phase or fault.
+        """
+        if name not in METRICS:
+            raise UsageError(f"no metric {name!r}; there are {', '.join(sorted(METRICS))}")
+        try:
+            return measure(self, name, Selection(slice, service, source, during))
+        except KeyError as error:
+            known = [*self.scenario.phases, *self.fault_windows]
+            raise UsageError(f"no phase or fault {during!r}; there are {', '.join(known) or 'none'}") from error
+
+    def picture(self, name: str) -> Picture:
+        """One figure of the report by its name: attribution, latency, timeline, handshakes or topology."""
+        from meshsim.analysis.plots import PLOTS
+
+        if name not in PLOTS:
+            raise UsageError(f"no picture {name!r}; there are {', '.join(PLOTS)}")
+        return PLOTS[name](self)
+
+    def verify(self) -> list[str]:
+        """Hash every table again; one line for each difference from the manifest, none if all is well."""
+        return self._stored.verify()
+
+    def _repr_html_(self) -> str:
+        from meshsim.analysis.report import summary_table
+
+        return summary_table(self.manifest, self.summary)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open the run folder ``path``. Raises UsageError, saying why, if it is no complete run."""
+    stored = open_run_folder(Path(path))
+    try:
+        plain = YAML(typ="safe", pure=True).load(stored.scenario_text())
+        scenario = Scenario.model_validate(plain)
+    except (OSError, UnicodeDecodeError, YAMLError, ValidationError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"the scenario in {path} cannot be read ({first}); the run is damaged") from error
+    return Run(stored, scenario)

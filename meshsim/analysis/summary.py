@@ -1,0 +1,208 @@
+"""The summary: every figure that people quote, as plain JSON, the same bytes for the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from meshsim.analysis.data import Flags, Ints, RunData
+from meshsim.analysis.metrics import (
+    LATENCY_QUANTILES_PPM,
+    METRICS,
+    PPM,
+    Selected,
+    Selection,
+    count,
+    mean,
+    quantile,
+    share,
+)
+from meshsim.analysis.numbers import to_json
+from meshsim.analysis.verdict import Verdict
+from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+
+SLOWEST_PPM = 990_000
+"""The slowest answers are those at or above this quantile of latency."""
+
+_HANDSHAKE_METRICS = (
+    "handshakes",
+    "handshakes_full",
+    "handshakes_resumed",
+    "handshakes_refused",
+    "handshakes_broken",
+)
+
+
+def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Keys: ``totals``, ``slices``, ``services``, ``handshakes``, ``faults``, ``links``, ``expectations``. Durations
+    are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
+    """
+    run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
+    run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
+    return {
+        "totals": _totals(run),
+        "slices": {name: _of_slice(run, name) for name in run.scenario.network.slices},
+        "services": dict(_services(run)),
+        "handshakes": _handshakes(run),
+        "faults": _faults(run),
+        "links": _links(run),
+        "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],
+    }
+
+
+def _totals(run: RunData) -> dict[str, Any]:
+    rows = Selected(run, Selection())
+    decisions = run.flags("decisions", "allowed")
+    return {
+        **_request_figures(rows),
+        **{name: _json(name, rows) for name in (*_HANDSHAKE_METRICS, "handshake_bytes")},
+        "handshake_cpu_ns": _json("handshake_cpu", rows),
+        "duration_ns": run.duration_ns,
+        "end_ns": run.end_ns,
+        "requests_per_s": _json("requests_per_s", rows),
+        "calls": len(run.flags("calls", "encrypted")),
+        "calls_in_plaintext": count(~run.flags("calls", "encrypted")),
+        "call_bytes": int(run.ints("calls", "bytes_sent").sum() + run.ints("calls", "bytes_received").sum()),
+        "decisions": len(decisions),
+        "decisions_denied": count(~decisions),
+        "outcomes": {outcome: count(rows.outcome(outcome)) for outcome in REQUEST_OUTCOMES},
+    }
+
+
+def _of_slice(run: RunData, name: str) -> dict[str, Any]:
+    rows = Selected(run, Selection(slice=name))
+    budgets = run.ints("requests", "budget_ns")[rows.requests]
+    settings = run.scenario.network.slices[name]
+    return {
+        **_request_figures(rows),
+        **{name: _json(name, rows) for name in _HANDSHAKE_METRICS},
+        "budget_ns": int(budgets.max()) if budgets.size else settings.latency_budget_ns,
+        "sst": settings.sst,
+        "sd": settings.sd,
+        "five_qi": settings.five_qi,
+        "attribution_mean_ns": _attribution(run, rows.answered),
+        "attribution_slowest_ns": _attribution(run, slowest(rows)),
+    }
+
+
+def _request_figures(rows: Selected) -> dict[str, Any]:
+    latencies = rows.latencies_ns
+    figures: dict[str, Any] = {
+        name: _json(name, rows)
+        for name in ("requests", "success_rate", "within_budget", "denied", "timeouts", "failures", "retries")
+    }
+    figures["latency_mean_ns"] = to_json(mean(latencies), "duration")
+    ordered = np.sort(latencies)
+    for name, share_ppm in {**LATENCY_QUANTILES_PPM, "max": PPM}.items():
+        figures[f"latency_{name}_ns"] = quantile_of_sorted(ordered, share_ppm)
+    return figures
+
+
+def slowest(rows: Selected) -> Flags:
+    """Which selected requests are among the slowest one in a hundred of those answered."""
+    limit = quantile(rows.latencies_ns, SLOWEST_PPM)
+    if limit is None:
+        return rows.answered
+    chosen: Flags = rows.answered & (rows.run.ints("requests", "latency_ns") >= limit)
+    return chosen
+
+
+def quantile_of_sorted(ordered: Ints, share_ppm: int) -> int | None:
+    """As ``metrics.quantile``, of values in ascending order."""
+    return int(ordered[-(-ordered.size * share_ppm // PPM) - 1]) if ordered.size else None
+
+
+def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
+    """Mean of each attribution column over ``rows``, keyed without its unit's ending."""
+    chosen = np.flatnonzero(rows)
+    return {
+        column.removesuffix("_ns"): to_json(mean(run.ints("requests", column)[chosen]), "duration")  # type: ignore[misc]
+        for column in ATTRIBUTION
+    }
+
+
+def _services(run: RunData) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each service's callers saw, and its sidecars' handshakes as server."""
+    destinations = run.names("calls", "destination")
+    outcomes = run.names("calls", "outcome")
+    took_ns = run.ints("calls", "t_end_ns") - run.ints("calls", "t_start_ns")
+    ok = outcomes.codes == outcomes.code("ok")
+    denied = outcomes.codes == outcomes.code("denied")
+    retries = run.ints("calls", "retries")
+    servers = run.names("handshakes", "server")
+    established = run.names("handshakes", "outcome")
+    order = np.argsort(destinations.codes, kind="stable")
+    bounds = np.searchsorted(destinations.codes[order], np.arange(len(destinations.values) + 1))
+    for name in run.scenario.services:
+        code = destinations.code(name)
+        rows = order[bounds[code] : bounds[code + 1]] if code >= 0 else order[:0]
+        ordered = np.sort(took_ns[rows][ok[rows]])
+        shaken = (servers.codes == servers.code(name)) & (established.codes == established.code("established"))
+        yield (
+            name,
+            {
+                "calls": rows.size,
+                "success_rate": to_json(share(count(ok[rows]), rows.size), "share"),
+                "denied": count(denied[rows]),
+                "retries": int(retries[rows].sum()),
+                "call_p50_ns": quantile_of_sorted(ordered, 500_000),
+                "call_p99_ns": quantile_of_sorted(ordered, 990_000),
+                "handshakes": count(shaken),
+            },
+        )
+
+
+def _handshakes(run: RunData) -> dict[str, Any]:
+    """Established handshakes, full and resumed: how long, how much CPU, how many bytes."""
+    outcomes = run.names("handshakes", "outcome")
+    established = outcomes.codes == outcomes.code("established")
+    resumed = run.flags("handshakes", "resumed")
+    kinds = {"full": established & ~resumed, "resumed": established & resumed}
+    figures: dict[str, Any] = {}
+    for kind, rows in kinds.items():
+        ordered = np.sort(run.ints("handshakes", "duration_ns")[rows])
+        figures[kind] = {
+            "handshakes": count(rows),
+            "duration_p50_ns": quantile_of_sorted(ordered, 500_000),
+            "duration_p99_ns": quantile_of_sorted(ordered, 990_000),
+            **{
+                f"{column.removesuffix('_ns')}_mean{'_ns' if column.endswith('_ns') else ''}": to_json(
+                    mean(run.ints("handshakes", column)[rows]), "duration"
+                )
+                for column in ("cpu_client_ns", "cpu_server_ns", "bytes_sent", "bytes_received")
+            },
+        }
+    refused = outcomes.codes == outcomes.code("refused")
+    reasons = run.names("handshakes", "reason")
+    codes, numbers = np.unique(reasons.codes[refused], return_counts=True)
+    figures["refused_by_reason"] = {
+        reasons.values[code]: number for code, number in zip(codes.tolist(), numbers.tolist(), strict=True)
+    }
+    return figures
+
+
+def _faults(run: RunData) -> list[dict[str, Any]]:
+    texts = {name: run.names("faults", name) for name in ("fault_id", "kind", "target")}
+    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests")
+    return [
+        {name: text.values[text.codes[row]] for name, text in texts.items()}
+        | {name: int(run.ints("faults", name)[row]) for name in numbers}
+        for row in range(len(run.ints("faults", "effects")))
+    ]
+
+
+def _links(run: RunData) -> dict[str, int]:
+    """Bytes that all links together were offered, delivered and lost."""
+    return {
+        name: int(run.ints("links", name).sum()) for name in ("sent_bytes", "delivered_bytes", "lost_bytes", "drops")
+    }
+
+
+def _json(name: str, rows: Selected) -> int | float | None:
+    metric = METRICS[name]
+    return to_json(metric.compute(rows), metric.kind)

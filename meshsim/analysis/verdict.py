@@ -1,0 +1,203 @@
+"""Expectations compared with what happened: pass, fail, or inconclusive when there was nothing to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal, assert_never
+
+import msgspec
+import numpy as np
+
+from meshsim.analysis.data import Flags, RunData
+from meshsim.analysis.metrics import METRICS, NS_PER_S, Kind, Selected, Selection, Value, count, share
+from meshsim.analysis.numbers import show, show_duration, show_share, to_json
+from meshsim.scenario.expectations import (
+    CountBound,
+    DurationBound,
+    Expectation,
+    MetricExpectation,
+    NeverExpectation,
+    RateBound,
+    RecoveryExpectation,
+    ShareBound,
+)
+
+EXIT_PASSED, EXIT_FAILED, EXIT_INCONCLUSIVE = 0, 1, 3
+"""Exit codes of the public contract."""
+
+_BASE_UNITS: dict[Kind, Fraction] = {
+    "duration": Fraction(1),
+    "count": Fraction(1),
+    "size": Fraction(1),
+    "share": Fraction(1, 1_000_000),  # a scenario holds parts per million
+    "rate": Fraction(1, 1_000_000),  # and microhertz
+}
+
+_STANDS_WITHOUT_REQUESTS = frozenset({"requests", "requests_per_s"})
+"""Metrics for which a selection without requests is an answer and not the lack of one."""
+
+Bound = DurationBound | ShareBound | RateBound | CountBound
+Never = Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of one expectation. One that bounds several metrics gives one verdict for each."""
+
+    expectation: str
+    """The expectation in one line."""
+    passed: bool | None
+    """None: inconclusive, there was nothing to measure."""
+    measured: str
+    """What was measured, for people."""
+    value: int | float | None
+    """What was measured: ns, a share from 0 to 1, a rate per second, or a count."""
+    reason: str
+    """Why it failed or is inconclusive, or more about how it passed; may be empty."""
+
+    @property
+    def word(self) -> str:
+        """pass, fail or inconclusive."""
+        return "inconclusive" if self.passed is None else "pass" if self.passed else "fail"
+
+
+def evaluate(run: RunData, expectations: Sequence[Expectation] | None = None) -> list[Verdict]:
+    """The verdicts on ``expectations``, by default on those of the run's own scenario, in order.
+
+    Raises KeyError if one names a phase or fault that the scenario does not have.
+    """
+    verdicts: list[Verdict] = []
+    for expectation in run.scenario.expect if expectations is None else expectations:
+        if isinstance(expectation, MetricExpectation):
+            verdicts += _on_metrics(run, expectation)
+        elif isinstance(expectation, RecoveryExpectation):
+            verdicts.append(_on_recovery(run, expectation))
+        elif isinstance(expectation, NeverExpectation):
+            verdicts.append(_on_never(run, expectation.never))
+        else:
+            assert_never(expectation)
+    return verdicts
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """0 if all passed (or there are none), 1 if any failed, else 3: inconclusive is not passed."""
+    if any(verdict.passed is False for verdict in verdicts):
+        return EXIT_FAILED
+    return EXIT_INCONCLUSIVE if any(verdict.passed is None for verdict in verdicts) else EXIT_PASSED
+
+
+def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
+    selection = Selection(expectation.slice, expectation.service, expectation.source, expectation.during)
+    rows = Selected(run, selection)
+    verdicts = []
+    for name, bound in expectation.metrics().items():
+        metric = METRICS[name]
+        text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
+        value = metric.compute(rows)
+        if value is None or (name not in _STANDS_WITHOUT_REQUESTS and not rows.requests.any()):
+            what = "handshakes" if metric.table == "handshakes" and rows.requests.any() else "requests"
+            verdicts.append(Verdict(text, None, show(None, metric.kind), None, f"no {what} to measure it by"))
+            continue
+        passed = _holds(value, bound, metric.kind)
+        measured = show(value, metric.kind)
+        verdicts.append(Verdict(text, passed, measured, to_json(value, metric.kind), ""))
+    return verdicts
+
+
+def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:
+    wanted = expectation.recovers
+    ended_ns = run.fault_windows[wanted.after].to_ns
+    began_ns = run.fault_windows[wanted.after].from_ns
+    text = (
+        f"success_rate {_bound_text(wanted.success_rate, 'share')} within {show_duration(wanted.within_ns)} "
+        f"after {wanted.after}{_selection_text(Selection(slice=wanted.slice))}"
+    )
+    later = [at.from_ns for name, at in run.fault_windows.items() if at.from_ns >= began_ns and name != wanted.after]
+    until_ns = min([run.duration_ns, *later])
+    from_ns = ended_ns + wanted.within_ns
+    if from_ns >= until_ns:
+        why = "the next fault begins" if later and until_ns == min(later) else "the run ends"
+        return Verdict(text, None, show(None, "share"), None, f"{why} before it could be seen")
+    seconds = _rate_per_second(run, wanted.slice, from_ns, until_ns)
+    if not seconds:
+        return Verdict(text, None, show(None, "share"), None, "no requests to measure it by")
+    bad = [(at_ns, rate) for at_ns, rate in seconds if not _holds(rate, wanted.success_rate, "share")]
+    at_ns, worst = min(bad or seconds, key=lambda second: (second[1], second[0]))
+    reason = f"{len(bad)} of {len(seconds)} seconds miss it, " if bad else ""
+    reason += f"the {'worst' if bad else 'lowest'} from {_at(at_ns)} on"
+    return Verdict(text, not bad, show(worst, "share"), to_json(worst, "share"), reason)
+
+
+def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_ns: int) -> list[tuple[int, Fraction]]:
+    """Start and success rate of every second in which a request was meant to be sent.
+
+    A rest of less than a second at the end belongs to the second before it, lest a single request decide.
+    """
+    rows = Selected(run, Selection(slice=slice_name))
+    times_ns = run.ints("requests", "t_intended_ns")
+    chosen = rows.requests & (times_ns >= from_ns) & (times_ns < until_ns)
+    whole_seconds = max(1, (until_ns - from_ns) // NS_PER_S)
+    second = np.minimum((times_ns[chosen] - from_ns) // NS_PER_S, whole_seconds - 1)
+    total = np.bincount(second, minlength=whole_seconds)
+    good = np.bincount(second[rows.answered[chosen]], minlength=whole_seconds)
+    return [
+        (from_ns + number * NS_PER_S, Fraction(int(good[number]), int(total[number])))
+        for number in np.flatnonzero(total).tolist()
+    ]
+
+
+def _on_never(run: RunData, never: Never) -> Verdict:
+    text = f"never {never}"
+    table, wrong, time_column = _culprits(run, never)
+    if not wrong.size:
+        return Verdict(text, None, show(None, "count"), None, f"no {table} to measure it by")
+    number = count(wrong)
+    reason = ""
+    if number:
+        first_ns = int(run.ints(table, time_column)[wrong].min())
+        rate = share(number, wrong.size)
+        assert rate is not None
+        reason = f"{show_share(rate)} of {table}, the first at {_at(first_ns)}"
+    return Verdict(text, number == 0, show(number, "count"), number, reason)
+
+
+def _culprits(run: RunData, never: Never) -> tuple[str, Flags, str]:
+    """The table in question, which of its rows are what must never be, and the column that says when."""
+    if never == "plaintext-on-wire":
+        # A call that never got a connection sent nothing, encrypted or not.
+        sent = run.ints("calls", "connection_id") != 0
+        return "calls", ~run.flags("calls", "encrypted") & sent, "t_start_ns"
+    if never == "expired-certificate-accepted":
+        return "handshakes", run.flags("handshakes", "outlived_certificate").copy(), "t_start_ns"
+    return "requests", run.names("requests", "outcome").is_in(("reset", "timeout")), "t_intended_ns"
+
+
+def _holds(value: Value, bound: Bound, kind: Kind) -> bool:
+    """Whether a value in base units is within a bound in the scenario's units; exact."""
+    unit = _BASE_UNITS[kind]
+    above = bound.at_least is None or value >= bound.at_least * unit
+    return above and (bound.at_most is None or value <= bound.at_most * unit)
+
+
+def _bound_text(bound: Bound, kind: Kind) -> str:
+    parts = [
+        f"{word} {show(limit * _BASE_UNITS[kind], kind)}"
+        for word, limit in (("at least", bound.at_least), ("at most", bound.at_most))
+        if limit is not None
+    ]
+    return " and ".join(parts)
+
+
+def _selection_text(selection: Selection) -> str:
+    words = (
+        ("slice", selection.slice),
+        ("service", selection.service),
+        ("flow", selection.source),
+        ("during", selection.during),
+    )
+    text = ", ".join(f"{word} {value}" for word, value in words if value is not None)
+    return f" ({text})" if text else ""
+
+
+def _at(time_ns: int) -> str:
+    return f"{time_ns / NS_PER_S:.2f}".rstrip("0").rstrip(".") + " s"
