@@ -17,7 +17,7 @@ from meshsim.identity.svid import SECOND_NS, Svid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.x509 import Certificate, CertificateBuilder, Name
+    from cryptography.x509 import Certificate, CertificateBuilder, KeyUsage, Name
 
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Order of the P-256 base point (SEC 2, section 2.4.2)."""
@@ -66,13 +66,10 @@ class Authority:
         Times are rounded down to whole seconds, and the end is capped at the authority's own, so that no SVID
         outlives its root. ``spiffe_id`` may lie in another trust domain: peers will then refuse it.
         """
-        serial_bytes = self._hash("serial", spiffe_id, holder, str(generation))[:SERIAL_BYTES]
-        # The top bits 01 keep the serial positive and its DER of one length.
-        serial = int.from_bytes(serial_bytes, "big") & ((1 << 126) - 1) | 1 << 126
         return Svid(
             spiffe_id=spiffe_id,
             key_type=key_type,
-            serial=serial,
+            serial=_serial(self._hash("serial", spiffe_id, holder, str(generation))),
             not_before_ns=whole_seconds(not_before_ns),
             not_after_ns=min(whole_seconds(not_after_ns), self.not_after_ns),
             issuer=self.id,
@@ -130,25 +127,27 @@ class Authority:
             .subject_name(self._subject())
             .issuer_name(self._subject())
             .public_key(key.public_key())
-            .serial_number(int.from_bytes(self._hash("root serial")[:SERIAL_BYTES], "big") & ((1 << 126) - 1) | 1 << 126)
+            .serial_number(_serial(self._hash("root serial")))
             .not_valid_before(_datetime(self.not_before_ns))
             .not_valid_after(_datetime(self.not_after_ns))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(identifier, critical=False)
             .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(SCHEME + self.trust_domain)]), critical=False
+                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(SCHEME + self.trust_domain)]),
+                critical=False,
             )
         )
         return Material(certificate=self._sign(builder, key), private_key=key)
 
     def _mint(self, svid: Svid) -> Material:
         from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID
 
         root = self.root()
         key = self._key("workload", svid.spiffe_id, svid.holder, str(svid.generation))
         root_identifier = root.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        purposes = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
@@ -164,14 +163,12 @@ class Authority:
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(root_identifier), critical=False
             )
             # Critical because the subject is empty (RFC 5280, section 4.2.1.6).
-            .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(svid.spiffe_id)]), critical=True
-            )
+            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(svid.spiffe_id)]), critical=True)
         )
         return Material(certificate=self._sign(builder, root.private_key), private_key=key)
 
 
-def _key_usage(*, digital_signature: bool, authority: bool) -> object:
+def _key_usage(*, digital_signature: bool, authority: bool) -> KeyUsage:
     from cryptography import x509
 
     return x509.KeyUsage(
@@ -185,6 +182,11 @@ def _key_usage(*, digital_signature: bool, authority: bool) -> object:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _serial(digest: bytes) -> int:
+    # The top bits 01 keep a serial positive and its DER of one length.
+    return int.from_bytes(digest[:SERIAL_BYTES], "big") & ((1 << 126) - 1) | 1 << 126
 
 
 def whole_seconds(time_ns: int) -> int:

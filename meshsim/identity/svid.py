@@ -66,7 +66,7 @@ class Svid(msgspec.Struct, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         assert self.key_type in KEY_TYPES, self.key_type
-        assert self.not_before_ns % SECOND_NS == 0 and self.not_after_ns % SECOND_NS == 0, "certificates tell seconds"
+        assert self.not_before_ns % SECOND_NS == self.not_after_ns % SECOND_NS == 0, "certificates tell seconds"
 
     @cached_property
     def trust_domain(self) -> str:

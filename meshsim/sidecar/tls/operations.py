@@ -38,7 +38,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "ecdsa-p256.sign": "sign a hash with ECDSA on P-256",
         "ecdsa-p256.verify": "verify one ECDSA signature on P-256",
         CLIENT_HELLO: "build and write a ClientHello, without its key shares (client)",
-        HELLO_RETRY_REQUEST: "read a ClientHello that lacks the chosen key share, write a HelloRetryRequest (server)",
+        HELLO_RETRY_REQUEST: "read a ClientHello, to refuse it or ask again (server)",
         SERVER_FLIGHT: "read a ClientHello, write ServerHello to Finished, without signing or key exchange (server)",
         CLIENT_FINISH: "read the server's flight, write the client's last, without signatures or key exchange (client)",
         SERVER_FINISH: "read the client's last flight, without signatures (server)",
@@ -53,3 +53,33 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 OPERATIONS: Final[tuple[str, ...]] = tuple(DESCRIPTIONS)
 """The complete list of names: a cost profile prices each of them for each CPU."""
+
+CLIENT_SHARE: Final[Mapping[str, Operations]] = MappingProxyType(
+    {
+        "X25519": (("x25519.keygen", 1),),
+        "P-256": (("p256.keygen", 1),),
+        "P-384": (("p384.keygen", 1),),
+        "X25519MLKEM768": (("ml-kem-768.keygen", 1), ("x25519.keygen", 1)),
+    }
+)
+"""What a client does to send a key share, by group."""
+
+CLIENT_SECRET: Final[Mapping[str, Operations]] = MappingProxyType(
+    {
+        "X25519": (("x25519.derive", 1),),
+        "P-256": (("p256.derive", 1),),
+        "P-384": (("p384.derive", 1),),
+        "X25519MLKEM768": (("ml-kem-768.decap", 1), ("x25519.derive", 1)),
+    }
+)
+"""What a client does with the server's key share, by group."""
+
+SERVER_SECRET: Final[Mapping[str, Operations]] = MappingProxyType(
+    {
+        "X25519": (("x25519.keygen", 1), ("x25519.derive", 1)),
+        "P-256": (("p256.keygen", 1), ("p256.derive", 1)),
+        "P-384": (("p384.keygen", 1), ("p384.derive", 1)),
+        "X25519MLKEM768": (("ml-kem-768.encap", 1), ("x25519.keygen", 1), ("x25519.derive", 1)),
+    }
+)
+"""What a server does to answer a client's key share, by group."""

@@ -53,11 +53,12 @@ class TlsSettings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         assert self.mode in ("STRICT", "PERMISSIVE", "DISABLE"), self.mode
-        assert self.min_version in VERSIONS and self.max_version in VERSIONS, (self.min_version, self.max_version)
+        assert {self.min_version, self.max_version} <= set(VERSIONS), (self.min_version, self.max_version)
         assert self.min_version <= self.max_version, (self.min_version, self.max_version)
-        assert self.groups and len(set(self.groups)) == len(self.groups) and set(self.groups) <= set(GROUPS), self.groups
-        assert self.ciphers and len(set(self.ciphers)) == len(self.ciphers), self.ciphers
-        assert set(self.ciphers) <= set(CIPHERS), self.ciphers
+        for chosen, known in ((self.groups, GROUPS), (self.ciphers, CIPHERS)):
+            assert chosen, "at least one is needed"
+            assert set(chosen) <= set(known), chosen
+            assert len(set(chosen)) == len(chosen), chosen
         assert self.ticket_lifetime_ns >= 0, self.ticket_lifetime_ns
 
 

@@ -1,0 +1,65 @@
+"""What two ends agree upon, as pure functions; the choices are those of OpenSSL 4.0 with its default options.
+
+Among what both ends know, the client's order decides: for cipher suites always, for groups once the group of the
+client's key share is out of the question.
+"""
+
+from __future__ import annotations
+
+from meshsim.sidecar.tls.flights import ClientHello, SessionTicket
+from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings, TlsSide
+
+
+def negotiated_version(client: TlsSettings, server: TlsSettings) -> str | None:
+    """Return the newest version that both ends accept, or ``None``.
+
+    Only "1.3" can be carried out: scenario checks refuse pairs of settings that come to "1.2".
+    """
+    version = min(client.max_version, server.max_version)
+    return version if version >= max(client.min_version, server.min_version) else None
+
+
+def choose_version(hello: ClientHello, settings: TlsSettings) -> str | None:
+    """Return the version that a server picks for a ClientHello, or ``None``."""
+    version = min(hello.max_version, settings.max_version)
+    return version if version >= max(hello.min_version, settings.min_version) else None
+
+
+def choose_cipher(hello: ClientHello, settings: TlsSettings) -> str | None:
+    """Return the cipher suite that a server picks, or ``None``."""
+    return next((cipher for cipher in hello.ciphers if cipher in settings.ciphers), None)
+
+
+def choose_group(hello: ClientHello, settings: TlsSettings) -> str | None:
+    """Return the group that a server picks, or ``None``; one without a key share needs a HelloRetryRequest."""
+    if hello.key_share in settings.groups:
+        return hello.key_share
+    return next((group for group in hello.groups if group in settings.groups), None)
+
+
+def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
+    """Say whether a client offers a stored ticket: young enough by its clock, and to a peer that it expects."""
+    return (
+        ticket is not None
+        and side.settings.resumption
+        and side.settings.max_version == ticket.version
+        and clock_ns < ticket.received_ns + min(ticket.lifetime_ns, side.settings.ticket_lifetime_ns)
+        and ticket.server_svid.spiffe_id in expected_peers
+    )
+
+
+def accepts_ticket(side: TlsSide, ticket: SessionTicket | None, cipher: str) -> bool:
+    """Say whether a server resumes the session of an offered ticket; if not, a full handshake follows."""
+    return (
+        ticket is not None
+        and side.settings.resumption
+        and ticket.ticket_key == side.ticket_key
+        and ticket.mutual == side.settings.mutual
+        and HASH_SIZE_BYTES[ticket.cipher] == HASH_SIZE_BYTES[cipher]
+    )
+
+
+def outlived(ticket: SessionTicket, clock_ns: int) -> bool:
+    """Say whether a certificate that the session goes back to has expired by this clock."""
+    client = ticket.client_svid
+    return clock_ns > ticket.server_svid.not_after_ns or (client is not None and clock_ns > client.not_after_ns)

@@ -1,0 +1,198 @@
+"""Nominal sizes of flights on the wire, TLS records included, computed from RFC 8446's encodings.
+
+Message layouts are those of RFC 8446; what OpenSSL 4.0 chooses to put into them (which extensions, one message per
+record, ChangeCipherSpec for middleboxes) was read off its flights, and the tests hold every figure against it. Real
+flights differ only where DER does: an ECDSA signature by a few bytes, a session ticket by one 16-byte cipher block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from meshsim.identity.svid import KEY_TYPES, Svid
+from meshsim.sidecar.tls.flights import (
+    Alert,
+    ClientFinish,
+    ClientHello,
+    HelloRetryRequest,
+    Plaintext,
+    ServerFlight,
+    SessionTicket,
+    SessionTickets,
+    Tampered,
+    Truncated,
+    Whole,
+)
+from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES
+
+RECORD_HEADER_BYTES: Final = 5
+PROTECTION_BYTES: Final = 17
+"""Inner content type and authentication tag of a protected record."""
+PROTECTED_BYTES: Final = RECORD_HEADER_BYTES + PROTECTION_BYTES
+HANDSHAKE_HEADER_BYTES: Final = 4
+CHANGE_CIPHER_SPEC_BYTES: Final = 6
+ALERT_BYTES: Final = 7
+PROTECTED_ALERT_BYTES: Final = PROTECTED_BYTES + 2
+TRUNCATED_BYTES: Final = RECORD_HEADER_BYTES
+"""What arrives of a truncated flight."""
+
+CLIENT_SHARE_BYTES: Final[Mapping[str, int]] = MappingProxyType(
+    {"X25519": 32, "P-256": 65, "P-384": 97, "X25519MLKEM768": 1184 + 32}
+)
+"""Key share of a client (RFC 8446 section 4.2.8.2; draft-ietf-tls-ecdhe-mlkem for the hybrid)."""
+
+SERVER_SHARE_BYTES: Final[Mapping[str, int]] = MappingProxyType(
+    {"X25519": 32, "P-256": 65, "P-384": 97, "X25519MLKEM768": 1088 + 32}
+)
+"""Key share of a server: for the hybrid a ciphertext in place of an encapsulation key."""
+
+FULL_HANDSHAKE_TICKETS: Final = 2
+RESUMED_HANDSHAKE_TICKETS: Final = 1
+"""How many NewSessionTicket messages OpenSSL sends after a full and after a resumed handshake."""
+
+TICKET_BLOCK_BYTES: Final = 16
+_CERTIFICATE_REQUEST_BYTES: Final = PROTECTED_BYTES + 55
+_ENCRYPTED_EXTENSIONS_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 2
+_CERTIFICATE_MESSAGE_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 1 + 3
+_CERTIFICATE_ENTRY_BYTES: Final = 3 + 2
+_HELLO_RETRY_REQUEST_BYTES: Final = 93
+_SERVER_HELLO_BYTES: Final = 95
+_PRE_SHARED_KEY_ANSWER_BYTES: Final = 6
+_CLIENT_HELLO_BYTES: Final = 173
+"""A TLS 1.3 ClientHello record with one group and no ciphers, key share bytes or ticket."""
+_STATEFUL_TICKET_BYTES: Final = 32
+_SESSION_BYTES: Final = 113
+"""Contents of OpenSSL's SSL_SESSION structure for a 32-byte hash, a one-byte group number and no client certificate."""
+
+
+def der_size_bytes(content_bytes: int) -> int:
+    """Return the size of a DER element with this much content (X.690, section 8.1.3), up to 65535 bytes."""
+    assert 0 <= content_bytes < 65_536, content_bytes
+    return content_bytes + (2 if content_bytes < 128 else 3 if content_bytes < 256 else 4)
+
+
+@lru_cache(maxsize=4096)
+def _certificate_size_bytes(spiffe_id_bytes: int, key_type: str) -> int:
+    key = KEY_TYPES[key_type]
+    subject_alternative_name = der_size_bytes(5 + 3 + der_size_bytes(der_size_bytes(der_size_bytes(spiffe_id_bytes))))
+    # Basic constraints, key usage, extended key usage, authority key identifier; then the name.
+    extensions = der_size_bytes(der_size_bytes(14 + 16 + 31 + 33 + subject_alternative_name))
+    # Version, serial, algorithm, issuer, validity, empty subject; then key and extensions.
+    body = der_size_bytes(5 + 18 + 12 + 29 + 32 + 2 + key.public_key_size_bytes + extensions)
+    return der_size_bytes(body + 12 + 3 + key.signature_size_bytes)
+
+
+def certificate_size_bytes(svid: Svid) -> int:
+    """Return the nominal size of an SVID's DER certificate."""
+    return _certificate_size_bytes(len(svid.spiffe_id.encode()), svid.key_type)
+
+
+def session_ticket_size_bytes(ticket: SessionTicket) -> int:
+    """Return the nominal size of a ticket: a sealed OpenSSL session with the client's certificate inside."""
+    if ticket.lifetime_ns == 0:
+        return _STATEFUL_TICKET_BYTES
+    session = _SESSION_BYTES + HASH_SIZE_BYTES[ticket.cipher] - 32 + (ticket.group == "X25519MLKEM768")
+    if ticket.client_svid is not None:
+        session += der_size_bytes(certificate_size_bytes(ticket.client_svid))
+    padded = (der_size_bytes(session) // TICKET_BLOCK_BYTES + 1) * TICKET_BLOCK_BYTES
+    return 16 + 16 + padded + 32  # key name, initialisation vector, AES-256-CBC blocks, HMAC-SHA-256
+
+
+def client_hello_size_bytes(
+    versions: tuple[str, str], ciphers: int, groups: tuple[str, ...], key_share: str, ticket: SessionTicket | None
+) -> int:
+    """Return the size of a ClientHello record; ``versions`` are the oldest and newest, ``ciphers`` a count."""
+    size = _hello_size_bytes(versions, ciphers, groups, key_share)
+    if ticket is not None:
+        size += 17 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
+    return size
+
+
+@lru_cache(maxsize=1024)
+def _hello_size_bytes(versions: tuple[str, str], ciphers: int, groups: tuple[str, ...], key_share: str) -> int:
+    classical = sum(group != "X25519MLKEM768" for group in groups)
+    point_formats = 6 if classical else 0
+    if versions == ("1.2", "1.2"):
+        # The hybrid group exists in TLS 1.3 only, and without any group both extensions about curves are left out.
+        return 167 + (8 + 2 * (classical - 1) if classical else 0) + point_formats
+    size = _CLIENT_HELLO_BYTES + 2 * ciphers + 2 * (len(groups) - 1) + CLIENT_SHARE_BYTES[key_share]
+    if versions == ("1.2", "1.3"):
+        # 27 older suites, renegotiation info, twelve bytes of older signature algorithms, one more version.
+        size += 54 + 5 + 12 + 2 + point_formats
+    return size
+
+
+def client_flight_size_bytes(hello_bytes: int, retried: bool) -> int:
+    """Return the size of a ClientHello flight: a retried one is preceded by ChangeCipherSpec."""
+    return hello_bytes + (CHANGE_CIPHER_SPEC_BYTES if retried else 0)
+
+
+def hello_retry_request_size_bytes() -> int:
+    """Return the size of a HelloRetryRequest flight."""
+    return _HELLO_RETRY_REQUEST_BYTES + CHANGE_CIPHER_SPEC_BYTES
+
+
+def _finished_size_bytes(cipher: str) -> int:
+    return PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + HASH_SIZE_BYTES[cipher]
+
+
+def _certificate_flight_bytes(svid: Svid) -> int:
+    certificate = _CERTIFICATE_MESSAGE_BYTES + _CERTIFICATE_ENTRY_BYTES + certificate_size_bytes(svid)
+    verify = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 4 + KEY_TYPES[svid.key_type].signature_size_bytes
+    return certificate + verify
+
+
+def server_flight_size_bytes(
+    cipher: str, group: str, svid: Svid | None, certificate_requested: bool, retried: bool
+) -> int:
+    """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed."""
+    size = _SERVER_HELLO_BYTES + SERVER_SHARE_BYTES[group] + _ENCRYPTED_EXTENSIONS_BYTES + _finished_size_bytes(cipher)
+    if not retried:
+        size += CHANGE_CIPHER_SPEC_BYTES
+    if svid is None:
+        return size + _PRE_SHARED_KEY_ANSWER_BYTES
+    return size + _certificate_flight_bytes(svid) + (_CERTIFICATE_REQUEST_BYTES if certificate_requested else 0)
+
+
+def client_finish_size_bytes(cipher: str, svid: Svid | None, certificate_requested: bool, retried: bool) -> int:
+    """Return the size of the client's last flight; an asked client without an ``svid`` sends an empty list."""
+    size = _finished_size_bytes(cipher) + (0 if retried else CHANGE_CIPHER_SPEC_BYTES)
+    if certificate_requested:
+        size += _CERTIFICATE_MESSAGE_BYTES if svid is None else _certificate_flight_bytes(svid)
+    return size
+
+
+def session_tickets_size_bytes(ticket: SessionTicket, count: int) -> int:
+    """Return the size of ``count`` NewSessionTicket messages, a record each."""
+    return count * (PROTECTED_BYTES + 25 + session_ticket_size_bytes(ticket))
+
+
+def alert_size_bytes(encrypted: bool) -> int:
+    """Return the size of an alert record."""
+    return PROTECTED_ALERT_BYTES if encrypted else ALERT_BYTES
+
+
+def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
+    """Return how many bytes shorter and longer than nominal a real flight may be.
+
+    A certificate and the proof of its key hold one signature each; a ticket may fall a cipher block either side.
+    """
+    match flight:
+        case Tampered():
+            return tolerance_bytes(flight.flight)
+        case ServerFlight() | ClientFinish():
+            if flight.svid is None:
+                return 0, 0
+            key = KEY_TYPES[flight.svid.key_type]
+            return 2 * key.signature_slack_bytes, 2 * key.signature_excess_bytes
+        case SessionTickets():
+            block = TICKET_BLOCK_BYTES if flight.ticket.lifetime_ns else 0
+            return flight.count * block, flight.count * block
+        case ClientHello():
+            block = TICKET_BLOCK_BYTES if flight.ticket is not None else 0
+            return block, block
+        case HelloRetryRequest() | Alert() | Plaintext() | Truncated():
+            return 0, 0
