@@ -7,7 +7,7 @@ import msgspec
 from meshsim.policy.question import Question
 from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.tls.flights import Flight
-from meshsim.sidecar.tls.machine import Established, Refused, TlsStep
+from meshsim.sidecar.tls.outcome import Established, Refused, TlsStep
 
 
 class OpenConnection(msgspec.Struct, frozen=True, gc=False):

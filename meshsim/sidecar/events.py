@@ -6,9 +6,9 @@ import msgspec
 
 from meshsim.policy.question import Decision
 from meshsim.sidecar.balancer import Endpoint
-from meshsim.sidecar.messages import CallTemplate, Message
+from meshsim.sidecar.messages import CallTemplate, Message, RequestMessage
 from meshsim.sidecar.tls.flights import Flight
-from meshsim.sidecar.tls.machine import TlsStep
+from meshsim.sidecar.tls.outcome import TlsStep
 from meshsim.sidecar.tls.settings import TlsSide
 
 
@@ -49,8 +49,7 @@ class PolicyAnswered(msgspec.Struct, frozen=True, gc=False):
     """A policy question has its answer; None when the mesh has no policy."""
 
     connection_id: int
-    call_id: int
-    attempt: int
+    message: RequestMessage
     decision: Decision | None
 
 

@@ -1,0 +1,153 @@
+"""The called half of a sidecar: accept, authenticate, have calls authorised, hand them to the workload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.policy.question import Decision, Question
+from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
+from meshsim.sidecar.http import response_size_bytes
+from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
+from meshsim.sidecar.pool import Phase
+from meshsim.sidecar.tls.flights import Flight, Plaintext
+from meshsim.sidecar.tls.machine import TlsServer
+from meshsim.sidecar.tls.outcome import TlsStep
+from meshsim.sidecar.tls.records import sealed_size_bytes
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.codec import ServerCodec
+    from meshsim.sidecar.engines import Engines
+    from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.settings import TlsSide
+
+
+class Downstream:
+    """The server's half of one connection."""
+
+    __slots__ = ("codec", "connection_id", "fresh", "held", "mutual", "phase", "principal", "questions", "requests", "tls")
+
+    def __init__(self, connection_id: int) -> None:
+        self.connection_id = connection_id
+        self.phase = Phase.CONNECTING
+        self.tls: TlsServer | None = None
+        self.principal = ""
+        """SPIFFE ID that the peer proved; empty if none."""
+        self.mutual = False
+        self.held: list[RequestMessage] = []
+        """Requests that arrived before the handshake's last step was done."""
+        self.requests: dict[tuple[int, int], CallTemplate] = {}
+        """Requests in progress by call and attempt."""
+        self.questions: dict[tuple[int, str], Question] = {}
+        """Questions that differ in nothing are one object, which is cheaper to look up."""
+        self.fresh = True
+        """Whether no response was sent on it yet (HPACK's table is empty)."""
+        self.codec: ServerCodec | None = None
+
+
+class Inbound:
+    """State of the called half."""
+
+    def __init__(self, settings: SidecarSettings, side: TlsSide, engines: Engines | None) -> None:
+        self._settings = settings
+        self.side = side
+        self._engines = engines
+        self.downstreams: dict[int, Downstream] = {}
+        self._sizes: dict[tuple[int, int, bool, bool], int] = {}
+
+    def accepted(self, connection_id: int) -> None:
+        """Take note of a new connection; what it speaks is seen when the first unit arrives."""
+        self.downstreams[connection_id] = Downstream(connection_id)
+
+    # TLS
+
+    def flight(self, downstream: Downstream, flight: Flight, now_ns: int) -> list[Command]:
+        """Take a flight of the client's."""
+        mode = self.side.settings.mode
+        if mode == "DISABLE":
+            return self._close(downstream, "this listener speaks plaintext only")
+        clock_ns = self._settings.clock_offset_ns + now_ns
+        if downstream.tls is None:
+            engine = self._engines.server(self.side, clock_ns) if self._engines else None
+            downstream.tls = TlsServer(self.side, engine)
+            downstream.phase = Phase.HANDSHAKING
+        return [Compute(downstream.connection_id, downstream.tls.receive(flight, clock_ns))]
+
+    def step_done(self, downstream: Downstream, step: TlsStep, now_ns: int) -> list[Command]:
+        """Carry on after the CPU work of a TLS step."""
+        commands: list[Command] = [Send(downstream.connection_id, flight) for flight in step.flights]
+        if step.refused is not None:
+            commands.append(HandshakeEnded(downstream.connection_id, "server", None, step.refused))
+            commands += self._close(downstream, step.refused.reason)
+        elif step.established is not None:
+            downstream.phase = Phase.READY
+            downstream.principal = step.established.peer_spiffe_id
+            downstream.mutual = step.established.mutual
+            if self._engines is not None:
+                downstream.codec = self._engines.server_codec(downstream.tls)
+            commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
+            commands += [self._ask(downstream, message) for message in downstream.held]
+            downstream.held.clear()
+        return commands
+
+    def _close(self, downstream: Downstream, reason: str) -> list[Command]:
+        downstream.phase = Phase.CLOSED
+        self.downstreams.pop(downstream.connection_id, None)
+        return [CloseConnection(downstream.connection_id, reason)]
+
+    # Requests
+
+    def request(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> list[Command]:
+        """Take a request."""
+        if not message.encrypted and downstream.tls is None:
+            if self.side.settings.mode == "STRICT":
+                return self.flight(downstream, Plaintext(message.size_bytes, message.wire), now_ns)
+            if downstream.phase is Phase.CONNECTING:
+                downstream.phase = Phase.READY
+                if self._engines is not None:
+                    downstream.codec = self._engines.server_codec(None)
+        if downstream.phase is not Phase.READY:
+            downstream.held.append(message)
+            return []
+        return [self._ask(downstream, message)]
+
+    def _ask(self, downstream: Downstream, message: RequestMessage) -> AskPolicy:
+        template = message.template
+        downstream.requests[message.call_id, message.attempt] = template
+        if not self._settings.policy_asked:
+            return AskPolicy(downstream.connection_id, message, None)
+        key = (template.index, message.site)
+        question = downstream.questions.get(key)
+        if question is None:
+            question = downstream.questions[key] = Question(
+                principal=downstream.principal,
+                source=message.source,
+                destination=template.destination,
+                method=template.method,
+                path=template.path,
+                slice=template.slice,
+                site=message.site,
+                mutual=downstream.mutual,
+            )
+        return AskPolicy(downstream.connection_id, message, question)
+
+    def answered(self, downstream: Downstream, message: RequestMessage, decision: Decision | None) -> list[Command]:
+        """Act on a decision: hand the request on, or refuse it."""
+        if decision is None or decision.allowed:
+            return [Deliver(downstream.connection_id, message)]
+        return self.respond(downstream, message.call_id, message.attempt, 403)
+
+    def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int) -> list[Command]:
+        """Send a response."""
+        template = downstream.requests.pop((call_id, attempt))
+        encrypted = downstream.tls is not None
+        key = (template.index, status, downstream.fresh, encrypted)
+        body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
+        size_bytes = self._sizes.get(key)
+        if size_bytes is None:
+            size_bytes = response_size_bytes(status, body_bytes, first=downstream.fresh)
+            if encrypted:
+                size_bytes = sealed_size_bytes(size_bytes)
+            self._sizes[key] = size_bytes
+        downstream.fresh = False
+        message = ResponseMessage(call_id, attempt, template, status, body_bytes, size_bytes, encrypted)
+        return [Send(downstream.connection_id, message)]

@@ -1,0 +1,138 @@
+"""The sidecar as a whole: takes an event, returns commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from meshsim.sidecar import events
+from meshsim.sidecar.commands import Command
+from meshsim.sidecar.inbound import Inbound
+from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+from meshsim.sidecar.outbound import Outbound
+from meshsim.sidecar.timers import NEVER, Timers
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.balancer import Balancer
+    from meshsim.sidecar.engines import Engines
+    from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.settings import TlsSide
+
+__all__ = ["NEVER", "Sidecar"]
+
+
+class Sidecar:
+    """One proxy. ``handle`` is the only way in; ``timer_ns`` says when it wants a ``TimerDue``.
+
+    ``random`` is its own stream (for back-off jitter); ``connection_ids`` numbers the connections it opens. ``engines``
+    makes OpenSSL ride along at fidelity real, else None.
+    """
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        side: TlsSide,
+        balancer: Balancer,
+        random: Random,
+        connection_ids: Iterator[int],
+        engines: Engines | None = None,
+    ) -> None:
+        self.settings = settings
+        self._timers = Timers()
+        self._balancer = balancer
+        self.outbound = Outbound(settings, side, balancer, self._timers, random, connection_ids, engines)
+        self.inbound = Inbound(settings, side, engines)
+        self.config_version = 0
+        self._handlers: dict[type, Callable[[Any, int], list[Command]]] = {
+            events.CallStarted: self._call_started,
+            events.TcpEstablished: self._tcp_established,
+            events.ConnectionAccepted: self._connection_accepted,
+            events.UnitReceived: self._unit_received,
+            events.WorkDone: self._work_done,
+            events.PolicyAnswered: self._policy_answered,
+            events.ServiceAnswered: self._service_answered,
+            events.ConnectionLost: self._connection_lost,
+            events.EndpointsChanged: self._endpoints_changed,
+            events.LocationChanged: self._location_changed,
+            events.IdentityRotated: self._identity_rotated,
+            events.TimerDue: self._timer_due,
+        }
+
+    @property
+    def timer_ns(self) -> int:
+        """When the next ``TimerDue`` is wanted; ``NEVER`` if not at all."""
+        return self._timers.next_ns
+
+    def handle(self, event: events.Event, now_ns: int) -> list[Command]:
+        """Take one event at simulated time ``now_ns``; return what to do, in order."""
+        return self._handlers[type(event)](event, now_ns)
+
+    def _call_started(self, event: events.CallStarted, now_ns: int) -> list[Command]:
+        return self.outbound.start(event.call_id, event.template, now_ns)
+
+    def _tcp_established(self, event: events.TcpEstablished, now_ns: int) -> list[Command]:
+        upstream = self.outbound.upstreams.get(event.connection_id)
+        return [] if upstream is None else self.outbound.connected(upstream, now_ns)
+
+    def _connection_accepted(self, event: events.ConnectionAccepted, now_ns: int) -> list[Command]:
+        self.inbound.accepted(event.connection_id)
+        return []
+
+    def _unit_received(self, event: events.UnitReceived, now_ns: int) -> list[Command]:
+        connection_id, unit = event.connection_id, event.unit
+        kind = type(unit)
+        if kind is ResponseMessage:
+            upstream = self.outbound.upstreams.get(connection_id)
+            return [] if upstream is None else self.outbound.response(upstream, unit, now_ns)  # type: ignore[arg-type] # kind says so
+        downstream = self.inbound.downstreams.get(connection_id)
+        if kind is RequestMessage:
+            return [] if downstream is None else self.inbound.request(downstream, unit, now_ns)  # type: ignore[arg-type] # kind says so
+        if downstream is not None:
+            return self.inbound.flight(downstream, unit, now_ns)  # type: ignore[arg-type] # a flight is what is left
+        upstream = self.outbound.upstreams.get(connection_id)
+        return [] if upstream is None else self.outbound.flight(upstream, unit, now_ns)  # type: ignore[arg-type] # as above
+
+    def _work_done(self, event: events.WorkDone, now_ns: int) -> list[Command]:
+        downstream = self.inbound.downstreams.get(event.connection_id)
+        if downstream is not None:
+            return self.inbound.step_done(downstream, event.step, now_ns)
+        upstream = self.outbound.upstreams.get(event.connection_id)
+        return [] if upstream is None else self.outbound.step_done(upstream, event.step, now_ns)
+
+    def _policy_answered(self, event: events.PolicyAnswered, now_ns: int) -> list[Command]:
+        downstream = self.inbound.downstreams.get(event.connection_id)
+        return [] if downstream is None else self.inbound.answered(downstream, event.message, event.decision)
+
+    def _service_answered(self, event: events.ServiceAnswered, now_ns: int) -> list[Command]:
+        downstream = self.inbound.downstreams.get(event.connection_id)
+        if downstream is None:
+            return []
+        return self.inbound.respond(downstream, event.call_id, event.attempt, event.status)
+
+    def _connection_lost(self, event: events.ConnectionLost, now_ns: int) -> list[Command]:
+        if self.inbound.downstreams.pop(event.connection_id, None) is not None:
+            return []
+        upstream = self.outbound.upstreams.get(event.connection_id)
+        return [] if upstream is None else self.outbound.lost(upstream, event.reason, now_ns)
+
+    def _endpoints_changed(self, event: events.EndpointsChanged, now_ns: int) -> list[Command]:
+        self.config_version = event.version
+        self._balancer.update(event.endpoints)
+        known = frozenset(e.endpoint_id for endpoints in event.endpoints.values() for e in endpoints)
+        return self.outbound.retire(known, now_ns)
+
+    def _location_changed(self, event: events.LocationChanged, now_ns: int) -> list[Command]:
+        self._balancer.move(event.node, event.site)
+        self.outbound.site = event.site
+        return []
+
+    def _identity_rotated(self, event: events.IdentityRotated, now_ns: int) -> list[Command]:
+        self.outbound.side = event.side
+        self.inbound.side = event.side
+        return []
+
+    def _timer_due(self, event: events.TimerDue, now_ns: int) -> list[Command]:
+        commands: list[Command] = []
+        self._timers.run(now_ns, commands)
+        return commands

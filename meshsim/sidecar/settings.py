@@ -1,0 +1,25 @@
+"""What one sidecar is and how it is configured."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.resilience import ResilienceSettings
+
+
+class SidecarSettings(msgspec.Struct, frozen=True):
+    """One sidecar's settings; what can change while it runs (identity, endpoints, place) comes in by events."""
+
+    name: str
+    """Unique name: `service/number` or `fleet/number`."""
+    workload: str
+    """Service or fleet."""
+    clock_offset_ns: int
+    """What its node's clock shows at the start of the run: nanoseconds since the Unix epoch, skew included."""
+    pool: PoolSettings
+    resilience: ResilienceSettings
+    pool_per_slice: bool
+    """Whether connections are kept apart by slice, as a device's sessions are."""
+    policy_asked: bool
+    """Whether incoming calls are put to a policy engine."""

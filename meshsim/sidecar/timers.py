@@ -1,0 +1,37 @@
+"""A sidecar's timers: what is due when. Nothing here waits; the driver asks for the earliest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+NEVER = 2**62
+"""An instant that does not come."""
+
+
+class Timers:
+    """A heap of (instant, order, action, argument). Actions look for themselves whether they still matter."""
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Callable[[Any, int, list[Any]], None], Any]] = []
+        self._count = 0
+
+    def add(self, due_ns: int, action: Callable[[Any, int, list[Any]], None], argument: object) -> None:
+        """Have ``action(argument, now_ns, commands)`` called at ``due_ns``."""
+        self._count += 1
+        heappush(self._heap, (due_ns, self._count, action, argument))
+
+    @property
+    def next_ns(self) -> int:
+        """The earliest instant at which something is due."""
+        return self._heap[0][0] if self._heap else NEVER
+
+    def run(self, now_ns: int, commands: list[Any]) -> None:
+        """Carry out everything due; actions append their commands."""
+        heap = self._heap
+        while heap and heap[0][0] <= now_ns:
+            _, _, action, argument = heappop(heap)
+            action(argument, now_ns, commands)
