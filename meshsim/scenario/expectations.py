@@ -149,7 +149,9 @@ class NeverExpectation(Model):
 def _expectation_kind(value: Any) -> str:
     if isinstance(value, dict):
         return next((kind for kind in ("never", "recovers") if kind in value), "metric")
-    return {NeverExpectation: "never", RecoveryExpectation: "recovers"}.get(type(value), "metric")
+    if isinstance(value, NeverExpectation):
+        return "never"
+    return "recovers" if isinstance(value, RecoveryExpectation) else "metric"
 
 
 Expectation = Annotated[

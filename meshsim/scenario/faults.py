@@ -11,7 +11,7 @@ from meshsim.scenario.fields import Duration, Model, Name
 
 class _Fault(Model):
     name: Name | None = None
-    """Name in tables, phases and expectations. Default: its kind; with a number from 2 if the kind stands more than once."""
+    """Name in tables, phases and expectations. Default: its kind, numbered from 2 if the kind stands more than once."""
     at_ns: Duration = Field(alias="at")
     """When it begins."""
     for_ns: Duration = Field(alias="for", gt=0)

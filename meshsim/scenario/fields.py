@@ -28,7 +28,7 @@ class Model(BaseModel):
 
 
 def _quantity_schema(example: str, names: str, sign: str = "") -> WithJsonSchema:
-    pattern = rf"^\s*{sign}\d+(\.\d+)?\s*({names})\s*$"
+    pattern = rf"^[ \t]*{sign}[0-9]{{1,18}}(\.[0-9]{{1,12}})?[ \t]*({names})[ \t]*$"
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
@@ -90,12 +90,18 @@ def _parse_instant(value: object) -> int:
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     else:
+        if not isinstance(value, str):
+            raise ValueError("this is no instant; expected one such as '2026-01-01T00:00:00Z'")
         try:
-            moment = datetime.fromisoformat(str(value))
+            moment = datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError(f"{value!r} is no instant; expected one such as '2026-01-01T00:00:00Z'") from error
+            raise ValueError(
+                f"{str(value)[:40]!r} is no instant; expected one such as '2026-01-01T00:00:00Z'"
+            ) from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
+    if moment.microsecond:
+        raise ValueError(f"{value!r} has parts of a second; expected whole seconds, such as '2026-01-01T00:00:00Z'")
     seconds = int(moment.timestamp())
     if not 0 <= seconds < 4_102_444_800:
         raise ValueError(f"{value!r} is out of range; expected an instant between 1970 and 2100")

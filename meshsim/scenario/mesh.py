@@ -23,7 +23,7 @@ class Tls(Model):
     """How sidecars speak TLS."""
 
     mode: TlsMode = "STRICT"
-    """STRICT: mutual TLS only. PERMISSIVE: a listener takes plaintext too. DISABLE: neither side uses TLS. Default: STRICT."""
+    """STRICT: mutual TLS only. PERMISSIVE: a listener takes plaintext too. DISABLE: no TLS at all. Default: STRICT."""
     min_version: TlsVersion = "1.3"
     """Lowest version offered and accepted. Default: 1.3."""
     max_version: TlsVersion = "1.3"
@@ -80,7 +80,7 @@ class Policy(Model):
     default: Literal["deny", "allow"] = "deny"
     """What holds when no policy matches. Default: deny."""
     cache: bool = False
-    """Whether a sidecar remembers decisions (of the same policy version and question) and so saves their cost. Default: false."""
+    """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
 
 
 class Resilience(Model):
@@ -91,7 +91,7 @@ class Resilience(Model):
     retry_on: Annotated[tuple[RetriableOutcome, ...], FromList] = ("unreachable", "reset")
     """Outcomes of an attempt that are tried again. Default: unreachable, reset."""
     backoff_ns: Duration = Field(default=25 * MS, alias="backoff")
-    """Base of the wait before a retry: uniform between 0 and base x (2^n - 1), at most ten times the base. Default: 25 ms."""
+    """Base of the wait before retry n: uniform from 0 to base x (2^n - 1), at most 10 x base. Default: 25 ms."""
     request_timeout_ns: Duration = Field(default=15 * S, alias="request_timeout", gt=0)
     """Time for a call, all attempts together. Default: 15 s, as Envoy."""
     attempt_timeout_ns: Duration | None = Field(default=None, alias="attempt_timeout", gt=0)
@@ -117,7 +117,7 @@ class LoadBalancing(Model):
     policy: Literal["least_request", "round_robin"] = "least_request"
     """least_request: fewest requests of this sidecar in progress; round_robin: in turn. Default: least_request."""
     locality: bool = True
-    """Whether only the nearest replicas (same node, then same site, then lowest network latency) are used. Default: true."""
+    """Whether only the nearest replicas (same node, same site, lowest network latency) are used. Default: true."""
 
 
 class Control(Model):

@@ -39,7 +39,8 @@ class Scenario(Model):
     epoch_ns: Instant = Field(default=1_767_225_600 * S, alias="epoch")
     """The instant at which simulated time begins. Default: 2026-01-01T00:00:00Z."""
     fidelity: Fidelity = "sampled"
-    """How often OpenSSL runs: real (always), sampled (each distinct case and one in a hundred), modelled (never). Default: sampled."""
+    """How often OpenSSL runs: real (always), sampled (each distinct case, then one in a hundred) or modelled (never).
+    Default: sampled."""
     cost_profile: str = "default"
     """Cost profile: `default`, or a file beside the scenario file. Default: default."""
     sample_every_ns: Duration = Field(default=1 * S, alias="sample_every", gt=0)

@@ -15,7 +15,7 @@ class Node(Model):
     kind: Literal["gnb", "edge", "regional", "core"]
     """Its tier: gnb (base station), edge, regional or core."""
     site: Name | None = None
-    """Where it stands; nodes of one site are near each other for locality-aware load balancing. Default: its own name."""
+    """Where it stands; nodes of one site are near each other when replicas are chosen. Default: its own name."""
     cpu: str = "xeon-6242r"
     """CPU by its name in the cost profile. Default: xeon-6242r."""
     cores: int = Field(default=4, ge=1, le=1024)
@@ -102,7 +102,7 @@ class Radio(Model):
     fixed: FixedRadio | None = None
     """Constant delays."""
     cells: dict[str, Name] = Field(min_length=1)
-    """Which gnb node serves each cell. With a trace, every cell of the trace; else devices are spread over the cells in turn."""
+    """Which gnb node serves each cell. A trace needs all of its cells; else devices take the cells in turn."""
     uplink_bps: Bandwidth = Field(default=100_000_000, alias="uplink", ge=1)
     """Bandwidth of a cell from the devices. Default: 100 Mbit/s."""
     downlink_bps: Bandwidth = Field(default=500_000_000, alias="downlink", ge=1)

@@ -182,3 +182,8 @@ class Traffic(Model):
     """When it begins. Default: 0 s."""
     stop_ns: Duration | None = Field(default=None, alias="stop")
     """When it ends. Default: the scenario's duration."""
+
+    @property
+    def key(self) -> str:
+        """The name that tables and expectations use."""
+        return self.name or self.source

@@ -1,12 +1,13 @@
 """The one home of unit conversion: unit strings to integers in base units, and back.
 
-Durations become integer nanoseconds, sizes bytes, bandwidths bits per second, shares parts per million. Parsing is exact
-(decimal arithmetic), so that ``0.1 ms`` is 100 000 ns on every machine.
+Durations become integer nanoseconds, sizes bytes, bandwidths bits per second, shares parts per million. Parsing is
+exact (decimal arithmetic), so that ``0.1 ms`` is 100 000 ns on every machine.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
 NS_PER_S = 1_000_000_000
@@ -34,15 +35,17 @@ SIZE_BYTES = {
 }
 BANDWIDTH_BPS = {"bit/s": 1, "kbit/s": 1_000, "Mbit/s": 1_000_000, "Gbit/s": 1_000_000_000}
 SHARE_PPM = {"%": 10_000, "ppm": 1}
-RATE_UHZ = {"/s": 1_000_000, "/min": Decimal(1_000_000) / 60, "/h": Decimal(1_000_000) / 3_600}
+RATE_UHZ: dict[str, int | Decimal] = {
+    "/s": 1_000_000,
+    "/min": Decimal(1_000_000) / 60,
+    "/h": Decimal(1_000_000) / 3_600,
+}
 
-_QUANTITY = re.compile(r"\s*([+-]?\d{1,18}(?:\.\d{1,12})?)\s*([A-Za-zµμ%/]*)\s*")
+_QUANTITY = re.compile(r"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,12})?)[ \t]*([A-Za-zµμ%/]{0,12})[ \t]*")
 _LARGEST = Decimal(9_000_000_000_000_000_000)
 
 
-def parse_quantity(
-    text: object, units: dict[str, int] | dict[str, int | Decimal], example: str, *, signed: bool = False
-) -> int:
+def parse_quantity(text: object, units: Mapping[str, int | Decimal], example: str, *, signed: bool = False) -> int:
     """Return ``text`` (``"10 ms"``) as an integer in the base unit of ``units``.
 
     Raises ValueError, with what would be right, if the text is no quantity, its unit is unknown, it is negative while
@@ -50,7 +53,7 @@ def parse_quantity(
     """
     expected = f"expected a quantity with a unit such as {example!r}"
     if not isinstance(text, str):
-        raise ValueError(f"{text!r} has no unit; {expected}")
+        raise ValueError(f"{_shown(text)} has no unit; {expected}")
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:60]!r} is not a quantity; {expected}")
@@ -66,7 +69,15 @@ def parse_quantity(
         raise ValueError(f"{text.strip()!r} is negative; expected zero or more, such as {example!r}")
     if abs(value) > _LARGEST:
         raise ValueError(f"{text.strip()!r} is too large; {expected}")
+    if value != value.to_integral_value() and not isinstance(units[unit], Decimal):
+        raise ValueError(f"{text.strip()!r} is finer than one {next(iter(units))}; {expected}")
     return int(value.to_integral_value())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | dict):
+        return "a list or mapping"
+    return "nothing" if value is None else str(value)[:24]
 
 
 def parse_duration_ns(text: object) -> int:

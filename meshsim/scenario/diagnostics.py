@@ -1,0 +1,232 @@
+"""From what a model refuses to a place in the file and a sentence about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from meshsim.scenario import units
+from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.shape import ROOT, Spot, child, choices, has, known_keys, models, spot_at, step
+from meshsim.scenario.words import expected, one_of, shorten, show
+
+MOST_KEPT = 1000
+"""Mistakes of one file that are put into words; of what comes on top only the number is told."""
+MOST_SHOWN = 100
+"""Mistakes that are printed."""
+
+_PATTERNS = {
+    "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?": (
+        "is not a name",
+        "at most 63 lower-case letters, digits and inner hyphens, such as 'edge-1'",
+    ),
+    "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
+    "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
+    "[a-z0-9._-]{1,255}": (
+        "is not a trust domain",
+        "lower-case letters, digits, '.', '_' and '-', such as 'mesh.example'",
+    ),
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def format_diagnostics(diagnostics: Iterable[Diagnostic], most: int = MOST_SHOWN) -> str:
+    """One line for each of the first ``most`` diagnostics, and a line with the number of the others."""
+    lines = [str(diagnostic) for diagnostic in diagnostics]
+    if len(lines) > most:
+        lines[most:] = [f"and {len(lines) - most} more"]
+    return "\n".join(lines)
+
+
+def from_validation(error: ValidationError, data: Any, positions: Positions) -> list[Diagnostic]:
+    """Every mistake that the models found in ``data``, in the words of someone who edits the file."""
+    details = error.errors(include_url=False)
+    found = []
+    for detail in details[:MOST_KEPT]:
+        path, at_key = _path(detail, data)
+        place = positions.key(path) if at_key else positions.value(path)
+        found.append(place.diagnostic(_message(detail, path, data)))
+    if len(details) > MOST_KEPT:
+        last = max(positions.values.values(), key=lambda place: place.line)
+        found.append(
+            last.diagnostic(f"and {len(details) - MOST_KEPT} more mistakes; expected those above mended first")
+        )
+    return found
+
+
+def _path(detail: ErrorDetails, data: Any) -> tuple[Path, bool]:
+    """The path of a refused value in ``data``, and whether its key is what is wrong.
+
+    A location of pydantic's also names the members of unions it tried, which are no keys of the file.
+    """
+    path: list[str | int] = []
+    at_key = detail["type"] == "extra_forbidden"
+    for part in detail["loc"]:
+        if part == "[key]":
+            at_key = True
+        elif has(data, part):
+            path.append(part)
+            data = step(data, part)
+    return tuple(path), at_key
+
+
+def _message(detail: ErrorDetails, path: Path, data: Any) -> str:
+    value = data
+    for key in path:
+        value = step(value, key)
+    spot = spot_at(path, data) or ROOT
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(path, data)
+    if kind == "missing":
+        return _missing(str(detail["loc"][-1]), spot, value, path)
+    if kind == "value_error":
+        return str(detail["ctx"]["error"])
+    if detail["loc"][-1:] == ("[key]",):
+        return _key_message(detail, path)
+    if kind in _BOUNDS:
+        limit, words = _BOUNDS[kind]
+        return f"{show(value)} is out of range; expected {words} {_limit(detail['ctx'][limit], value)}"
+    speak = _SPEAKERS.get(kind, _other)
+    return speak(detail, value, spot, path)
+
+
+def _unknown_key(path: Path, data: Any) -> str:
+    parent: Any = data
+    for key in path[:-1]:
+        parent = step(parent, key)
+    spot = spot_at(path[:-1], data) or ROOT
+    return f"unknown key {show(path[-1])}; {expected(path[-1], known_keys(spot, parent))}"
+
+
+def _missing(key: str, spot: Spot, value: Any, path: Path) -> str:
+    if isinstance(value, list):
+        return f"{_name(path)} has {len(value)} of its two entries; expected [one, other]"
+    inner = child(spot, key, value)
+    about = inner.field.description if inner and inner.field and inner.field.description else None
+    return f"{key!r} is missing; expected it here" + (f": {_first_sentence(about)}" if about else "")
+
+
+def _first_sentence(text: str) -> str:
+    sentence = re.split(r"(?<=[.:;])\s", text.replace("\n", " "), maxsplit=1)[0].rstrip(".:;")
+    return shorten(sentence[:1].lower() + sentence[1:] if not sentence[:2].isupper() else sentence, 80)
+
+
+def _key_message(detail: ErrorDetails, path: Path) -> str:
+    pattern = str(detail.get("ctx", {}).get("pattern", "")).strip("^$")
+    problem, right = _PATTERNS.get(pattern, ("is not allowed as a key", "another name"))
+    return f"{show(path[-1])} {problem}; expected {right}"
+
+
+def _limit(limit: Any, value: Any) -> str:
+    """A bound in the unit family of the refused value."""
+    unit = value.strip().lstrip("+-0123456789. ") if isinstance(value, str) else ""
+    families: tuple[tuple[Mapping[str, Any], Callable[[int], str]], ...] = (
+        (units.DURATION_NS, units.format_duration),
+        (units.SIZE_BYTES, units.format_size),
+        (units.BANDWIDTH_BPS, units.format_bandwidth),
+        (units.SHARE_PPM, units.format_share),
+    )
+    for family, formatted in families:
+        if unit in family:
+            return formatted(int(limit))
+    return str(limit)
+
+
+def _name(path: Path) -> str:
+    names = [key for key in path if isinstance(key, str)]
+    return repr(names[-1]) if names else "the file"
+
+
+def _literal(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
+    known = choices(spot)
+    if str(value) in known and not isinstance(value, str):
+        return f"{_name(path)} is the number {show(value)}; expected text, in quotes: '{value}'"
+    return f"{_name(path)} is {show(value)}, which is not known; {expected(value, known)}"
+
+
+def _union_tag(_detail: ErrorDetails, value: Any, spot: Spot, _path: Path) -> str:
+    known = [str(choice) for model in models(spot) for choice in choices(Spot(model.model_fields["kind"].annotation))]
+    if not isinstance(value, dict):
+        return f"{show(value)} stands where a mapping should; expected one with 'kind': {one_of(known)}"
+    if "kind" not in value:
+        return f"'kind' is missing; expected {one_of(known)}"
+    return f"'kind' is {show(value['kind'])}, which is not known; {expected(value['kind'], known)}"
+
+
+def _mapping(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
+    keys = known_keys(spot, value)
+    what = f"a mapping with {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}" if keys else "a mapping of names"
+    return f"{_name(path)} is {_empty(value)}; expected {what}"
+
+
+def _list(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} is {_empty(value)}; expected a list, such as [one, other]"
+
+
+def _text(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    quoted = f", in quotes: '{show(value)}'" if isinstance(value, int | float) else ""
+    return f"{_name(path)} is {_empty(value)}; expected text{quoted}"
+
+
+def _integer(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    unquoted = ", without quotes" if isinstance(value, str) else ""
+    return f"{_name(path)} is {_empty(value)}; expected a whole number{unquoted}"
+
+
+def _boolean(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} is {_empty(value)}; expected true or false"
+
+
+def _empty(value: Any) -> str:
+    return "empty" if value is None else show(value)
+
+
+def _too_short(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    least = detail["ctx"]["min_length"]
+    return f"{_name(path)} has {len(value)} entries; expected at least {least}"
+
+
+def _too_long(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} has {len(value)} entries; expected at most {detail['ctx']['max_length']}"
+
+
+def _long_text(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} has {len(value)} characters; expected at most {detail['ctx']['max_length']}"
+
+
+def _pattern(detail: ErrorDetails, value: Any, _spot: Spot, _path: Path) -> str:
+    problem, right = _PATTERNS.get(detail["ctx"]["pattern"].strip("^$"), ("is not allowed here", "another value"))
+    return f"{show(value)} {problem}; expected {right}"
+
+
+def _other(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} is {_empty(value)}, which is not accepted; {shorten(detail['msg'], 80)}"
+
+
+_SPEAKERS: dict[str, Callable[[ErrorDetails, Any, Spot, Path], str]] = {
+    "literal_error": _literal,
+    "union_tag_invalid": _union_tag,
+    "union_tag_not_found": _union_tag,
+    "model_type": _mapping,
+    "model_attributes_type": _mapping,
+    "dict_type": _mapping,
+    "tuple_type": _list,
+    "string_type": _text,
+    "int_type": _integer,
+    "bool_type": _boolean,
+    "too_short": _too_short,
+    "too_long": _too_long,
+    "string_too_long": _long_text,
+    "string_pattern_mismatch": _pattern,
+}

@@ -1,0 +1,90 @@
+"""Values set on the command line, in place of what the scenario file says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.shape import ROOT, Spot, child, known_keys
+from meshsim.scenario.words import expected, show
+from meshsim.scenario.yaml_text import parse_yaml
+
+
+def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -> Any:
+    """Set each ``path=value`` in the plain data of a scenario, and note it as the place of its value.
+
+    A path is keys and list indices joined by dots (``network.links.0.latency``); a value is YAML (``5 ms``, ``true``,
+    ``[a, b]``). Mappings that are defaults in the file are made on the way. ``data`` itself is changed.
+    Raises ScenarioError with every override whose path leads nowhere.
+    """
+    diagnostics: list[Diagnostic] = []
+    for override in overrides:
+        try:
+            _apply(data, positions, override)
+        except ScenarioError as error:
+            diagnostics += error.diagnostics
+    if diagnostics:
+        raise ScenarioError(diagnostics)
+    return data
+
+
+def _apply(data: Any, positions: Positions, override: str) -> None:
+    origin = f"--set {override}"
+    dotted, equals, text = override.partition("=")
+    keys = [key.strip() for key in dotted.split(".")]
+    if not equals or not all(keys):
+        raise _refused(origin, f"{show(override)} sets nothing; expected path=value, such as mesh.tls.mode=PERMISSIVE")
+    try:
+        value, _ = parse_yaml(text, origin)
+    except ScenarioError as error:
+        raise ScenarioError([Diagnostic(origin, 0, 0, found.message) for found in error.diagnostics]) from None
+    holder, spot = data, ROOT
+    path: Path = ()
+    for number, key in enumerate(keys):
+        last = number == len(keys) - 1
+        step = _step(holder, spot, key, path, origin)
+        path = (*path, step)
+        if last:
+            holder[step] = value
+            break
+        below = child(spot, step, holder)
+        if isinstance(holder, dict) and holder.get(step) is None:
+            _check_default(spot, below, holder, step, path, origin)
+            holder[step] = {}
+            positions.replace(path, origin)
+        holder, spot = holder[step], below or spot
+    positions.replace(path, origin)
+
+
+def _step(holder: Any, spot: Spot, key: str, path: Path, origin: str) -> str | int:
+    """The key or index that ``key`` means in ``holder``."""
+    if isinstance(holder, dict):
+        return key
+    where = _dotted(path)
+    if isinstance(holder, list):
+        if not (key.isascii() and key.isdigit() and int(key[:9]) < len(holder)):
+            raise _refused(origin, f"{where} has no entry {show(key)}; expected 0 to {len(holder) - 1}")
+        return int(key)
+    raise _refused(origin, f"{where} is {show(holder)}, without keys; expected the path to end there")
+
+
+def _check_default(
+    spot: Spot, below: Spot | None, holder: dict[str, Any], key: str | int, path: Path, origin: str
+) -> None:
+    """Refuse to make a mapping under a key that neither the file nor the models know."""
+    keys = known_keys(spot, holder)
+    if below is None or (below.field is None and not keys):
+        known = keys or [str(name) for name in holder]
+        raise _refused(origin, f"{_dotted(path)} leads nowhere; {expected(key, known)}")
+    if not known_keys(below):
+        raise _refused(origin, f"{_dotted(path)} is not in the file; expected the path to end there, or another one")
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path)) or "the scenario"
+
+
+def _refused(origin: str, message: str) -> ScenarioError:
+    return ScenarioError([Diagnostic(origin, 0, 0, message)])

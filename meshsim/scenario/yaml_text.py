@@ -1,0 +1,260 @@
+"""YAML text to plain data and the place of every key and value in it.
+
+The text is untrusted. It is read event by event (never by the recursive composer), scalars follow the YAML 1.2 core
+schema (``no`` and ``on`` are text, ``012`` is twelve), and size, nesting and expansion are bounded while reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.positions import Place, Positions
+from meshsim.scenario.yaml_problems import plain_problem
+
+MAX_DEPTH = 64
+"""Mappings and lists inside each other."""
+MAX_VALUES = 200_000
+"""Keys and values of one file, each alias counted as what it stands for."""
+
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LONGEST_NUMBER = 20
+
+
+class Node(msgspec.Struct, eq=False):
+    """One scalar, list or mapping of the text; an alias is the very node it names."""
+
+    content: Any
+    """A plain value; or a list of nodes; or a list of (key text, key place, value node)."""
+    kind: str
+    """scalar, list or mapping."""
+    line: int
+    column: int
+    empty: bool = False
+    """Whether nothing at all was written."""
+
+
+def resolve_plain(text: str) -> Any:
+    """The value of an unquoted scalar by the core schema of YAML 1.2 (section 10.3.2).
+
+    Raises ValueError for an integer with more than 20 digits.
+    """
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.fullmatch(text):
+        if len(text) > _LONGEST_NUMBER:
+            raise ValueError(f"a number of {len(text)} digits is too large; expected at most 64 bits")
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    if _FLOAT.fullmatch(text):
+        return float(text.replace(".inf", "inf").replace(".nan", "nan")) if text.islower() else float(_lower(text))
+    return text
+
+
+def _lower(text: str) -> str:
+    return text.lower().replace(".inf", "inf").replace(".nan", "nan")
+
+
+def parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
+    """Return the plain data of ``text`` and the place of each of its keys and values.
+
+    Raises ScenarioError with every duplicate or unusable key, tag and scalar, or with the first place where the text
+    is not YAML, is nested deeper than ``MAX_DEPTH`` or holds more than ``MAX_VALUES`` keys and values.
+    """
+    bad = _UNPRINTABLE.search(text)
+    if bad:
+        line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
+        message = f"the control character U+{ord(bad.group()):04X} is not allowed; expected printable text"
+        raise ScenarioError([Diagnostic(file, line, column, message)])
+    reader = _Reader(file)
+    root = reader.read(text)
+    positions = Positions(file)
+    data = None if root is None else _expand(root, (), 0, positions, [0])
+    if reader.diagnostics:
+        raise ScenarioError(reader.diagnostics)
+    return data, positions
+
+
+class _Open(msgspec.Struct, eq=False):
+    """A list or mapping whose end has not been read yet."""
+
+    node: Node
+    anchor: str | None
+    key: Node | None = None
+    seen: dict[str, int] = {}
+
+
+class _Reader:
+    """Builds the tree of nodes from parser events, collecting what can be said about more than one place."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.diagnostics: list[Diagnostic] = []
+        self._anchors: dict[str, Node] = {}
+        self._open: list[_Open] = []
+        self._root: Node | None = None
+        self._count = 0
+
+    def read(self, text: str) -> Node | None:
+        for event in self._events(text):
+            if isinstance(event, DocumentStartEvent):
+                self._start_document(event)
+            elif isinstance(event, ScalarEvent):
+                self._add(self._scalar(event), event.anchor)
+            elif isinstance(event, AliasEvent):
+                self._alias(event)
+            elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+                self._start(event)
+            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+                done = self._open.pop()
+                if done.anchor:  # only now, so that nothing can hold itself
+                    self._anchors[done.anchor] = done.node
+        return self._root
+
+    def _events(self, text: str) -> Iterator[Event]:
+        try:
+            yield from YAML(typ="safe", pure=True).parse(text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            opened = error.context_mark.line + 1 if error.context_mark else 0
+            line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            message = plain_problem(str(error.problem or error.context), str(error.context or ""), opened)
+            self._stop(line, column, message, error)
+        except ScenarioError:
+            raise
+        except (YAMLError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
+            # ruamel.yaml answers some malformed directives, tags and escapes with plain Python exceptions
+            self._stop(0, 0, "this is not well-formed YAML; expected YAML 1.2 without directives and tags", error)
+
+    def _stop(self, line: int, column: int, message: str, cause: BaseException | None = None) -> None:
+        raise ScenarioError([*self.diagnostics, Diagnostic(self.file, line, column, message)]) from cause
+
+    def _note(self, event: Event, message: str) -> None:
+        self.diagnostics.append(Diagnostic(self.file, event.start_mark.line + 1, event.start_mark.column + 1, message))
+
+    def _start_document(self, event: DocumentStartEvent) -> None:
+        if self._root is not None:
+            self._stop(
+                event.start_mark.line + 1,
+                event.start_mark.column + 1,
+                "a second document begins here; expected one scenario to a file",
+            )
+        if event.version not in (None, (1, 2)):
+            self._note(event, "another version of YAML is asked for; expected YAML 1.2, without a %YAML line")
+
+    def _scalar(self, event: ScalarEvent) -> Node:
+        self._refuse_tag(event)
+        content: Any = event.value
+        if event.style is None and event.implicit[0]:
+            try:
+                content = resolve_plain(event.value)
+            except ValueError as error:
+                self._note(event, str(error))
+        mark = event.start_mark
+        return Node(content, "scalar", mark.line + 1, mark.column + 1, empty=event.style is None and event.value == "")
+
+    def _refuse_tag(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> None:
+        if event.tag is not None:
+            self._note(event, f"the tag {str(event.tag)[:60]!r} is not allowed; expected a plain value")
+
+    def _start(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        self._refuse_tag(event)
+        mark = event.start_mark
+        if len(self._open) >= MAX_DEPTH:
+            self._stop(
+                mark.line + 1, mark.column + 1, f"values are nested too deeply; expected at most {MAX_DEPTH} levels"
+            )
+        kind = "mapping" if isinstance(event, MappingStartEvent) else "list"
+        node = Node([], kind, mark.line + 1, mark.column + 1)
+        self._add(node, None)
+        self._open.append(_Open(node, event.anchor, seen={}))
+
+    def _alias(self, event: AliasEvent) -> None:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            self._note(event, f"the alias *{event.anchor[:60]} has no anchor; expected &{event.anchor[:60]} before it")
+            node = Node(None, "scalar", event.start_mark.line + 1, event.start_mark.column + 1)
+        self._add(node, None)
+
+    def _add(self, node: Node, anchor: str | None) -> None:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            self._stop(node.line, node.column, f"the file is too long; expected at most {MAX_VALUES} keys and values")
+        if anchor:
+            self._anchors[anchor] = node
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        if parent.node.kind == "list":
+            parent.node.content.append(node)
+        elif parent.key is None:
+            parent.key = node
+        else:
+            self._add_pair(parent, parent.key, node)
+            parent.key = None
+
+    def _add_pair(self, parent: _Open, key: Node, value: Node) -> None:
+        if key.kind != "scalar":
+            message = f"a key is a {key.kind}; expected text"
+        elif not isinstance(key.content, str):
+            shown = "empty" if key.empty else f"{key.content!r:.60}, which is not text"
+            message = f"a key is {shown}; expected text, in quotes if need be"
+        elif key.content == "<<":
+            message = "merge keys (<<) are not part of YAML 1.2; expected the keys themselves"
+        elif key.content in parent.seen:
+            message = (
+                f"the key {key.content[:60]!r} stands twice in one mapping, first at line {parent.seen[key.content]}; "
+                "expected each key once"
+            )
+        else:
+            parent.seen[key.content] = key.line
+            parent.node.content.append((key.content, Place(self.file, key.line, key.column), value))
+            return
+        self.diagnostics.append(Diagnostic(self.file, key.line, key.column, message))
+
+
+def _expand(node: Node, path: tuple[str | int, ...], depth: int, positions: Positions, count: list[int]) -> Any:
+    """Plain data of a node; aliases become copies, as far as the bounds allow."""
+    place = Place(positions.file, node.line, node.column)
+    count[0] += 1
+    if count[0] > MAX_VALUES or depth > MAX_DEPTH:
+        message = f"the aliases of the file stand for too much; expected at most {MAX_VALUES} values, {MAX_DEPTH} deep"
+        raise ScenarioError([place.diagnostic(message)])
+    positions.values[path] = place
+    if node.kind == "scalar":
+        return node.content
+    children: Sequence[Any] = node.content
+    if node.kind == "list":
+        return [_expand(child, (*path, index), depth + 1, positions, count) for index, child in enumerate(children)]
+    data = {}
+    for key, key_place, child in children:
+        positions.keys[(*path, key)] = key_place
+        data[key] = _expand(child, (*path, key), depth + 1, positions, count)
+        if child.empty:  # nothing is written there: the key is the only place to show
+            positions.values[(*path, key)] = key_place
+    return data
