@@ -16,7 +16,7 @@ WORKERS ?= 2
 SCENARIO ?= scenarios/v2x-corridor.yaml
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 test: lint types contracts tests
 
@@ -43,9 +43,11 @@ format: setup
 setup: .venv/locked .venv/installed
 
 # The environment holds exactly what the lock names, each file checked against its hash. It is made anew when it is
-# missing, unfinished or of another place (its scripts hold absolute paths).
+# missing, unfinished, or was made in another place: its scripts hold absolute paths.
+ifneq ($(shell cat .venv/place 2>/dev/null),$(CURDIR))
+.venv/locked: environment
+endif
 .venv/locked: requirements.lock
-	@$(BIN)/pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory .venv-anew
 	@echo "Installing the locked requirements (a few minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
@@ -55,12 +57,12 @@ setup: .venv/locked .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: .venv-anew
-.venv-anew:
+.PHONY: environment
+environment:
 	@new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
 	for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
 	  if "$$python" -c "$$new_enough" 2>/dev/null; then \
-	    "$$python" -m venv --clear .venv && exit 0; \
+	    "$$python" -m venv --clear .venv && echo "$(CURDIR)" > .venv/place && exit 0; \
 	    echo "$$python cannot make a virtual environment; on Debian or Ubuntu, install python3-venv." >&2; exit 1; \
 	  fi; \
 	done; \
@@ -74,4 +76,4 @@ lock: setup
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find meshsim tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
