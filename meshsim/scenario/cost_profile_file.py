@@ -6,23 +6,17 @@ from the figures (scaling, rounding) is the work of ``cost_profile``.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from pydantic_core import ErrorDetails
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
-
-LARGEST_FILE_BYTES = 1_000_000
-"""A profile of eleven CPUs takes 30 kB; anything near this limit is no profile."""
-
-Path = tuple[str | int, ...]
-"""The keys and indices that lead to a value."""
-Place = tuple[int, int]
-"""Line and column, both from 1."""
+from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.reading import bad_byte_message, decode
+from meshsim.scenario.words import expected, shorten, show
+from meshsim.scenario.yaml_text import parse_yaml
 
 Quantile = Literal["p25", "p50", "p75"]
 Unit = Literal["op/s", "bit/s", "cycles", "cycles/byte"]
@@ -197,134 +191,44 @@ class ProfileFile(_Model):
     """CPU name to its published figures."""
 
 
-class Places:
-    """Where the keys and values of a file stand, so that a mistake found later still has its line and column."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self._places: dict[Path, Place] = {}
-
-    def put(self, path: Path, node: Node) -> None:
-        """Remember that the value (or key) at ``path`` stands where ``node`` does."""
-        self._places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-
-    def diagnostic(self, path: Path, message: str) -> Diagnostic:
-        """A diagnostic at ``path``, or at its nearest ancestor that stands in the file."""
-        while path and path not in self._places:
-            path = path[:-1]
-        line, column = self._places.get(path, (1, 1))
-        return Diagnostic(self.file, line, column, message)
-
-
-def read_profile_file(data: bytes, file: str) -> tuple[ProfileFile, Places]:
+def read_profile_file(data: bytes, file: str) -> tuple[ProfileFile, Positions]:
     """Parse and validate ``data``; ``file`` is its name in diagnostics.
 
     Raises ScenarioError with every mistake found.
     """
-    places = Places(file)
-    document = _Composer(places).document(_decode(data, file))
+    text, bad = decode(data, file)
+    if bad is not None:
+        raise ScenarioError([bad.diagnostic(bad_byte_message(data))])
+    document, positions = parse_yaml(text, file)
+    if not isinstance(document, dict):
+        message = f"{show(document)} is no cost profile; expected a mapping with the key 'cost_profile'"
+        raise ScenarioError([positions.value(()).diagnostic(message)])
     try:
-        return ProfileFile.model_validate(document), places
+        return ProfileFile.model_validate(document), positions
     except pydantic.ValidationError as error:
-        raise ScenarioError([_explain(places, detail) for detail in error.errors()]) from None
+        raise ScenarioError([_explain(detail, positions) for detail in error.errors(include_url=False)]) from None
 
 
-def _explain(places: Places, detail: Any) -> Diagnostic:
-    path: Path = tuple(part for part in detail["loc"] if part != "[key]")
-    what = detail["msg"].removeprefix("Value error, ")
+def _explain(detail: ErrorDetails, positions: Positions) -> Diagnostic:
+    path = tuple(part for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
-        what = f"unknown key {path[-1]!r}; remove it or correct its name"
-    elif detail["type"] == "missing":
-        what = f"missing key {path[-1]!r}; add it"
-    elif ";" not in what:
-        what = f"{'.'.join(map(str, path))}: {str(detail['input'])[:60]!r} does not do; {what[:1].lower()}{what[1:]}"
-    return places.diagnostic(path, what)
+        return positions.key(path).diagnostic(f"unknown key {path[-1]!r}; {expected(path[-1], _known_keys(path[:-1]))}")
+    if detail["type"] == "missing":
+        return positions.key(path).diagnostic(f"{path[-1]!r} is missing; expected it here")
+    if detail["type"] == "value_error":
+        return positions.value(path).diagnostic(str(detail["ctx"]["error"]))
+    what = shorten(detail["msg"][:1].lower() + detail["msg"][1:], 100)
+    return positions.value(path).diagnostic(f"{path[-1]!r} is {show(detail['input'])}; {what}")
 
 
-def _decode(data: bytes, file: str) -> str:
-    if len(data) > LARGEST_FILE_BYTES:
-        message = f"file of {len(data)} bytes; a cost profile takes at most {LARGEST_FILE_BYTES}"
-        raise ScenarioError([Diagnostic(file, 0, 0, message)])
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = "not UTF-8 text; save the file as UTF-8"
-        raise ScenarioError(
-            [Diagnostic(file, line, error.start - data.rfind(b"\n", 0, error.start), message)]
-        ) from None
-
-
-class _Composer:
-    """Turns YAML nodes into plain values and notes their places; only what a profile needs."""
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        self._seen: set[int] = set()
-        self._diagnostics: list[Diagnostic] = []
-
-    def document(self, text: str) -> Any:
-        """The plain value of ``text``; raises ScenarioError with every mistake of form."""
-        file = self._places.file
-        try:
-            root = YAML(typ="safe", pure=True).compose(text)
-            value = self._value(root, ()) if root is not None else None
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-            raise ScenarioError([Diagnostic(file, *place, f"not YAML: {error.problem}; see its grammar")]) from None
-        except (YAMLError, ValueError) as error:
-            raise ScenarioError([Diagnostic(file, 0, 0, f"not YAML: {str(error)[:100]}; see its grammar")]) from None
-        except RecursionError:
-            raise ScenarioError([Diagnostic(file, 0, 0, "nested too deeply; a cost profile has five levels")]) from None
-        if not isinstance(value, dict):
-            self._diagnostics.append(
-                Diagnostic(file, 1, 1, "not a cost profile; expected a mapping with `cost_profile:`")
-            )
-        if self._diagnostics:
-            raise ScenarioError(self._diagnostics)
-        return value
-
-    def _value(self, node: Node, path: Path) -> Any:
-        self._places.put(path, node)
-        if id(node) in self._seen:
-            self._diagnostics.append(
-                self._places.diagnostic(path, "alias; write the value out, aliases are not accepted")
-            )
-            return None
-        self._seen.add(id(node))
-        if isinstance(node, MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, SequenceNode):
-            return tuple(self._value(item, (*path, index)) for index, item in enumerate(node.value))
-        assert isinstance(node, ScalarNode)
-        return self._scalar(node)
-
-    def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key, item in node.value:
-            inner = (*path, key.value if isinstance(key, ScalarNode) else "?")
-            self._places.put(inner, key)
-            if not isinstance(key, ScalarNode):
-                self._diagnostics.append(self._places.diagnostic(inner, "a key must be plain text; write a name"))
-            elif key.value in result:
-                self._diagnostics.append(
-                    Diagnostic(*self._at(key), f"key {key.value!r} is given twice; keep one of them")
-                )
-            else:
-                result[key.value] = self._value(item, inner)
-        return result
-
-    def _at(self, node: Node) -> tuple[str, int, int]:
-        return self._places.file, node.start_mark.line + 1, node.start_mark.column + 1
-
-    def _scalar(self, node: ScalarNode) -> Any:
-        kind = node.tag.rpartition(":")[2]
-        if kind == "int" and node.value.isascii() and node.value.isdigit():
-            return int(node.value)
-        if kind == "float":
-            try:
-                return Decimal(node.value)
-            except InvalidOperation:
-                return node.value
-        return None if kind == "null" else node.value
+def _known_keys(path: Path) -> list[str]:
+    """The keys that the model at ``path`` has."""
+    model: Any = ProfileFile
+    for part in path:
+        if isinstance(model, type) and issubclass(model, _Model):
+            model = model.model_fields[str(part)].annotation
+        else:
+            # dict[str, X] and tuple[X, ...]: what stands inside is X, however it is found.
+            arguments = get_args(model)
+            model = arguments[1] if get_origin(model) is dict else arguments[0]
+    return list(model.model_fields)

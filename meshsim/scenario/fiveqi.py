@@ -7,13 +7,14 @@ import functools
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 ResourceType = Literal["GBR", "Non-GBR", "Delay-critical GBR"]
 
 _TABLE = Path(__file__).parent / "data" / "fiveqi.csv"
+_RESOURCE_TYPES: dict[str, ResourceType] = {kind: kind for kind in get_args(ResourceType)}
 _NS_PER_MS = 1_000_000
 
 
@@ -72,11 +73,9 @@ def _rows() -> dict[int, FiveQi]:
 
 
 def _row(record: dict[str, str]) -> FiveQi:
-    resource_type = record["resource_type"]
-    assert resource_type in ("GBR", "Non-GBR", "Delay-critical GBR"), resource_type
     return FiveQi(
         value=int(record["five_qi"]),
-        resource_type=resource_type,
+        resource_type=_RESOURCE_TYPES[record["resource_type"]],
         priority=int(record["priority"]),
         packet_delay_budget_ns=int(record["packet_delay_budget_ms"]) * _NS_PER_MS,
         packet_error_rate=float(Decimal(record["packet_error_rate"])),
