@@ -44,7 +44,8 @@ def show_share(value: Value) -> str:
     digits = 1 if 1 <= percent <= 99 else 2
     while Fraction(f"{float(percent):.{digits}f}") in (0, 100) and digits < JSON_DIGITS:
         digits += 1
-    return f"{float(percent):.{digits}f} %"
+    text = f"{float(percent):.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if Fraction(text) == percent else text} %"
 
 
 def to_json(value: Value | None, kind: Kind) -> int | float | None:

@@ -1,0 +1,235 @@
+"""The report: one page of HTML that opens from disk, without a network and without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from html import escape
+from typing import Any
+
+from meshsim.analysis.data import RunData
+from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
+from meshsim.analysis.page import PAGE_STYLE
+from meshsim.results.manifest import Manifest
+
+SLICE_COLUMNS = (
+    "requests",
+    "answered",
+    "p50",
+    "p95",
+    "p99",
+    "budget",
+    "in budget",
+    "handshakes full",
+    "resumed",
+    "refused",
+    "denied",
+)
+"""Columns of the table of slices."""
+
+_VERDICTS = {
+    "pass": ("pass", "All expectations hold"),
+    "fail": ("fail", "Not all expectations hold"),
+    "inconclusive": ("inconclusive", "Inconclusive: not everything that is expected could be measured"),
+    "none": ("none", "No expectations were set"),
+}
+_MARKS = {
+    "pass": "\N{HEAVY CHECK MARK}",
+    "fail": "\N{HEAVY MULTIPLICATION X}",
+    "inconclusive": "?",
+    "none": NOTHING,
+}
+
+
+def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[str] | None = None) -> str:
+    """The report on ``run`` as HTML; ``summary`` is the content of its ``summary.json``.
+
+    ``pictures`` names those to show, by default all of ``plots.PLOTS``.
+    """
+    from meshsim.analysis.plots import PLOTS  # matplotlib takes a third of a second to import
+
+    figures = {name: _figure(PLOTS[name](run)) for name in (PLOTS if pictures is None else pictures)}
+    manifest, scenario = run.manifest, run.scenario
+    word, sentence = _VERDICTS[overall(summary)]
+    description = f"<p class=lead>{escape(scenario.description)}</p>" if scenario.description else ""
+    parts = [
+        f"<header class='verdict {word}'><p class=badge><span aria-hidden=true>{_MARKS[word]}</span> "
+        f"{escape(sentence)}</p><h1>{escape(manifest.scenario)}</h1>{description}"
+        f"<p class=facts>{_headline(summary)}</p></header><main>",
+        _section("Expectations", _expectations(summary["expectations"])),
+        _section("Slices", slice_table(summary["slices"])),
+        "<div class=pictures>",
+        *figures.values(),
+        "</div>",
+        _section("Faults", _faults(summary["faults"])),
+        _section("Services", _services(summary["services"])),
+        _section("Handshakes", _handshakes(summary["handshakes"])),
+        _section("How to get the same bytes again", _reproduce(manifest)),
+        "</main>",
+    ]
+    return (
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<meta name=color-scheme content='light dark'><title>{escape(manifest.scenario)}: {escape(sentence)}</title>"
+        f"<style>{PAGE_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def overall(summary: Mapping[str, Any]) -> str:
+    """pass, fail or inconclusive; none without expectations."""
+    words = {verdict["verdict"] for verdict in summary["expectations"]}
+    return next((word for word in ("fail", "inconclusive", "pass") if word in words), "none")
+
+
+def summary_table(manifest: Manifest, summary: Mapping[str, Any]) -> str:
+    """A run at one glance, for a notebook: verdict, slices, digest."""
+    word = overall(summary)
+    return (
+        f"<div><p><b>{escape(manifest.scenario)}</b>, seed {manifest.seed}: {_MARKS[word]} "
+        f"{escape(_VERDICTS[word][1])}; digest <code>{manifest.digest[:12]}</code></p>"
+        f"{slice_table(summary['slices'])}</div>"
+    )
+
+
+def slice_table(slices: Mapping[str, Mapping[str, Any]]) -> str:
+    """The table of slices as HTML."""
+    return _table(("slice", *SLICE_COLUMNS), ((name, *slice_cells(figures)) for name, figures in slices.items()))
+
+
+def slice_cells(figures: Mapping[str, Any]) -> list[str]:
+    """What the table of slices says about one slice, in the order of ``SLICE_COLUMNS``, for people."""
+    return [
+        show(figures["requests"], "count"),
+        _share(figures["success_rate"]),
+        *(show(figures[f"latency_{name}_ns"], "duration") for name in ("p50", "p95", "p99")),
+        show(figures["budget_ns"], "duration"),
+        _share(figures["within_budget"]),
+        *(show(figures[f"handshakes_{kind}"], "count") for kind in ("full", "resumed", "refused")),
+        show(figures["denied"], "count"),
+    ]
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    totals = summary["totals"]
+    shaken = show(totals["handshakes"], "count")
+    return (
+        f"{show(totals['requests'], 'count')} requests in {show_duration(totals['duration_ns'])}, "
+        f"{_share(totals['success_rate'])} answered, {_share(totals['within_budget'])} within budget; "
+        f"{shaken} TLS handshakes, {show(totals['decisions'], 'count')} policy decisions."
+    )
+
+
+def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    if not verdicts:
+        return "<p>The scenario sets none.</p>"
+    items = []
+    for verdict in verdicts:
+        word = verdict["verdict"]
+        reason = f" <span class=reason>({escape(verdict['reason'])})</span>" if verdict["reason"] else ""
+        items.append(
+            f"<li class={word}><span class=mark aria-hidden=true>{_MARKS[word]}</span><span class=word>{word}</span> "
+            f"<span>{escape(verdict['expectation'])}: <b>{escape(verdict['measured'])}</b>{reason}</span></li>"
+        )
+    return f"<ul class=expectations>{''.join(items)}</ul>"
+
+
+def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
+    if not faults:
+        return "<p>None.</p>"
+    return _table(
+        ("fault", "kind", "target", "from", "to", "packets", "connections", "calls"),
+        (
+            (
+                fault["fault_id"],
+                fault["kind"],
+                fault["target"],
+                show_duration(fault["t_start_ns"]),
+                show_duration(fault["t_end_ns"]),
+                *(show(fault[name], "count") for name in ("packets", "connections", "requests")),
+            )
+            for fault in faults
+        ),
+        text_columns=3,
+    )
+
+
+def _services(services: Mapping[str, Mapping[str, Any]]) -> str:
+    return _table(
+        ("service", "calls", "answered", "p50", "p99", "retries", "denied", "handshakes"),
+        (
+            (
+                name,
+                show(figures["calls"], "count"),
+                _share(figures["success_rate"]),
+                show(figures["call_p50_ns"], "duration"),
+                show(figures["call_p99_ns"], "duration"),
+                *(show(figures[column], "count") for column in ("retries", "denied", "handshakes")),
+            )
+            for name, figures in services.items()
+        ),
+    )
+
+
+def _handshakes(handshakes: Mapping[str, Any]) -> str:
+    table = _table(
+        ("kind", "established", "p50", "p99", "client CPU", "server CPU", "sent", "received"),
+        (
+            (
+                kind,
+                show(handshakes[kind]["handshakes"], "count"),
+                *(show(handshakes[kind][f"duration_{name}_ns"], "duration") for name in ("p50", "p99")),
+                *(show(handshakes[kind][f"cpu_{side}_mean_ns"], "duration") for side in ("client", "server")),
+                *(show(handshakes[kind][f"bytes_{way}_mean"], "size") for way in ("sent", "received")),
+            )
+            for kind in ("full", "resumed")
+        ),
+    )
+    refused = handshakes["refused_by_reason"]
+    reasons = "; ".join(f"{escape(reason)} ({number})" for reason, number in refused.items())
+    return table + (f"<p>Refused: {reasons}.</p>" if refused else "")
+
+
+def _reproduce(manifest: Manifest) -> str:
+    versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in sorted(manifest.versions.items()))
+    rows = {
+        "digest": f"<code>{manifest.digest}</code>",
+        "command": f"<code>meshsim run scenario.yaml --seed {manifest.seed} --fidelity {escape(manifest.fidelity)}</code>",
+        "scenario": f"scenario.yaml beside this page, sha256 <code>{manifest.scenario_sha256}</code>",
+        "cost profile": f"{escape(manifest.cost_profile)}, sha256 <code>{escape(manifest.cost_profile_sha256)}</code>",
+        "versions": versions,
+    }
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in rows.items())}</dl>"
+
+
+def _figure(picture: Any) -> str:
+    return (
+        f"<figure><h2>{escape(picture.title)}</h2>{picture.to_inline_svg()}"
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
+    """A table whose first columns are text and whose other ones are numbers."""
+
+    def cell(index: int, text: str) -> str:
+        if index == 0:
+            return f"<th scope=row>{escape(text)}</th>"
+        return f"<td{' class=text' if index < text_columns else ''}>{escape(text)}</td>"
+
+    head = "".join(
+        f"<th scope=col{' class=text' if index < text_columns else ''}>{escape(name)}</th>"
+        for index, name in enumerate(columns)
+    )
+    body = "".join(f"<tr>{''.join(cell(i, text) for i, text in enumerate(row))}</tr>" for row in rows)
+    return f"<div class=wide tabindex=0 role=group><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _share(value: float | None) -> str:
+    """A share as the summary keeps it: a float of six digits."""
+    if value is None:
+        return NOTHING
+    return show_share(Fraction(str(value)))
