@@ -18,7 +18,10 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.backends.openssl import backend
 
-from meshsim.calibrate_probes import POLICY_COUNTS, Round, probes
+from meshsim.calibrate_probes.messages import POLICY_COUNTS, message_probes
+from meshsim.calibrate_probes.primitives import primitive_probes
+from meshsim.calibrate_probes.timing import Round, Stopwatch
+from meshsim.calibrate_probes.tls import tls_probes
 from meshsim.scenario.cost_profile import SHIPPED_PROFILE, parse_cost_profile
 from meshsim.scenario.errors import UsageError
 
@@ -155,7 +158,8 @@ def run_calibration(samples: int, progress: Progress, name: str = "calibrated") 
 
 
 def _measure(samples: int, progress: Progress) -> list[Round]:
-    ready = probes()
+    watch = Stopwatch()
+    ready = [*primitive_probes(watch), *tls_probes(watch), *message_probes(watch)]
     rounds: list[Round] = []
     gc.collect()
     gc.disable()
