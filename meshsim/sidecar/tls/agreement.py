@@ -21,14 +21,14 @@ class EngineReport(msgspec.Struct, frozen=True, gc=False):
     established: Established | None = None
     """Set in the step in which it got there; ``resumed_after_expiry`` is never set, an engine can't know."""
     refused: Refused | None = None
-    session: object | None = None
+    session: bytes | None = None
     """A session that came with tickets read in this step (client)."""
 
 
 class Engine(Protocol):
     """One end of a real TLS connection over memory buffers."""
 
-    def start(self, clock_ns: int, session: object | None) -> EngineReport:
+    def start(self, clock_ns: int, session: bytes | None) -> EngineReport:
         """Open the handshake, resuming ``session`` if there is one (client)."""
 
     def receive(self, wire: bytes, clock_ns: int) -> EngineReport:
@@ -87,10 +87,11 @@ def _differences(step: TlsStep, report: EngineReport) -> list[str]:
 
 
 def same_established(predicted: Established | None, real: Established | None) -> bool:
-    """Compare all that an engine can know of an established connection."""
+    """Compare all that an engine can know of an established connection.
+
+    Whether a resumed session has outlived a certificate it cannot know, nor (on a client) what it began with.
+    """
     if predicted is None or real is None:
         return predicted is real
-    return msgspec.structs.replace(predicted, resumed_after_expiry=False) == real
-
-
-__all__ = ["Engine", "EngineReport", "advance", "describe", "same_established"]
+    mutual = real.mutual if real.resumed else predicted.mutual
+    return msgspec.structs.replace(predicted, resumed_after_expiry=False, mutual=mutual) == real

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.identity.svid import Svid
+from meshsim.sidecar.tls.settings import TlsSettings
 
 
 class SessionTicket(msgspec.Struct, frozen=True, gc=False):
@@ -24,16 +25,16 @@ class SessionTicket(msgspec.Struct, frozen=True, gc=False):
     cipher: str
     group: str
     """Group of the handshake that issued it."""
-    mutual: bool
-    """Whether the client had authenticated itself."""
+    listener: TlsSettings
+    """The listener's settings; with others, as with another key, it does not know its tickets any more."""
     client_svid: Svid | None
     """The certificate that the client presented, in the full handshake that the session goes back to."""
     server_svid: Svid
     """The server's certificate in that handshake."""
     received_ns: int = 0
     """Epoch time by the client's clock; set when the client stores it."""
-    session: object | None = None
-    """The OpenSSL session at real fidelity."""
+    session: bytes | None = None
+    """The OpenSSL session at real fidelity, in OpenSSL's own DER encoding."""
 
     @property
     def client_generation(self) -> int:

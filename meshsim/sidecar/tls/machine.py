@@ -156,7 +156,7 @@ class TlsClient(TlsEnd):
             version=ticket.version,
             cipher=ticket.cipher,
             group=ticket.group,
-            mutual=ticket.mutual,
+            listener=ticket.listener,
             client_svid=ticket.client_svid,
             server_svid=ticket.server_svid,
             received_ns=clock_ns,
@@ -288,7 +288,7 @@ class TlsServer(TlsEnd):
             version=answer.version,
             cipher=answer.cipher,
             group=answer.group,
-            mutual=settings.mutual,
+            listener=settings,
             client_svid=client,
             server_svid=server,
         )

@@ -54,7 +54,7 @@ def accepts_ticket(side: TlsSide, ticket: SessionTicket | None, cipher: str) -> 
         ticket is not None
         and side.settings.resumption
         and ticket.ticket_key == side.ticket_key
-        and ticket.mutual == side.settings.mutual
+        and ticket.listener == side.settings
         and HASH_SIZE_BYTES[ticket.cipher] == HASH_SIZE_BYTES[cipher]
     )
 

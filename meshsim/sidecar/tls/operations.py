@@ -46,7 +46,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         SESSION_TICKET: "encode, seal and write one NewSessionTicket (server)",
         SESSION_TICKET_STORE: "read one NewSessionTicket and keep its session (client)",
         ALERT: "write or read a fatal alert (either end)",
-        CERTIFICATE_CHECK: "parse a peer's certificate and check its path and identity, without signatures (either end)",
+        CERTIFICATE_CHECK: "parse a peer's certificate and judge path and identity, without signatures (either end)",
     }
 )
 """Every operation that a step may name, with what it covers."""

@@ -107,7 +107,7 @@ def client_hello_size_bytes(
     """Return the size of a ClientHello record; ``versions`` are the oldest and newest, ``ciphers`` a count."""
     size = _hello_size_bytes(versions, ciphers, groups, key_share)
     if ticket is not None:
-        size += 17 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
+        size += 15 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
     return size
 
 

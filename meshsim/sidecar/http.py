@@ -1,0 +1,259 @@
+"""HTTP/2 between two sidecars: nominal sizes as arithmetic, and real ends on ``h2`` that must come to the same.
+
+A request carries ``:method``, ``:scheme``, ``:path``, ``:authority``, an ``x-request-id`` and a W3C ``traceparent``; a
+response carries ``:status`` and the request's id. As proxies do, the ends keep what is different in every message
+(path, ids, rare methods and statuses) out of HPACK's dynamic table, so that only the authority is in it.
+
+Both ends grant the largest windows that there are and know that the other does, so flow control never holds anything
+back. Nominal sizes use the average length of a hexadecimal digit in HPACK's Huffman code for the two ids; a real
+message differs from them by ``ID_SLACK_BYTES`` at most.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from h2.connection import H2Connection
+
+FRAME_HEADER_BYTES: Final = 9
+MAX_FRAME_BYTES: Final = 16_384
+"""Default SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2)."""
+LARGEST_WINDOW_BYTES: Final = 2**31 - 1
+INITIAL_WINDOW_BYTES: Final = 65_535
+
+MAGIC_BYTES: Final = 24
+"""``PRI * HTTP/2.0`` and so on (RFC 9113, section 3.4)."""
+SETTINGS_BYTES: Final = FRAME_HEADER_BYTES + 6 * 6
+"""Table size, push, concurrent streams, window, frame size and extended CONNECT."""
+SETTINGS_ACK_BYTES: Final = FRAME_HEADER_BYTES
+WINDOW_UPDATE_BYTES: Final = FRAME_HEADER_BYTES + 4
+OPENING_BYTES: Final = SETTINGS_BYTES + WINDOW_UPDATE_BYTES + SETTINGS_ACK_BYTES
+"""What each end sends ahead of its first message; a client its magic too."""
+
+REQUEST_ID_BYTES: Final = 26
+"""A UUID in Huffman code: 32 hexadecimal digits of 5.625 bits each on average, 4 dashes of 6 bits."""
+TRACEPARENT_BYTES: Final = 39
+"""A traceparent in Huffman code: 48 hexadecimal digits, and 38 bits for ``00-``, ``-`` and ``-01``."""
+ID_SLACK_BYTES: Final = 7
+"""Most that a real message can differ: digits take 5 or 6 bits, so ids 23 to 27 and 35 to 41 bytes."""
+
+_STATIC_METHODS: Final = frozenset({"GET", "POST"})
+_STATIC_PATHS: Final = frozenset({"/", "/index.html"})
+_STATIC_STATUSES: Final = frozenset({200, 204, 206, 304, 400, 404, 500})
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A request as a real end sends or has received it."""
+
+    method: str
+    path: str
+    authority: str
+    request_id: str
+    """A UUID in its usual form."""
+    traceparent: str
+    """Version, trace id, parent id and flags (W3C Trace Context, section 3.2)."""
+    body: bytes
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """A response as a real end sends or has received it."""
+
+    status: int
+    request_id: str
+    body: bytes
+
+
+def request_size_bytes(method: str, path: str, authority: str, body_bytes: int, *, first: bool) -> int:
+    """Return the nominal size of a request's frames; ``first`` on its connection, it brings the preface along."""
+    size = _request_headers_bytes(method, path, authority, first) + _data_bytes(body_bytes)
+    return size + MAGIC_BYTES + OPENING_BYTES if first else size
+
+
+def response_size_bytes(status: int, body_bytes: int, *, first: bool) -> int:
+    """Return the nominal size of a response's frames; the ``first`` on its connection brings the settings along."""
+    size = _response_headers_bytes(status) + _data_bytes(body_bytes)
+    return size + OPENING_BYTES if first else size
+
+
+def _data_bytes(body_bytes: int) -> int:
+    assert body_bytes >= 0, body_bytes
+    return body_bytes + -(-body_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
+
+
+@lru_cache(maxsize=4096)
+def _request_headers_bytes(method: str, path: str, authority: str, first: bool) -> int:
+    fields = 1  # the scheme is in HPACK's static table
+    fields += 1 if method in _STATIC_METHODS else 1 + _string_bytes(method)
+    fields += 1 if path in _STATIC_PATHS else 1 + _string_bytes(path)
+    fields += 1 + _string_bytes(authority) if first else 1
+    fields += _id_field_bytes("x-request-id", REQUEST_ID_BYTES) + _id_field_bytes("traceparent", TRACEPARENT_BYTES)
+    return _header_frames_bytes(fields)
+
+
+@lru_cache(maxsize=1024)
+def _response_headers_bytes(status: int) -> int:
+    fields = 1 if status in _STATIC_STATUSES else 1 + _string_bytes(str(status))
+    return _header_frames_bytes(fields + _id_field_bytes("x-request-id", REQUEST_ID_BYTES))
+
+
+def _header_frames_bytes(fields_bytes: int) -> int:
+    """HEADERS and, for more than a frame holds, CONTINUATION."""
+    return fields_bytes + -(-fields_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
+
+
+def _id_field_bytes(name: str, value_bytes: int) -> int:
+    return 1 + _string_bytes(name) + 1 + value_bytes
+
+
+def _string_bytes(text: str) -> int:
+    """Return the size of a string in HPACK: its Huffman code (RFC 7541, appendix B) and its length."""
+    from hpack.huffman_constants import REQUEST_CODES_LENGTH
+
+    size = (sum(REQUEST_CODES_LENGTH[byte] for byte in text.encode()) + 7) // 8
+    length, rest = 1, size - 127  # an integer with a prefix of seven bits (RFC 7541, section 5.1)
+    while rest >= 0:
+        length += 1
+        rest = (rest >> 7) - 1 if rest >= 128 else -1
+    return length + size
+
+
+class _H2End:
+    """What a client and a server have in common."""
+
+    def __init__(self, *, client: bool) -> None:
+        self._connection = connection = _connection(client=client)
+        # Both ends know how the other begins and act on it beforehand; when it comes, it must be just that.
+        self._expected_opening = _opening(client=not client)
+        connection.receive_data(self._expected_opening)
+        self._messages: dict[int, tuple[dict[str, str], list[bytes]]] = {}
+
+    def _fields(self, *fields: tuple[str, str, bool]) -> list[Any]:
+        from hpack import HeaderTuple, NeverIndexedHeaderTuple
+
+        return [(HeaderTuple if indexed else NeverIndexedHeaderTuple)(name, value) for name, value, indexed in fields]
+
+    def _send(self, stream_id: int, fields: list[Any], body: bytes) -> bytes:
+        connection = self._connection
+        connection.send_headers(stream_id, fields, end_stream=not body)
+        for start in range(0, len(body), MAX_FRAME_BYTES):
+            end = start + MAX_FRAME_BYTES
+            connection.send_data(stream_id, body[start:end], end_stream=end >= len(body))
+        return connection.data_to_send()
+
+    def _receive(self, wire: bytes) -> list[tuple[int, dict[str, str], bytes]]:
+        """Take in bytes; return the messages that are now complete: stream, header fields, body."""
+        from h2 import events
+
+        opening = self._expected_opening
+        if opening:
+            taken = wire[: len(opening)]
+            assert opening.startswith(taken), "the other end opened the connection in an unexpected way"
+            self._expected_opening = opening[len(taken) :]
+            wire = wire[len(taken) :]
+        complete = []
+        for event in self._connection.receive_data(wire):
+            match event:
+                case events.RequestReceived() | events.ResponseReceived():
+                    assert event.stream_id is not None
+                    assert event.headers is not None
+                    fields = {_text(name): _text(value) for name, value in event.headers}
+                    self._messages[event.stream_id] = (fields, [])
+                case events.DataReceived():
+                    assert event.stream_id is not None
+                    self._messages[event.stream_id][1].append(bytes(event.data or b""))
+                    self._connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+                case events.StreamEnded():
+                    assert event.stream_id is not None
+                    fields, body = self._messages.pop(event.stream_id)
+                    complete.append((event.stream_id, fields, b"".join(body)))
+        return complete
+
+
+class H2Client(_H2End):
+    """The client's end of one HTTP/2 connection."""
+
+    def __init__(self) -> None:
+        super().__init__(client=True)
+
+    def request(self, request: Request) -> tuple[int, bytes]:
+        """Encode a request; return its stream and the bytes to send."""
+        stream_id = self._connection.get_next_available_stream_id()
+        fields = self._fields(
+            (":method", request.method, request.method in _STATIC_METHODS),
+            (":scheme", "https", True),
+            (":path", request.path, False),
+            (":authority", request.authority, True),
+            ("x-request-id", request.request_id, False),
+            ("traceparent", request.traceparent, False),
+        )
+        return stream_id, self._send(stream_id, fields, request.body)
+
+    def receive(self, wire: bytes) -> list[tuple[int, Response]]:
+        """Take in bytes; return the responses that are now complete, by stream."""
+        return [
+            (stream_id, Response(status=int(fields[":status"]), request_id=fields["x-request-id"], body=body))
+            for stream_id, fields, body in self._receive(wire)
+        ]
+
+
+class H2Server(_H2End):
+    """The server's end of one HTTP/2 connection."""
+
+    def __init__(self) -> None:
+        super().__init__(client=False)
+
+    def respond(self, stream_id: int, response: Response) -> bytes:
+        """Encode the response to the request of a stream; return the bytes to send."""
+        fields = self._fields(
+            (":status", str(response.status), response.status in _STATIC_STATUSES),
+            ("x-request-id", response.request_id, False),
+        )
+        return self._send(stream_id, fields, response.body)
+
+    def receive(self, wire: bytes) -> list[tuple[int, Request]]:
+        """Take in bytes; return the requests that are now complete, by stream."""
+        return [
+            (
+                stream_id,
+                Request(
+                    method=fields[":method"],
+                    path=fields[":path"],
+                    authority=fields[":authority"],
+                    request_id=fields["x-request-id"],
+                    traceparent=fields["traceparent"],
+                    body=body,
+                ),
+            )
+            for stream_id, fields, body in self._receive(wire)
+        ]
+
+
+def _connection(*, client: bool) -> H2Connection:
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.settings import SettingCodes, Settings
+
+    connection = H2Connection(H2Configuration(client_side=client, header_encoding="utf-8"))
+    values = {
+        SettingCodes.INITIAL_WINDOW_SIZE: LARGEST_WINDOW_BYTES,
+        SettingCodes.MAX_CONCURRENT_STREAMS: LARGEST_WINDOW_BYTES,
+        SettingCodes.ENABLE_PUSH: 0,
+    }
+    connection.local_settings = Settings(client=client, initial_values=values)
+    connection.initiate_connection()
+    connection.increment_flow_control_window(LARGEST_WINDOW_BYTES - INITIAL_WINDOW_BYTES)
+    return connection
+
+
+@lru_cache(maxsize=2)
+def _opening(*, client: bool) -> bytes:
+    """Return what an end sends at once: the magic (a client), its settings, its window."""
+    return _connection(client=client).data_to_send()
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()

@@ -1,0 +1,123 @@
+"""Making real TLS ends: OpenSSL contexts, told by the node's virtual clock what time it is.
+
+The wall clock decides nothing: OpenSSL is told not to check times, and the verification callback checks validity at
+the node's clock; sessions are given OpenSSL's longest timeout, and how long a ticket may be offered is decided by the
+machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from OpenSSL import SSL, crypto
+
+from meshsim.identity.authority import Authority
+from meshsim.sidecar.tls.certificates import PeerCheck
+from meshsim.sidecar.tls.openssl_engine import Calls, OpenSslEngine
+from meshsim.sidecar.tls.outcome import End
+from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+# pyOpenSSL has no public calls for what is needed here, and no types.
+_lib: Any = SSL._lib  # type: ignore[attr-defined] # private
+
+NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME."""
+NO_AUTO_CHAIN: Final = 0x8
+"""SSL_MODE_NO_AUTO_CHAIN: send the SVID alone, as the verifier has the root."""
+LONGEST_SESSION_S: Final = 604_800
+"""Longest lifetime of a TLS 1.3 ticket (RFC 8446, section 4.6.1)."""
+
+_VERSIONS: Final = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+
+
+def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
+    """Choose the key exchange groups of a context, the preferred one first."""
+    done = _lib.SSL_CTX_set1_curves_list(context._context, ":".join(groups).encode())
+    assert done == 1, f"OpenSSL does not know one of {groups}"
+
+
+class Engines:
+    """Makes engines: one for a run, or for a test.
+
+    ``authorities`` are all that may occur, by ``Authority.id``; more may be added to the mapping later. ``keylog`` is
+    called with lines in NSS key log format. What it keeps does not grow with the number of handshakes.
+    """
+
+    def __init__(self, authorities: Mapping[str, Authority], keylog: Callable[[bytes], None] | None = None) -> None:
+        self._authorities = authorities
+        self._keylog = keylog
+        self._calls = Calls()
+        self._contexts: dict[tuple[End, TlsSettings, str], SSL.Context] = {}
+        self._roots: dict[tuple[End, TlsSettings, str], set[str]] = {}
+        self._names: dict[Certificate, str] = {}
+        """Names of the authorities whose roots have been used, by root."""
+
+    def client(self, side: TlsSide, expected_peers: frozenset[str]) -> OpenSslEngine:
+        """Make the client's end of one connection."""
+        return self._engine("client", side, expected_peers)
+
+    def server(self, side: TlsSide) -> OpenSslEngine:
+        """Make the server's end of one connection."""
+        return self._engine("server", side, None)
+
+    def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None) -> OpenSslEngine:
+        context = self._context(role, side)
+        connection = SSL.Connection(context, None)
+        own = side.svid if role == "server" or side.settings.mutual else None
+        if own is not None:
+            material = self._authorities[own.issuer].material(own)
+            connection.use_certificate(material.certificate)
+            connection.use_privatekey(material.private_key)
+        check = PeerCheck(side.bundles, self._names, expected_peers)
+        return OpenSslEngine(role, connection, check, own, self._calls)
+
+    def _context(self, role: End, side: TlsSide) -> SSL.Context:
+        # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
+        key = (role, side.settings, side.ticket_key if role == "server" else "")
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = self._make_context(role, side.settings)
+            self._roots[key] = set()
+        store = context.get_cert_store()
+        assert store is not None
+        known = self._roots[key]
+        for bundle in side.bundles.values():
+            # Sorted: nothing may depend on how a set happens to be ordered. Authorities that have left the bundle
+            # stay in the store, and PeerCheck refuses what they signed.
+            for name in sorted(bundle.authorities - known):
+                root = self._authorities[name].root().certificate
+                store.add_cert(crypto.X509.from_cryptography(root))
+                self._names[root] = name
+                known.add(name)
+        return context
+
+    def _make_context(self, role: End, settings: TlsSettings) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD if role == "server" else SSL.TLS_CLIENT_METHOD)
+        context.set_min_proto_version(_VERSIONS[settings.min_version])
+        context.set_max_proto_version(_VERSIONS[settings.max_version])
+        context.set_tls13_ciphersuites(":".join(settings.ciphers).encode())
+        set_groups(context, settings.groups)
+        context.set_mode(NO_AUTO_CHAIN)
+        context.set_session_id(b"m")
+        verify = SSL.VERIFY_PEER
+        if role == "server":
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            verify = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT if settings.mutual else SSL.VERIFY_NONE
+            if not settings.resumption:
+                # Tickets go out all the same, but they are mere numbers of sessions that nobody keeps.
+                context.set_options(SSL.OP_NO_TICKET)
+        else:
+            context.set_session_cache_mode(SSL.SESS_CACHE_BOTH)
+        context.set_timeout(LONGEST_SESSION_S if settings.resumption else 0)
+        _lib.SSL_CTX_set_verify(context._context, verify, self._calls.verify)
+        store = context.get_cert_store()
+        assert store is not None
+        store.set_flags(NO_CHECK_TIME)
+        if self._keylog is not None:
+            keylog = self._keylog
+            context.set_keylog_callback(lambda _connection, line: keylog(line))
+        return context

@@ -1,0 +1,241 @@
+"""One end of a real TLS connection: OpenSSL over memory buffers.
+
+Beside ``openssl``, which makes these, the only module that knows pyOpenSSL. Both reach below its public interface where
+that has no call: a verification callback that can name its error (so that the right alert goes out), the alert that
+was sent, and the encoding of sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from OpenSSL import SSL, crypto
+
+from meshsim.identity.svid import Svid
+from meshsim.sidecar.tls.agreement import EngineReport
+from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, key_type_name
+from meshsim.sidecar.tls.damage import CHANGE_CIPHER_SPEC_TYPE, record_starts
+from meshsim.sidecar.tls.outcome import (
+    ALERT_CODES,
+    NO_CLIENT_CERTIFICATE,
+    NO_COMMON_CIPHER,
+    NO_COMMON_GROUP,
+    NO_COMMON_VERSION,
+    NO_SERVER_CERTIFICATE,
+    PEER_REFUSED,
+    PLAINTEXT,
+    TAMPERED_RECORD,
+    TRUNCATED,
+    End,
+    Established,
+    Refused,
+)
+
+# pyOpenSSL has no public calls for what is needed here, and no types.
+_lib: Any = SSL._lib  # type: ignore[attr-defined] # private
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined] # private
+
+ALERT_EVENT: Final = 0x4000
+"""SSL_CB_ALERT."""
+WRITE_EVENT: Final = 0x08
+"""SSL_CB_WRITE."""
+READ_BYTES: Final = 1 << 16
+
+_VERSION_NAMES: Final = {"TLSv1.2": "1.2", "TLSv1.3": "1.3"}
+_GROUP_NAMES: Final = {
+    "x25519": "X25519",
+    "secp256r1": "P-256",
+    "secp384r1": "P-384",
+    "X25519MLKEM768": "X25519MLKEM768",
+}
+_ALERT_NAMES: Final = {code: name for name, code in ALERT_CODES.items()}
+_REASONS: Final[Mapping[str, str]] = {
+    "unsupported protocol": NO_COMMON_VERSION,
+    "no shared cipher": NO_COMMON_CIPHER,
+    "no suitable key share": NO_COMMON_GROUP,
+    "peer did not return a certificate": NO_CLIENT_CERTIFICATE,
+    "http request": PLAINTEXT,
+    "wrong version number": PLAINTEXT,
+    "decryption failed or bad record mac": TAMPERED_RECORD,
+    "unexpected message": TAMPERED_RECORD,
+    "unknown alert type": TAMPERED_RECORD,
+}
+"""OpenSSL's reason for giving up, in our words."""
+
+
+class Calls:
+    """What OpenSSL calls back with, for the engine in whose call it is right now."""
+
+    def __init__(self) -> None:
+        self.engine: OpenSslEngine | None = None
+        self.problem: BaseException | None = None
+        self.verify = _ffi.callback("int (*)(int, X509_STORE_CTX *)", self._verify)
+        self.info = _ffi.callback("void (*)(const SSL *, int, int)", self._info)
+
+    def _verify(self, ok: int, store_context: Any) -> int:
+        try:
+            assert self.engine is not None
+            raw = _lib.X509_STORE_CTX_get_current_cert(store_context)
+            _lib.X509_up_ref(raw)
+            certificate = crypto.X509._from_raw_x509_ptr(raw).to_cryptography()
+            found = 0 if ok else _lib.X509_STORE_CTX_get_error(store_context)
+            depth = _lib.X509_STORE_CTX_get_error_depth(store_context)
+            error = self.engine.check.judge(certificate, depth, found)
+            if error == 0:
+                return 1
+            _lib.X509_STORE_CTX_set_error(store_context, error)
+        except BaseException as problem:  # an exception can't cross OpenSSL: it is raised again on this side of it
+            self.problem = problem
+        return 0
+
+    def _info(self, _ssl: Any, where: int, value: int) -> None:
+        if where & ALERT_EVENT and where & WRITE_EVENT and self.engine is not None:
+            code = value & 0xFF
+            self.engine.alert_sent = _ALERT_NAMES.get(code, f"alert_{code}")
+
+
+class OpenSslEngine:
+    """One end of a real TLS connection; see ``agreement.Engine`` for how the machines drive it."""
+
+    def __init__(self, role: End, connection: SSL.Connection, check: PeerCheck, own: Svid | None, calls: Calls) -> None:
+        self.role = role
+        self.check = check
+        self.alert_sent = ""
+        """RFC 8446 name of the last alert that OpenSSL wrote."""
+        self._connection = connection
+        self._own = own
+        self._calls = calls
+        self._established = False
+        _lib.SSL_set_info_callback(connection._ssl, calls.info)
+        if role == "client":
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
+
+    def start(self, clock_ns: int, session: bytes | None) -> EngineReport:
+        """Open the handshake, resuming ``session`` if there is one (client)."""
+        if session is not None:
+            # A fresh copy each time: OpenSSL spoils the session of a handshake that fails.
+            data = _ffi.new("unsigned char[]", session)
+            cursor = _ffi.new("const unsigned char **", data)
+            copy = _lib.d2i_SSL_SESSION(_ffi.NULL, cursor, len(session))
+            assert copy != _ffi.NULL, "a session that OpenSSL wrote"
+            done = _lib.SSL_set_session(self._connection._ssl, _ffi.gc(copy, _lib.SSL_SESSION_free))
+            assert done == 1, done
+        return self._advance(clock_ns)
+
+    def receive(self, wire: bytes, clock_ns: int) -> EngineReport:
+        """React to bytes from the other end at this node's epoch time."""
+        self._connection.bio_write(wire)
+        return self._advance(clock_ns)
+
+    def closed(self, clock_ns: int) -> EngineReport:
+        """React to the end of the transport; what OpenSSL would still say has nowhere to go."""
+        self._connection.bio_shutdown()
+        return self._advance(clock_ns, transport_open=False)
+
+    def seal(self, data: bytes) -> bytes:
+        """Encrypt application bytes into records; none for nothing."""
+        assert self._established, "application bytes before the handshake is over"
+        if data:
+            self._connection.sendall(data)
+        return self._read_output()
+
+    def open(self, wire: bytes) -> bytes:
+        """Decrypt records; raises ``SSL.Error`` when one was tampered with."""
+        self._connection.bio_write(wire)
+        opened = []
+        while True:
+            try:
+                opened.append(self._connection.recv(READ_BYTES))
+            except SSL.WantReadError:
+                return b"".join(opened)
+
+    def _advance(self, clock_ns: int, *, transport_open: bool = True) -> EngineReport:
+        self.check.clock_ns = clock_ns
+        self._calls.engine = self
+        established, session, refused = None, None, None
+        finished = False
+        try:
+            if self._established:
+                self._connection.recv(1)
+                raise AssertionError("application bytes where a flight was expected")
+            self._connection.do_handshake()
+            finished = True
+        except SSL.WantReadError:
+            session = self._session() if self._established else None
+        except SSL.Error as error:
+            refused = self._refusal(error, transport_open)
+        finally:
+            self._calls.engine = None
+        if self._calls.problem is not None:
+            problem, self._calls.problem = self._calls.problem, None
+            raise problem
+        output = self._read_output()
+        if finished:
+            self._established = True
+            established = self._describe(output)
+        return EngineReport(
+            output=output if transport_open else b"", established=established, refused=refused, session=session
+        )
+
+    def _read_output(self) -> bytes:
+        parts = []
+        while True:
+            try:
+                parts.append(self._connection.bio_read(READ_BYTES))
+            except SSL.WantReadError:
+                return b"".join(parts)
+
+    def _session(self) -> bytes:
+        session = _lib.SSL_get_session(self._connection._ssl)
+        size = _lib.i2d_SSL_SESSION(session, _ffi.NULL)
+        assert size > 0, size
+        data = _ffi.new("unsigned char[]", size)
+        _lib.i2d_SSL_SESSION(session, _ffi.new("unsigned char **", data))
+        return bytes(_ffi.buffer(data, size))
+
+    def _describe(self, output: bytes) -> Established:
+        connection = self._connection
+        resumed = bool(_lib.SSL_session_reused(connection._ssl))
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        peer = None if certificate is None else certificate_facts(certificate)
+        if self.role == "client":
+            assert certificate is not None
+            key_type = key_type_name(certificate)
+            # Asked for a certificate, a client sends two records more than Finished; a mere one if it has none.
+            protected = [start for start in record_starts(output) if output[start] != CHANGE_CIPHER_SPEC_TYPE]
+            mutual = len(protected) > 2
+        else:
+            assert self._own is not None
+            key_type = self._own.key_type
+            mutual = peer is not None
+        return Established(
+            resumed=resumed,
+            version=_VERSION_NAMES[connection.get_protocol_version_name()],
+            cipher=str(connection.get_cipher_name()),
+            group=_GROUP_NAMES[str(connection.get_group_name())],
+            key_type=key_type,
+            mutual=mutual,
+            peer_spiffe_id="" if peer is None else peer.spiffe_id,
+            peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+            resumed_after_expiry=False,
+        )
+
+    def _refusal(self, error: SSL.Error, transport_open: bool) -> Refused:
+        if isinstance(error, SSL.SysCallError):
+            assert not transport_open, error
+            return Refused(alert=self.alert_sent, by=self.role, reason=TRUNCATED, sent=False)
+        text = str(error.args[0][0][2])
+        _, is_alert, alert = text.partition(" alert ")
+        if is_alert:
+            other: End = "server" if self.role == "client" else "client"
+            return Refused(alert=alert.replace(" ", "_"), by=other, reason=PEER_REFUSED, sent=True)
+        if text == "certificate verify failed":
+            reason = self.check.reason
+        elif self.role == "server" and self._own is None and text in ("unsupported protocol", "no shared cipher"):
+            reason = NO_SERVER_CERTIFICATE
+        else:
+            reason = _REASONS.get(text, text)
+        return Refused(alert=self.alert_sent, by=self.role, reason=reason, sent=self.alert_sent != "")
