@@ -10,7 +10,8 @@ _DARK = {
     "faint": "#a9afbb",
     "grid": "#3a404c",
     "paper": "#14171d",
-    "blue": "#3d9be0",
+    "sky": "#9ad6fa",
+    "blue": "#2e86cf",
     "vermillion": "#f07a2e",
     "green": "#1fbf92",
     "grey": "#7d8492",
@@ -44,16 +45,16 @@ section{{margin:1.9rem 0}}
 .expectations li{{display:grid;grid-template-columns:1.3rem 6.6rem 1fr;gap:.2rem;align-items:baseline}}
 .mark,.word{{font-weight:700}}
 .reason{{color:var(--faint)}}
-.pictures{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,30rem),1fr));gap:1.9rem 2.4rem;
-align-items:start}}
-figure{{margin:0;min-width:0}}
+.pictures{{columns:2 30rem;column-gap:2.4rem}}
+figure{{break-inside:avoid;padding-bottom:1.9rem}}
+figure{{margin:0}}
 figure svg{{display:block;width:100%;height:auto}}
 figcaption{{color:var(--faint);font-size:.92rem;margin-top:.4rem}}
 .wide{{overflow-x:auto}}
 table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}
 th,td{{padding:.28rem .75rem .28rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}}
 thead th{{color:var(--faint);font-weight:500;font-size:.92rem;vertical-align:bottom}}
-tbody th{{text-align:left;font-weight:600}}
+tbody th{{text-align:left;font-weight:600;position:sticky;left:0;background:var(--paper)}}
 thead th:first-child,.text{{text-align:left}}
 dl{{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem;margin:0}}
 dt{{color:var(--faint)}}
@@ -65,6 +66,7 @@ body{{font-size:15px}}
 .expectations .word{{position:absolute;clip-path:inset(50%)}}
 dl{{grid-template-columns:1fr;gap:0}}dd{{margin-bottom:.5rem}}
 }}
-@media print{{.pictures{{display:block}}figure{{break-inside:avoid}}}}
+summary{{cursor:pointer;color:var(--faint)}}
+details{{margin-top:.8rem}}
 """
 """The page's style sheet."""

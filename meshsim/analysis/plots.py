@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -134,10 +135,8 @@ def _attribution_caption(bars: dict[str, list[dict[str, float]]]) -> str:
     for name, (everyone, slow) in bars.items():
         largest = max(everyone, key=everyone.__getitem__)
         grown = max(slow, key=lambda part: slow[part] - everyone[part])
-        part = everyone[largest] / sum(everyone.values())
-        phrases.append(
-            f"in {name} most is {largest} ({part:.0%}), and the slowest lose most to {grown}".replace("%", " %")
-        )
+        spent = show_share(round(Fraction(everyone[largest] / sum(everyone.values())), 2))
+        phrases.append(f"{name} spends most on {largest} ({spent}), and its slowest lose most on {grown}")
     return f"Mean latency by cause against the budget: {'; '.join(phrases)}."
 
 
@@ -214,7 +213,9 @@ def timeline(run: RunData) -> Picture:
         _log_ms(places[2], "y")
         shade_faults(run, places)
         for place, text in zip(
-            places, ("answered per second", "not answered, per second", "p99 latency, lines: budgets"), strict=True
+            places,
+            ("answered per second", "not answered, per second", "p99 latency; straight lines: budgets"),
+            strict=True,
         ):
             place.set_xlim(0, run.duration_ns / NS_PER_S)
             place.grid(True, axis="y")
@@ -230,7 +231,7 @@ def timeline(run: RunData) -> Picture:
         if failed:
             handles = [Patch(facecolor=OUTCOMES[name][0], hatch=OUTCOMES[name][1], label=name) for name in failed]
             picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.015), ncols=4)
-    faults = f", with {faults_text(run)} shaded" if run.fault_windows else ""
+    faults = f", faults shaded ({faults_text(run)})" if run.fault_windows else ""
     shown = (
         f"the largest p99 is {show_duration(worst[0])} in {worst[1]} at {worst[2]:g} s"
         if worst[1]
@@ -323,8 +324,8 @@ def handshakes(run: RunData) -> Picture:
 PLOTS: dict[str, Callable[[RunData], Picture]] = {
     "attribution": attribution,
     "latency": latency,
-    "timeline": timeline,
     "handshakes": handshakes,
+    "timeline": timeline,
     "topology": topology,
 }
 """Every picture by name, in the order of the report."""

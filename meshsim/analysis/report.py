@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from html import escape
@@ -11,6 +12,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
 from meshsim.results.manifest import Manifest
+from meshsim.telemetry.rows import ATTRIBUTION
 
 SLICE_COLUMNS = (
     "requests",
@@ -27,12 +29,8 @@ SLICE_COLUMNS = (
 )
 """Columns of the table of slices."""
 
-_VERDICTS = {
-    "pass": ("pass", "All expectations hold"),
-    "fail": ("fail", "Not all expectations hold"),
-    "inconclusive": ("inconclusive", "Inconclusive: not everything that is expected could be measured"),
-    "none": ("none", "No expectations were set"),
-}
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
+
 _MARKS = {
     "pass": "\N{HEAVY CHECK MARK}",
     "fail": "\N{HEAVY MULTIPLICATION X}",
@@ -50,14 +48,15 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
 
     figures = {name: _figure(PLOTS[name](run)) for name in (PLOTS if pictures is None else pictures)}
     manifest, scenario = run.manifest, run.scenario
-    word, sentence = _VERDICTS[overall(summary)]
+    word = overall(summary)
+    sentence = verdict_sentence(summary)
     description = f"<p class=lead>{escape(scenario.description)}</p>" if scenario.description else ""
     parts = [
         f"<header class='verdict {word}'><p class=badge><span aria-hidden=true>{_MARKS[word]}</span> "
         f"{escape(sentence)}</p><h1>{escape(manifest.scenario)}</h1>{description}"
-        f"<p class=facts>{_headline(summary)}</p></header><main>",
+        f"<p class=facts>{_text(_headline(summary))}</p></header><main>",
         _section("Expectations", _expectations(summary["expectations"])),
-        _section("Slices", slice_table(summary["slices"])),
+        _section("Slices", slice_table(summary["slices"]) + _attribution(summary["slices"])),
         "<div class=pictures>",
         *figures.values(),
         "</div>",
@@ -81,12 +80,23 @@ def overall(summary: Mapping[str, Any]) -> str:
     return next((word for word in ("fail", "inconclusive", "pass") if word in words), "none")
 
 
+def verdict_sentence(summary: Mapping[str, Any]) -> str:
+    """The verdict in one line."""
+    words = [verdict["verdict"] for verdict in summary["expectations"]]
+    failed, unsure, number = words.count("fail"), words.count("inconclusive"), len(words)
+    if failed:
+        return f"{failed} of {number} expectations failed" + (f", {unsure} inconclusive" if unsure else "")
+    if unsure:
+        return f"Inconclusive: {unsure} of {number} expectations could not be measured"
+    return f"All {number} expectations hold" if number else "No expectations were set"
+
+
 def summary_table(manifest: Manifest, summary: Mapping[str, Any]) -> str:
     """A run at one glance, for a notebook: verdict, slices, digest."""
     word = overall(summary)
     return (
         f"<div><p><b>{escape(manifest.scenario)}</b>, seed {manifest.seed}: {_MARKS[word]} "
-        f"{escape(_VERDICTS[word][1])}; digest <code>{manifest.digest[:12]}</code></p>"
+        f"{escape(verdict_sentence(summary))}; digest <code>{manifest.digest[:12]}</code></p>"
         f"{slice_table(summary['slices'])}</div>"
     )
 
@@ -119,16 +129,28 @@ def _headline(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _attribution(slices: Mapping[str, Mapping[str, Any]]) -> str:
+    """The numbers behind the first picture."""
+    parts = [column.removesuffix("_ns") for column in ATTRIBUTION]
+    rows = (
+        (name, text, *(show(figures[key][part], "duration") for part in parts))
+        for name, figures in slices.items()
+        for key, text in (("attribution_mean_ns", "all, mean"), ("attribution_slowest_ns", "slowest 1 %"))
+    )
+    table = _table(("slice", "answered requests", *parts), rows, text_columns=2)
+    return f"<details><summary>Where the latency goes, in numbers</summary>{table}</details>"
+
+
 def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
     if not verdicts:
         return "<p>The scenario sets none.</p>"
     items = []
     for verdict in verdicts:
         word = verdict["verdict"]
-        reason = f" <span class=reason>({escape(verdict['reason'])})</span>" if verdict["reason"] else ""
+        reason = f" <span class=reason>({_text(verdict['reason'])})</span>" if verdict["reason"] else ""
         items.append(
             f"<li class={word}><span class=mark aria-hidden=true>{_MARKS[word]}</span><span class=word>{word}</span> "
-            f"<span>{escape(verdict['expectation'])}: <b>{escape(verdict['measured'])}</b>{reason}</span></li>"
+            f"<span>{_text(verdict['expectation'])}: <b>{_text(verdict['measured'])}</b>{reason}</span></li>"
         )
     return f"<ul class=expectations>{''.join(items)}</ul>"
 
@@ -193,7 +215,8 @@ def _reproduce(manifest: Manifest) -> str:
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in sorted(manifest.versions.items()))
     rows = {
         "digest": f"<code>{manifest.digest}</code>",
-        "command": f"<code>meshsim run scenario.yaml --seed {manifest.seed} --fidelity {escape(manifest.fidelity)}</code>",
+        "command": f"<code>meshsim run scenario.yaml --seed {manifest.seed}</code>",
+        "fidelity": f"{_text(manifest.fidelity)}; every fidelity gives the same digest",
         "scenario": f"scenario.yaml beside this page, sha256 <code>{manifest.scenario_sha256}</code>",
         "cost profile": f"{escape(manifest.cost_profile)}, sha256 <code>{escape(manifest.cost_profile_sha256)}</code>",
         "versions": versions,
@@ -204,7 +227,7 @@ def _reproduce(manifest: Manifest) -> str:
 def _figure(picture: Any) -> str:
     return (
         f"<figure><h2>{escape(picture.title)}</h2>{picture.to_inline_svg()}"
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        f"<figcaption>{_text(picture.caption)}</figcaption></figure>"
     )
 
 
@@ -225,7 +248,13 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: 
         for index, name in enumerate(columns)
     )
     body = "".join(f"<tr>{''.join(cell(i, text) for i, text in enumerate(row))}</tr>" for row in rows)
-    return f"<div class=wide tabindex=0 role=group><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=wide tabindex=0 role=group>{table}</div>"
+
+
+def _text(text: str) -> str:
+    """Escaped text in which no line ends between a number and its unit."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", escape(text))
 
 
 def _share(value: float | None) -> str:
