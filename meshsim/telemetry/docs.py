@@ -1,0 +1,62 @@
+"""The reference of run folders, written from the row types: ``python -m meshsim.telemetry.docs > docs/results.md``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from meshsim.telemetry.columns import columns
+from meshsim.telemetry.rows import TABLES
+
+_INTRODUCTION = """\
+# What a run leaves behind
+
+<!-- Written by `python -m meshsim.telemetry.docs`; edit the row types in meshsim/telemetry/rows.py instead. -->
+
+A run folder, `results/<scenario>/<run id>/` or the folder given with `--out`, is complete or not there: it is written
+under a hidden name beside its place and renamed at the end. A folder whose name begins with `.meshsim-partial-` belongs
+to a run that is going on or was killed; the next run beside it sweeps the latter.
+
+| File | What |
+|---|---|
+| `manifest.json` | what the run was made from, rows and sha256 of each table, the digest; apart, `host` |
+| `scenario.yaml` | the scenario as it was run, every default spelled out |
+| `summary.json` | every figure that people quote, and the verdict on each expectation |
+| `report.html` | the report: one page, no network needed |
+| `<table>.parquet` | the tables below, always all of them, zstd-compressed |
+
+All JSON has sorted keys. In `summary.json` durations are integers in nanoseconds and end in `_ns`, shares are numbers
+from 0 to 1, and null means that there was nothing to measure.
+
+## The digest
+
+Equal digests mean equal results, whatever the machine, the fidelity and the version of the Parquet writer: it is a hash
+of values, not of files. Each column's values are hashed with SHA-256 one after the other (int64 as eight bytes, little
+endian; bool as one byte; strings as MessagePack). A table's hash is the SHA-256 of one line `name:type:hash` for each
+column; the digest is that of one line `table:rows:hash` for each table, in the order below.
+
+## The tables
+
+Instants are nanoseconds of simulated time since the start of the run; columns that end in `_epoch_ns` count from the
+Unix epoch. Identifiers count from 1, and 0 means none. No value is ever missing.
+"""
+
+
+def render_markdown() -> str:
+    """The whole of docs/results.md."""
+    return "\n".join([_INTRODUCTION, *(line for table in TABLES for line in _table(table))])
+
+
+def _table(table: str) -> Iterator[str]:
+    yield f"### `{table}`\n"
+    yield f"{(TABLES[table].__doc__ or '').strip()}\n"
+    yield "| Column | Type | Unit | What |"
+    yield "|---|---|---|---|"
+    for column in columns(table):
+        description = column.description.replace("|", "\\|")
+        yield f"| `{column.name}` | {column.type} | {column.unit} | {description} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_markdown())
