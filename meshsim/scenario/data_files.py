@@ -103,7 +103,7 @@ class _Table:
         for name in needed:
             if name not in self.columns:
                 near = nearest(name, names)
-                hint = f"it, in place of {near!r}" if near else f"a first line with {', '.join(needed)}"
+                hint = f"it, in place of {near[0]!r}" if near else f"a first line with {', '.join(needed)}"
                 self.diagnostics.append(
                     Diagnostic(self.file, row.line, 1, f"the column {name!r} is missing; expected {hint}")
                 )

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from meshsim.scenario import units
@@ -23,7 +22,7 @@ MOST_SHOWN = 100
 _PATTERNS = {
     "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?": (
         "is not a name",
-        "at most 63 lower-case letters, digits and inner hyphens, such as 'edge-1'",
+        "at most 63 lower-case letters, digits and inner hyphens",
     ),
     "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
     "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
@@ -48,12 +47,11 @@ def format_diagnostics(diagnostics: Iterable[Diagnostic], most: int = MOST_SHOWN
     return "\n".join(lines)
 
 
-def from_validation(error: ValidationError, data: Any, positions: Positions) -> list[Diagnostic]:
+def from_validation(details: list[ErrorDetails], data: Any, positions: Positions) -> list[Diagnostic]:
     """Every mistake that the models found in ``data``, in the words of someone who edits the file."""
-    details = error.errors(include_url=False)
     found = []
     for detail in details[:MOST_KEPT]:
-        path, at_key = _path(detail, data)
+        path, at_key = error_path(detail, data)
         place = positions.key(path) if at_key else positions.value(path)
         found.append(place.diagnostic(_message(detail, path, data)))
     if len(details) > MOST_KEPT:
@@ -64,7 +62,7 @@ def from_validation(error: ValidationError, data: Any, positions: Positions) -> 
     return found
 
 
-def _path(detail: ErrorDetails, data: Any) -> tuple[Path, bool]:
+def error_path(detail: ErrorDetails, data: Any) -> tuple[Path, bool]:
     """The path of a refused value in ``data``, and whether its key is what is wrong.
 
     A location of pydantic's also names the members of unions it tried, which are no keys of the file.
@@ -123,9 +121,8 @@ def _first_sentence(text: str) -> str:
 
 
 def _key_message(detail: ErrorDetails, path: Path) -> str:
-    pattern = str(detail.get("ctx", {}).get("pattern", "")).strip("^$")
-    problem, right = _PATTERNS.get(pattern, ("is not allowed as a key", "another name"))
-    return f"{show(path[-1])} {problem}; expected {right}"
+    pattern = str(detail.get("ctx", {}).get("pattern", ""))
+    return _refused_text(path[-1], pattern)
 
 
 def _limit(limit: Any, value: Any) -> str:
@@ -206,7 +203,14 @@ def _long_text(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str
 
 
 def _pattern(detail: ErrorDetails, value: Any, _spot: Spot, _path: Path) -> str:
-    problem, right = _PATTERNS.get(detail["ctx"]["pattern"].strip("^$"), ("is not allowed here", "another value"))
+    return _refused_text(value, detail["ctx"]["pattern"])
+
+
+def _refused_text(value: Any, pattern: str) -> str:
+    problem, right = _PATTERNS.get(pattern.strip("^$"), ("is not allowed here", "another text"))
+    if problem == "is not a name":
+        slug = re.sub("[^a-z0-9]+", "-", str(value).lower()).strip("-")[:63].strip("-") or "edge-1"
+        right = f"{right}, such as {shorten(slug, 24)!r}"
     return f"{show(value)} {problem}; expected {right}"
 
 

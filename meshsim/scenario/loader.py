@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
-from meshsim.scenario.data_files import (
-    ArrivalTrace,
-    RadioQuantiles,
-    RadioTrace,
-    read_arrival_trace,
-    read_radio_quantiles,
-    read_radio_trace,
-)
-from meshsim.scenario.diagnostics import from_validation
+from meshsim.scenario.checks import check_values, check_whole
+from meshsim.scenario.cost_profile import CostProfile
+from meshsim.scenario.data_files import ArrivalTrace, RadioQuantiles, RadioTrace
 from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.named_files import Named, read_named
 from meshsim.scenario.overrides import apply_overrides
-from meshsim.scenario.positions import Place, Positions
+from meshsim.scenario.positions import Positions
 from meshsim.scenario.reading import Folder, bad_byte_message, decode, read_bounded
+from meshsim.scenario.references import check_references, check_unused
+from meshsim.scenario.repair import Reading, read_models
 from meshsim.scenario.resolve import resolved_text
 from meshsim.scenario.yaml_text import parse_yaml
 
@@ -45,8 +41,10 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of ``resolved``, in hexadecimal digits."""
     positions: Positions
     """Where each key and value was written."""
+    cost_profile: CostProfile
+    """The cost profile that the scenario asks for."""
     files: Mapping[str, bytes]
-    """Content of each file that the scenario names, by the name it uses, in order of name."""
+    """Bytes of each file that the scenario names, by the name it uses, in order of name."""
     radio_traces: Mapping[str, RadioTrace]
     """Trace of each radio that replays one, by the radio's name."""
     radio_quantiles: Mapping[str, RadioQuantiles]
@@ -58,9 +56,10 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScenario:
-    """Read and check a scenario file, the ``path=value`` overrides applied.
+    """Read and check a scenario file, the ``path=value`` overrides applied in their order.
 
-    Raises ScenarioError with every mistake found, never anything else.
+    What the file names is looked up in its own folder and below, nowhere else. Raises ScenarioError with every mistake
+    found, and nothing else.
     """
     file = str(path)
     try:
@@ -75,51 +74,51 @@ def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScen
 
 def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedScenario:
     """Check the text of a scenario as if it stood in ``path``. Raises ScenarioError with every mistake found."""
-    file = str(path)
-    data, positions = parse_yaml(text, file)
+    data, positions = parse_yaml(text, str(path))
     if data is None:
-        raise ScenarioError(
-            [Diagnostic(file, 0, 0, "the file is empty; expected a scenario ('meshsim init' writes one)")]
-        )
+        message = "the file is empty; expected a scenario ('meshsim init' writes one to begin with)"
+        raise ScenarioError([Diagnostic(str(path), 0, 0, message)])
     if not isinstance(data, dict):
         message = "the file is not a mapping; expected keys such as scenario, duration, network, services, traffic"
         raise ScenarioError([positions.value(()).diagnostic(message)])
-    apply_overrides(data, positions, overrides)
-    scenario = _validate(data, positions)
-    return _with_files(scenario, positions, path, text)
+    diagnostics = apply_overrides(data, positions, overrides)
+    reading = read_models(data, positions)
+    diagnostics += reading.diagnostics
+    refused = {(one.file, one.line, one.column) for one in diagnostics}
+    dangling = [finding.placed(positions) for finding in check_references(data)]
+    diagnostics += [one for one in dangling if (one.file, one.line, one.column) not in refused]
+    if reading.scenario is None:
+        raise ScenarioError(diagnostics)
+    named, wrong_files = read_named(reading.scenario, Folder(path.parent), positions)
+    diagnostics += wrong_files
+    diagnostics += _placed(_checks(reading, named, dangling=bool(dangling)), reading, positions)
+    if not diagnostics:
+        diagnostics += _placed(check_unused(data), reading, positions)
+    if diagnostics:
+        raise ScenarioError(diagnostics)
+    return _loaded(reading.scenario, named, positions, path, text)
 
 
-def _validate(data: Any, positions: Positions) -> Scenario:
-    try:
-        return Scenario.model_validate(data)
-    except ValidationError as error:
-        raise ScenarioError(from_validation(error, data, positions)) from None
+def _checks(reading: Reading, named: Named, *, dangling: bool) -> Iterator[Finding]:
+    assert reading.scenario is not None
+    yield from check_values(reading.scenario, named, timed=reading.sound(("duration",)))
+    if not dangling and not reading.removed:
+        yield from check_whole(reading.scenario)
 
 
-class _Files:
-    """Reads what a scenario names and collects the mistakes."""
-
-    def __init__(self, folder: Folder, positions: Positions) -> None:
-        self.folder = folder
-        self.positions = positions
-        self.diagnostics: list[Diagnostic] = []
-
-    def read(self, name: str, *path: str | int) -> bytes | None:
-        try:
-            return self.folder.read(name)
-        except ValueError as error:
-            self.diagnostics.append(self.positions.value(path).diagnostic(str(error)))
-            return None
+def _placed(findings: Iterator[Finding], reading: Reading, positions: Positions) -> list[Diagnostic]:
+    """The diagnostics of those findings that rest on nothing that was repaired."""
+    return [
+        finding.placed(positions)
+        for finding in findings
+        if finding.alone or reading.sound(finding.path, *finding.involved)
+    ]
 
 
-def _with_files(scenario: Scenario, positions: Positions, path: Path, text: str) -> LoadedScenario:
-    files = _Files(Folder(path.parent), positions)
-    traces, quantiles = _radios(scenario, files)
-    arrivals = _arrivals(scenario, files)
-    policies = _policies(scenario, files)
-    if files.diagnostics:
-        raise ScenarioError(files.diagnostics)
+def _loaded(scenario: Scenario, named: Named, positions: Positions, path: Path, text: str) -> LoadedScenario:
     resolved = resolved_text(scenario)
+    assert named.cost_profile is not None, "a cost profile that cannot be read is a diagnostic"
+    content: dict[str, Any] = msgspec.structs.asdict(named)
     return LoadedScenario(
         scenario=scenario,
         path=path,
@@ -128,58 +127,5 @@ def _with_files(scenario: Scenario, positions: Positions, path: Path, text: str)
         resolved=resolved,
         sha256=hashlib.sha256(resolved.encode()).hexdigest(),
         positions=positions,
-        files=MappingProxyType(dict(sorted(files.folder.files.items()))),
-        radio_traces=MappingProxyType(traces),
-        radio_quantiles=MappingProxyType(quantiles),
-        arrival_traces=MappingProxyType(arrivals),
-        policies=policies,
+        **content,
     )
-
-
-def _radios(scenario: Scenario, files: _Files) -> tuple[dict[str, RadioTrace], dict[str, RadioQuantiles]]:
-    traces: dict[str, RadioTrace] = {}
-    quantiles: dict[str, RadioQuantiles] = {}
-    for name, radio in scenario.network.radios.items():
-        at = ("network", "radios", name)
-        try:
-            if radio.trace is not None:
-                content = files.read(radio.trace.file, *at, "trace", "file")
-                if content is not None:
-                    traces[name] = read_radio_trace(content, files.folder.shown(radio.trace.file))
-            if radio.quantiles is not None:
-                content = files.read(radio.quantiles.file, *at, "quantiles", "file")
-                if content is not None:
-                    place: Place = files.positions.value((*at, "quantiles", "network"))
-                    shown = files.folder.shown(radio.quantiles.file)
-                    quantiles[name] = read_radio_quantiles(content, shown, radio.quantiles.network, place.diagnostic)
-        except ScenarioError as error:
-            files.diagnostics += error.diagnostics
-    return traces, quantiles
-
-
-def _arrivals(scenario: Scenario, files: _Files) -> dict[str, ArrivalTrace]:
-    arrivals: dict[str, ArrivalTrace] = {}
-    for index, flow in enumerate(scenario.traffic):
-        trace = flow.arrivals.trace
-        content = files.read(trace.file, "traffic", index, "arrivals", "trace", "file") if trace else None
-        if trace is None or content is None:
-            continue
-        try:
-            arrivals[flow.key] = read_arrival_trace(content, files.folder.shown(trace.file))
-        except ScenarioError as error:
-            files.diagnostics += error.diagnostics
-    return arrivals
-
-
-def _policies(scenario: Scenario, files: _Files) -> tuple[tuple[str, str], ...]:
-    policies = []
-    names = scenario.mesh.policy.files if scenario.mesh.policy is not None else ()
-    for index, name in enumerate(names):
-        content = files.read(name, "mesh", "policy", "files", index)
-        if content is None:
-            continue
-        text, bad = decode(content, files.folder.shown(name))
-        if bad is not None:
-            files.diagnostics.append(bad.diagnostic(bad_byte_message(content)))
-        policies.append((name, text))
-    return tuple(policies)

@@ -12,12 +12,12 @@ from meshsim.scenario.words import expected, show
 from meshsim.scenario.yaml_text import parse_yaml
 
 
-def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -> Any:
+def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -> list[Diagnostic]:
     """Set each ``path=value`` in the plain data of a scenario, and note it as the place of its value.
 
     A path is keys and list indices joined by dots (``network.links.0.latency``); a value is YAML (``5 ms``, ``true``,
-    ``[a, b]``). Mappings that are defaults in the file are made on the way. ``data`` itself is changed.
-    Raises ScenarioError with every override whose path leads nowhere.
+    ``[a, b]``). Mappings that the file leaves to their defaults are made on the way. ``data`` itself is changed.
+    Returns what is wrong with the overrides that cannot be applied.
     """
     diagnostics: list[Diagnostic] = []
     for override in overrides:
@@ -25,9 +25,7 @@ def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -
             _apply(data, positions, override)
         except ScenarioError as error:
             diagnostics += error.diagnostics
-    if diagnostics:
-        raise ScenarioError(diagnostics)
-    return data
+    return diagnostics
 
 
 def _apply(data: Any, positions: Positions, override: str) -> None:

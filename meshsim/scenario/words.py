@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-LONGEST_MESSAGE = 160
+LONGEST_LIST = 80
 """Characters after which a list of choices in a message is cut."""
 
 
@@ -28,25 +28,30 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` was probably meant to be."""
+def nearest(word: object, known: Iterable[str]) -> list[str]:
+    """The known words that ``word`` was probably meant to be: the likeliest, and up to two that are as likely."""
     text = str(word)
     if len(text) > 64:  # nobody mistypes that much, and comparing costs the product of the lengths
-        return None
+        return []
     candidates = list(known)
-    folded = text.lower().replace("_", "-").replace(" ", "-")
+    folded = _folded(text)
     for candidate in candidates:
-        if candidate.lower().replace("_", "-") == folded:
-            return candidate
-    near = difflib.get_close_matches(text, candidates, 1, 0.6)
-    return near[0] if near else None
+        if _folded(candidate) == folded:
+            return [candidate]
+    near = difflib.get_close_matches(text, candidates, 3, 0.6)
+    likeness = [difflib.SequenceMatcher(None, candidate, text).ratio() for candidate in near]
+    return sorted(candidate for candidate, ratio in zip(near, likeness, strict=True) if ratio == likeness[0])
+
+
+def _folded(text: str) -> str:
+    return text.lower().replace("_", "-").replace(" ", "-")
 
 
 def expected(word: object, known: Sequence[str], nothing: str = "there is none") -> str:
-    """The second half of a message about an unknown word: the likely one, or the known ones."""
+    """The second half of a message about an unknown word: the likely ones, or the known ones."""
     near = nearest(word, known)
-    if near is not None:
-        return f"did you mean {near!r}?"
+    if near:
+        return f"did you mean {one_of([repr(candidate) for candidate in near])}?"
     if not known:
         return nothing
     return f"expected {one_of(known)}"
@@ -55,10 +60,10 @@ def expected(word: object, known: Sequence[str], nothing: str = "there is none")
 def one_of(known: Sequence[str]) -> str:
     """``a, b or c``, cut after a few when there are many."""
     if len(known) == 1:
-        return repr(known[0])
+        return known[0]
     listed: list[str] = []
     for word in known:
-        if sum(map(len, listed)) + 2 * len(listed) + len(word) > 90:
+        if sum(map(len, listed)) + 2 * len(listed) + len(word) > LONGEST_LIST:
             return f"one of {', '.join(listed)} and {len(known) - len(listed)} more"
-        listed.append(word)
+        listed.append(shorten(word, 40))
     return f"{', '.join(listed[:-1])} or {listed[-1]}"

@@ -1,0 +1,203 @@
+"""Checks of services, TLS, identities and resilience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from meshsim.scenario import units
+from meshsim.scenario.check_network import calls_of
+from meshsim.scenario.cpu_costs import CpuCosts
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.mesh import Tls, TlsOverride
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+from meshsim.scenario.words import expected, show
+
+MOST_REPLICAS = 10_000
+"""Replicas of all services together: each is a sidecar with identity, pools and queues of its own."""
+MOST_CALLS_PER_REQUEST = 10_000
+"""Calls that one request may set off, all the way down."""
+
+
+def check_names(scenario: Scenario) -> Iterator[Finding]:
+    """Names that two things share though tables and identities tell them apart by name."""
+    for name in scenario.fleets:
+        if name in scenario.services:
+            message = f"{name!r} is a service too; expected fleets and services to have different names"
+            yield Finding(("fleets", name), message, at_key=True)
+    seen: dict[str, int] = {}
+    for index, flow in enumerate(scenario.traffic):
+        if seen.setdefault(flow.key, index) != index:
+            right = "another name" if flow.name else "a 'name' for each flow of the fleet"
+            path: Path = ("traffic", index, "name" if flow.name else "from")
+            yield Finding(path, f"a second flow is called {flow.key!r}; expected {right}")
+    given: dict[str, int] = {}
+    for index, fault in enumerate(scenario.faults):
+        if fault.name and given.setdefault(fault.name, index) != index:
+            yield Finding(("faults", index, "name"), f"a second fault is called {fault.name!r}; expected another name")
+    for name in scenario.phases:
+        if name in scenario.fault_names():
+            message = f"{name!r} is a fault too; expected phases and faults to have different names"
+            yield Finding(("phases", name), message, at_key=True)
+
+
+def check_cpus(scenario: Scenario, cpus: Mapping[str, CpuCosts]) -> Iterator[Finding]:
+    """CPUs that the cost profile does not know, and devices' CPUs where no device is."""
+    uses: list[tuple[Path, str]] = [
+        (("network", "nodes", name, "cpu"), node.cpu) for name, node in scenario.network.nodes.items()
+    ]
+    uses += [(("fleets", name, "cpu"), fleet.cpu) for name, fleet in scenario.fleets.items()]
+    for path, cpu in uses:
+        if cpu not in cpus:
+            yield Finding(path, f"the cost profile has no CPU {show(cpu)}; {expected(cpu, list(cpus))}", alone=True)
+    for name, fleet in scenario.fleets.items():
+        for key, default in (("cpu", "cortex-a72"), ("cores", 2)):
+            if fleet.node is not None and getattr(fleet, key) != default:
+                message = f"a fleet on a node uses the node's {key}; expected no {key!r} here"
+                yield Finding(("fleets", name, key), message, at_key=True)
+
+
+def check_calls(scenario: Scenario) -> Iterator[Finding]:
+    """Services that call themselves in the end, calls that multiply beyond measure, more replicas than sense."""
+    order: list[str] = []
+    state: dict[str, int] = {}
+    cyclic = False
+    for start in scenario.services:
+        if start not in state:
+            finding = _walk(scenario, start, state, order)
+            if finding is not None:
+                cyclic = True
+                yield finding
+    if not cyclic:
+        yield from _check_fan_out(scenario, order)
+    total = sum(sum(service.replicas.values()) for service in scenario.services.values())
+    if total > MOST_REPLICAS:
+        message = f"the services have {total} replicas in all; expected at most {MOST_REPLICAS}"
+        yield Finding(("services",), message, at_key=True)
+
+
+def _walk(scenario: Scenario, start: str, state: dict[str, int], order: list[str]) -> Finding | None:
+    """Depth-first from ``start``, without recursion; the first cycle found, if any. ``order`` gets callees first."""
+    stack = [(start, calls_of(scenario, start))]
+    state[start] = 1
+    found = None
+    while stack:
+        name, calls = stack[-1]
+        for below, call in calls:
+            if state.get(call.to) == 1 and found is None:
+                names = [entry for entry, _ in stack]
+                cycle = " -> ".join([*names[names.index(call.to) :], call.to])
+                message = f"the calls run in a circle ({cycle}); expected a call graph without one"
+                found = Finding(("services", name, *below, "to"), message)
+            elif call.to not in state:
+                state[call.to] = 1
+                stack.append((call.to, calls_of(scenario, call.to)))
+                break
+        else:
+            state[name] = 2
+            order.append(name)
+            stack.pop()
+    return found
+
+
+def _check_fan_out(scenario: Scenario, order: list[str]) -> Iterator[Finding]:
+    calls: dict[str, int] = {}
+    for name in order:
+        calls[name] = sum(1 + calls[call.to] for _, call in calls_of(scenario, name))
+        if calls[name] > MOST_CALLS_PER_REQUEST:
+            message = f"one request to {name!r} sets off {calls[name]} calls; expected at most {MOST_CALLS_PER_REQUEST}"
+            yield Finding(("services", name), message, at_key=True)
+            return
+
+
+def tls_of(mesh: Tls, override: TlsOverride | None) -> Tls:
+    """The TLS settings of one service or fleet: the mesh's, but for what it sets itself."""
+    changes = {name: value for name, value in override if value is not None} if override is not None else {}
+    return mesh.model_copy(update=changes)
+
+
+def check_tls(scenario: Scenario) -> Iterator[Finding]:
+    """Version ranges that are empty, and pairs that would agree on TLS 1.2."""
+    mesh = scenario.mesh.tls
+    if mesh.min_version > mesh.max_version:
+        yield Finding(("mesh", "tls", "min_version"), _reversed(mesh))
+        return
+    ends: dict[str, tuple[Path, TlsOverride | None]] = {
+        **{name: (("services", name, "tls"), service.tls) for name, service in scenario.services.items()},
+        **{name: (("fleets", name, "tls"), fleet.tls) for name, fleet in scenario.fleets.items()},
+    }
+    settings = {name: tls_of(mesh, override) for name, (_, override) in ends.items()}
+    empty = {name for name, tls in settings.items() if tls.min_version > tls.max_version}
+    for name in sorted(empty):
+        path, override = ends[name]
+        key = "min_version" if override is not None and override.min_version is not None else "max_version"
+        yield Finding((*path, key), _reversed(settings[name]))
+    pairs = [(flow.source, flow.to) for flow in scenario.traffic]
+    pairs += [(name, call.to) for name in scenario.services for _, call in calls_of(scenario, name)]
+    blamed: set[Path] = set()
+    for caller, callee in dict.fromkeys(pairs):
+        if {caller, callee} & empty or not {caller, callee} <= settings.keys():
+            continue
+        one, other = settings[caller], settings[callee]
+        if "DISABLE" in (one.mode, other.mode):
+            continue
+        highest = min(one.max_version, other.max_version)
+        if highest == "1.2" and max(one.min_version, other.min_version) == "1.2":
+            lower = callee if other.max_version == "1.2" else caller
+            path, override = ends[lower]
+            path = (*path, "max_version") if override and override.max_version else ("mesh", "tls", "max_version")
+            if path not in blamed:
+                blamed.add(path)
+                message = (
+                    f"{caller!r} and {callee!r} would agree on TLS 1.2, and only TLS 1.3 is simulated; expected '1.3'"
+                )
+                yield Finding(path, message)
+
+
+def _reversed(tls: Tls) -> str:
+    return f"the lowest TLS version, {tls.min_version}, is above the highest, {tls.max_version}; expected it not to be"
+
+
+def check_identity(scenario: Scenario) -> Iterator[Finding]:
+    """Lifetimes of certificates that cannot be written down, or make no sense together."""
+    identity = scenario.mesh.identity
+    at = ("mesh", "identity")
+    for key, value_ns in (
+        ("svid_ttl", identity.svid_ttl_ns),
+        ("backdate", identity.backdate_ns),
+        ("ca_ttl", identity.ca_ttl_ns),
+    ):
+        if value_ns % units.NS_PER_S:
+            message = (
+                f"{units.format_duration(value_ns)!r} is no whole number of seconds; expected one, as X.509 has it"
+            )
+            yield Finding((*at, key), message, alone=True)
+    if identity.backdate_ns >= identity.svid_ttl_ns:
+        message = (
+            f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
+            f"{units.format_duration(identity.svid_ttl_ns)}; expected backdate to be less than svid_ttl"
+        )
+        yield Finding((*at, "backdate"), message)
+    if identity.ca_ttl_ns <= identity.svid_ttl_ns:
+        message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
+        yield Finding((*at, "ca_ttl"), f"{message} (svid_ttl); expected ca_ttl to be more")
+    if scenario.epoch_ns + scenario.duration_ns + identity.ca_ttl_ns >= 2**63:
+        yield Finding(
+            (*at, "ca_ttl"), "the authority's certificate ends after the year 2261; expected a shorter ca_ttl"
+        )
+
+
+def check_resilience(scenario: Scenario) -> Iterator[Finding]:
+    """Settings that could never take effect."""
+    resilience = scenario.mesh.resilience
+    attempt_ns = resilience.attempt_timeout_ns
+    if attempt_ns is not None and attempt_ns > resilience.request_timeout_ns:
+        message = (
+            f"an attempt may take {units.format_duration(attempt_ns)}, all together "
+            f"{units.format_duration(resilience.request_timeout_ns)}; expected attempt_timeout to be at most that"
+        )
+        yield Finding(("mesh", "resilience", "attempt_timeout"), message)
+    files = scenario.mesh.policy.files if scenario.mesh.policy is not None else ()
+    for index, name in enumerate(files):
+        if name in files[:index]:
+            yield Finding(("mesh", "policy", "files", index), f"{name!r} is listed twice; expected each file once")

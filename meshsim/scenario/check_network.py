@@ -1,0 +1,201 @@
+"""Checks of the network: links, slices, radios, memory, and who can reach whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from meshsim.scenario import units
+from meshsim.scenario.data_files import RadioTrace
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+from meshsim.scenario.services import Call, Parallel
+from meshsim.scenario.words import expected, shorten
+
+SIDECAR_MEMORY_BYTES = 60_000_000
+"""Memory of one sidecar: 60 MB (Istio documentation, Performance and Scalability, a sidecar at 1000 requests/s)."""
+
+
+def check_links(scenario: Scenario) -> Iterator[Finding]:
+    """Links that join nothing, join twice, or share a name."""
+    pairs: dict[frozenset[str], int] = {}
+    keys: dict[str, int] = {}
+    for index, link in enumerate(scenario.network.links):
+        path = ("network", "links", index)
+        if link.between[0] == link.between[1]:
+            yield Finding((*path, "between"), f"the link joins {link.between[0]!r} with itself; expected two nodes")
+            continue
+        first = pairs.setdefault(frozenset(link.between), index)
+        if first != index:
+            message = (
+                f"a second link joins {' and '.join(map(repr, link.between))}; expected one link between two nodes"
+            )
+            yield Finding((*path, "between"), message, involved=(("network", "links", first),))
+        elif keys.setdefault(link.key, index) != index:
+            message = f"a second link is called {link.key!r}; expected another name"
+            yield Finding((*path, "name"), message, involved=(("network", "links", keys[link.key]),))
+
+
+def check_slices(scenario: Scenario) -> Iterator[Finding]:
+    """Shares of cells that do not add up, and slices that are the same one."""
+    slices = scenario.network.slices
+    total = sum(entry.share_ppm or 0 for entry in slices.values())
+    without = [name for name, entry in slices.items() if entry.share_ppm is None]
+    if total > units.PPM:
+        message = f"the shares of the slices add up to {units.format_share(total)}; expected at most 100 %"
+        yield Finding(("network", "slices"), message, at_key=True)
+    elif total == units.PPM and without:
+        message = f"the other slices take 100 %, so {without[0]!r} has no bandwidth; expected them to leave a share"
+        yield Finding(("network", "slices", without[0]), message, at_key=True)
+    seen: dict[tuple[int, str], str] = {}
+    for name, entry in slices.items():
+        # FFFFFF says that there is no slice differentiator (3GPP TS 23.003, section 28.4.2)
+        identity = (entry.sst, (entry.sd or "FFFFFF").upper())
+        first = seen.setdefault(identity, name)
+        if first != name:
+            message = f"{name!r} has the S-NSSAI (sst and sd) of {first!r}; expected another sst or sd"
+            yield Finding(("network", "slices", name), message, True, (("network", "slices", first),))
+
+
+def check_radios(scenario: Scenario, traces: Mapping[str, RadioTrace]) -> Iterator[Finding]:
+    """Traces whose cells have no base station, cells that no trace visits, handovers that cannot be."""
+    for name, radio in scenario.network.radios.items():
+        path = ("network", "radios", name)
+        trace = traces.get(name)
+        if trace is not None:
+            visited = dict.fromkeys(trace.cells)
+            for cell in visited:
+                if cell not in radio.cells:
+                    message = f"the trace visits cell {cell!r}, which is not listed; expected '{cell}: <a gnb node>'"
+                    yield Finding((*path, "cells"), shorten(message, 150), at_key=True)
+            for cell in radio.cells:
+                if cell not in visited:
+                    message = f"the trace never visits cell {cell!r}; {expected(cell, list(visited))}"
+                    yield Finding((*path, "cells", cell), message, at_key=True)
+        if radio.handover_interruption_ns and radio.trace is None:
+            message = "only a trace has handovers to interrupt; expected no handover_interruption, or a trace"
+            yield Finding((*path, "handover_interruption"), message, at_key=True)
+
+
+def check_memory(scenario: Scenario) -> Iterator[Finding]:
+    """Nodes whose replicas, clients and sidecars do not fit their memory."""
+    needed: Counter[str] = Counter()
+    for service in scenario.services.values():
+        for place, count in service.replicas.items():
+            needed[place] += count * (service.memory_bytes + SIDECAR_MEMORY_BYTES)
+    for fleet in scenario.fleets.values():
+        if fleet.node is not None:
+            needed[fleet.node] += fleet.size * SIDECAR_MEMORY_BYTES
+    for name, node in scenario.network.nodes.items():
+        if needed[name] > node.memory_bytes:
+            message = (
+                f"what runs on {name!r} needs {_gigabytes(needed[name])} with its sidecars (60 MB each), it has "
+                f"{_gigabytes(node.memory_bytes)}; expected more memory or fewer replicas"
+            )
+            yield Finding(("network", "nodes", name, "memory"), message, at_key=True)
+
+
+def _gigabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f} GB"
+
+
+def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
+    """Each call of a service to a declared one, with its path below the service."""
+    for index, step in enumerate(scenario.services[name].calls):
+        calls: list[tuple[Path, Call]]
+        if isinstance(step, Parallel):
+            calls = [(("calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
+        else:
+            calls = [(("calls", index), step)]
+        yield from ((path, call) for path, call in calls if call.to in scenario.services)
+
+
+def components(scenario: Scenario) -> dict[str, int]:
+    """For each node the number of the part of the network it is in; nodes of one part reach each other."""
+    neighbours: dict[str, list[str]] = {name: [] for name in scenario.network.nodes}
+    for link in scenario.network.links:
+        one, other = link.between
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    part: dict[str, int] = {}
+    for start in neighbours:
+        if start in part:
+            continue
+        waiting = [start]
+        part[start] = number = len(part)
+        while waiting:
+            for node in neighbours[waiting.pop()]:
+                if node not in part:
+                    part[node] = number
+                    waiting.append(node)
+    return part
+
+
+def entry_nodes(scenario: Scenario, fleet_name: str) -> tuple[str, ...]:
+    """The nodes at which a fleet's requests enter the network."""
+    fleet = scenario.fleets[fleet_name]
+    if fleet.node is not None:
+        return (fleet.node,)
+    assert fleet.radio is not None, "a fleet has a node or a radio"
+    return tuple(dict.fromkeys(scenario.network.radios[fleet.radio].cells.values()))
+
+
+def check_reach(scenario: Scenario) -> Iterator[Finding]:
+    """Callers that reach no replica of what they call, and replicas that no caller reaches.
+
+    Every name in the scenario must be declared.
+    """
+    part = components(scenario)
+    callers: dict[str, set[int]] = {name: set() for name in scenario.services}
+    for index, flow in enumerate(scenario.traffic):
+        nodes = entry_nodes(scenario, flow.source)
+        callers[flow.to].update(part[node] for node in nodes)
+        yield from _unreachable(scenario, part, nodes, flow.to, ("traffic", index, "to"))
+    for name, service in scenario.services.items():
+        for below, call in calls_of(scenario, name):
+            callers[call.to].update(part[node] for node in service.replicas)
+            yield from _unreachable(scenario, part, service.replicas, call.to, ("services", name, *below, "to"))
+    for name, service in scenario.services.items():
+        reached = [node for node in service.replicas if part[node] in callers[name]]
+        for node in service.replicas:
+            if reached and node not in reached:
+                message = f"no caller of {name!r} reaches node {node!r}; expected a link to it, or no replica there"
+                yield Finding(("services", name, "replicas", node), message, at_key=True)
+    yield from _check_control(scenario, part)
+
+
+def _unreachable(
+    scenario: Scenario, part: dict[str, int], nodes: Iterable[str], service: str, path: Path
+) -> Iterator[Finding]:
+    there = {part[node] for node in scenario.services[service].replicas}
+    for node in nodes:
+        if part[node] not in there:
+            yield Finding(
+                path, f"no replica of {service!r} can be reached from node {node!r}; expected links that join them"
+            )
+            return
+
+
+def control_node(scenario: Scenario) -> str | None:
+    """The node of the control plane: the one set, else the first core, regional or edge node; None if there is none."""
+    if scenario.mesh.control.node is not None:
+        return scenario.mesh.control.node
+    for kind in ("core", "regional", "edge"):
+        for name, node in scenario.network.nodes.items():
+            if node.kind == kind:
+                return name
+    return None
+
+
+def _check_control(scenario: Scenario, part: dict[str, int]) -> Iterator[Finding]:
+    home = control_node(scenario)
+    if home is None:
+        message = "no node can carry the control plane; expected an edge, regional or core node, or mesh.control.node"
+        yield Finding(("network", "nodes"), message, at_key=True)
+        return
+    carrying = [node for service in scenario.services.values() for node in service.replicas]
+    apart = next((node for node in carrying if part[node] != part[home]), None)
+    if apart is not None:
+        message = f"the control plane on {home!r} cannot reach node {apart!r}; expected links that join them"
+        yield Finding(("network", "nodes", apart), message, at_key=True)

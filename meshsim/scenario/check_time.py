@@ -1,0 +1,142 @@
+"""Checks of what happens when: flows, faults, phases, expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from meshsim.scenario import units
+from meshsim.scenario.data_files import ArrivalTrace
+from meshsim.scenario.expectations import MetricExpectation, RecoveryExpectation
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+from meshsim.scenario.services import Traffic
+
+MOST_REQUESTS = 50_000_000
+"""Requests of one run."""
+MOST_SAMPLES = 50_000_000
+"""Rows of the tables nodes and links in one run."""
+
+_text = units.format_duration
+
+
+def check_run(scenario: Scenario) -> Iterator[Finding]:
+    """Runs that would write samples without end."""
+    things = len(scenario.network.nodes) + len(scenario.network.links)
+    samples = scenario.duration_ns // scenario.sample_every_ns * things
+    if samples > MOST_SAMPLES:
+        message = f"the run would take {samples} samples of nodes and links; expected sample_every to be longer"
+        yield Finding(("sample_every",), message)
+
+
+def check_traffic(scenario: Scenario, arrivals: Mapping[str, ArrivalTrace]) -> Iterator[Finding]:
+    """Flows that never send, and flows that send too much."""
+    total = 0
+    for index, flow in enumerate(scenario.traffic):
+        path = ("traffic", index)
+        stop_ns = scenario.duration_ns if flow.stop_ns is None else flow.stop_ns
+        if stop_ns > scenario.duration_ns:
+            message = f"the flow stops at {_text(stop_ns)}, after the run's {_text(scenario.duration_ns)}"
+            yield Finding((*path, "stop"), f"{message}; expected at most the duration")
+        elif flow.start_ns >= stop_ns:
+            message = (
+                f"the flow starts at {_text(flow.start_ns)} and stops at {_text(stop_ns)}; expected it to start before"
+            )
+            yield Finding((*path, "start"), message)
+        else:
+            total += _requests(flow, stop_ns, arrivals.get(flow.key))
+            trace = arrivals.get(flow.key)
+            if trace is not None and not any(flow.start_ns <= time_ns < stop_ns for time_ns in trace.times_ns):
+                message = f"the trace has no arrival between {_text(flow.start_ns)} and {_text(stop_ns)}; expected one"
+                yield Finding((*path, "arrivals", "trace"), message)
+    if total > MOST_REQUESTS:
+        message = f"the flows would send some {total} requests; expected at most {MOST_REQUESTS}"
+        yield Finding(("traffic",), message, at_key=True)
+
+
+def _requests(flow: Traffic, stop_ns: int, trace: ArrivalTrace | None) -> int:
+    if trace is not None:
+        return len(trace.times_ns)
+    rate_uhz = flow.arrivals.poisson_uhz or flow.arrivals.constant_uhz or 0
+    return rate_uhz * (stop_ns - flow.start_ns) // (units.PPM * units.NS_PER_S)
+
+
+def check_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Faults outside the run, and faults that hit the same thing at the same time."""
+    last: dict[str, tuple[int, int]] = {}
+    order = sorted(range(len(scenario.faults)), key=lambda index: scenario.faults[index].at_ns)
+    for index in order:
+        fault = scenario.faults[index]
+        path: Path = ("faults", index)
+        end_ns = fault.at_ns + fault.for_ns
+        if fault.at_ns >= scenario.duration_ns:
+            message = f"the fault begins at {_text(fault.at_ns)}, the run ends at {_text(scenario.duration_ns)}"
+            yield Finding((*path, "at"), f"{message}; expected it to begin before")
+        elif end_ns > scenario.duration_ns:
+            message = f"the fault ends at {_text(end_ns)}, the run at {_text(scenario.duration_ns)}"
+            yield Finding((*path, "for"), f"{message}; expected it to end with the run or before")
+        other = last.get(fault.target)
+        if other is not None and fault.at_ns < other[0]:
+            message = f"{fault.target!r} has another fault until {_text(other[0])}; expected one fault at a time on it"
+            yield Finding((*path, "at"), message, involved=(("faults", other[1]),))
+        if other is None or end_ns > other[0]:
+            last[fault.target] = (end_ns, index)
+
+
+def check_phases(scenario: Scenario) -> Iterator[Finding]:
+    """Phases that are empty or go on after the run."""
+    for name, phase in scenario.phases.items():
+        if phase.from_ns >= phase.to_ns:
+            message = f"the phase goes from {_text(phase.from_ns)} to {_text(phase.to_ns)}; expected it to end later"
+            yield Finding(("phases", name, "to"), message)
+        elif phase.to_ns > scenario.duration_ns:
+            message = f"the phase ends at {_text(phase.to_ns)}, the run at {_text(scenario.duration_ns)}"
+            yield Finding(("phases", name, "to"), f"{message}; expected at most the duration")
+
+
+def check_expectations(scenario: Scenario) -> Iterator[Finding]:
+    """Bounds that no run could meet."""
+    for index, expectation in enumerate(scenario.expect):
+        path: Path = ("expect", index)
+        if isinstance(expectation, MetricExpectation):
+            for name, bound in expectation.metrics().items():
+                if bound.at_most is not None and bound.at_least is not None and bound.at_least > bound.at_most:
+                    message = f"{name} cannot be at least more than it is at most; expected at_least not above at_most"
+                    yield Finding((*path, name), message)
+        elif isinstance(expectation, RecoveryExpectation) and expectation.recovers.success_rate.at_least is None:
+            message = "the success rate has no lower bound; expected at_least, such as '99.9 %'"
+            yield Finding((*path, "recovers", "success_rate"), message)
+
+
+def check_recoveries(scenario: Scenario) -> Iterator[Finding]:
+    """Recoveries that are due after the end."""
+    ends_ns = {
+        name: fault.at_ns + fault.for_ns for name, fault in zip(scenario.fault_names(), scenario.faults, strict=True)
+    }
+    for index, expectation in enumerate(scenario.expect):
+        if not isinstance(expectation, RecoveryExpectation) or expectation.recovers.after not in ends_ns:
+            continue
+        due_ns = ends_ns[expectation.recovers.after] + expectation.recovers.within_ns
+        if due_ns >= scenario.duration_ns:
+            message = f"recovery is due at {_text(due_ns)}, the run ends at {_text(scenario.duration_ns)}"
+            path: Path = ("expect", index, "recovers", "within")
+            fault: Path = ("faults", scenario.fault_names().index(expectation.recovers.after))
+            yield Finding(path, f"{message}; expected it before the end", involved=(fault,))
+
+
+def check_filters(scenario: Scenario) -> Iterator[Finding]:
+    """Expectations about requests that no flow sends."""
+    for index, expectation in enumerate(scenario.expect):
+        path: Path = ("expect", index)
+        if isinstance(expectation, MetricExpectation):
+            filters = {"slice": expectation.slice, "service": expectation.service, "source": expectation.source}
+        elif isinstance(expectation, RecoveryExpectation):
+            path, filters = (*path, "recovers"), {"slice": expectation.recovers.slice}
+        else:
+            continue
+        given = {key: value for key, value in filters.items() if value is not None}
+        flows = ({"slice": flow.slice, "service": flow.to, "source": flow.key} for flow in scenario.traffic)
+        if given and not any(all(flow[key] == value for key, value in given.items()) for flow in flows):
+            what = ", ".join(f"{key} {value!r}" for key, value in given.items())
+            message = f"no flow has {what}, so nothing would be measured; expected what a flow has"
+            yield Finding((*path, next(reversed(given))), message)

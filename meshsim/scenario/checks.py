@@ -1,0 +1,58 @@
+"""All checks of a scenario that look at more than one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.scenario.check_mesh import (
+    check_calls,
+    check_cpus,
+    check_identity,
+    check_names,
+    check_resilience,
+    check_tls,
+)
+from meshsim.scenario.check_network import check_links, check_memory, check_radios, check_reach, check_slices
+from meshsim.scenario.check_time import (
+    check_expectations,
+    check_faults,
+    check_filters,
+    check_phases,
+    check_recoveries,
+    check_run,
+    check_traffic,
+)
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.named_files import Named
+
+
+def check_values(scenario: Scenario, named: Named, *, timed: bool) -> Iterator[Finding]:
+    """Values that do not go together; the names in the scenario may still lead nowhere.
+
+    ``timed`` says that the duration of the run is known.
+    """
+    yield from check_names(scenario)
+    yield from check_links(scenario)
+    yield from check_slices(scenario)
+    yield from check_radios(scenario, named.radio_traces)
+    yield from check_memory(scenario)
+    if named.cost_profile is not None:
+        yield from check_cpus(scenario, named.cost_profile.cpus)
+    yield from check_calls(scenario)
+    yield from check_tls(scenario)
+    yield from check_identity(scenario)
+    yield from check_resilience(scenario)
+    yield from check_expectations(scenario)
+    if timed:
+        yield from check_run(scenario)
+        yield from check_traffic(scenario, named.arrival_traces)
+        yield from check_faults(scenario)
+        yield from check_phases(scenario)
+        yield from check_recoveries(scenario)
+
+
+def check_whole(scenario: Scenario) -> Iterator[Finding]:
+    """What needs all of the scenario: no entry may be missing, and every name must be declared."""
+    yield from check_reach(scenario)
+    yield from check_filters(scenario)

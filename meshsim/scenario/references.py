@@ -1,0 +1,177 @@
+"""Names in a scenario: every one that is used must be declared, and every one that is declared must be used.
+
+Reads the plain data, so that names are checked even where something else in the file is not understood yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.fiveqi import FIVE_QI
+from meshsim.scenario.positions import Path
+from meshsim.scenario.shape import step
+from meshsim.scenario.words import expected, show
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One use of a name."""
+
+    path: Path
+    kind: str
+    """What the name should be of: node, link, slice, radio, service, fleet, flow, fault, phase."""
+    name: str
+    at_key: bool = False
+
+
+def _items(data: Any, *path: str | int) -> Iterator[tuple[Path, Any]]:
+    """Path and value of each entry of the list or mapping at ``path``; nothing if there is none."""
+    for key in path:
+        data = step(data, key)
+    if isinstance(data, dict):
+        yield from (((*path, key), value) for key, value in data.items())
+    elif isinstance(data, list):
+        yield from (((*path, index), value) for index, value in enumerate(data))
+
+
+def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
+    for service, _ in _items(data, "services"):
+        for path, call in _items(data, *service, "calls"):
+            yield path, call
+            yield from _items(data, *path, "parallel")
+
+
+_TARGETS = {"link-down": "link", "latency-surge": "link", "node-crash": "node"}
+"""What the target of each kind of fault is."""
+
+
+def references(data: Any) -> Iterator[Reference]:
+    """Every use of a name in the plain data of a scenario."""
+    for path, kind, value, at_key in _uses(data):
+        if isinstance(value, str):
+            yield Reference(path, kind, value, at_key)
+
+
+def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
+    for link, _ in _items(data, "network", "links"):
+        yield from ((path, "node", value, False) for path, value in _items(data, *link, "between"))
+    for radio, _ in _items(data, "network", "radios"):
+        yield from ((path, "node", value, False) for path, value in _items(data, *radio, "cells"))
+    for service, _ in _items(data, "services"):
+        yield from ((path, "node", path[-1], True) for path, _ in _items(data, *service, "replicas"))
+    for path, call in _calls(data):
+        yield (*path, "to"), "service", step(call, "to"), False
+    for path, fleet in _items(data, "fleets"):
+        yield (*path, "radio"), "radio", step(fleet, "radio"), False
+        yield (*path, "node"), "node", step(fleet, "node"), False
+    yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
+    for path, flow in _items(data, "traffic"):
+        for key, kind in (("from", "fleet"), ("to", "service"), ("slice", "slice")):
+            yield (*path, key), kind, step(flow, key), False
+    for path, fault in _items(data, "faults"):
+        target = _TARGETS.get(str(step(fault, "kind")))
+        if target is not None:
+            yield (*path, "target"), target, step(fault, "target"), False
+    yield from _expectation_uses(data)
+
+
+def _expectation_uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
+    for path, expectation in _items(data, "expect"):
+        for key, kind in (("slice", "slice"), ("service", "service"), ("source", "flow"), ("during", "phase or fault")):
+            yield (*path, key), kind, step(expectation, key), False
+        recovery = step(expectation, "recovers")
+        yield (*path, "recovers", "after"), "fault", step(recovery, "after"), False
+        yield (*path, "recovers", "slice"), "slice", step(recovery, "slice"), False
+
+
+def declared(data: Any) -> dict[str, dict[str, Path]]:
+    """The declared names of each kind, and the path of the entry that declares each."""
+    network = step(data, "network")
+    names: dict[str, dict[str, Path]] = {
+        "node": {str(path[-1]): path for path, _ in _items(data, "network", "nodes")},
+        "slice": {str(path[-1]): path for path, _ in _items(data, "network", "slices")},
+        "radio": {str(path[-1]): path for path, _ in _items(data, "network", "radios")},
+        "service": {str(path[-1]): path for path, _ in _items(data, "services")},
+        "fleet": {str(path[-1]): path for path, _ in _items(data, "fleets")},
+        "phase": {str(path[-1]): path for path, _ in _items(data, "phases")},
+        "link": {},
+        "flow": {},
+        "fault": {},
+    }
+    for path, link in _items(network, "links"):
+        ends = step(link, "between")
+        if isinstance(ends, list) and len(ends) == 2:
+            names["link"].setdefault(str(step(link, "name") or f"{ends[0]}--{ends[1]}"), ("network", *path))
+    for path, flow in _items(data, "traffic"):
+        names["flow"].setdefault(str(step(flow, "name") or step(flow, "from")), path)
+    given = {str(step(fault, "name")) for _, fault in _items(data, "faults") if step(fault, "name")}
+    for path, fault in _items(data, "faults"):
+        name = kind = str(step(fault, "name") or step(fault, "kind"))
+        number = 2
+        while step(fault, "name") is None and (name in given or name in names["fault"]):
+            name, number = f"{kind}-{number}", number + 1
+        names["fault"].setdefault(name, path)
+    names["phase or fault"] = {**names["phase"], **names["fault"]}
+    return names
+
+
+def check_references(data: Any) -> Iterator[Finding]:
+    """Names that are used and not declared, and cells on nodes that are no base stations."""
+    names = declared(data)
+    for use in references(data):
+        if use.name not in names[use.kind]:
+            yield Finding(use.path, _dangling(use, names), use.at_key)
+        elif use.path[:2] == ("network", "radios") and use.kind == "node":
+            kind = step(step(step(step(data, "network"), "nodes"), use.name), "kind")
+            if kind in ("edge", "regional", "core"):
+                message = f"the cell is on {use.name!r}, of kind {kind}; expected a node of kind gnb"
+                yield Finding(use.path, message, involved=(("network", "nodes", use.name),))
+    for path, entry in _items(data, "network", "slices"):
+        five_qi = step(entry, "five_qi")
+        if isinstance(five_qi, int) and not isinstance(five_qi, bool) and five_qi not in FIVE_QI:
+            near = sorted(sorted(FIVE_QI, key=lambda known: abs(known - five_qi))[:4])
+            message = f"{show(five_qi)} is not a standardised 5QI; expected one of 3GPP TS 23.501 table 5.7.4-1"
+            message += f", such as {', '.join(map(str, near))}"
+            yield Finding((*path, "five_qi"), message)
+
+
+def _dangling(use: Reference, names: dict[str, dict[str, Path]]) -> str:
+    known = list(names[use.kind])
+    if use.kind == "link":
+        turned = "--".join(reversed(use.name.split("--")))
+        if turned in known:
+            return f"there is no link {show(use.name)}; did you mean {turned!r}, as between has it?"
+    nothing = f"the scenario declares no {use.kind}"
+    return f"there is no {use.kind} {show(use.name)}; {expected(use.name, known, nothing)}"
+
+
+_REMEDIES = {
+    "slice": "a flow in it",
+    "radio": "a fleet with it",
+    "fleet": "a flow from it",
+    "service": "a flow or call to it",
+    "phase": "an expectation during it",
+}
+
+
+def check_unused(data: Any) -> Iterator[Finding]:
+    """Names that are declared and never used."""
+    names = declared(data)
+    used: dict[str, set[str]] = {kind: set() for kind in names}
+    for use in references(data):
+        if use.path[0] == "expect" and use.kind not in ("phase or fault", "phase"):
+            continue  # to ask about a thing is not to use it
+        used[use.kind].add(use.name)
+    used["phase"] |= used["phase or fault"]
+    for kind, remedy in _REMEDIES.items():
+        for name, path in names[kind].items():
+            if name not in used[kind]:
+                message = f"the {kind} {show(name)} is declared but never used; expected {remedy}, or not to be here"
+                yield Finding(path, message, at_key=True)
+    for name, path in names["node"].items():
+        if name not in used["node"]:
+            message = f"the node {show(name)} is declared but never used; expected a link, replica, cell or fleet on it"
+            yield Finding(path, message, at_key=True)

@@ -1,0 +1,148 @@
+"""A scenario with mistakes in it, read as far as it can be, so that all checks can run and tell all mistakes at once.
+
+Refused values are left out (their defaults hold), get a stand-in, or take their entry with them. What was changed is
+remembered: nothing that rests on it is reported.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, get_origin
+
+import msgspec
+from pydantic import ValidationError
+
+from meshsim.scenario.diagnostics import error_path, from_validation
+from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.fields import Model
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.network import Link, Node, Slice
+from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.services import Service, Traffic
+from meshsim.scenario.shape import child, fields_of, models, spot_at, step
+
+_ROUNDS = 6
+_MOST_REPAIRS = 1000
+_STAND_INS: dict[tuple[type[Model], str], Any] = {
+    (Scenario, "scenario"): "unnamed",
+    (Scenario, "duration"): "1 h",
+    (Link, "latency"): "1 ms",
+    (Node, "kind"): "core",
+    (Slice, "sst"): 1,
+    (Slice, "five_qi"): 9,
+    (Service, "work"): {"constant": "0 ms"},
+    (Traffic, "arrivals"): {"constant": "1 /s"},
+}
+
+
+class Reading(msgspec.Struct):
+    """What a scenario's plain data was read as."""
+
+    scenario: Scenario | None
+    """The scenario; repaired if there are diagnostics; None if too little could be understood."""
+    diagnostics: list[Diagnostic]
+    """What the models refused."""
+    changed: set[Path]
+    """Entries that are not as the file has them."""
+    removed: bool = False
+    """Whether entries are missing, so that how things hang together is not known."""
+
+    def sound(self, *paths: Path) -> bool:
+        """Whether a finding about values at these paths rests on nothing that was changed."""
+        entries = {entry_of(path) for path in paths}
+        return not (
+            entries & self.changed or any(path[: len(known)] == known for path in paths for known in self.changed)
+        )
+
+
+def entry_of(path: Path) -> Path:
+    """The entry (a node, a service, a flow, a group of settings) that a path leads into."""
+    return path[:3] if path[:1] == ("network",) else path[:2]
+
+
+def read_models(data: Any, positions: Positions) -> Reading:
+    """Read plain data into the models, with as many repairs as it takes."""
+    reading = Reading(None, [], set())
+    mended: set[Path] = set()
+    for number in range(_ROUNDS):
+        try:
+            reading.scenario = Scenario.model_validate(data)
+            break
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            if number == 0:
+                reading.diagnostics = from_validation(details, data, positions)
+                data = copy.deepcopy(data)
+            else:
+                new = [one for one in details if not _follows(error_path(one, data)[0], mended)]
+                reading.diagnostics += from_validation(new, data, positions)
+            if len(details) > _MOST_REPAIRS:
+                break
+            # from the end, so that the indices of earlier list entries still hold
+            for path, missing, gone in reversed([_target(one, data) for one in details]):
+                mended.add((*path, missing) if missing else path)
+                if not _mend(data, path, missing, gone, reading):
+                    return reading
+    return reading
+
+
+def _follows(path: Path, mended: set[Path]) -> bool:
+    """Whether a mistake at ``path`` may be there only because something in it was repaired."""
+    return any(known[: len(path)] == path or path[: len(known)] == known for known in mended)
+
+
+def _target(detail: Any, data: Any) -> tuple[Path, str | None, bool]:
+    """Path of the refused value, the key that is missing in it, and whether it just has to go."""
+    path, at_key = error_path(detail, data)
+    return path, str(detail["loc"][-1]) if detail["type"] == "missing" else None, at_key
+
+
+def _mend(data: Any, path: Path, missing: str | None, gone: bool, reading: Reading) -> bool:
+    """Change ``data`` so that what is wrong at ``path`` is no longer; False if that is beyond repair."""
+    owner, key = (path, missing) if missing is not None else (path[:-1], path[-1] if path else None)
+    if key is None:
+        return False
+    reading.changed.add(entry_of((*owner, key)))
+    holder = _at(data, owner)
+    if gone and isinstance(holder, dict):
+        holder.pop(key, None)
+        return True
+    spot = spot_at(owner, data)
+    for model in models(spot, holder) if spot is not None else []:
+        field = fields_of(model).get(str(key))
+        if field is None or not isinstance(holder, dict):
+            continue
+        if not field.is_required():
+            holder.pop(key, None)
+            return True
+        if (model, str(key)) in _STAND_INS:
+            holder[key] = copy.deepcopy(_STAND_INS[model, str(key)])
+            return True
+    if owner[-1:] == ("replicas",) and isinstance(holder, dict):
+        holder[key] = 1
+        return True
+    return _remove_entry(data, (*owner, key), reading)
+
+
+def _remove_entry(data: Any, path: Path, reading: Reading) -> bool:
+    """Take out the innermost entry of a list or map that ``path`` leads into."""
+    for length in range(len(path), 0, -1):
+        holder = _at(data, path[: length - 1])
+        spot = spot_at(path[: length - 1], data)
+        if spot is None or get_origin(spot.type) not in (dict, tuple) or child(spot, path[length - 1], holder) is None:
+            continue
+        key = path[length - 1]
+        reading.changed.add(entry_of(path[:length]))
+        if isinstance(holder, dict):
+            holder.pop(key, None)
+        elif isinstance(holder, list) and isinstance(key, int) and key < len(holder):
+            del holder[key]
+        reading.removed = reading.removed or path[0] in ("network", "services", "fleets", "traffic")
+        return True
+    return False
+
+
+def _at(data: Any, path: Path) -> Any:
+    for key in path:
+        data = step(data, key)
+    return data
