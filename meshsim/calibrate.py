@@ -12,6 +12,7 @@ import platform
 import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,35 +36,47 @@ LEAST_SAMPLES = 20
 """Fewer give no quartiles worth the name."""
 
 _BURST = 5
-_GENERAL = "general-code"
 
 
-class _Derived(msgspec.Struct, frozen=True):
+class Figure(msgspec.Struct, frozen=True):
     """One figure of the profile: which raw times make it, and how."""
 
     name: str
+    """The operation."""
     scales_with: str
+    """The ratio that carries it to other CPUs."""
     method: str
+    """What was timed, and what was taken off, in words."""
     formula: Callable[[Round], float]
+    """The same in numbers: raw times (ns) of one round to the figure (ns)."""
 
 
-def _primitive(name: str, method: str) -> _Derived:
-    return _Derived(name, name, method, lambda raw: raw[name])
+def _calls(primitive: str, *operations: str) -> list[Figure]:
+    names = [f"{primitive}.{operation}" for operation in operations]
+    return [Figure(name, name, "cryptography, one call", partial(_raw, name=name)) for name in names]
 
 
-def _aead(name: str, direction: str) -> _Derived:
-    name = f"{name}.{direction}"
+def _aead(cipher: str) -> list[Figure]:
     method = "cryptography AEAD on 16 000 bytes, less the same on 1 byte"
-    return _Derived(name, name, method, lambda raw: raw[f"{name}/block"] - raw[f"{name}/byte"])
+    names = (f"{cipher}.seal", f"{cipher}.open")
+    return [Figure(name, name, method, partial(_block_alone, name=name)) for name in names]
 
 
-def _certificate_work(raw: Round) -> float:
-    """Mean over both ends of what a full handshake does more than a resumed one, signatures and tickets apart."""
-    signatures = raw["ecdsa-p256.sign"] + 2 * raw["ecdsa-p256.verify"]
-    client = raw["full/client_finish"] - raw["resumed/client_finish"] - signatures
-    server = raw["full/server_flight"] + raw["full/server_finish"] - signatures - _ticket(raw)
-    server -= raw["resumed/server_flight"] + raw["resumed/server_finish"] - _binder(raw)
-    return (client + server) / 2
+def _work(name: str, method: str, formula: Callable[[Round], float]) -> Figure:
+    return Figure(name, "general-code", method, formula)
+
+
+def _raw(raw: Round, name: str) -> float:
+    return raw[name]
+
+
+def _block_alone(raw: Round, name: str) -> float:
+    return raw[f"{name}/block"] - raw[f"{name}/byte"]
+
+
+def _block_copy(raw: Round) -> float:
+    records = _block_alone(raw, "record.seal") + _block_alone(raw, "record.open")
+    return (records - _block_alone(raw, "aes-128-gcm.seal") - _block_alone(raw, "aes-128-gcm.open")) / 2
 
 
 def _binder(raw: Round) -> float:
@@ -74,74 +87,94 @@ def _ticket(raw: Round) -> float:
     return (raw["full/server_finish"] - raw["stateful/server_finish"]) / 2
 
 
-def _block_copy(raw: Round) -> float:
-    both = sum(raw[f"record.{way}/block"] - raw[f"record.{way}/byte"] for way in ("seal", "open"))
-    return (
-        both - sum(raw[f"aes-128-gcm.{way}/block"] - raw[f"aes-128-gcm.{way}/byte"] for way in ("seal", "open"))
-    ) / 2
+def _certificate_work(raw: Round) -> float:
+    """What a full handshake does more than a resumed one, signatures and tickets apart; the mean of both ends."""
+    signatures = raw["ecdsa-p256.sign"] + 2 * raw["ecdsa-p256.verify"]
+    client = raw["full/client_finish"] - raw["resumed/client_finish"]
+    server = raw["full/server_flight"] + raw["full/server_finish"] - _ticket(raw)
+    server -= raw["resumed/server_flight"] + raw["resumed/server_finish"] - _binder(raw)
+    return (client + server) / 2 - signatures
 
 
-_EXCHANGE = ("x25519.keygen", "x25519.derive")
-
-_HANDSHAKE = [
-    ("tls13.client_hello", "ClientHello step of a full handshake, less x25519.keygen",
-     lambda raw: raw["full/client_hello"] - raw["x25519.keygen"]),
-    ("tls13.hello_retry_request", "server's answer to a ClientHello without the group's key share",
-     lambda raw: raw["hello_retry_request"]),
-    ("tls13.server_flight", "server's flight of a resumed handshake, less x25519.keygen, x25519.derive and the binder",
-     lambda raw: raw["resumed/server_flight"] - sum(raw[name] for name in _EXCHANGE) - _binder(raw)),
-    ("tls13.client_finish", "client's last flight of a resumed handshake, less x25519.derive",
-     lambda raw: raw["resumed/client_finish"] - raw["x25519.derive"]),
-    ("tls13.server_finish", "server's last step of a resumed handshake, less its one ticket",
-     lambda raw: raw["resumed/server_finish"] - _ticket(raw)),
-    ("tls13.psk_binder", "ClientHello step with a ticket, less the same without", _binder),
-    ("tls13.session_ticket", "half of what two sealed tickets add to two stateful ones", _ticket),
-    ("tls13.session_ticket_store", "half of reading two tickets", lambda raw: raw["full/tickets"] / 2),
-    ("tls13.alert", "client reads a fatal alert in place of a ServerHello", lambda raw: raw["alert"]),
-    ("x509.check", "certificate work of one end: full handshake less resumed one, less signatures, mean of both ends",
-     _certificate_work),
-    ("record.seal", "pyOpenSSL send and read out, 1 byte", lambda raw: raw["record.seal/byte"]),
-    ("record.open", "pyOpenSSL write in and receive, 1 byte", lambda raw: raw["record.open/byte"]),
-    ("record.copy", "16 000 bytes through a record less 1 byte, less the AEAD; mean of both ways", _block_copy),
-    ("tcp.message", "half of sending and receiving 1 KiB over loopback TCP", lambda raw: raw["tcp.both_ends"] / 2),
-    ("http2.request_response", "h2, a request and a response of 1 KiB, both ends", lambda raw: raw["http2"]),
-]  # fmt: skip
-
-_CHECKS = [
-    ("full_client", "client side of a full mutual handshake",
-     lambda raw: sum(raw[f"full/{step}"] for step in ("client_hello", "client_finish", "tickets"))),
-    ("full_server", "server side of a full mutual handshake",
-     lambda raw: raw["full/server_flight"] + raw["full/server_finish"]),
-    ("resumed_client", "client side of a resumed handshake",
-     lambda raw: sum(raw[f"resumed/{step}"] for step in ("client_hello", "client_finish", "tickets"))),
-    ("resumed_server", "server side of a resumed handshake",
-     lambda raw: raw["resumed/server_flight"] + raw["resumed/server_finish"]),
-]  # fmt: skip
+def _client_side(raw: Round, kind: str) -> float:
+    return raw[f"{kind}/client_hello"] + raw[f"{kind}/client_finish"] + raw[f"{kind}/tickets"]
 
 
-def _derived() -> list[_Derived]:
-    primitives = [
-        *(_primitive(f"x25519.{what}", "cryptography, one call") for what in ("keygen", "derive")),
-        *(_primitive(f"ed25519.{what}", "cryptography, one call") for what in ("sign", "verify")),
-    ]
-    for bits in ("256", "384"):
-        primitives += [_primitive(f"p{bits}.{what}", "cryptography, one call") for what in ("keygen", "derive")]
-    for bits in ("256", "384", "521"):
-        primitives += [_primitive(f"ecdsa-p{bits}.{what}", "cryptography, one call") for what in ("sign", "verify")]
-    hybrid = "ClientHello step with X25519MLKEM768, less the same with X25519"
-    keygen = "ml-kem-768.keygen"
-    primitives.append(
-        _Derived(keygen, keygen, hybrid, lambda raw: raw["hybrid/client_hello"] - raw["full/client_hello"])
-    )
-    primitives += [_primitive(f"ml-kem-768.{what}", "cryptography, one call") for what in ("encap", "decap")]
-    primitives += [_primitive(f"ml-kem-1024.{what}", "cryptography, one call") for what in ("keygen", "encap", "decap")]
-    for size in ("44", "65", "87"):
-        primitives += [_primitive(f"ml-dsa-{size}.{what}", "cryptography, one call") for what in ("sign", "verify")]
-    aeads = [
-        _aead(name, way) for name in ("aes-128-gcm", "aes-256-gcm", "chacha20-poly1305") for way in ("seal", "open")
-    ]
-    others = [_Derived(name, _GENERAL, method, formula) for name, method, formula in _HANDSHAKE]
-    return primitives + aeads + others
+def _server_side(raw: Round, kind: str) -> float:
+    return raw[f"{kind}/server_flight"] + raw[f"{kind}/server_finish"]
+
+
+FIGURES: tuple[Figure, ...] = (
+    *_calls("x25519", "keygen", "derive"),
+    *_calls("ed25519", "sign", "verify"),
+    *_calls("p256", "keygen", "derive"),
+    *_calls("p384", "keygen", "derive"),
+    *_calls("ecdsa-p256", "sign", "verify"),
+    *_calls("ecdsa-p384", "sign", "verify"),
+    *_calls("ecdsa-p521", "sign", "verify"),
+    Figure(
+        "ml-kem-768.keygen",
+        "ml-kem-768.keygen",
+        "ClientHello step with X25519MLKEM768, less the same with X25519",
+        lambda raw: raw["hybrid/client_hello"] - raw["full/client_hello"],
+    ),
+    *_calls("ml-kem-768", "encap", "decap"),
+    *_calls("ml-kem-1024", "keygen", "encap", "decap"),
+    *_calls("ml-dsa-44", "sign", "verify"),
+    *_calls("ml-dsa-65", "sign", "verify"),
+    *_calls("ml-dsa-87", "sign", "verify"),
+    *_aead("aes-128-gcm"),
+    *_aead("aes-256-gcm"),
+    *_aead("chacha20-poly1305"),
+    _work(
+        "tls13.client_hello",
+        "ClientHello step of a full handshake, less x25519.keygen",
+        lambda raw: raw["full/client_hello"] - raw["x25519.keygen"],
+    ),
+    _work(
+        "tls13.hello_retry_request",
+        "server's answer to a ClientHello without the group's key share",
+        lambda raw: raw["hello_retry_request"],
+    ),
+    _work(
+        "tls13.server_flight",
+        "server's flight of a resumed handshake, less x25519.keygen, x25519.derive and the binder",
+        lambda raw: raw["resumed/server_flight"] - raw["x25519.keygen"] - raw["x25519.derive"] - _binder(raw),
+    ),
+    _work(
+        "tls13.client_finish",
+        "client's last flight of a resumed handshake, less x25519.derive",
+        lambda raw: raw["resumed/client_finish"] - raw["x25519.derive"],
+    ),
+    _work(
+        "tls13.server_finish",
+        "server's last step of a resumed handshake, less its one ticket",
+        lambda raw: raw["resumed/server_finish"] - _ticket(raw),
+    ),
+    _work("tls13.psk_binder", "ClientHello step with a ticket, less the same without", _binder),
+    _work("tls13.session_ticket", "half of what two sealed tickets take more than two stateful ones", _ticket),
+    _work("tls13.session_ticket_store", "half of reading two tickets", lambda raw: raw["full/tickets"] / 2),
+    _work("tls13.alert", "client reads a fatal alert in place of a ServerHello", lambda raw: raw["alert"]),
+    _work(
+        "x509.check",
+        "certificate work of one end: full handshake less resumed one, less signatures; mean of both ends",
+        _certificate_work,
+    ),
+    _work("record.seal", "pyOpenSSL send and read out, 1 byte", lambda raw: raw["record.seal/byte"]),
+    _work("record.open", "pyOpenSSL write in and receive, 1 byte", lambda raw: raw["record.open/byte"]),
+    _work("record.copy", "16 000 bytes through a record less 1 byte, less the AEAD; mean of both ways", _block_copy),
+    _work("tcp.message", "half of sending and receiving 1 KiB over loopback TCP", lambda raw: raw["tcp.both_ends"] / 2),
+    _work("http2.request_response", "h2, a request and a response of 1 KiB, both ends", lambda raw: raw["http2"]),
+)
+"""Every operation of a profile, in the order of the file."""
+
+CHECKS: tuple[Figure, ...] = (
+    _work("full_client", "client side of a full mutual handshake", partial(_client_side, kind="full")),
+    _work("full_server", "server side of a full mutual handshake", partial(_server_side, kind="full")),
+    _work("resumed_client", "client side of a resumed handshake", partial(_client_side, kind="resumed")),
+    _work("resumed_server", "server side of a resumed handshake", partial(_server_side, kind="resumed")),
+)
+"""Whole handshakes, by which sums of figures are checked."""
 
 
 def run_calibration(samples: int, progress: Progress, name: str = "calibrated") -> str:
@@ -207,14 +240,14 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         "# An operation scales with a primitive (often itself) whose rates are published per CPU, or with a stand-in.",
         "operations:",
     ]
-    for item in _derived():
+    for item in FIGURES:
         lines.append(f"  {item.name}:")
         lines.append(f"    {{scales_with: {item.scales_with}, {_quartiles(rounds, item.formula)},")
         lines.append(f"     method: {_quoted(item.method)}}}")
     lines += ["", "# Time of one decision, by the number of policies loaded.", "policy:", "  cedar:"]
-    lines += [f"    scales_with: {_GENERAL}", "    decisions:"]
+    lines += ["    scales_with: general-code", "    decisions:"]
     for count in POLICY_COUNTS:
-        quartiles = _quartiles(rounds, lambda raw, key=f"cedar/{count}": raw[key])  # type: ignore[misc] # bound early
+        quartiles = _quartiles(rounds, partial(_raw, name=f"cedar/{count}"))
         lines.append(f"      - {{policies: {count}, {quartiles},")
         lines.append('         method: "one decision through the policy engine, policies parsed before"}')
     lines += [
@@ -222,8 +255,8 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         "# Whole handshakes on the reference CPU: not charged, but what the operations of a handshake must add up to.",
     ]
     lines.append("checks:")
-    for check, method, formula in _CHECKS:
-        lines += [f"  {check}:", f"    {{{_quartiles(rounds, formula)}, method: {_quoted(method)}}}"]
+    for item in CHECKS:
+        lines += [f"  {item.name}:", f"    {{{_quartiles(rounds, item.formula)}, method: {_quoted(item.method)}}}"]
     return "\n".join([*lines, "", ""])
 
 

@@ -68,8 +68,10 @@ def load_cost_profile(path_or_name: str | Path = DEFAULT_PROFILE) -> CostProfile
     path = SHIPPED_PROFILE if shipped else Path(path_or_name)
     try:
         data = read_bounded(path)
-    except ValueError as error:
-        raise ScenarioError([Diagnostic(str(path), 0, 0, f"cost profile: {error}")]) from None
+    except (OSError, ValueError) as error:
+        reason = str(error.strerror if isinstance(error, OSError) else error)
+        message = reason if ";" in reason else f"the file cannot be read ({reason}); expected a readable file"
+        raise ScenarioError([Diagnostic(str(path), 0, 0, f"cost profile: {message}")]) from None
     return parse_cost_profile(data, path.name if shipped else str(path))
 
 

@@ -48,7 +48,7 @@ class CpuCosts(msgspec.Struct, frozen=True):
         """
         assert size_bytes >= 0, size_bytes
         records = max(1, -(-size_bytes // RECORD_BYTES))
-        return records * self.record_fixed_ns + _divide(size_bytes * self.record_block_ps[cipher], BLOCK_PS)
+        return records * self.record_fixed_ns + divide_half_even(size_bytes * self.record_block_ps[cipher], BLOCK_PS)
 
     def policy_decision_ns(self, engine: str, policies: int) -> int:
         """CPU time (ns) of one decision of ``engine`` with ``policies`` policies loaded.
@@ -63,10 +63,10 @@ class CpuCosts(msgspec.Struct, frozen=True):
             return first_ns
         index = next((i for i, (count, _) in enumerate(points) if policies <= count), len(points) - 1)
         (low_count, low_ns), (high_count, high_ns) = points[index - 1], points[index]
-        return low_ns + _divide((policies - low_count) * (high_ns - low_ns), high_count - low_count)
+        return low_ns + divide_half_even((policies - low_count) * (high_ns - low_ns), high_count - low_count)
 
 
-def _divide(numerator: int, denominator: int) -> int:
+def divide_half_even(numerator: int, denominator: int) -> int:
     """``numerator / denominator`` rounded half to even, in integers."""
     quotient, rest = divmod(numerator, denominator)
     if 2 * rest > denominator or (2 * rest == denominator and quotient % 2):

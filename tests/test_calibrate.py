@@ -1,0 +1,95 @@
+"""Calibration writes a profile that loads and derives its figures as it says; no test asserts how long things took."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.calibrate import CHECKS, FIGURES, LEAST_SAMPLES, MARKER, run_calibration
+from meshsim.calibrate_probes.messages import POLICY_COUNTS
+from meshsim.scenario.cost_profile import SHIPPED_PROFILE, load_cost_profile, parse_cost_profile
+from meshsim.scenario.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> tuple[str, list[tuple[int, int]]]:
+    """The text of a short calibration, and the progress that it told."""
+    told: list[tuple[int, int]] = []
+    return run_calibration(LEAST_SAMPLES, lambda done, wanted: told.append((done, wanted)), name="mine"), told
+
+
+def test_a_calibrated_profile_loads(calibrated: tuple[str, list[tuple[int, int]]]) -> None:
+    """The text is a complete profile with the operations, CPUs and policy sizes of the shipped one."""
+    profile, shipped = parse_cost_profile(calibrated[0].encode(), "mine.yaml"), load_cost_profile()
+    assert profile.name == "mine"
+    assert list(profile.cpus) == list(shipped.cpus)
+    assert list(profile.cpu("reference").operations) == list(shipped.cpu("reference").operations)
+    assert [count for count, _ in profile.cpu("reference").policy_points["cedar"]] == list(POLICY_COUNTS)
+    assert profile.checks.keys() == shipped.checks.keys()
+
+
+def test_published_figures_stay(calibrated: tuple[str, list[tuple[int, int]]]) -> None:
+    """The published part is the shipped profile's to the byte, so a published rate is charged the same."""
+    shipped_text = SHIPPED_PROFILE.read_text(encoding="utf-8")
+    assert calibrated[0].partition(MARKER)[2] == shipped_text.partition(MARKER)[2]
+    profile = parse_cost_profile(calibrated[0].encode(), "mine.yaml")
+    name = "ecdsa-p256.verify"
+    assert profile.cpu("cortex-a72").operation_ns(name) == load_cost_profile().cpu("cortex-a72").operation_ns(name)
+
+
+def test_the_file_says_how_it_was_made(calibrated: tuple[str, list[tuple[int, int]]]) -> None:
+    """Command, sample count and library versions stand in the file."""
+    text = calibrated[0]
+    assert f'command: "meshsim calibrate --samples {LEAST_SAMPLES} --out mine.yaml"' in text
+    assert text.count(f"samples: {LEAST_SAMPLES},") == len(load_cost_profile().cpu("reference").operations) + 8
+    for library in ("python", "openssl", "cryptography", "pyopenssl", "cedarpy", "h2"):
+        assert f"    {library}: " in text
+
+
+def test_progress_is_told(calibrated: tuple[str, list[tuple[int, int]]]) -> None:
+    """Progress only grows, and ends with all samples taken."""
+    told = calibrated[1]
+    assert told == sorted(told)
+    assert told[-1] == (LEAST_SAMPLES, LEAST_SAMPLES)
+
+
+def test_too_few_samples_are_refused() -> None:
+    """Quartiles of a handful of samples are refused as a usage error."""
+    with pytest.raises(UsageError, match="too few"):
+        run_calibration(LEAST_SAMPLES - 1, lambda _done, _wanted: None)
+
+
+def test_protocol_work_is_what_primitives_leave() -> None:
+    """From steps made of known parts the derivation finds those parts again."""
+    parts = {"x25519.keygen": 30, "x25519.derive": 31, "ecdsa-p256.sign": 20, "ecdsa-p256.verify": 60}
+    hello, flight, finish, server_finish, binder, ticket, check = 25, 80, 40, 15, 13, 9, 150
+    signatures, exchange = 20 + 2 * 60, 30 + 31
+    raw = {
+        **parts,
+        "full/client_hello": hello + 30,
+        "full/server_flight": flight + exchange + 20 + 70,  # 70 of the certificate work: writing its own
+        "full/client_finish": finish + 31 + signatures + check,
+        "full/server_finish": server_finish + 2 * 60 + check - 70 + 2 * ticket,
+        "full/tickets": 22,
+        "resumed/client_hello": hello + 30 + binder,
+        "resumed/server_flight": flight + exchange + binder,
+        "resumed/client_finish": finish + 31,
+        "resumed/server_finish": server_finish + ticket,
+        "resumed/tickets": 11,
+        "stateful/server_finish": server_finish + 2 * 60 + check - 70,
+    }
+    wanted = ("tls13.", "x509.")
+    unused = ("tls13.hello_retry_request", "tls13.alert")
+    figures = [figure for figure in FIGURES if figure.name.startswith(wanted) and figure.name not in unused]
+    assert {figure.name: figure.formula(raw) for figure in figures} == {
+        "tls13.client_hello": hello,
+        "tls13.server_flight": flight,
+        "tls13.client_finish": finish,
+        "tls13.server_finish": server_finish,
+        "tls13.psk_binder": binder,
+        "tls13.session_ticket": ticket,
+        "tls13.session_ticket_store": 11,
+        "x509.check": check,
+    }
+    whole = {check.name: check.formula(raw) for check in CHECKS}
+    assert whole["full_client"] == hello + exchange + finish + signatures + check + 22
+    assert whole["resumed_server"] == flight + exchange + binder + server_finish + ticket
