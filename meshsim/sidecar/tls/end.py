@@ -85,7 +85,10 @@ class TlsEnd:
             case ClientHello() | HelloRetryRequest():
                 alert = "unexpected_message"
             case Alert(encrypted=False):
-                alert = "illegal_parameter"  # the lowest bit of a plain alert is in its level
+                # The bit is in the level, which TLS 1.3 ignores, but a client knows the version only from an answer.
+                if self.state is not State.WAIT_SERVER_FLIGHT:
+                    return self._react_to_alert(flight)
+                alert = "illegal_parameter"
             case _:
                 alert = "bad_record_mac"
         return self._refuse(outcome.TAMPERED_RECORD, alert, done, self._encrypts_alerts())

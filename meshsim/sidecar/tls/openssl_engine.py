@@ -103,6 +103,8 @@ class OpenSslEngine:
         self.check = check
         self.alert_sent = ""
         """RFC 8446 name of the last alert that OpenSSL wrote."""
+        self.session: bytes | None = None
+        """The newest session that came with tickets (client), in OpenSSL's DER encoding."""
         self._connection = connection
         self._own = own
         self._calls = calls
@@ -164,7 +166,8 @@ class OpenSslEngine:
             self._connection.do_handshake()
             finished = True
         except SSL.WantReadError:
-            session = self._session() if self._established else None
+            if self._established:
+                session = self.session = self._session()
         except SSL.Error as error:
             refused = self._refusal(error, transport_open)
         finally:
@@ -228,8 +231,8 @@ class OpenSslEngine:
             assert not transport_open, error
             return Refused(alert=self.alert_sent, by=self.role, reason=TRUNCATED, sent=False)
         text = str(error.args[0][0][2])
-        _, is_alert, alert = text.partition(" alert ")
-        if is_alert:
+        protocol, is_alert, alert = text.partition(" alert ")
+        if is_alert and protocol.startswith("tls"):
             other: End = "server" if self.role == "client" else "client"
             return Refused(alert=alert.replace(" ", "_"), by=other, reason=PEER_REFUSED, sent=True)
         if text == "certificate verify failed":
