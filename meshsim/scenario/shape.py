@@ -80,6 +80,23 @@ def _chosen(spot: Spot, value: Any) -> Any:
     return value.get("kind") if isinstance(value, dict) else None
 
 
+def models_below(model: type[Model]) -> list[type[Model]]:
+    """A model and all models that it is made of, each once, in the order of the fields."""
+    found: dict[type[Model], None] = {model: None}
+    for field in model.model_fields.values():
+        for below in _models_in(field.annotation):
+            found.update(dict.fromkeys(models_below(below)))
+    return list(found)
+
+
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    else:
+        for argument in get_args(annotation):
+            yield from _models_in(argument)
+
+
 def child(spot: Spot, key: str | int, value: Any = None) -> Spot | None:
     """The spot below ``spot`` at ``key``, ``value`` being what stands at ``spot``; None if nothing may stand there."""
     for model in models(spot, value):
