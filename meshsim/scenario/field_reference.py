@@ -36,8 +36,8 @@ commented scenario to begin with. For completion in an editor, name the schema i
 below; absolute names and names that lead out of it are errors. A file has at most 10 MB. CSV files have a first line
 that names the columns; empty lines and lines that begin with `#` are skipped.
 
-**Limits**: {MAX_VALUES} keys and values, nested {MAX_DEPTH} deep, aliases counted as what they stand for; no tags, no merge
-keys, one document.
+**Limits**: {MAX_VALUES} keys and values, nested {MAX_DEPTH} deep, aliases counted as what they stand for; no tags, no
+merge keys, one document.
 
 **On the command line**, `--set path=value` replaces any value: `--set mesh.tls.mode=PERMISSIVE`,
 `--set network.links.0.latency='5 ms'`. A path is keys and list indices from the root, joined by dots; a value is YAML.
@@ -69,7 +69,7 @@ def _section(name: str, part: dict[str, Any]) -> str:
         if key in required:
             default = "**required**"
         elif not default:
-            default = _value(content["default"]) if "default" in content else "–"
+            default = "as there" if "$ref" in content else _value(content.get("default", []))
         rows.append(f"| `{key}` | {_type(content)} | {_cell(default)} | {_cell(meaning)} |")
     return "\n".join([*rows, ""])
 
@@ -103,7 +103,8 @@ def _type(part: dict[str, Any]) -> str:
     if options:
         return " or ".join(_type(option) for option in options if option.get("type") != "null")
     if "enum" in part or "const" in part:
-        return ", ".join(f"`{choice}`" for choice in part.get("enum", [part.get("const")]))
+        choices = part.get("enum", [part.get("const")])
+        return ", ".join(f"`{choice}`" for choice in choices) if len(choices) < 12 else f"one of {len(choices)} values"
     if part["type"] == "array":
         if "prefixItems" in part:
             return f"[{', '.join(_type(entry) for entry in part['prefixItems'])}]"
@@ -117,7 +118,7 @@ def _type(part: dict[str, Any]) -> str:
 def _scalar_type(part: dict[str, Any]) -> str:
     if part["type"] == "integer":
         least, most = part.get("minimum"), part.get("maximum")
-        bounds = f" {least}–{most}" if most is not None else f" from {least}" if least is not None else ""
+        bounds = f", {least} to {most}" if most is not None else f", {least} or more" if least is not None else ""
         return f"integer{bounds}"
     if part["type"] == "boolean":
         return "boolean"
