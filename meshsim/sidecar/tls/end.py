@@ -85,8 +85,8 @@ class TlsEnd:
             case ClientHello() | HelloRetryRequest():
                 alert = "unexpected_message"
             case Alert(encrypted=False):
-                # The bit is in the level, which TLS 1.3 ignores, but a client knows the version only from an answer.
-                if self.state is not State.WAIT_SERVER_FLIGHT:
+                # The bit is in the level, which a server ignores once it has settled on TLS 1.3, and so here.
+                if self.role == "server":
                     return self._react_to_alert(flight)
                 alert = "illegal_parameter"
             case _:

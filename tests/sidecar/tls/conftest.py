@@ -42,9 +42,11 @@ class Mesh:
         self.oracle = Oracle(self.authorities)
 
     def svid(self, spiffe_id: str, authority: Authority | None = None, start: int = START, ttl: int = HOUR) -> Any:
+        """Issue a certificate, by default a good one."""
         return (authority or self.root).issue(spiffe_id, "ecdsa-p256", start, start + ttl, 0)
 
     def case(self, **changes: Any) -> HandshakeCase:
+        """Return a case that works, with changes: of the case, or of an end's side or settings (``client__groups``)."""
         settings = TlsSettings(groups=("X25519",))
         case = HandshakeCase(
             client=TlsSide(settings=settings, svid=self.svid(CLIENT_ID), bundles=self.bundles),
