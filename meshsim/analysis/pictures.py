@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from html import escape
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import NS_PER_S
+from meshsim.analysis.numbers import show_duration
 from meshsim.analysis.palette import BLUE, FAINT, GREEN, GRID, INK, ORANGE, PAPER, PURPLE, SKY, VARIABLES, VERMILLION
 
 WIDTH_IN = 5.2
@@ -87,7 +90,7 @@ class Picture(Figure):
         svg = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]*", r"font: \1\2px var(--font)", svg)
         svg = re.sub(r"(<svg[^>]*?) width=\"[^\"]*\"", r"\1", svg)
         svg = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", svg)
-        svg = svg.replace("<svg ", '<svg role="img" aria-hidden="true" ', 1)
+        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(self.title)}" ', 1)
         return re.sub(r"#[0-9a-f]{6}\b", _variable, svg).strip()
 
     def _repr_svg_(self) -> str:
@@ -150,14 +153,13 @@ def faults_text(run: RunData) -> str:
     return "; ".join(f"{number} {name} at {fault.target}" for number, (name, fault) in enumerate(named, start=1))
 
 
-def bucket_ns(duration_ns: int, at_most: int = 60) -> int:
-    """A round width of at most so many buckets over a run."""
-    factor = 1
-    while True:
-        for step in (1, 2, 5):
-            if duration_ns <= step * factor * at_most:
-                return step * factor
-        factor *= 10
+def log_ms(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make one axis logarithmic, in milliseconds, labelled at 1, 2 and 5 of each decade."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: show_duration(round(value * 1e6)))
 
 
 def joined(words: Sequence[str]) -> str:

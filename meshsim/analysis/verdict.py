@@ -123,8 +123,8 @@ def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:
         return Verdict(text, None, show(None, "share"), None, "no requests to measure it by")
     bad = [(at_ns, rate) for at_ns, rate in seconds if not _holds(rate, wanted.success_rate, "share")]
     at_ns, worst = min(bad or seconds, key=lambda second: (second[1], second[0]))
-    reason = f"{len(bad)} of {len(seconds)} seconds miss it, " if bad else ""
-    reason += f"the {'worst' if bad else 'lowest'} from {_at(at_ns)} on"
+    reason = f"{len(bad)} of {len(seconds)} seconds miss it, " if bad else f"in each of {len(seconds)} seconds, "
+    reason += f"the {'worst' if bad else 'lowest'} is the one from {_at(at_ns)}"
     return Verdict(text, not bad, show(worst, "share"), to_json(worst, "share"), reason)
 
 

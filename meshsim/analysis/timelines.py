@@ -1,0 +1,206 @@
+"""The pictures over time: what happened when, and when handshakes took place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from meshsim.analysis.data import Flags, Ints, RunData
+from meshsim.analysis.metrics import NS_PER_S, Selected, Selection, count, quantile
+from meshsim.analysis.numbers import show, show_duration
+from meshsim.analysis.palette import BLUE, FAINT, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+from meshsim.analysis.pictures import (
+    WIDTH_IN,
+    Picture,
+    axes_at,
+    faults_text,
+    house_style,
+    in_ms,
+    joined,
+    log_ms,
+    shade_faults,
+    slice_style,
+)
+from meshsim.telemetry.rows import REQUEST_OUTCOMES
+
+OUTCOMES: dict[str, tuple[str, str]] = {
+    "denied": (YELLOW, ""),
+    "timeout": (VERMILLION, ""),
+    "tls-refused": (ORANGE, "////"),
+    "unreachable": (BLUE, ""),
+    "reset": (PURPLE, ""),
+    "failed": (GREY, "////"),
+}
+"""Colour and hatch of each outcome but ok."""
+
+MOST_BUCKETS = 60
+"""A run is cut into at most so many pieces of a round length."""
+
+
+class _Buckets(NamedTuple):
+    """A run cut into pieces of equal length; the last one may be shorter."""
+
+    width_ns: int
+    edges_s: Any
+    """Ends of the pieces, one more than there are pieces."""
+
+    def of(self, times_ns: Ints) -> Ints:
+        """The number of the piece that each time falls in."""
+        pieces: Ints = np.minimum(times_ns // self.width_ns, len(self.edges_s) - 2)
+        return pieces
+
+    def per_s(self, pieces: Ints) -> Any:
+        """How many fall in each piece, per second."""
+        return np.bincount(pieces, minlength=len(self.edges_s) - 1) / np.diff(self.edges_s)
+
+
+def _buckets(duration_ns: int) -> _Buckets:
+    width = _round_width(duration_ns)
+    number = -(-duration_ns // width)
+    return _Buckets(width, np.minimum(np.arange(number + 1) * width, duration_ns) / NS_PER_S)
+
+
+def _round_width(duration_ns: int) -> int:
+    """1, 2 or 5 times a power of ten nanoseconds."""
+    factor = 1
+    while True:
+        for step in (1, 2, 5):
+            if duration_ns <= step * factor * MOST_BUCKETS:
+                return step * factor
+        factor *= 10
+
+
+def timeline(run: RunData) -> Picture:
+    """Throughput, failures and tail latency over time, faults shaded."""
+    buckets = _buckets(run.duration_ns)
+    pieces = buckets.of(run.ints("requests", "t_intended_ns"))
+    with house_style():
+        picture = Picture("What happened when", 5.75)
+        places = [axes_at(picture, 0.72, top, WIDTH_IN - 0.97, 1.15) for top in (0.42, 2.0, 3.58)]
+        peaks = [_draw_slice(run, name, style, places, buckets, pieces) for name, style in slice_style(run).items()]
+        failed = _draw_failures(run, places[1], buckets, pieces)
+        log_ms(places[2], "y")
+        shade_faults(run, places)
+        titles = ("answered per second", "not answered, per second", "p99 latency; straight lines: budgets")
+        for place, title in zip(places, titles, strict=True):
+            _time_axis(run, place, title, above=place is places[0])
+        for place in places[:2]:
+            place.xaxis.set_major_formatter("")
+            _from_zero(place)
+        picture.legend(*places[0].get_legend_handles_labels(), loc="lower left", bbox_to_anchor=(0.02, 0.08), ncols=3)
+        handles = [Patch(facecolor=OUTCOMES[name][0], hatch=OUTCOMES[name][1], label=name) for name in failed]
+        if handles:
+            picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.015), ncols=4)
+    picture.caption = _timeline_caption(run, [peak for peak in peaks if peak is not None])
+    return picture
+
+
+def _timeline_caption(run: RunData, peaks: Sequence[tuple[int, str, float]]) -> str:
+    faults = f", faults shaded ({faults_text(run)})" if run.fault_windows else ""
+    shown = "nothing was answered"
+    if peaks:
+        p99_ns, name, at_s = max(peaks)
+        shown = f"the largest p99 is {show_duration(p99_ns)} in {name} at {at_s:g} s"
+    return f"Throughput, failures and p99 latency over the run{faults}: {shown}."
+
+
+def _draw_slice(
+    run: RunData, name: str, style: dict[str, Any], places: Sequence[Axes], buckets: _Buckets, pieces: Ints
+) -> tuple[int, str, float] | None:
+    """Draw the throughput and p99 of one slice; return its largest p99 in ns, its name and when that was in s."""
+    rows = Selected(run, Selection(slice=name))
+    places[0].stairs(buckets.per_s(pieces[rows.answered]), buckets.edges_s, baseline=None, label=name, **style)
+    p99_ns = _p99_per_piece(pieces[rows.answered], rows.latencies_ns, len(buckets.edges_s) - 1)
+    middles = (buckets.edges_s[:-1] + buckets.edges_s[1:]) / 2
+    places[2].plot(middles, p99_ns / 1e6, **style)
+    if rows.requests.any():
+        budget_ns = int(run.ints("requests", "budget_ns")[rows.requests].max())
+        places[2].axhline(in_ms(budget_ns), **{**style, "linewidth": 0.9})
+    if np.isnan(p99_ns).all():
+        return None
+    peak = int(np.nanargmax(p99_ns))
+    return int(p99_ns[peak]), name, float(buckets.edges_s[peak])
+
+
+def _p99_per_piece(pieces: Ints, latencies_ns: Ints, number: int) -> Any:
+    """p99 in nanoseconds of the answered requests of each piece, NaN where there are none."""
+    order = np.argsort(pieces, kind="stable")
+    bounds = np.searchsorted(pieces[order], np.arange(number + 1))
+    found = (quantile(latencies_ns[order[start:end]], 990_000) for start, end in pairwise(bounds))
+    return np.array([np.nan if value is None else value for value in found])
+
+
+def _draw_failures(run: RunData, axes: Axes, buckets: _Buckets, pieces: Ints) -> list[str]:
+    """Stack the outcomes but ok; return those that occur."""
+    outcomes = run.names("requests", "outcome")
+    found = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and name in outcomes.values]
+    _stack(axes, buckets, ((pieces[outcomes.codes == outcomes.code(name)], *OUTCOMES[name]) for name in found))
+    return found
+
+
+def _stack(axes: Axes, buckets: _Buckets, layers: Iterable[tuple[Ints, str, str]]) -> Any:
+    """Stack layers of (pieces, colour, hatch) as rates; return the rates of all together."""
+    below = np.zeros(len(buckets.edges_s) - 1)
+    for pieces, colour, hatch in layers:
+        above = below + buckets.per_s(pieces)
+        axes.stairs(above, buckets.edges_s, baseline=below, fill=True, facecolor=colour, hatch=hatch, linewidth=0)
+        below = above
+    return below
+
+
+def handshakes(run: RunData) -> Picture:
+    """TLS handshakes over time: full, resumed, refused, broken."""
+    buckets = _buckets(run.duration_ns)
+    pieces = buckets.of(run.ints("handshakes", "t_start_ns"))
+    kinds = {name: kind for name, kind in _kinds(run).items() if kind[0].any()}
+    with house_style():
+        picture = Picture("TLS handshakes", 2.6)
+        axes = axes_at(picture, 0.55, 0.42, WIDTH_IN - 0.8, 1.5)
+        rates = _stack(axes, buckets, ((pieces[rows], colour, hatch) for rows, colour, hatch in kinds.values()))
+        shade_faults(run, [axes])
+        _time_axis(run, axes, "per second", above=True)
+        _from_zero(axes)
+        handles = [Patch(facecolor=colour, hatch=hatch, label=name) for name, (_, colour, hatch) in kinds.items()]
+        if handles:
+            picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.02), ncols=4)
+    counts = [f"{show(count(rows), 'count')} {name}" for name, (rows, _, _) in kinds.items()]
+    peak = int(np.argmax(rates))
+    picture.caption = (
+        f"TLS handshakes over the run: {joined(counts)}; at most {rates[peak]:.3g} per second, "
+        f"at {buckets.edges_s[peak]:g} s."
+        if counts
+        else "No TLS handshake took place."
+    )
+    return picture
+
+
+def _kinds(run: RunData) -> dict[str, tuple[Flags, str, str]]:
+    """Rows, colour and hatch of each kind of handshake."""
+    outcomes = run.names("handshakes", "outcome")
+    resumed = run.flags("handshakes", "resumed")
+    established = outcomes.codes == outcomes.code("established")
+    return {
+        "full": (established & ~resumed, BLUE, ""),
+        "resumed": (established & resumed, SKY, "////"),
+        "refused": (outcomes.codes == outcomes.code("refused"), VERMILLION, ""),
+        "broken": (outcomes.codes == outcomes.code("broken"), GREY, "////"),
+    }
+
+
+def _time_axis(run: RunData, axes: Axes, title: str, *, above: bool) -> None:
+    """Seconds along the bottom, a title at the top, with room under it for the numbers of faults if ``above``."""
+    axes.set_xlim(0, run.duration_ns / NS_PER_S)
+    axes.set_title(title, loc="left", color=FAINT, pad=16 if above and run.fault_windows else 6)
+    axes.grid(True, axis="y")
+    axes.locator_params(axis="x", nbins=6)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
+
+
+def _from_zero(axes: Axes) -> None:
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="y", nbins=4)
