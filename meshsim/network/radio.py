@@ -207,8 +207,12 @@ class RadioAccess:
         return head_ns
 
     def leave(self, train: Train) -> bool:
-        """Nothing can happen to a train on the air: loss there has become delay."""
+        """Return True: nothing can happen to a train on the air, where loss has become delay."""
         return True
+
+    def delay_ns(self, now_ns: int) -> int:
+        """Return the access delay of something small that enters now, without a place in the queue."""
+        return self._model.delay_ns(self._direction, now_ns)
 
 
 __all__ = [

@@ -76,7 +76,7 @@ class WaitForConnection(msgspec.Struct, frozen=True, gc=False):
 
 
 class HandshakeEnded(msgspec.Struct, frozen=True, gc=False):
-    """This end of a connection knows how its handshake ended. Exactly one of the two outcomes is set."""
+    """One end of a connection knows how its handshake ended. Exactly one of the two outcomes is set."""
 
     connection_id: int
     by: str

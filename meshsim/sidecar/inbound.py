@@ -13,18 +13,30 @@ from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
 from meshsim.sidecar.tls.outcome import TlsStep
 from meshsim.sidecar.tls.records import sealed_size_bytes
+from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
     from meshsim.sidecar.codec import ServerCodec
-    from meshsim.sidecar.engines import Engines
     from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
 
 
 class Downstream:
     """The server's half of one connection."""
 
-    __slots__ = ("codec", "connection_id", "fresh", "held", "mutual", "phase", "principal", "questions", "requests", "tls")
+    __slots__ = (
+        "codec",
+        "connection_id",
+        "fresh",
+        "held",
+        "mutual",
+        "phase",
+        "principal",
+        "questions",
+        "requests",
+        "tls",
+    )
 
     def __init__(self, connection_id: int) -> None:
         self.connection_id = connection_id
@@ -67,7 +79,7 @@ class Inbound:
             return self._close(downstream, "this listener speaks plaintext only")
         clock_ns = self._settings.clock_offset_ns + now_ns
         if downstream.tls is None:
-            engine = self._engines.server(self.side, clock_ns) if self._engines else None
+            engine = self._engines.server(self.side) if self._engines else None
             downstream.tls = TlsServer(self.side, engine)
             downstream.phase = Phase.HANDSHAKING
         return [Compute(downstream.connection_id, downstream.tls.receive(flight, clock_ns))]
@@ -82,8 +94,6 @@ class Inbound:
             downstream.phase = Phase.READY
             downstream.principal = step.established.peer_spiffe_id
             downstream.mutual = step.established.mutual
-            if self._engines is not None:
-                downstream.codec = self._engines.server_codec(downstream.tls)
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
             commands += [self._ask(downstream, message) for message in downstream.held]
             downstream.held.clear()
@@ -96,6 +106,12 @@ class Inbound:
 
     # Requests
 
+    def refuses(self, downstream: Downstream, message: RequestMessage) -> bool:
+        """Say whether a request will not be read: the handshake failed, or it is plaintext for a strict listener."""
+        if message.encrypted:
+            return downstream.tls is None or downstream.tls.state is State.REFUSED
+        return downstream.tls is not None or self.side.settings.mode == "STRICT"
+
     def request(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> list[Command]:
         """Take a request."""
         if not message.encrypted and downstream.tls is None:
@@ -103,8 +119,6 @@ class Inbound:
                 return self.flight(downstream, Plaintext(message.size_bytes, message.wire), now_ns)
             if downstream.phase is Phase.CONNECTING:
                 downstream.phase = Phase.READY
-                if self._engines is not None:
-                    downstream.codec = self._engines.server_codec(None)
         if downstream.phase is not Phase.READY:
             downstream.held.append(message)
             return []

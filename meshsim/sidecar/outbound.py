@@ -29,8 +29,8 @@ from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
-    from meshsim.sidecar.engines import Engines
     from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
 
 
@@ -216,7 +216,7 @@ class Outbound:
         clock_ns = self._settings.clock_offset_ns + now_ns
         ticket = self._tickets.get(upstream.pool.key)
         expected = frozenset((upstream.endpoint.spiffe_id,))
-        engine = self._engines.client(self.side, ticket, clock_ns) if self._engines else None
+        engine = self._engines.client(self.side, expected) if self._engines else None
         upstream.tls = TlsClient(self.side, expected, ticket, engine)
         return [Compute(upstream.connection_id, upstream.tls.start(clock_ns))]
 
@@ -245,8 +245,6 @@ class Outbound:
     def _ready(self, upstream: Upstream, now_ns: int) -> list[Command]:
         upstream.phase = Phase.READY
         upstream.idle_since_ns = now_ns
-        if self._engines is not None:
-            upstream.codec = self._engines.client_codec(upstream.tls)
         self._timers.add(now_ns + self._pool_settings.idle_timeout_ns, self._idle_check, upstream.connection_id)
         commands: list[Command] = []
         while upstream.waiting:

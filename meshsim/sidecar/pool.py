@@ -35,7 +35,18 @@ class Phase(IntEnum):
 class Upstream:
     """The client's half of one connection."""
 
-    __slots__ = ("codec", "connection_id", "endpoint", "fresh", "idle_since_ns", "phase", "pool", "streams", "tls", "waiting")
+    __slots__ = (
+        "codec",
+        "connection_id",
+        "endpoint",
+        "fresh",
+        "idle_since_ns",
+        "phase",
+        "pool",
+        "streams",
+        "tls",
+        "waiting",
+    )
 
     def __init__(self, connection_id: int, endpoint: Endpoint, pool: Pool) -> None:
         self.connection_id = connection_id

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from meshsim.sidecar import events
+from meshsim.sidecar.codec import ClientCodec, ServerCodec
 from meshsim.sidecar.commands import Command
 from meshsim.sidecar.inbound import Inbound
-from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.outbound import Outbound
 from meshsim.sidecar.timers import NEVER, Timers
 
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
-    from meshsim.sidecar.engines import Engines
     from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
 
 __all__ = ["NEVER", "Sidecar"]
@@ -67,6 +68,36 @@ class Sidecar:
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
         """Take one event at simulated time ``now_ns``; return what to do, in order."""
         return self._handlers[type(event)](event, now_ns)
+
+    # Real bytes, at fidelity real: written when a message leaves and read when it has arrived, in the order of TCP.
+
+    def encode(self, connection_id: int, message: Message) -> Message:
+        """Return a message that leaves now with its real bytes."""
+        if type(message) is RequestMessage:
+            upstream = self.outbound.upstreams.get(connection_id)
+            if upstream is None:
+                return message  # the connection was lost meanwhile: nobody will read it
+            if upstream.codec is None:
+                upstream.codec = ClientCodec(None if upstream.tls is None else cast(Any, upstream.tls.engine))
+            return upstream.codec.encode(message)
+        assert type(message) is ResponseMessage
+        downstream = self.inbound.downstreams.get(connection_id)
+        return message if downstream is None or downstream.codec is None else downstream.codec.encode(message)
+
+    def decode(self, connection_id: int, message: Message) -> None:
+        """Read the real bytes of a message that has arrived; raises InvariantViolation if they say something else."""
+        if type(message) is ResponseMessage:
+            upstream = self.outbound.upstreams.get(connection_id)
+            if upstream is not None and upstream.codec is not None:
+                upstream.codec.decode(message)
+            return
+        assert type(message) is RequestMessage
+        downstream = self.inbound.downstreams.get(connection_id)
+        if downstream is None or self.inbound.refuses(downstream, message):
+            return
+        if downstream.codec is None:
+            downstream.codec = ServerCodec(None if downstream.tls is None else cast(Any, downstream.tls.engine))
+        downstream.codec.decode(message)
 
     def _call_started(self, event: events.CallStarted, now_ns: int) -> list[Command]:
         return self.outbound.start(event.call_id, event.template, now_ns)

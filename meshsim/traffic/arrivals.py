@@ -32,6 +32,6 @@ def constant(rate_uhz: int, start_ns: int, stop_ns: int) -> Iterator[int]:
 
 
 def recorded(times_ns: tuple[int, ...], start_ns: int, stop_ns: int) -> Iterator[int]:
-    """Yield the recorded instants, which are in ascending order and count from ``start_ns``, until before ``stop_ns``."""
+    """Yield the recorded instants (ascending, counted from ``start_ns``) until before ``stop_ns``."""
     for time_ns in times_ns[: bisect_left(times_ns, stop_ns - start_ns)]:
         yield start_ns + time_ns

@@ -1,0 +1,43 @@
+"""From the health of nodes to the endpoints that sidecars are told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from meshsim.sidecar.balancer import Endpoint
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """One version of where services are."""
+
+    version: int
+    endpoints: Mapping[str, tuple[Endpoint, ...]]
+    """Healthy replicas by service; a service without any is there with an empty tuple."""
+    reason: str
+    """What changed since the version before."""
+
+
+class Discovery:
+    """Keeps the current announcement. A node is healthy until it is said not to be."""
+
+    def __init__(self, placement: Mapping[str, tuple[Endpoint, ...]]) -> None:
+        self._placement = placement
+        self._unhealthy: frozenset[str] = frozenset()
+        self.current = Announcement(1, placement, "start")
+
+    def update(self, unhealthy: frozenset[str]) -> Announcement | None:
+        """Take note of which nodes are unhealthy; return a new announcement if that changes any endpoint."""
+        fallen = sorted(unhealthy - self._unhealthy)
+        risen = sorted(self._unhealthy - unhealthy)
+        self._unhealthy = unhealthy
+        endpoints = {
+            service: tuple(endpoint for endpoint in replicas if endpoint.node not in unhealthy)
+            for service, replicas in self._placement.items()
+        }
+        if endpoints == self.current.endpoints:
+            return None
+        reason = "; ".join([f"{node} is unhealthy" for node in fallen] + [f"{node} is healthy again" for node in risen])
+        self.current = Announcement(self.current.version + 1, endpoints, reason)
+        return self.current

@@ -1,0 +1,123 @@
+"""One run, from a scenario file to a finished run folder."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshsim import __version__
+from meshsim.results.folder import RESULTS_ROOT, RunFolder
+from meshsim.results.manifest import RunFacts
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import LoadedScenario, load_scenario
+from meshsim.telemetry.recorder import Recorder
+
+if TYPE_CHECKING:
+    from meshsim.analysis.run import Run
+    from meshsim.world.world import Outcome
+
+Progress = Callable[[int, int], None]
+
+
+def run(
+    scenario: str | Path,
+    *,
+    seed: int | None = None,
+    fidelity: str | None = None,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Run a scenario file and return the finished run.
+
+    ``overrides`` are ``path=value`` pairs, as for ``--set``. The folder is ``results/<scenario>/<run id>``, or ``out``.
+    Raises ScenarioError for mistakes in the scenario (a fault that touched nothing is one), InvariantViolation when
+    prediction and OpenSSL disagree or an account does not close, InfrastructureError when the folder cannot be written.
+    """
+    from meshsim.analysis.run import open_run
+
+    return open_run(run_folder(load(scenario, seed, fidelity, overrides), out=out, progress=progress))
+
+
+def load(
+    scenario: str | Path, seed: int | None = None, fidelity: str | None = None, overrides: Sequence[str] = ()
+) -> LoadedScenario:
+    """Load a scenario with the options that every command shares."""
+    settings = list(overrides)
+    if seed is not None:
+        settings.append(f"seed={seed}")
+    if fidelity is not None:
+        settings.append(f"fidelity={fidelity}")
+    return load_scenario(scenario, settings)
+
+
+def run_folder(
+    loaded: LoadedScenario,
+    *,
+    out: str | Path | None = None,
+    results_root: Path = RESULTS_ROOT,
+    progress: Progress | None = None,
+) -> Path:
+    """Run a loaded scenario; return the folder of the finished run. Nothing is left behind if it cannot be finished."""
+    from meshsim.analysis.conclude import conclude
+    from meshsim.world.world import World
+
+    scenario = loaded.scenario
+    began_s = time.perf_counter()
+    with RunFolder.create(Path(out) if out is not None else None, scenario.scenario, results_root) as folder:
+        outcome = World(loaded, Recorder(folder.sink)).run(progress)
+        _check_faults(loaded, outcome)
+        facts = RunFacts(
+            scenario=scenario.scenario,
+            seed=scenario.seed,
+            fidelity=scenario.fidelity,
+            cost_profile=loaded.cost_profile.name,
+            cost_profile_sha256=loaded.cost_profile.sha256,
+            versions=versions(),
+            host={
+                "platform": platform.platform(),
+                "machine": platform.machine(),
+                "wall_s": round(time.perf_counter() - began_s, 3),
+                "compared_handshakes": outcome.compared_handshakes,
+            },
+        )
+        manifest = folder.seal(facts, loaded.resolved)
+        conclusion = conclude(folder.path, scenario, manifest)
+        return folder.finish(conclusion.summary, conclusion.report)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that can decide an outcome."""
+    from cryptography.hazmat.backends.openssl import backend
+
+    return {
+        "meshsim": __version__,
+        "python": platform.python_version(),
+        "openssl": backend.openssl_version_text(),
+        "cryptography": version("cryptography"),
+        "pyopenssl": version("pyopenssl"),
+        "cedarpy": version("cedarpy"),
+        "simpy": version("simpy"),
+        "implementation": sys.implementation.name,
+    }
+
+
+def _check_faults(loaded: LoadedScenario, outcome: Outcome) -> None:
+    """Refuse a scenario with a fault that touched nothing: it tests something else than its author thinks."""
+    diagnostics = []
+    for effects in outcome.effects:
+        if effects.total == 0:
+            fault = effects.planned
+            diagnostics.append(
+                loaded.positions.value(("faults", fault.index)).diagnostic(
+                    f"fault {fault.fault_id!r} touched nothing: nothing used {fault.target} while it lasted; "
+                    "expected a target and a time at which there is traffic"
+                )
+            )
+    if diagnostics:
+        raise ScenarioError(diagnostics)

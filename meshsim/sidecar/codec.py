@@ -1,0 +1,139 @@
+"""Messages as real bytes: HTTP/2 frames inside TLS records, at fidelity real.
+
+What a codec decodes must be what the other end's codec was given, and its size must be the nominal one within the
+slack of Huffman-coded ids; anything else is an ``InvariantViolation``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.sidecar.http import (
+    ID_SLACK_BYTES,
+    H2Client,
+    H2Server,
+    Request,
+    Response,
+    request_size_bytes,
+    response_size_bytes,
+)
+from meshsim.sidecar.tls.records import sealed_size_bytes
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+    from meshsim.sidecar.tls.openssl_engine import OpenSslEngine
+
+
+def request_id(call_id: int, attempt: int) -> str:
+    """Return the x-request-id of an attempt, a UUID by form."""
+    digits = hashlib.sha256(f"{call_id}/{attempt}".encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+
+
+def _request(message: RequestMessage) -> Request:
+    template = message.template
+    digits = hashlib.sha256(f"trace/{message.call_id}/{message.attempt}".encode()).hexdigest()
+    return Request(
+        method=template.method,
+        path=template.path,
+        authority=template.destination,
+        request_id=request_id(message.call_id, message.attempt),
+        traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",
+        body=_body(message.call_id, template.request_bytes),
+    )
+
+
+def _body(call_id: int, size_bytes: int) -> bytes:
+    """Return a body that tells one call from another."""
+    return (call_id.to_bytes(8, "big") * (size_bytes // 8 + 1))[:size_bytes]
+
+
+class _Codec:
+    def __init__(self, engine: OpenSslEngine | None) -> None:
+        self._engine = engine
+
+    def _seal(self, plain: bytes, nominal_bytes: int, what: str) -> bytes:
+        if abs(len(plain) - nominal_bytes) > ID_SLACK_BYTES:
+            raise InvariantViolation(f"{what} takes {len(plain)} bytes in HTTP/2, nominal are {nominal_bytes}")
+        if self._engine is None:
+            return plain
+        wire = self._engine.seal(plain)
+        if len(wire) != sealed_size_bytes(len(plain)):
+            raise InvariantViolation(f"{what}: {len(plain)} bytes were sealed into {len(wire)}")
+        return wire
+
+    def _open(self, wire: bytes | None, what: str) -> bytes:
+        if wire is None:
+            raise InvariantViolation(f"{what} came without its bytes")
+        return wire if self._engine is None else self._engine.open(wire)
+
+
+class ClientCodec(_Codec):
+    """The client's end of one connection."""
+
+    def __init__(self, engine: OpenSslEngine | None) -> None:
+        super().__init__(engine)
+        self._http = H2Client()
+        self._fresh = True
+        self._streams: dict[int, tuple[int, int]] = {}
+
+    def encode(self, message: RequestMessage) -> RequestMessage:
+        """Return the message with its bytes."""
+        request = _request(message)
+        stream_id, plain = self._http.request(request)
+        self._streams[stream_id] = (message.call_id, message.attempt)
+        size_bytes = request_size_bytes(
+            request.method, request.path, request.authority, len(request.body), first=self._fresh
+        )
+        self._fresh = False
+        return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"request {message.call_id}"))
+
+    def decode(self, message: ResponseMessage) -> None:
+        """Read the bytes of a response; raises InvariantViolation unless they say what the message says."""
+        what = f"the response to call {message.call_id}"
+        for stream_id, response in self._http.receive(self._open(message.wire, what)):
+            key = self._streams.pop(stream_id)
+            expected = Response(
+                status=message.status,
+                request_id=request_id(message.call_id, message.attempt),
+                body=_body(message.call_id, message.body_bytes),
+            )
+            if key != (message.call_id, message.attempt) or response != expected:
+                raise InvariantViolation(f"{what} was received as {response}, for {key}; sent was {expected}")
+            return
+        raise InvariantViolation(f"{what} is not whole")
+
+
+class ServerCodec(_Codec):
+    """The server's end of one connection."""
+
+    def __init__(self, engine: OpenSslEngine | None) -> None:
+        super().__init__(engine)
+        self._http = H2Server()
+        self._fresh = True
+        self._streams: dict[tuple[int, int], int] = {}
+
+    def decode(self, message: RequestMessage) -> None:
+        """Read the bytes of a request; raises InvariantViolation unless they say what the message says."""
+        what = f"the request of call {message.call_id}"
+        for stream_id, request in self._http.receive(self._open(message.wire, what)):
+            expected = _request(message)
+            if request != expected:
+                raise InvariantViolation(f"{what} was received as {request}; sent was {expected}")
+            self._streams[message.call_id, message.attempt] = stream_id
+            return
+        raise InvariantViolation(f"{what} is not whole")
+
+    def encode(self, message: ResponseMessage) -> ResponseMessage:
+        """Return the message with its bytes."""
+        stream_id = self._streams.pop((message.call_id, message.attempt))
+        body = _body(message.call_id, message.body_bytes)
+        response = Response(status=message.status, request_id=request_id(message.call_id, message.attempt), body=body)
+        plain = self._http.respond(stream_id, response)
+        size_bytes = response_size_bytes(message.status, len(body), first=self._fresh)
+        self._fresh = False
+        return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"response {message.call_id}"))

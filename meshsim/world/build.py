@@ -1,0 +1,267 @@
+"""From a validated scenario to machines, links, hosts and sidecars that are ready to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.network.link import LinkDirection
+from meshsim.network.radio import (
+    DOWNLINK,
+    UPLINK,
+    CellShare,
+    FixedRadioModel,
+    QuantileRadioModel,
+    RadioAccess,
+    RadioModel,
+    TraceRadioModel,
+)
+from meshsim.network.routing import Topology
+from meshsim.scenario.fiveqi import FIVE_QI
+from meshsim.scenario.services import Call, Parallel
+from meshsim.sidecar.balancer import Balancer, Endpoint
+from meshsim.sidecar.messages import CallTemplate
+from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.proxy import Sidecar
+from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.settings import SidecarSettings
+from meshsim.traffic.work import sampler
+from meshsim.world.hosts import Device, Host, Machine, Replica
+
+if TYPE_CHECKING:
+    from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.model import Scenario
+    from meshsim.scenario.services import Fleet
+    from meshsim.sidecar.tls.openssl import Engines
+    from meshsim.sidecar.tls.settings import TlsSettings
+    from meshsim.world.identities import Identities
+    from meshsim.world.state import State
+
+SIDECAR_MEMORY_BYTES = 60_000_000
+"""Memory of one sidecar: Istio 1.24's published figure (istio.io, performance and scalability)."""
+
+TIERS = ("core", "regional", "edge", "gnb")
+"""Kinds of node in the order in which the control plane prefers them."""
+
+
+def budgets_ns(scenario: Scenario) -> dict[str, int]:
+    """Return each slice's latency budget: its own, or the packet delay budget of its 5QI."""
+    return {
+        name: slice_.latency_budget_ns
+        if slice_.latency_budget_ns is not None
+        else FIVE_QI[slice_.five_qi].packet_delay_budget_ns
+        for name, slice_ in scenario.network.slices.items()
+    }
+
+
+def build_network(state: State, loaded: LoadedScenario) -> None:
+    """Make machines, links, routes and cells."""
+    network = state.scenario.network
+    for name, node in network.nodes.items():
+        costs = loaded.cost_profile.cpu(node.cpu)
+        state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
+    for link in network.links:
+        ends = (link.between, link.between[::-1])
+        state.links[link.key] = (
+            _direction(state, link.key, *ends[0], link),
+            _direction(state, link.key, *ends[1], link),
+        )
+    directions = tuple(direction for pair in state.links.values() for direction in pair)
+    state.topology = Topology(tuple(state.machines), directions)
+    shares_ppm = slice_shares_ppm(state.scenario)
+    for radio_name, radio in network.radios.items():
+        for cell in radio.cells:
+            for slice_name, ppm in shares_ppm.items():
+                key = f"{radio_name}/{cell}/{slice_name}"
+                state.cell_shares[radio_name, cell, slice_name] = (
+                    CellShare(f"{key} up", max(1, radio.uplink_bps * ppm // 1_000_000)),
+                    CellShare(f"{key} down", max(1, radio.downlink_bps * ppm // 1_000_000)),
+                )
+
+
+def _direction(state: State, key: str, source: str, destination: str, link: object) -> LinkDirection:
+    from meshsim.scenario.network import Link
+
+    assert isinstance(link, Link)
+    return LinkDirection(
+        key,
+        source,
+        destination,
+        link.latency_ns,
+        link.bandwidth_bps,
+        link.jitter_ns,
+        link.loss_ppm,
+        link.queue_bytes,
+        state.streams.stream("link", key, source),
+    )
+
+
+def slice_shares_ppm(scenario: Scenario) -> dict[str, int]:
+    """Return each slice's part of every cell; slices without one divide equally what the others leave."""
+    slices = scenario.network.slices
+    given = {name: slice_.share_ppm for name, slice_ in slices.items() if slice_.share_ppm is not None}
+    others = len(slices) - len(given)
+    rest_ppm = (1_000_000 - sum(given.values())) // others if others else 0
+    return {name: given.get(name, rest_ppm) for name in slices}
+
+
+def radio_model(
+    state: State, loaded: LoadedScenario, radio_name: str, device: Device, index: int, size: int
+) -> RadioModel:
+    """Return the radio conditions of one device of a fleet of ``size``."""
+    radio = state.scenario.network.radios[radio_name]
+    cells = tuple(radio.cells)
+    cell = cells[index % len(cells)]
+    if radio.trace is not None:
+        trace = loaded.radio_traces[radio_name]
+        model = TraceRadioModel(trace.times_ns, trace.round_trips_ns, trace.cells, 0)
+        if not radio.trace.spread:
+            return model
+        offset_ns = model.period_ns * index // size
+        return TraceRadioModel(trace.times_ns, trace.round_trips_ns, trace.cells, offset_ns)
+    if radio.quantiles is not None:
+        quantiles = loaded.radio_quantiles[radio_name]
+        points = (quantiles.uplink.points, quantiles.downlink.points)
+        return QuantileRadioModel(cell, points, state.streams.stream("radio", radio_name, device.name))
+    assert radio.fixed is not None
+    return FixedRadioModel(cell, radio.fixed.uplink_ns, radio.fixed.downlink_ns)
+
+
+def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
+    """Make the replicas of every service; return the endpoints that the control plane announces."""
+    scenario = state.scenario
+    placement: dict[str, tuple[Endpoint, ...]] = {}
+    for name, service in scenario.services.items():
+        spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/ns/{service.namespace}/sa/{name}"
+        endpoints: list[Endpoint] = []
+        for node, count in service.replicas.items():
+            machine = state.machines[node]
+            for _ in range(count):
+                number = len(endpoints)
+                host_name = f"{name}/{number}"
+                replica = Replica(
+                    host_name,
+                    name,
+                    machine,
+                    spiffe_id,
+                    len(state.replicas) + 1,
+                    service,
+                    sampler(service.work, state.streams.stream("work", host_name)),
+                    state.streams.stream("calls", host_name),
+                )
+                state.replicas.append(replica)
+                machine.memory_bytes += service.memory_bytes + SIDECAR_MEMORY_BYTES
+                endpoints.append(Endpoint(replica.endpoint_id, name, node, machine.site, spiffe_id))
+        placement[name] = tuple(endpoints)
+    return placement
+
+
+def build_devices(state: State, loaded: LoadedScenario) -> None:
+    """Make the devices of every fleet, attached to their first cells."""
+    scenario = state.scenario
+    for name, fleet in scenario.fleets.items():
+        slices = tuple(dict.fromkeys(flow.slice for flow in scenario.traffic if flow.source == name))
+        devices = state.devices[name] = []
+        for index in range(fleet.size):
+            spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/fleet/{name}/{index}"
+            devices.append(_device(state, loaded, name, fleet, index, spiffe_id, slices))
+
+
+def _device(
+    state: State, loaded: LoadedScenario, name: str, fleet: Fleet, index: int, spiffe_id: str, slices: tuple[str, ...]
+) -> Device:
+    host_name = f"{name}/{index}"
+    if fleet.node is not None:
+        return Device(host_name, name, state.machines[fleet.node], spiffe_id)
+    assert fleet.radio is not None
+    machine = Machine(host_name, "", fleet.cores, loaded.cost_profile.cpu(fleet.cpu), 0)
+    device = Device(host_name, name, machine, spiffe_id)
+    device.radio_name = fleet.radio
+    model = device.radio = radio_model(state, loaded, fleet.radio, device, index, fleet.size)
+    cell = model.cell(0)
+    device.gnb = state.scenario.network.radios[fleet.radio].cells[cell]
+    device.gnb_site = state.machines[device.gnb].site
+    for slice_name in slices:
+        up, down = state.cell_shares[fleet.radio, cell, slice_name]
+        device.access[slice_name] = (RadioAccess(UPLINK, model, up), RadioAccess(DOWNLINK, model, down))
+    return device
+
+
+def make_sidecar(
+    state: State, host: Host, identities: Identities, settings: TlsSettings, engines: Engines | None
+) -> None:
+    """Start a host's sidecar: the first time, or with empty memory after a crash."""
+    mesh = state.scenario.mesh
+    resilience = mesh.resilience
+    balancing = mesh.load_balancing
+    topology = state.topology
+    host.starts += 1
+    name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
+    host.sidecar = Sidecar(
+        SidecarSettings(
+            name=host.name,
+            workload=host.workload,
+            clock_offset_ns=state.scenario.epoch_ns + host.machine.skew_ns,
+            pool=PoolSettings(mesh.pool.streams_per_connection, mesh.pool.max_connections, mesh.pool.idle_timeout_ns),
+            resilience=ResilienceSettings(
+                resilience.retries,
+                frozenset(resilience.retry_on),
+                resilience.backoff_ns,
+                resilience.attempt_timeout_ns,
+                resilience.connect_timeout_ns,
+            ),
+            pool_per_slice=isinstance(host, Device) and host.radio is not None,
+            policy_asked=mesh.policy is not None,
+        ),
+        identities.side(host, settings),
+        Balancer(
+            balancing.policy,
+            locality=balancing.locality,
+            distance_ns=topology.latency_ns,
+            node=host.node,
+            site=host.site,
+        ),
+        state.streams.stream("backoff", name),
+        state.connection_ids,
+        engines,
+    )
+    host.sidecar.outbound.site = host.site
+
+
+def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[int, str], CallTemplate]]:
+    """Return the template of each flow, and of each call of each service by the call's ``id`` and the slice."""
+    default_ns = scenario.mesh.resilience.request_timeout_ns
+    flows = [
+        CallTemplate(
+            index,
+            flow.to,
+            flow.method,
+            flow.path,
+            flow.request_bytes,
+            flow.response_bytes,
+            flow.slice,
+            flow.timeout_ns or default_ns,
+        )
+        for index, flow in enumerate(scenario.traffic)
+    ]
+    calls: dict[tuple[int, str], CallTemplate] = {}
+    for service in scenario.services.values():
+        for step in service.calls:
+            for call in step.parallel if isinstance(step, Parallel) else (step,):
+                for slice_name in scenario.network.slices:
+                    index = len(flows) + len(calls)
+                    calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns)
+    return flows, calls
+
+
+def _call_template(index: int, call: Call, slice_name: str, default_ns: int) -> CallTemplate:
+    return CallTemplate(
+        index,
+        call.to,
+        call.method,
+        call.path,
+        call.request_bytes,
+        call.response_bytes,
+        slice_name,
+        call.timeout_ns or default_ns,
+        call.optional,
+    )

@@ -1,0 +1,160 @@
+"""A TCP connection as the world sees it: both ends, the way between, windows, order, and its handshake's account."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from meshsim.network import tcp
+from meshsim.network.train import Train
+
+if TYPE_CHECKING:
+    from meshsim.network.link import LinkDirection
+    from meshsim.network.radio import RadioAccess
+    from meshsim.sidecar.tls.flights import SessionTicket
+    from meshsim.sidecar.tls.outcome import Established, Refused
+    from meshsim.sidecar.tls.settings import TlsSide
+    from meshsim.world.accounts import Account
+    from meshsim.world.hosts import Host, Replica
+
+UP, DOWN = 0, 1
+"""Directions: from client to server, and back."""
+
+Path = tuple["LinkDirection | RadioAccess", ...]
+
+
+class Handshake:
+    """What is known of a connection's TLS handshake so far."""
+
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "client",
+        "client_clock_ns",
+        "client_side",
+        "cpu_client_ns",
+        "cpu_server_ns",
+        "recorded",
+        "refused",
+        "round_trips",
+        "server_clock_ns",
+        "server_side",
+        "t_client_done_ns",
+        "ticket",
+    )
+
+    def __init__(self) -> None:
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.round_trips = 0
+        self.cpu_client_ns = 0
+        self.cpu_server_ns = 0
+        self.client: Established | None = None
+        self.refused: Refused | None = None
+        self.t_client_done_ns = -1
+        self.recorded = False
+        self.client_side: TlsSide | None = None
+        self.server_side: TlsSide | None = None
+        self.ticket: SessionTicket | None = None
+        self.client_clock_ns = 0
+        self.server_clock_ns = 0
+
+
+class Connection:
+    """One TCP connection. ``open_ends`` says which ends still know of it, by direction of sending."""
+
+    __slots__ = (
+        "attempts",
+        "client",
+        "connection_id",
+        "established",
+        "handshake",
+        "open_ends",
+        "orders",
+        "paths",
+        "round_trip_ns",
+        "server",
+        "slice",
+        "stamp",
+        "t_established_ns",
+        "t_open_ns",
+        "t_ready_ns",
+        "windows",
+    )
+
+    def __init__(self, connection_id: int, client: Host, server: Replica, slice_name: str, now_ns: int) -> None:
+        self.connection_id = connection_id
+        self.client = client
+        self.server = server
+        self.slice = slice_name
+        self.t_open_ns = now_ns
+        self.t_established_ns = -1
+        self.t_ready_ns = -1
+        self.established = False
+        self.open_ends = [True, False]
+        self.attempts = 0
+        self.round_trip_ns = 0
+        self.windows = [tcp.INITIAL_WINDOW, tcp.INITIAL_WINDOW]
+        self.orders: tuple[deque[Transfer], deque[Transfer]] = (deque(), deque())
+        self.paths: tuple[Path | None, Path | None] = (None, None)
+        self.stamp = -1
+        self.handshake = Handshake()
+
+    def sender(self, direction: int) -> Host:
+        """Return the end that sends in ``direction``."""
+        return self.client if direction == UP else self.server
+
+    def receiver(self, direction: int) -> Host:
+        """Return the end that receives in ``direction``."""
+        return self.server if direction == UP else self.client
+
+
+class Transfer(Train):
+    """One unit on its way over a connection: the packet train that carries it now, and what is still to come."""
+
+    __slots__ = (
+        "account",
+        "complete_ns",
+        "connection",
+        "crypto_ns",
+        "direction",
+        "hop",
+        "job_start_ns",
+        "launched_ns",
+        "path",
+        "payload_bytes",
+        "proxy_ns",
+        "radio_total_ns",
+        "retries",
+        "sender_epoch",
+        "sent_segments",
+        "unit",
+        "unit_bytes",
+        "unsent_bytes",
+        "waited_ns",
+    )
+
+    account: Account | None
+    path: Path
+    hop: int
+    launched_ns: int
+    payload_bytes: int
+    sent_segments: int
+    job_start_ns: int
+    crypto_ns: int
+    proxy_ns: int
+
+    def __init__(
+        self, connection: Connection, direction: int, unit: Any, size_bytes: int, account: Account | None
+    ) -> None:
+        self.connection = connection
+        self.direction = direction
+        self.unit = unit
+        self.unit_bytes = size_bytes
+        self.account = account
+        self.unsent_bytes = size_bytes
+        self.radio_total_ns = 0
+        self.waited_ns = 0
+        self.retries = 0
+        self.complete_ns = -1
+        self.sender_epoch = connection.sender(direction).machine.epoch

@@ -1,0 +1,317 @@
+"""Carries out what sidecars command, in one place, and charges what it costs on the CPU of their machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from meshsim.sidecar import commands, events
+from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+from meshsim.sidecar.timers import NEVER
+from meshsim.telemetry.rows import DecisionRow
+from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, OTHER, POLICY, PROXY, QUEUE, TCP, Account
+from meshsim.world.connection import DOWN, UP, Connection, Transfer
+from meshsim.world.transport import Closed, Syn, SynAck
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.tls.flights import Flight
+    from meshsim.world.connections import Connections
+    from meshsim.world.handshakes import Handshakes
+    from meshsim.world.hosts import Host, Replica
+    from meshsim.world.state import State
+    from meshsim.world.workload import Workloads
+
+
+class Driver:
+    """Executes commands, in order; raises KeyError on one that it does not know."""
+
+    workloads: Workloads
+    """Where requests are handled and calls end; set when the world is assembled."""
+    connections: Connections
+    """TCP connections; set when the world is assembled."""
+
+    def __init__(self, state: State, handshakes: Handshakes) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._handshakes = handshakes
+        self._accounts = state.accounts
+        self._policy = state.policy
+        self._policy_ns: dict[str, int] = {}
+        self._record_decision = state.recorder.appender("decisions")
+        self._carry_out: dict[type, Callable[[Any, Any], None]] = {
+            commands.Send: self._send,
+            commands.AskPolicy: self._ask_policy,
+            commands.Deliver: self._deliver,
+            commands.FinishCall: self._finish_call,
+            commands.OpenConnection: self._open_connection,
+            commands.WaitForConnection: self._wait_for_connection,
+            commands.Compute: self._compute,
+            commands.HandshakeEnded: self._handshake_ended,
+            commands.BackOff: self._back_off,
+            commands.CloseConnection: self._close_connection,
+        }
+
+    def tell(self, host: Host, event: events.Event) -> None:
+        """Tell a sidecar what happened, and do what it says."""
+        sidecar = host.sidecar
+        for command in sidecar.handle(event, self._clock.now_ns):
+            self._carry_out[type(command)](host, command)
+        due_ns = sidecar.timer_ns
+        if due_ns < host.wake_ns:
+            host.wake_ns = due_ns
+            self._clock.at(due_ns, self._wake, (host, due_ns, host.starts))
+
+    def _wake(self, wake: tuple[Host, int, int]) -> None:
+        host, due_ns, starts = wake
+        if host.wake_ns != due_ns or host.starts != starts or not host.machine.up:
+            return
+        host.wake_ns = NEVER
+        if self._state.over:
+            return  # nothing is in progress any more: idle connections and the like do not matter
+        self.tell(host, events.TimerDue())
+
+    def forget_timers(self, host: Host) -> None:
+        """Drop the timers of a sidecar that is gone."""
+        host.wake_ns = NEVER
+
+    # Messages
+
+    def _send(self, host: Host, command: commands.Send) -> None:
+        connection = self._state.connections.get(command.connection_id)
+        if connection is None:
+            return
+        unit = command.unit
+        direction = UP if connection.client is host else DOWN
+        kind = type(unit)
+        if kind is not RequestMessage and kind is not ResponseMessage:
+            self._handshakes.sent(connection, direction, cast("Flight", unit))
+            self._state.transport.send(Transfer(connection, direction, unit, unit.size_bytes, None))
+            return
+        account = self._accounts.get(unit.call_id)  # type: ignore[union-attr] # a message, by its kind
+        costs = host.machine.costs
+        size_bytes = unit.size_bytes
+        crypto_ns = costs.record_ns(self._handshakes.cipher(connection), size_bytes) if unit.encrypted else 0  # type: ignore[union-attr] # as above
+        proxy_ns = costs.proxy_request_ns if kind is RequestMessage else costs.proxy_response_ns
+        proxy_ns += costs.tcp_message_ns
+        transfer = Transfer(connection, direction, unit, size_bytes, account)
+        if account is not None and not account.ended and account.attempt == unit.attempt:  # type: ignore[union-attr] # as above
+            if kind is RequestMessage:
+                self._waited(account, connection)
+                account.connection_id = connection.connection_id
+                account.destination_node = connection.server.machine.name
+                account.encrypted = unit.encrypted  # type: ignore[union-attr] # as above
+                account.bytes_sent += size_bytes
+            elif account.mark_ns != self._clock.now_ns:
+                account.spend(OTHER, self._clock.now_ns)
+        start_ns = host.machine.cores.submit(self._clock.now_ns, crypto_ns + proxy_ns)
+        transfer.job_start_ns = start_ns
+        transfer.crypto_ns = crypto_ns
+        transfer.proxy_ns = proxy_ns
+        self._clock.at(start_ns + crypto_ns + proxy_ns, self._sealed, transfer)
+
+    def _waited(self, account: Account, connection: Connection) -> None:
+        """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
+        now_ns = self._clock.now_ns
+        waits_for, account.waits_for = account.waits_for, -1
+        if waits_for > 0:
+            if connection.t_established_ns > account.mark_ns:
+                account.spend(TCP, connection.t_established_ns)
+            account.spend(HANDSHAKE, now_ns)
+        elif waits_for == 0:
+            account.spend(QUEUE, now_ns)
+        elif account.mark_ns < now_ns:
+            account.settle(now_ns)
+
+    def _sealed(self, transfer: Transfer) -> None:
+        """The CPU work of sending is done: the message leaves."""
+        connection = transfer.connection
+        host = connection.sender(transfer.direction)
+        if host.machine.epoch != transfer.sender_epoch or not connection.open_ends[transfer.direction]:
+            return
+        account = transfer.account
+        unit = transfer.unit
+        if account is not None and not account.ended and account.attempt == unit.attempt:
+            parts = account.parts
+            parts[QUEUE] += transfer.job_start_ns - account.mark_ns
+            parts[CRYPTO] += transfer.crypto_ns
+            parts[PROXY] += transfer.proxy_ns
+            account.mark_ns = self._clock.now_ns
+            if account.parent is None and account.request.t_sent_ns < 0:
+                account.request.t_sent_ns = self._clock.now_ns
+        if self._state.real:
+            transfer.unit = host.sidecar.encode(connection.connection_id, unit)
+        self._state.transport.send(transfer)
+
+    def arrived(self, transfer: Transfer) -> None:
+        """Hand a unit that came over a connection to whom it is for."""
+        connection, unit = transfer.connection, transfer.unit
+        direction = transfer.direction
+        receiver = connection.receiver(direction)
+        kind = type(unit)
+        if kind is Syn or kind is SynAck or kind is Closed:
+            self.connections.control_arrived(connection, direction, unit)
+            return
+        if not connection.open_ends[1 - direction]:
+            # The receiver restarted and knows nothing of this connection, or has closed it.
+            self.connections.reset(connection, 1 - direction, "connection reset by peer")
+            return
+        if kind is RequestMessage or kind is ResponseMessage:
+            if self._state.real:
+                receiver.sidecar.decode(connection.connection_id, unit)
+        else:
+            self._handshakes.received(connection, direction, unit)
+        self.tell(receiver, events.UnitReceived(connection.connection_id, unit))
+
+    # Policy and workload
+
+    def _ask_policy(self, host: Host, command: commands.AskPolicy) -> None:
+        message, question = command.message, command.question
+        connection = self._state.connections.get(command.connection_id)
+        if connection is None:
+            return
+        costs = host.machine.costs
+        now_ns = self._clock.now_ns
+        crypto_ns = costs.record_ns(self._handshakes.cipher(connection), message.size_bytes) if message.encrypted else 0
+        decision, policy_ns, cached = None, 0, False
+        if question is not None:
+            assert self._policy is not None
+            decision, policy_ns, cached = self._policy.decide(host, question)
+        account = self._accounts.get(message.call_id)
+        if (
+            account is not None
+            and not account.ended
+            and account.attempt == message.attempt
+            and account.mark_ns < now_ns
+        ):
+            account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
+        proxy_ns = costs.proxy_request_ns + costs.tcp_message_ns
+        work_ns = crypto_ns + proxy_ns + policy_ns
+        start_ns = host.machine.cores.submit(now_ns, work_ns)
+        job = (host, host.machine.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
+        self._clock.at(start_ns + work_ns, self._decided, job)
+
+    def _decided(self, job: tuple[Any, ...]) -> None:
+        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached = job
+        if host.machine.epoch != epoch:
+            return
+        message = command.message
+        if account is not None and not account.ended and account.attempt == message.attempt:
+            parts = account.parts
+            parts[QUEUE] += start_ns - account.mark_ns
+            parts[CRYPTO] += crypto_ns
+            parts[PROXY] += proxy_ns
+            parts[POLICY] += policy_ns
+            account.mark_ns = self._clock.now_ns
+        if decision is not None:
+            template = message.template
+            engine = self._policy.engine  # type: ignore[union-attr] # there is a decision, so there is a policy
+            self._record_decision(
+                DecisionRow(
+                    self._clock.now_ns,
+                    message.call_id,
+                    engine.name,
+                    engine.version,
+                    message.source,
+                    template.destination,
+                    template.method,
+                    template.path,
+                    decision.allowed,
+                    decision.rule,
+                    cached,
+                )
+            )
+        self.tell(host, events.PolicyAnswered(command.connection_id, message, decision))
+
+    def _deliver(self, host: Replica, command: commands.Deliver) -> None:
+        self.workloads.begin(host, command)
+
+    def _finish_call(self, host: Host, command: commands.FinishCall) -> None:
+        account = self._accounts[command.call_id]
+        account.retries = max(0, command.attempts - 1)
+        response = command.response
+        now_ns = self._clock.now_ns
+        if response is None:
+            if account.waits_for >= 0:
+                self._gave_up_waiting(account)
+            account.settle(now_ns)
+            self.workloads.ended(account, command.outcome, command.status)
+            return
+        account.bytes_received += response.size_bytes
+        connection = self._state.connections.get(account.connection_id)
+        costs = host.machine.costs
+        crypto_ns = 0
+        if response.encrypted and connection is not None:
+            crypto_ns = costs.record_ns(self._handshakes.cipher(connection), response.size_bytes)
+        proxy_ns = costs.proxy_response_ns + costs.tcp_message_ns
+        work_ns = crypto_ns + proxy_ns
+        start_ns = host.machine.cores.submit(now_ns, work_ns)
+        job = (host, host.machine.epoch, account, command, start_ns, crypto_ns, proxy_ns)
+        self._clock.at(start_ns + work_ns, self._opened, job)
+
+    def _opened(self, job: tuple[Any, ...]) -> None:
+        host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job
+        if host.machine.epoch != epoch:
+            return
+        parts = account.parts
+        parts[QUEUE] += start_ns - account.mark_ns
+        parts[CRYPTO] += crypto_ns
+        parts[PROXY] += proxy_ns
+        account.mark_ns = self._clock.now_ns
+        self.workloads.ended(account, command.outcome, command.status)
+
+    def _back_off(self, host: Host, command: commands.BackOff) -> None:
+        account = self._accounts[command.call_id]
+        if account.waits_for >= 0:
+            self._gave_up_waiting(account)
+        account.settle(self._clock.now_ns)
+        account.attempt = command.attempt + 1
+        account.gap = BACKOFF
+
+    # Connections
+
+    def _wait_for_connection(self, host: Host, command: commands.WaitForConnection) -> None:
+        account = self._accounts[command.call_id]
+        if account.mark_ns < self._clock.now_ns:
+            account.settle(self._clock.now_ns)
+        account.waits_for = command.connection_id
+
+    def _gave_up_waiting(self, account: Account) -> None:
+        """Attribute a wait that did not end in a connection."""
+        connection = self._state.connections.get(account.waits_for)
+        now_ns = self._clock.now_ns
+        if account.waits_for == 0:
+            account.spend(QUEUE, now_ns)
+        elif connection is None or not connection.established:
+            account.spend(TCP, now_ns)
+        else:
+            if connection.t_established_ns > account.mark_ns:
+                account.spend(TCP, connection.t_established_ns)
+            account.spend(HANDSHAKE, now_ns)
+        account.waits_for = -1
+
+    def _open_connection(self, host: Host, command: commands.OpenConnection) -> None:
+        self.connections.open(host, command)
+
+    def _close_connection(self, host: Host, command: commands.CloseConnection) -> None:
+        connection = self._state.connections.get(command.connection_id)
+        if connection is not None:
+            self.connections.close(connection, UP if connection.client is host else DOWN, command.reason)
+
+    def _compute(self, host: Host, command: commands.Compute) -> None:
+        connection = self._state.connections.get(command.connection_id)
+        if connection is None:
+            return
+        work_ns = self._handshakes.charge(connection, host, command.step)
+        start_ns = host.machine.cores.submit(self._clock.now_ns, work_ns)
+        self._clock.at(start_ns + work_ns, self._computed, (host, host.machine.epoch, command))
+
+    def _computed(self, job: tuple[Host, int, commands.Compute]) -> None:
+        host, epoch, command = job
+        if host.machine.epoch == epoch:
+            self.tell(host, events.WorkDone(command.connection_id, command.step))
+
+    def _handshake_ended(self, host: Host, command: commands.HandshakeEnded) -> None:
+        connection = self._state.connections.get(command.connection_id)
+        if connection is not None:
+            self._handshakes.ended(connection, command)
+

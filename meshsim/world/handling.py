@@ -1,0 +1,51 @@
+"""A replica's work on one request: its own CPU time, then its calls, group by group, then the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.messages import RequestMessage
+    from meshsim.traffic.plan import Group
+    from meshsim.world.accounts import Account
+    from meshsim.world.hosts import Replica
+
+
+class Handling:
+    """One request in the hands of one replica.
+
+    ``account`` is that of the call which brought it. If the caller has given that attempt up meanwhile, the work goes
+    on (nobody tells the replica), but its time no longer counts on the call.
+    """
+
+    __slots__ = (
+        "account",
+        "attempt",
+        "connection_id",
+        "epoch",
+        "failed",
+        "groups",
+        "job_start_ns",
+        "message",
+        "next_group",
+        "pending",
+        "replica",
+    )
+
+    def __init__(self, replica: Replica, account: Account, message: RequestMessage, connection_id: int) -> None:
+        self.replica = replica
+        self.account = account
+        self.message = message
+        self.attempt = message.attempt
+        self.connection_id = connection_id
+        self.epoch = replica.machine.epoch
+        self.groups: tuple[Group, ...] = ()
+        self.next_group = 0
+        self.pending = 0
+        self.failed = False
+        self.job_start_ns = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether its time still counts on the call that brought it."""
+        return not self.account.ended and self.account.attempt == self.attempt

@@ -1,0 +1,117 @@
+"""Where sidecars and workloads run: machines, and on them replicas of services and devices of fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from meshsim.sidecar.timers import NEVER
+from meshsim.world.compute import Cores
+
+if TYPE_CHECKING:
+    from meshsim.network.radio import RadioAccess, RadioModel
+    from meshsim.scenario.cost_profile import CpuCosts
+    from meshsim.scenario.services import Service
+    from meshsim.sidecar.proxy import Sidecar
+
+
+class Machine:
+    """A node with cores, or the computer in a device.
+
+    ``epoch`` counts the crashes: work that was begun in an earlier one never ends.
+    """
+
+    __slots__ = ("cores", "costs", "epoch", "memory_bytes", "name", "site", "skew_ns", "up", "worked_ns")
+
+    def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> None:
+        self.name = name
+        self.site = site
+        self.cores = Cores(cores)
+        self.costs = costs
+        self.skew_ns = skew_ns
+        self.up = True
+        self.epoch = 0
+        self.memory_bytes = 0
+        self.worked_ns = 0
+        """CPU time used up to the last sample."""
+
+
+class Host:
+    """A sidecar with its workload."""
+
+    __slots__ = ("generation", "machine", "name", "sidecar", "spiffe_id", "starts", "wake_ns", "workload")
+
+    sidecar: Sidecar
+
+    def __init__(self, name: str, workload: str, machine: Machine, spiffe_id: str) -> None:
+        self.name = name
+        self.workload = workload
+        self.machine = machine
+        self.spiffe_id = spiffe_id
+        self.wake_ns = NEVER
+        """When the driver wakes the sidecar next."""
+        self.generation = 0
+        """Generation of its certificate."""
+        self.starts = 0
+        """How often it was started: names its ticket key."""
+
+    @property
+    def node(self) -> str:
+        """Node from which it reaches the network."""
+        return self.machine.name
+
+    @property
+    def site(self) -> str:
+        """Site at which it is."""
+        return self.machine.site
+
+
+class Replica(Host):
+    """One replica of a service."""
+
+    __slots__ = ("call_random", "draw_work_ns", "endpoint_id", "service")
+
+    def __init__(
+        self,
+        name: str,
+        workload: str,
+        machine: Machine,
+        spiffe_id: str,
+        endpoint_id: int,
+        service: Service,
+        draw_work_ns: Callable[[], int],
+        call_random: Random,
+    ) -> None:
+        super().__init__(name, workload, machine, spiffe_id)
+        self.endpoint_id = endpoint_id
+        self.service = service
+        self.draw_work_ns = draw_work_ns
+        self.call_random = call_random
+
+
+class Device(Host):
+    """One device of a fleet. With a radio it is a machine of its own, attached to the gnb of its serving cell."""
+
+    __slots__ = ("access", "gnb", "gnb_site", "moves", "radio", "radio_name")
+
+    def __init__(self, name: str, workload: str, machine: Machine, spiffe_id: str) -> None:
+        super().__init__(name, workload, machine, spiffe_id)
+        self.radio: RadioModel | None = None
+        self.radio_name = ""
+        self.gnb = machine.name
+        self.gnb_site = machine.site
+        self.moves = 0
+        """How often the serving gnb changed."""
+        self.access: dict[str, tuple[RadioAccess, RadioAccess]] = {}
+        """Uplink and downlink by slice."""
+
+    @property
+    def node(self) -> str:
+        """Node from which it reaches the network: its serving gnb."""
+        return self.gnb
+
+    @property
+    def site(self) -> str:
+        """Site at which it is: that of its serving gnb."""
+        return self.gnb_site

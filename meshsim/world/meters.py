@@ -1,0 +1,95 @@
+"""Samples of nodes and links at even intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.telemetry.rows import LinkRow, NodeRow
+
+if TYPE_CHECKING:
+    from meshsim.network.link import LinkDirection
+    from meshsim.network.radio import CellShare
+    from meshsim.world.state import State
+
+PPM = 1_000_000
+
+
+class _Last:
+    """What a meter showed at the last sample."""
+
+    __slots__ = ("delivered_bytes", "drops", "lost_bytes", "sent_bytes", "worked_ns")
+
+    def __init__(self) -> None:
+        self.worked_ns = 0
+        self.sent_bytes = 0
+        self.delivered_bytes = 0
+        self.lost_bytes = 0
+        self.drops = 0
+
+
+class Meters:
+    """Writes a row for each node and each link direction at the end of every interval, and one last time."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._interval_ns = state.scenario.sample_every_ns
+        self._last_ns = 0
+        self._record_node = state.recorder.appender("nodes")
+        self._record_link = state.recorder.appender("links")
+        self._links: list[LinkDirection | CellShare] = [
+            *(direction for pair in state.links.values() for direction in pair),
+            *(share for pair in state.cell_shares.values() for share in pair),
+        ]
+        self._before = [_Last() for _ in self._links]
+
+    def begin(self) -> None:
+        """Set the first sample."""
+        self._clock.at(self._interval_ns, self._tick)
+
+    def _tick(self, _: None) -> None:
+        self.sample()
+        if not self._state.over:
+            self._clock.at(self._clock.now_ns + self._interval_ns, self._tick)
+
+    def sample(self) -> None:
+        """Write a row for each node and link, for the time since the last sample; nothing if no time has passed."""
+        now_ns = self._clock.now_ns
+        elapsed_ns = now_ns - self._last_ns
+        if elapsed_ns == 0:
+            return
+        self._last_ns = now_ns
+        for machine in self._state.machines.values():
+            worked_ns = machine.cores.worked_ns(now_ns)
+            available_ns = elapsed_ns * machine.cores.count
+            self._record_node(
+                NodeRow(
+                    now_ns,
+                    machine.name,
+                    machine.up,
+                    (worked_ns - machine.worked_ns) * PPM // available_ns,
+                    machine.cores.waiting(now_ns),
+                    machine.memory_bytes if machine.up else 0,
+                )
+            )
+            machine.worked_ns = worked_ns
+        for link, before in zip(self._links, self._before, strict=True):
+            worked_ns = link.busy_ns - link.backlog_ns(now_ns)
+            self._record_link(
+                LinkRow(
+                    now_ns,
+                    link.key,
+                    link.up,
+                    max(0, worked_ns - before.worked_ns) * PPM // elapsed_ns,
+                    link.waiting_bytes(now_ns),
+                    link.sent_bytes - before.sent_bytes,
+                    link.delivered_bytes - before.delivered_bytes,
+                    link.lost_bytes - before.lost_bytes,
+                    link.drops - before.drops,
+                )
+            )
+            before.worked_ns = worked_ns
+            before.sent_bytes = link.sent_bytes
+            before.delivered_bytes = link.delivered_bytes
+            before.lost_bytes = link.lost_bytes
+            before.drops = link.drops

@@ -1,0 +1,107 @@
+"""Traffic and mobility: what happens because users are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from meshsim.sidecar import events
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from meshsim.scenario.network import Radio
+    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.world.driver import Driver
+    from meshsim.world.hosts import Device
+    from meshsim.world.state import State
+    from meshsim.world.workload import Workloads
+
+
+class Source:
+    """One flow: draws its next instant only when the one before has come, so that memory does not grow."""
+
+    def __init__(
+        self,
+        state: State,
+        workloads: Workloads,
+        name: str,
+        template: CallTemplate,
+        devices: list[Device],
+        arrivals: Iterator[int],
+        random: Random | None,
+    ) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._workloads = workloads
+        self._name = name
+        self._template = template
+        self._devices = devices
+        self._arrivals = arrivals
+        self._random = random
+        self._turn = 0
+
+    def begin(self) -> None:
+        """Set the first request."""
+        self._state.sources_open += 1
+        self._next()
+
+    def _next(self) -> None:
+        time_ns = next(self._arrivals, None)
+        if time_ns is None:
+            self._state.sources_open -= 1
+        else:
+            self._clock.at(time_ns, self._send)
+
+    def _send(self, _: None) -> None:
+        devices = self._devices
+        if self._random is not None:
+            device = devices[int(self._random.random() * len(devices))]
+        else:
+            device = devices[self._turn % len(devices)]
+            self._turn += 1
+        self._next()  # first, so that the arrivals of one instant keep their order whatever a request leads to
+        self._workloads.request(device, self._name, self._template)
+
+
+class Mobility:
+    """Hands devices over from cell to cell as their radio model says."""
+
+    def __init__(self, state: State, driver: Driver, radios: dict[str, Radio]) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._driver = driver
+        self._radios = radios
+
+    def begin(self, device: Device) -> None:
+        """Set a device's first handover."""
+        self._next(device)
+
+    def _next(self, device: Device) -> None:
+        assert device.radio is not None
+        change_ns = device.radio.next_change_ns(self._clock.now_ns)
+        if change_ns is not None and not self._state.over:
+            self._clock.at(change_ns, self._handover, device)
+
+    def _handover(self, device: Device) -> None:
+        assert device.radio is not None
+        if self._state.over:
+            return
+        now_ns = self._clock.now_ns
+        radio = self._radios[device.radio_name]
+        gnb = radio.cells[device.radio.cell(now_ns)]
+        for uplink, downlink in device.access.values():
+            uplink.interrupted_until_ns = downlink.interrupted_until_ns = now_ns + radio.handover_interruption_ns
+        self._move(device, gnb)
+        self._next(device)
+
+    def _move(self, device: Device, gnb: str) -> None:
+        cell = device.radio.cell(self._clock.now_ns) if device.radio is not None else ""
+        for slice_name, (uplink, downlink) in device.access.items():
+            up, down = self._state.cell_shares[device.radio_name, cell, slice_name]
+            uplink.share, downlink.share = up, down
+        if gnb != device.gnb:
+            device.gnb = gnb
+            device.gnb_site = self._state.machines[gnb].site
+            device.moves += 1
+            self._driver.tell(device, events.LocationChanged(device.node, device.site))

@@ -1,0 +1,62 @@
+"""What the parts of a world share."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from meshsim.world.clock import Clock
+from meshsim.world.streams import Streams
+
+if TYPE_CHECKING:
+    from meshsim.network.link import LinkDirection
+    from meshsim.network.radio import CellShare
+    from meshsim.network.routing import Topology
+    from meshsim.scenario.model import Scenario
+    from meshsim.telemetry.recorder import Recorder
+    from meshsim.world.accounts import Account
+    from meshsim.world.connection import Connection
+    from meshsim.world.hosts import Device, Host, Machine, Replica
+    from meshsim.world.policies import Policies
+    from meshsim.world.transport import Transport
+
+
+class State:
+    """One run: its clock, its machines and hosts, and what is in progress."""
+
+    transport: Transport
+    topology: Topology
+    policy: Policies | None = None
+
+    def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
+        self.scenario = scenario
+        self.recorder = recorder
+        self.clock = Clock()
+        self.streams = Streams(scenario.seed)
+        self.real = scenario.fidelity == "real"
+        self.machines: dict[str, Machine] = {}
+        """Nodes by name; a device with a radio has a machine of its own, which is not here."""
+        self.replicas: list[Replica] = []
+        """By endpoint id, which counts from 1: replica 0 of the list has id 1."""
+        self.devices: dict[str, list[Device]] = {}
+        """By fleet."""
+        self.links: dict[str, tuple[LinkDirection, LinkDirection]] = {}
+        """Both ways of each link, by its name."""
+        self.cell_shares: dict[tuple[str, str, str], tuple[CellShare, CellShare]] = {}
+        """Both ways of each slice's part of each cell, by radio, cell and slice."""
+        self.connections: dict[int, Connection] = {}
+        self.accounts: dict[int, Account] = {}
+        """Calls in progress."""
+        self.connection_ids = count(1)
+        self.call_ids = count(1)
+        self.sources_open = 0
+        """Flows that will still send."""
+
+    @property
+    def over(self) -> bool:
+        """Whether every request that will ever be has its outcome, and nobody works on one any more."""
+        return self.sources_open == 0 and not self.accounts
+
+    def hosts(self) -> list[Host]:
+        """Every host, replicas first."""
+        return [*self.replicas, *(device for fleet in self.devices.values() for device in fleet)]

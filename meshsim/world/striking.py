@@ -1,0 +1,191 @@
+"""Carries out faults, and counts what they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from meshsim.faults.interventions import AddLatency, CrashNode, CutLink, Intervention, Planned, RestartNode, RestoreLink
+from meshsim.sidecar import events
+from meshsim.telemetry.rows import FaultRow
+from meshsim.world.connection import DOWN, UP
+
+if TYPE_CHECKING:
+    from meshsim.network.link import LinkDirection
+    from meshsim.world.announcing import Announcing
+    from meshsim.world.connections import Connections
+    from meshsim.world.driver import Driver
+    from meshsim.world.hosts import Host
+    from meshsim.world.state import State
+    from meshsim.world.workload import Workloads
+
+
+class Effects:
+    """What one fault has touched so far."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self.packets = 0
+        self.connections = 0
+        self.requests = 0
+
+    @property
+    def total(self) -> int:
+        """All that it touched."""
+        return self.packets + self.connections + self.requests
+
+
+class Striking:
+    """Schedules interventions and carries them out."""
+
+    def __init__(
+        self,
+        state: State,
+        driver: Driver,
+        connections: Connections,
+        workloads: Workloads,
+        announcing: Announcing,
+        restart: Callable[[Host], None],
+    ) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._driver = driver
+        self._connections = connections
+        self._workloads = workloads
+        self._announcing = announcing
+        self._restart = restart
+        self._reroute_after_ns = state.scenario.network.reroute_after_ns
+        self.effects: list[Effects] = []
+        self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
+            CutLink: self._cut_link,
+            RestoreLink: self._restore_link,
+            CrashNode: self._crash_node,
+            RestartNode: self._restart_node,
+            AddLatency: self._add_latency,
+        }
+
+    def schedule(self, planned: tuple[Planned, ...]) -> None:
+        """Set the faults of a scenario."""
+        for fault in planned:
+            effects = Effects(fault)
+            self.effects.append(effects)
+            self._clock.at(fault.begin_ns, self._strike, (fault.begin, effects))
+            self._clock.at(fault.end_ns, self._strike, (fault.end, effects))
+
+    def _strike(self, blow: tuple[Intervention, Effects]) -> None:
+        intervention, effects = blow
+        self._carry_out[type(intervention)](intervention, effects)
+
+    def record(self) -> None:
+        """Write a row for each fault, at the end of the run."""
+        record = self._state.recorder.appender("faults")
+        for effects in self.effects:
+            fault = effects.planned
+            record(
+                FaultRow(
+                    fault.fault_id,
+                    fault.kind,
+                    fault.target,
+                    fault.begin_ns,
+                    fault.end_ns,
+                    effects.total,
+                    effects.packets,
+                    effects.connections,
+                    effects.requests,
+                )
+            )
+
+    # Links
+
+    def _cut_link(self, intervention: CutLink, effects: Effects) -> None:
+        for direction in self._state.links[intervention.link]:
+            direction.cut()
+            direction.touched = 0
+        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=False), intervention.link)
+
+    def _restore_link(self, intervention: RestoreLink, effects: Effects) -> None:
+        for direction in self._state.links[intervention.link]:
+            effects.packets += direction.touched
+            if self._ends_up(direction):
+                direction.restore(self._clock.now_ns)
+        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=True), intervention.link)
+
+    def _ends_up(self, direction: LinkDirection) -> bool:
+        machines = self._state.machines
+        return machines[direction.source].up and machines[direction.destination].up
+
+    def _add_latency(self, intervention: AddLatency, effects: Effects) -> None:
+        for direction in self._state.links[intervention.link]:
+            if intervention.add_ns > 0:
+                direction.touched = 0
+            else:
+                effects.packets += direction.touched
+            direction.surge_ns += intervention.add_ns
+
+    def _reroute(self, change: Callable[[], None], link_or_node: str) -> None:
+        """Have routes take a change into account after a while, and the control plane after another."""
+        self._clock.at(self._clock.now_ns + self._reroute_after_ns, self._rerouted, change)
+        self._announcing.changed()
+
+    def _rerouted(self, change: Callable[[], None]) -> None:
+        change()
+        for host in self._state.hosts():
+            if host.machine.up:
+                self._driver.tell(host, events.LocationChanged(host.node, host.site))
+
+    # Nodes
+
+    def _adjacent(self, node: str) -> list[LinkDirection]:
+        return [
+            direction
+            for pair in self._state.links.values()
+            for direction in pair
+            if node in (direction.source, direction.destination)
+        ]
+
+    def _crash_node(self, intervention: CrashNode, effects: Effects) -> None:
+        state = self._state
+        machine = state.machines[intervention.node]
+        machine.up = False
+        machine.epoch += 1
+        machine.cores.reset(self._clock.now_ns)
+        for direction in self._adjacent(intervention.node):
+            direction.cut()
+            direction.touched = 0
+        for host in state.hosts():
+            if host.machine is machine:
+                self._driver.forget_timers(host)
+        for connection in list(state.connections.values()):
+            for direction_sent in (UP, DOWN):
+                if connection.sender(direction_sent).machine is machine and connection.open_ends[direction_sent]:
+                    effects.connections += 1
+                    self._connections.crashed(connection, direction_sent)
+        for account in list(state.accounts.values()):
+            if account.caller.machine is machine and not account.ended:
+                effects.requests += 1
+                self._workloads.kill(account)
+        self._reroute(lambda: state.topology.set_node(intervention.node, up=False), intervention.node)
+
+    def _restart_node(self, intervention: RestartNode, effects: Effects) -> None:
+        state = self._state
+        machine = state.machines[intervention.node]
+        machine.up = True
+        machine.cores.reset(self._clock.now_ns)
+        for direction in self._adjacent(intervention.node):
+            effects.packets += direction.touched
+            if self._ends_up(direction) and not self._is_cut(direction):
+                direction.restore(self._clock.now_ns)
+        for host in state.hosts():
+            if host.machine is machine:
+                self._restart(host)
+        self._reroute(lambda: state.topology.set_node(intervention.node, up=True), intervention.node)
+
+    def _is_cut(self, direction: LinkDirection) -> bool:
+        """Say whether a link-down fault holds a link right now."""
+        now_ns = self._clock.now_ns
+        return any(
+            isinstance(effects.planned.begin, CutLink)
+            and effects.planned.target == direction.link
+            and effects.planned.begin_ns <= now_ns < effects.planned.end_ns
+            for effects in self.effects
+        )

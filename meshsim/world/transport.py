@@ -1,0 +1,256 @@
+"""Carries units over connections: windows, trains over hops, loss and recovery, order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshsim.network import tcp
+from meshsim.network.train import LOST
+from meshsim.world.accounts import NETWORK, RADIO, TCP
+from meshsim.world.connection import DOWN, UP, Connection, Path, Transfer
+from meshsim.world.hosts import Device, Host
+
+if TYPE_CHECKING:
+    from meshsim.network.routing import Topology
+    from meshsim.world.clock import Clock
+
+MAXIMUM_RETRIES = 15
+"""Retransmissions of one train before the sender gives the connection up (Linux's tcp_retries2)."""
+
+
+class Syn:
+    """The unit that opens a connection."""
+
+    __slots__ = ()
+
+
+class SynAck:
+    """The unit that answers a SYN."""
+
+    __slots__ = ()
+
+
+class Closed:
+    """The unit that ends a connection: FIN or RST."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Transport:
+    """Carries transfers. ``deliver`` is called with each that has arrived whole and in order."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        topology: Topology,
+        deliver: Callable[[Transfer], None],
+        broken: Callable[[Connection, int], None],
+    ) -> None:
+        self._clock = clock
+        self._topology = topology
+        self._deliver = deliver
+        self._broken = broken
+
+    # The way between two hosts
+
+    def path(self, connection: Connection, direction: int) -> Path | None:
+        """Return the hops of a connection in one direction as routes are now, or None if there is no way."""
+        client = connection.client
+        stamp = self._topology.version
+        if type(client) is Device:
+            stamp += client.moves << 32
+        if connection.stamp != stamp:
+            connection.stamp = stamp
+            connection.paths = (
+                self._hops(client, connection.server, connection.slice, up=True),
+                self._hops(client, connection.server, connection.slice, up=False),
+            )
+        return connection.paths[direction]
+
+    def _hops(self, client: Host, server: Host, slice_name: str, *, up: bool) -> Path | None:
+        ends = (client.node, server.node) if up else (server.node, client.node)
+        route = self._topology.route(*ends)
+        if route is None or type(client) is not Device or client.radio is None:
+            return route
+        uplink, downlink = client.access[slice_name]
+        return (uplink, *route) if up else (*route, downlink)
+
+    def latency_ns(self, connection: Connection, direction: int) -> int:
+        """Return how long an acknowledgement takes: propagation only, since it is small."""
+        path = self.path(connection, direction)
+        if path is None:
+            return 0
+        latency_ns = 0
+        for hop in path:
+            latency_ns += hop.delay_ns(self._clock.now_ns) if hop.is_radio else hop.latency_ns  # type: ignore[union-attr] # told apart by is_radio
+        return latency_ns
+
+    # Sending
+
+    def send(self, transfer: Transfer) -> None:
+        """Send a unit; it is delivered after everything that was sent before it on the connection."""
+        transfer.connection.orders[transfer.direction].append(transfer)
+        self._launch(transfer)
+
+    def send_control(self, connection: Connection, direction: int, unit: object) -> None:
+        """Send a SYN, SYN-ACK, FIN or RST: outside the order, and lost for good if it is lost."""
+        transfer = Transfer(connection, direction, unit, 0, None)
+        path = self.path(connection, direction)
+        if path is None:
+            return
+        transfer.load(tcp.CONTROL_BYTES, 1, self._clock.now_ns)
+        transfer.path = path
+        transfer.hop = 0
+        if path:
+            self._cross_control(transfer)
+        else:
+            self._clock.at(self._clock.now_ns, self._deliver, transfer)
+
+    def _cross_control(self, transfer: Transfer) -> None:
+        if self._cross_hop(transfer):
+            last = transfer.hop == len(transfer.path)
+            self._clock.at(transfer.tail_ns, self._arrive_control if last else self._cross_control, transfer)
+
+    def _arrive_control(self, transfer: Transfer) -> None:
+        if transfer.path[-1].leave(transfer) and transfer.connection.receiver(transfer.direction).machine.up:
+            self._deliver(transfer)
+
+    def _launch(self, transfer: Transfer) -> None:
+        """Send as much as the window allows."""
+        connection, direction = transfer.connection, transfer.direction
+        now_ns = self._clock.now_ns
+        payload_bytes = transfer.unsent_bytes
+        segments = -(-payload_bytes // tcp.SEGMENT_BYTES) or 1
+        window = connection.windows[direction]
+        if segments > window:
+            segments = window
+            payload_bytes = window * tcp.SEGMENT_BYTES
+        transfer.load(payload_bytes + segments * tcp.HEADER_BYTES, segments, now_ns)
+        transfer.payload_bytes = payload_bytes
+        transfer.sent_segments = segments
+        transfer.launched_ns = now_ns
+        transfer.hop = 0
+        path = self.path(connection, direction)
+        if path is None:
+            self._lost(transfer)
+            return
+        transfer.path = path
+        if path:
+            self._cross(transfer)
+        else:
+            self._clock.at(now_ns, self._arrive, transfer)
+
+    def _cross(self, transfer: Transfer) -> None:
+        """Leave the hop that was crossed last, if any, and enter the next."""
+        path, hop = transfer.path, transfer.hop
+        if hop and not path[hop - 1].leave(transfer):
+            self._lost(transfer)
+            return
+        head_ns = path[hop].enter(transfer, self._clock.now_ns)
+        if head_ns == LOST:
+            self._lost(transfer)
+            return
+        hop += 1
+        transfer.hop = hop
+        if hop == len(path):
+            self._clock.at(transfer.tail_ns, self._arrive, transfer)
+        else:
+            self._clock.at(head_ns, self._cross, transfer)
+
+    def _cross_hop(self, transfer: Transfer) -> bool:
+        path, hop = transfer.path, transfer.hop
+        if hop and not path[hop - 1].leave(transfer):
+            return False
+        if path[hop].enter(transfer, self._clock.now_ns) == LOST:
+            return False
+        transfer.hop = hop + 1
+        return True
+
+    def _arrive(self, transfer: Transfer) -> None:
+        connection, direction = transfer.connection, transfer.direction
+        path = transfer.path
+        if (path and not path[-1].leave(transfer)) or not connection.receiver(direction).machine.up:
+            self._lost(transfer)
+            return
+        transfer.radio_total_ns += transfer.radio_ns
+        windows = connection.windows
+        if transfer.lost_segments:
+            transfer.unsent_bytes -= transfer.payload_bytes * transfer.segments // transfer.sent_segments
+            windows[direction] = max(tcp.INITIAL_WINDOW, windows[direction] // 2)
+            self._recover(transfer)
+            return
+        transfer.unsent_bytes -= transfer.payload_bytes
+        if transfer.unsent_bytes > 0:
+            windows[direction] = min(windows[direction] + transfer.sent_segments, tcp.MAXIMUM_WINDOW)
+            self._relaunch(transfer, self._clock.now_ns + self.latency_ns(connection, 1 - direction))
+            return
+        if transfer.sent_segments > 1:
+            windows[direction] = min(windows[direction] + transfer.sent_segments, tcp.MAXIMUM_WINDOW)
+        order = connection.orders[direction]
+        if order[0] is transfer:
+            order.popleft()
+            self._hand_over(transfer)
+            while order and order[0].complete_ns >= 0:
+                self._hand_over(order.popleft())
+        else:
+            transfer.complete_ns = self._clock.now_ns
+
+    # Loss
+
+    def _lost(self, transfer: Transfer) -> None:
+        """Nothing of the train arrived, and nobody tells the sender: its retransmission timer does."""
+        transfer.lost_segments = transfer.sent_segments
+        self._recover(transfer)
+
+    def _recover(self, transfer: Transfer) -> None:
+        connection = transfer.connection
+        delay_ns = tcp.recovery_delay_ns(
+            connection.round_trip_ns,
+            transfer.sent_segments,
+            transfer.lost_segments,
+            tail_lost=transfer.tail_lost,
+            retries=transfer.retries,
+        )
+        transfer.retries += 1
+        now_ns = self._clock.now_ns
+        if transfer.lost_segments >= transfer.sent_segments:
+            # The time since the launch brought nothing: it was all waiting.
+            transfer.waited_ns += now_ns - transfer.launched_ns
+        self._relaunch(transfer, max(now_ns, transfer.launched_ns + delay_ns))
+
+    def _relaunch(self, transfer: Transfer, time_ns: int) -> None:
+        transfer.waited_ns += time_ns - self._clock.now_ns
+        self._clock.at(time_ns, self._resume, transfer)
+
+    def _resume(self, transfer: Transfer) -> None:
+        connection, direction = transfer.connection, transfer.direction
+        sender = connection.sender(direction).machine
+        if not connection.open_ends[direction] or sender.epoch != transfer.sender_epoch:
+            return
+        if transfer.retries > MAXIMUM_RETRIES:
+            self._broken(connection, direction)
+            return
+        self._launch(transfer)
+
+    # Arrival
+
+    def _hand_over(self, transfer: Transfer) -> None:
+        """Attribute the journey to the call that it was made for, and deliver."""
+        account = transfer.account
+        if account is not None and not account.ended and account.attempt == transfer.unit.attempt:
+            now_ns = self._clock.now_ns
+            if transfer.complete_ns >= 0:
+                transfer.waited_ns += now_ns - transfer.complete_ns
+            parts = account.parts
+            parts[RADIO] += transfer.radio_total_ns
+            parts[TCP] += transfer.waited_ns
+            parts[NETWORK] += now_ns - account.mark_ns - transfer.radio_total_ns - transfer.waited_ns
+            account.mark_ns = now_ns
+        self._deliver(transfer)
+
+
+__all__ = ["DOWN", "UP", "Closed", "Syn", "SynAck", "Transport"]

@@ -1,0 +1,211 @@
+"""Workloads: users' requests, replicas' work on them, and the calls that they make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.sidecar import events
+from meshsim.telemetry.rows import CallRow, RequestRow
+from meshsim.traffic.plan import draw_groups
+from meshsim.world.accounts import OTHER, QUEUE, SERVICE, Account, Request
+from meshsim.world.handling import Handling
+
+if TYPE_CHECKING:
+    from meshsim.scenario.services import Call
+    from meshsim.sidecar.commands import Deliver
+    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.world.driver import Driver
+    from meshsim.world.hosts import Device, Host, Replica
+    from meshsim.world.state import State
+
+
+class Workloads:
+    """Starts calls and ends them; handles requests at replicas; writes rows of requests and calls."""
+
+    def __init__(
+        self, state: State, driver: Driver, templates: dict[tuple[int, str], CallTemplate], budgets_ns: dict[str, int]
+    ) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._driver = driver
+        self._templates = templates
+        self._budgets_ns = budgets_ns
+        self._accounts = state.accounts
+        self._record_request = state.recorder.appender("requests")
+        self._record_call = state.recorder.appender("calls")
+        self._request_count = 0
+
+    # Requests of users
+
+    def request(self, device: Device, source: str, template: CallTemplate) -> None:
+        """Send one request, now."""
+        self._request_count += 1
+        request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
+        account = self._account(template, request, device, None)
+        if device.machine.up:
+            self._driver.tell(device, events.CallStarted(account.call_id, template))
+        else:
+            self.ended(account, "unreachable", 503)
+
+    def _account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
+        call_id = next(self._state.call_ids)
+        account = Account(call_id, template, request, caller, parent, self._clock.now_ns)
+        self._accounts[call_id] = account
+        return account
+
+    # Work at a replica
+
+    def begin(self, replica: Replica, command: Deliver) -> None:
+        """Queue the work of a request that a sidecar has let in."""
+        message = command.message
+        account = self._accounts.get(message.call_id)
+        work_ns = replica.draw_work_ns()
+        # Drawn now, so that the draws follow the order of arrival whatever the calls before them do.
+        groups = draw_groups(replica.service, replica.call_random)
+        start_ns = replica.machine.cores.submit(self._clock.now_ns, work_ns)
+        if account is None:
+            # Its caller has given up; the replica does not know, and works for nobody.
+            answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
+            self._clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.machine.epoch, answer))
+            return
+        handling = Handling(replica, account, message, command.connection_id)
+        handling.groups = groups
+        handling.job_start_ns = start_ns
+        self._clock.at(start_ns + work_ns, self._worked, handling)
+
+    def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> None:
+        replica, epoch, answer = job
+        if replica.machine.epoch == epoch:
+            self._driver.tell(replica, answer)
+
+    def _worked(self, handling: Handling) -> None:
+        if handling.replica.machine.epoch != handling.epoch:
+            return
+        if handling.counts:
+            account = handling.account
+            account.spend(QUEUE, handling.job_start_ns)
+            account.spend(SERVICE, self._clock.now_ns)
+        self._proceed(handling)
+
+    def _proceed(self, handling: Handling) -> None:
+        """Make the next group of calls, or answer."""
+        replica = handling.replica
+        if handling.failed or handling.next_group == len(handling.groups):
+            message = handling.message
+            status = 502 if handling.failed else 200
+            answer = events.ServiceAnswered(handling.connection_id, message.call_id, message.attempt, status)
+            self._driver.tell(replica, answer)
+            return
+        group = handling.groups[handling.next_group]
+        handling.next_group += 1
+        handling.pending = len(group)
+        account = handling.account
+        for call in group:
+            template = self._template(call, account)
+            child = self._account(template, account.request, replica, handling)
+            self._driver.tell(replica, events.CallStarted(child.call_id, template))
+
+    def _template(self, call: Call, account: Account) -> CallTemplate:
+        return self._templates[id(call), account.template.slice]
+
+    # The end of a call
+
+    def ended(self, account: Account, outcome: str, status: int) -> None:
+        """Give a call its one outcome."""
+        now_ns = self._clock.now_ns
+        account.ended = True
+        account.end_ns = now_ns
+        account.outcome = outcome
+        account.status = status
+        del self._accounts[account.call_id]
+        account.check()
+        request = account.request
+        if request.ended is None:
+            self._write_call(account)
+        else:
+            request.ended.append(account)
+        handling = account.parent
+        if handling is None:
+            self._request_ended(account)
+            return
+        if handling.replica.machine.epoch != handling.epoch:
+            return
+        if outcome != "ok" and not account.template.optional:
+            handling.failed = True
+        handling.pending -= 1
+        if handling.pending == 0:
+            if handling.counts:
+                handling.account.absorb(account, now_ns)
+            self._proceed(handling)
+
+    def _request_ended(self, account: Account) -> None:
+        request = account.request
+        latency_ns = account.end_ns - request.t_intended_ns
+        template = account.template
+        self._record_request(
+            RequestRow(
+                request.request_id,
+                request.slice,
+                request.source,
+                request.client,
+                template.destination,
+                request.t_intended_ns,
+                request.t_sent_ns,
+                account.end_ns,
+                latency_ns,
+                account.outcome,
+                account.status,
+                account.retries + 1,
+                self._budgets_ns[request.slice],
+                *account.parts,
+            )
+        )
+        if account.start_ns != request.t_intended_ns:
+            raise InvariantViolation(f"request {request.request_id} was sent at another instant than intended")
+        if len(request.ended or ()) > 1:
+            _mark_critical(account)
+        else:
+            account.critical = True
+        for call in request.ended or ():
+            self._write_call(call)
+        request.ended = None
+
+    def _write_call(self, account: Account) -> None:
+        caller, template, request = account.caller, account.template, account.request
+        self._record_call(
+            CallRow(
+                account.call_id,
+                request.request_id,
+                0 if account.parent is None else account.parent.account.call_id,
+                caller.workload,
+                template.destination,
+                caller.node,
+                account.destination_node,
+                account.connection_id,
+                template.method,
+                template.path,
+                account.outcome,
+                account.status,
+                account.start_ns,
+                account.end_ns,
+                account.bytes_sent,
+                account.bytes_received,
+                account.retries,
+                account.encrypted,
+                account.critical,
+            )
+        )
+
+    # Crashes
+
+    def kill(self, account: Account) -> None:
+        """End a call whose caller lost its memory: nobody will hear of its outcome."""
+        account.spend(OTHER, self._clock.now_ns)
+        self.ended(account, "reset", 503)
+
+
+def _mark_critical(account: Account) -> None:
+    account.critical = True
+    for child in account.children:
+        _mark_critical(child)

@@ -1,0 +1,196 @@
+"""One run: a scenario assembled, set going, and closed with its accounts in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.control.discovery import Discovery
+from meshsim.faults.kinds import plan_faults
+from meshsim.policy.engine import Directory, PolicyFile
+from meshsim.policy.engines import build_engine
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.traffic import arrivals
+from meshsim.world import build
+from meshsim.world.announcing import Announcing
+from meshsim.world.comparison import HandshakeSampler
+from meshsim.world.connections import Connections
+from meshsim.world.driver import Driver
+from meshsim.world.handshakes import Handshakes
+from meshsim.world.identities import Identities, tls_settings
+from meshsim.world.meters import Meters
+from meshsim.world.policies import Policies
+from meshsim.world.sources import Mobility, Source
+from meshsim.world.state import State
+from meshsim.world.striking import Effects, Striking
+from meshsim.world.transport import Transport
+from meshsim.world.workload import Workloads
+
+if TYPE_CHECKING:
+    from meshsim.network.link import LinkDirection
+    from meshsim.network.radio import CellShare
+    from meshsim.scenario.loader import LoadedScenario
+    from meshsim.sidecar.tls.openssl import Engines
+    from meshsim.sidecar.tls.settings import TlsSettings
+    from meshsim.telemetry.recorder import Recorder
+    from meshsim.world.hosts import Host
+
+Progress = Callable[[int, int], None]
+"""Called with the simulated time so far and the scenario's duration, both in nanoseconds."""
+
+PROGRESS_STEPS = 200
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run says beside its tables."""
+
+    effects: tuple[Effects, ...]
+    """Of each fault, in the scenario's order."""
+    ended_ns: int
+    """Simulated time at which nothing was left to happen."""
+    compared_handshakes: int
+    """Handshakes that OpenSSL was asked about (sampled), outside the digest."""
+
+
+class World:
+    """A scenario, ready to run once."""
+
+    def __init__(self, loaded: LoadedScenario, recorder: Recorder) -> None:
+        self._loaded = loaded
+        scenario = loaded.scenario
+        self._state = state = State(scenario, recorder)
+        build.build_network(state, loaded)
+        placement = build.build_replicas(state)
+        build.build_devices(state, loaded)
+        self._identities = Identities(state)
+        state.policy = self._policies()
+        self._sampler = HandshakeSampler(self._identities.authorities) if scenario.fidelity == "sampled" else None
+        self._engines = self._make_engines()
+        self._settings: dict[str, TlsSettings] = {
+            **{name: tls_settings(scenario.mesh.tls, service.tls) for name, service in scenario.services.items()},
+            **{name: tls_settings(scenario.mesh.tls, fleet.tls) for name, fleet in scenario.fleets.items()},
+        }
+        handshakes = Handshakes(state, self._sampler)
+        self._driver = driver = Driver(state, handshakes)
+        flows, calls = build.build_templates(scenario)
+        self._flows = flows
+        driver.workloads = self._workloads = Workloads(state, driver, calls, build.budgets_ns(scenario))
+        driver.connections = connections = Connections(state, driver, handshakes)
+        state.transport = Transport(state.clock, state.topology, driver.arrived, connections.broken)
+        self._identities.driver = driver
+        self._announcing = Announcing(state, driver, Discovery(placement), self._control_node())
+        self._striking = Striking(state, driver, connections, self._workloads, self._announcing, self._restart)
+        self._meters = Meters(state)
+
+    def _make_engines(self) -> Engines | None:
+        if not self._state.real:
+            return None
+        from meshsim.sidecar.tls.openssl import Engines  # loads OpenSSL, which other fidelities may never need
+
+        return Engines(self._identities.authorities)
+
+    def _control_node(self) -> str:
+        scenario = self._state.scenario
+        if scenario.mesh.control.node is not None:
+            return scenario.mesh.control.node
+        nodes = scenario.network.nodes
+        return min(nodes, key=lambda name: build.TIERS.index(nodes[name].kind))
+
+    def _policies(self) -> Policies | None:
+        state, scenario = self._state, self._state.scenario
+        policy = scenario.mesh.policy
+        if policy is None:
+            return None
+        hosts = state.hosts()
+        directory = Directory(
+            services=frozenset(scenario.services),
+            fleets=frozenset(scenario.fleets),
+            slices=frozenset(scenario.network.slices),
+            sites=frozenset(machine.site for machine in state.machines.values()),
+            trust_domains=frozenset((scenario.mesh.trust_domain,)),
+            workloads={host.spiffe_id: host.workload for host in hosts},
+        )
+        base = self._loaded.base_dir
+        files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
+        engine = build_engine(policy.engine, files, directory, policy.default)
+        return Policies(engine, cache=policy.cache, real=state.real)
+
+    # Running
+
+    def run(self, progress: Progress | None = None) -> Outcome:
+        """Let everything happen; write the last rows. Raises InvariantViolation when an account does not close."""
+        state = self._state
+        for host in state.hosts():
+            self._start(host)
+        self._announcing.begin()
+        self._begin_traffic()
+        self._striking.schedule(plan_faults(state.scenario))
+        self._meters.begin()
+        if progress is not None:
+            self._watch(progress)
+        state.clock.run_to_end()
+        self._meters.sample()
+        self._striking.record()
+        state.recorder.flush()
+        self._check()
+        compared = self._sampler.compared if self._sampler else 0
+        return Outcome(tuple(self._striking.effects), state.clock.now_ns, compared)
+
+    def _start(self, host: Host) -> None:
+        settings = self._settings[host.workload]
+        build.make_sidecar(self._state, host, self._identities, settings, self._engines)
+
+    def _restart(self, host: Host) -> None:
+        """Start a host's sidecar again, with empty memory."""
+        self._start(host)
+        if self._state.policy is not None:
+            self._state.policy.forget(host)
+        self._announcing.give(host)
+
+    def _begin_traffic(self) -> None:
+        state, scenario = self._state, self._state.scenario
+        mobility = Mobility(state, self._driver, scenario.network.radios)
+        for fleet in state.devices.values():
+            for device in fleet:
+                if device.radio is not None:
+                    mobility.begin(device)
+        for flow, template in zip(scenario.traffic, self._flows, strict=True):
+            name = flow.key
+            stop_ns = scenario.duration_ns if flow.stop_ns is None else flow.stop_ns
+            random = None
+            kind = flow.arrivals
+            if kind.poisson_uhz is not None:
+                random = state.streams.stream("devices", name)
+                stream = state.streams.stream("arrivals", name)
+                times = arrivals.poisson(kind.poisson_uhz, flow.start_ns, stop_ns, stream)
+            elif kind.constant_uhz is not None:
+                times = arrivals.constant(kind.constant_uhz, flow.start_ns, stop_ns)
+            else:
+                times = arrivals.recorded(self._loaded.arrival_traces[flow.key].times_ns, flow.start_ns, stop_ns)
+            Source(state, self._workloads, name, template, state.devices[flow.source], times, random).begin()
+
+    def _watch(self, progress: Progress) -> None:
+        state, duration_ns = self._state, self._state.scenario.duration_ns
+        step_ns = max(1, duration_ns // PROGRESS_STEPS)
+
+        def tick(_: None) -> None:
+            progress(min(state.clock.now_ns, duration_ns), duration_ns)
+            if not state.over:
+                state.clock.at(state.clock.now_ns + step_ns, tick)
+
+        tick(None)
+
+    def _check(self) -> None:
+        """Hold the world to its laws: every call ended, every byte accounted for."""
+        state = self._state
+        if state.accounts:
+            raise InvariantViolation(f"{len(state.accounts)} calls never ended: {sorted(state.accounts)[:10]}")
+        links: list[LinkDirection | CellShare] = [direction for pair in state.links.values() for direction in pair]
+        links += [share for pair in state.cell_shares.values() for share in pair]
+        for link in links:
+            if link.sent_bytes != link.delivered_bytes + link.lost_bytes:
+                raise InvariantViolation(
+                    f"{link.key}: {link.sent_bytes} bytes sent, {link.delivered_bytes} delivered, {link.lost_bytes} lost"
+                )
