@@ -87,7 +87,7 @@ class Picture(Figure):
         svg = svg[svg.index("<svg") :]
         svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         svg = re.sub(r"<g id=\"[^\"]*\"", "<g", svg)
-        svg = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]*", r"font: \1\2px var(--font)", svg)
+        svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--font)", svg)
         svg = re.sub(r"(<svg[^>]*?) width=\"[^\"]*\"", r"\1", svg)
         svg = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", svg)
         svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(self.title)}" ', 1)

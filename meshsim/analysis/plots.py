@@ -105,7 +105,7 @@ def _draw_bars(axes: Axes, rows: list[dict[str, float]], shown: list[str], budge
     axes.set_ylim(-0.5, 1.5)
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} ms" if value else "0")
-    text = f"budget {budget_ms:g} ms"
+    text = f"budget {show_duration(round(budget_ms * 1e6))}"
     if in_scale:
         axes.axvline(budget_ms, color=INK, linewidth=1.6, linestyle=(0, (4, 1.5)))
         right = budget_ms > 0.6 * axes.get_xlim()[1]

@@ -48,6 +48,9 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
 
     figures = {name: _figure(PLOTS[name](run)) for name in (PLOTS if pictures is None else pictures)}
     manifest, scenario = run.manifest, run.scenario
+    # In the scenario's order, which JSON with sorted keys does not keep.
+    slices = {name: summary["slices"][name] for name in scenario.network.slices}
+    services = {name: summary["services"][name] for name in scenario.services}
     word = overall(summary)
     sentence = verdict_sentence(summary)
     description = f"<p class=lead>{escape(scenario.description)}</p>" if scenario.description else ""
@@ -56,12 +59,12 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
         f"{escape(sentence)}</p><h1>{escape(manifest.scenario)}</h1>{description}"
         f"<p class=facts>{_text(_headline(summary))}</p></header><main>",
         _section("Expectations", _expectations(summary["expectations"])),
-        _section("Slices", slice_table(summary["slices"]) + _attribution(summary["slices"])),
+        _section("Slices", slice_table(slices) + _attribution(slices)),
         "<div class=pictures>",
         *figures.values(),
         "</div>",
         _section("Faults", _faults(summary["faults"])),
-        _section("Services", _services(summary["services"])),
+        _section("Services", _services(services)),
         _section("Handshakes", _handshakes(summary["handshakes"])),
         _section("How to get the same bytes again", _reproduce(manifest)),
         "</main>",
@@ -88,16 +91,19 @@ def verdict_sentence(summary: Mapping[str, Any]) -> str:
         return f"{failed} of {number} expectations failed" + (f", {unsure} inconclusive" if unsure else "")
     if unsure:
         return f"Inconclusive: {unsure} of {number} expectations could not be measured"
+    if number == 1:
+        return "The one expectation holds"
     return f"All {number} expectations hold" if number else "No expectations were set"
 
 
-def summary_table(manifest: Manifest, summary: Mapping[str, Any]) -> str:
+def summary_table(run: RunData, summary: Mapping[str, Any]) -> str:
     """A run at one glance, for a notebook: verdict, slices, digest."""
-    word = overall(summary)
+    manifest, word = run.manifest, overall(summary)
+    slices = {name: summary["slices"][name] for name in run.scenario.network.slices}
     return (
         f"<div><p><b>{escape(manifest.scenario)}</b>, seed {manifest.seed}: {_MARKS[word]} "
         f"{escape(verdict_sentence(summary))}; digest <code>{manifest.digest[:12]}</code></p>"
-        f"{slice_table(summary['slices'])}</div>"
+        f"{slice_table(slices)}</div>"
     )
 
 

@@ -67,8 +67,8 @@ class Run(RunData):
 
         return pd.DataFrame(
             {
-                name: {key: value for key, value in figures.items() if not isinstance(value, dict)}
-                for name, figures in self.summary["slices"].items()
+                name: {key: value for key, value in self.summary["slices"][name].items() if not isinstance(value, dict)}
+                for name in self.scenario.network.slices
             }
         ).T.infer_objects()
 
@@ -164,7 +164,7 @@ class Run(RunData):
     def _repr_html_(self) -> str:
         from meshsim.analysis.report import summary_table
 
-        return summary_table(self.manifest, self.summary)
+        return summary_table(self, self.summary)
 
 
 def open_run(path: str | Path) -> Run:

@@ -241,7 +241,7 @@ class Partial:
         self.manifest = manifest
 
 
-def make_partial(place: Path, scenario: Scenario, fill_with: Callable[..., None]) -> Partial:
+def write_partial(place: Path, scenario: Scenario, fill_with: Callable[..., None]) -> Partial:
     """Write a run of ``scenario`` up to the point where only summary and report are missing."""
     folder = RunFolder.create(place, scenario.scenario)
     recorder = Recorder(folder.sink)
@@ -259,10 +259,22 @@ def corridor_scenario() -> Scenario:
 @pytest.fixture(scope="session")
 def corridor(corridor_scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Partial:
     """The made-up run, written once."""
-    return make_partial(tmp_path_factory.mktemp("runs") / "corridor", corridor_scenario, fill)
+    return write_partial(tmp_path_factory.mktemp("runs") / "corridor", corridor_scenario, fill)
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Partial]:
     """``make_run(scenario, fill)``: a run with rows of the test's own."""
-    return lambda scenario, fill_with: make_partial(tmp_path / "run", scenario, fill_with)
+    return lambda scenario, fill_with: write_partial(tmp_path / "run", scenario, fill_with)
+
+
+@pytest.fixture(scope="session", name="make_partial")
+def make_partial_fixture() -> Callable[..., Partial]:
+    """``make_partial(place, scenario, fill)``, for fixtures of a wider scope."""
+    return write_partial
+
+
+@pytest.fixture(scope="session")
+def corridor_fill() -> Callable[..., None]:
+    """The rows of the made-up run."""
+    return fill

@@ -1,0 +1,213 @@
+"""Pictures and report: whole, self-contained, readable, true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from meshsim.analysis.conclude import Conclusion, conclude
+from meshsim.analysis.data import RunData
+from meshsim.analysis.palette import VARIABLES
+from meshsim.analysis.plots import PLOTS
+from meshsim.analysis.report import overall, verdict_sentence
+from meshsim.scenario.model import Scenario
+
+LEAST_FONT_PX = 10
+
+
+@pytest.fixture(scope="module")
+def run(corridor: Any) -> RunData:
+    return RunData(corridor.folder.path, corridor.scenario, corridor.manifest)
+
+
+@pytest.fixture(scope="module")
+def conclusion(corridor: Any) -> Conclusion:
+    return conclude(corridor.folder.path, corridor.scenario, corridor.manifest)
+
+
+@pytest.fixture
+def empty(make_run: Callable[..., Any], corridor_scenario: Scenario) -> Any:
+    return make_run(corridor_scenario, lambda scenario, record: None)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_pictures_are_the_same_every_time(name: str, run: RunData) -> None:
+    """The same run gives the same SVG, without a date, as well-formed XML."""
+    first, second = PLOTS[name](run).to_svg(), PLOTS[name](run).to_svg()
+    assert first == second
+    assert "dc:date" not in first
+    ET.fromstring(first)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_pictures_are_readable_on_a_phone(name: str, run: RunData) -> None:
+    """No picture is wider than a phone at its own size, and no text in it is smaller than ten pixels."""
+    svg = PLOTS[name](run).to_inline_svg()
+    width = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
+    assert width is not None
+    assert float(width[1]) <= 380
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
+    assert sizes
+    assert min(sizes) >= LEAST_FONT_PX
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_inline_pictures_take_every_colour_from_the_page(name: str, run: RunData) -> None:
+    """No colour is fixed, so that a dark page has dark pictures; every property is one that the page sets."""
+    svg = PLOTS[name](run).to_inline_svg()
+    assert re.findall(r"#[0-9a-f]{6}\b", svg) == []
+    assert set(re.findall(r"var\(--(\w+)\)", svg)) <= {*VARIABLES.values(), "font"}
+    assert 'role="img" aria-label="' in svg
+    assert set(re.findall(r"font-family: ([^;]*);", svg)) == {"var(--font)"}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_captions_say_what_is_shown_in_one_sentence(name: str, run: RunData, empty: Any) -> None:
+    """Each caption is one sentence, drawn from the data, for a full run and for one in which nothing happened."""
+    nothing = RunData(empty.folder.path, empty.scenario, empty.manifest)
+    captions = [PLOTS[name](data).caption for data in (run, nothing)]
+    for caption in captions:
+        assert caption.endswith(".")
+        assert not re.search(r"\.\s", caption)
+    assert captions[0] != captions[1]
+
+
+def test_captions_name_the_figures(run: RunData) -> None:
+    """What a picture shows best stands in its caption."""
+    assert "v2x 98.2 % within 50 ms" in PLOTS["latency"](run).caption
+    assert "video spends most on radio" in PLOTS["attribution"](run).caption
+    assert "its slowest lose most on network" in PLOTS["attribution"](run).caption
+    assert "2 link-down at gnb-north--edge-a" in PLOTS["timeline"](run).caption
+    assert "at 45 s" in PLOTS["handshakes"](run).caption
+
+
+def test_topology_shows_only_links_that_were_used(run: RunData) -> None:
+    """Each slice is drawn along the ways of its calls, and no further."""
+    from meshsim.analysis.topology import _used_links
+
+    used = _used_links(run)
+    assert ("core", "regional") in used["telemetry"]
+    assert ("core", "regional") not in used["v2x"]
+    assert ("edge-a", "gnb-north") in used["v2x"]
+
+
+class _Page(HTMLParser):
+    """Tags and addresses of a page, and whether its elements close in order."""
+
+    _VOID = frozenset({"meta", "br", "img", "hr", "link", "input"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+        if tag not in self._VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self._VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _parsed(html: str) -> _Page:
+    page = _Page()
+    page.feed(html)
+    page.close()
+    assert page.open == []
+    return page
+
+
+def test_report_needs_no_network_and_no_script(conclusion: Conclusion) -> None:
+    """The page refers to nothing but itself and runs nothing."""
+    page = _parsed(conclusion.report)
+    assert all(address.startswith("#") for address in page.addresses)
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    style = conclusion.report[: conclusion.report.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_report_has_everything(conclusion: Conclusion, run: RunData) -> None:
+    """Verdict first, then expectations, slices, five pictures, faults, services, and how to repeat it."""
+    page = _parsed(conclusion.report)
+    assert page.tags.count("figure") == page.tags.count("figcaption") == page.tags.count("svg") == len(PLOTS) == 5
+    text = "".join(page.text)
+    places = [text.index(word) for word in ("expectations failed", "Expectations", "Slices", "Faults", "Services")]
+    assert places == sorted(places)
+    assert run.manifest.digest in text
+    assert "--seed 7" in text
+    assert conclusion.exit_code == 1
+
+
+def test_references_within_the_page_are_unambiguous(conclusion: Conclusion) -> None:
+    """Every reference of a picture to a part of itself has its target, and no identifier stands for two things."""
+    targets = re.findall(r' id="([^"]+)"', conclusion.report)
+    references = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', conclusion.report)
+    assert {first or second for first, second in references} <= set(targets)
+    assert len(targets) == len(set(targets))
+
+
+def test_hostile_text_stays_text(make_run: Callable[..., Any], corridor_scenario: Scenario, corridor: Any) -> None:
+    """What a scenario's author writes cannot become markup."""
+    plain = corridor_scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    plain["description"] = "<script>alert(1)</script><b>&amp;"
+    scenario = Scenario.model_validate(plain)
+    report = conclude(corridor.folder.path, scenario, corridor.manifest).report
+    assert "<script>" not in report
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;b&gt;&amp;amp;" in report
+
+
+def test_a_run_without_rows_has_a_report(empty: Any) -> None:
+    """A run in which nothing happened is reported as inconclusive, pictures and all."""
+    conclusion = conclude(empty.folder.path, empty.scenario, empty.manifest)
+    assert _parsed(conclusion.report).tags.count("figure") == 5
+    assert "Inconclusive: 9 of 9" in conclusion.report
+    assert conclusion.exit_code == 3
+
+
+def test_a_budget_far_away_is_named_at_the_edge(
+    corridor: Any, corridor_fill: Callable[..., None], make_run: Any
+) -> None:
+    """A budget of many times the latency does not squeeze the bars to nothing."""
+    plain = corridor.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    plain["network"]["slices"]["v2x"]["latency_budget"] = "10 s"
+    scenario = Scenario.model_validate(plain)
+    partial = make_run(scenario, corridor_fill)
+    svg = PLOTS["attribution"](RunData(partial.folder.path, scenario, partial.manifest)).to_svg()
+    assert "budget 10000 ms" not in svg
+    assert "budget 10 s \N{RIGHTWARDS ARROW}" in svg
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "sentence"),
+    [
+        ([], "none", "No expectations were set"),
+        (["pass", "pass"], "pass", "All 2 expectations hold"),
+        (["pass"], "pass", "The one expectation holds"),
+        (["pass", "inconclusive"], "inconclusive", "Inconclusive: 1 of 2 expectations could not be measured"),
+        (["fail", "inconclusive", "pass"], "fail", "1 of 3 expectations failed, 1 inconclusive"),
+    ],
+)
+def test_the_verdict_in_one_line(words: list[str], word: str, sentence: str) -> None:
+    """A failure outweighs what could not be measured, which outweighs what passed."""
+    summary = {"expectations": [{"verdict": each} for each in words]}
+    assert overall(summary) == word
+    assert verdict_sentence(summary) == sentence
