@@ -46,7 +46,7 @@ def check_cpus(scenario: Scenario, cpus: Mapping[str, CpuCosts]) -> Iterator[Fin
     uses: list[tuple[Path, str]] = [
         (("network", "nodes", name, "cpu"), node.cpu) for name, node in scenario.network.nodes.items()
     ]
-    uses += [(("fleets", name, "cpu"), fleet.cpu) for name, fleet in scenario.fleets.items()]
+    uses += [(("fleets", name, "cpu"), fleet.cpu) for name, fleet in scenario.fleets.items() if fleet.node is None]
     for path, cpu in uses:
         if cpu not in cpus:
             yield Finding(path, f"the cost profile has no CPU {show(cpu)}; {expected(cpu, list(cpus))}", alone=True)
@@ -155,7 +155,7 @@ def check_tls(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _reversed(tls: Tls) -> str:
-    return f"the lowest TLS version, {tls.min_version}, is above the highest, {tls.max_version}; expected it not to be"
+    return f"the lowest TLS version, {tls.min_version}, is above the highest, {tls.max_version}; expected them in order"
 
 
 def check_identity(scenario: Scenario) -> Iterator[Finding]:

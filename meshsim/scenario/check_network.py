@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
 from meshsim.scenario.data_files import RadioTrace
@@ -133,30 +133,36 @@ def components(scenario: Scenario) -> dict[str, int]:
 
 
 def entry_nodes(scenario: Scenario, fleet_name: str) -> tuple[str, ...]:
-    """The nodes at which a fleet's requests enter the network."""
-    fleet = scenario.fleets[fleet_name]
+    """The nodes at which a fleet's requests enter the network; none if the fleet or its radio is not declared."""
+    fleet = scenario.fleets.get(fleet_name)
+    if fleet is None:
+        return ()
     if fleet.node is not None:
         return (fleet.node,)
-    assert fleet.radio is not None, "a fleet has a node or a radio"
-    return tuple(dict.fromkeys(scenario.network.radios[fleet.radio].cells.values()))
+    radio = scenario.network.radios.get(fleet.radio or "")
+    return tuple(dict.fromkeys(radio.cells.values())) if radio is not None else ()
 
 
 def check_reach(scenario: Scenario) -> Iterator[Finding]:
     """Callers that reach no replica of what they call, and replicas that no caller reaches.
 
-    Every name in the scenario must be declared.
+    What names something that is not declared is passed over; if links do, nobody knows who reaches whom.
     """
+    nodes = scenario.network.nodes
+    if any(end not in nodes for link in scenario.network.links for end in link.between):
+        return
     part = components(scenario)
-    callers: dict[str, set[int]] = {name: set() for name in scenario.services}
-    for index, flow in enumerate(scenario.traffic):
-        nodes = entry_nodes(scenario, flow.source)
-        callers[flow.to].update(part[node] for node in nodes)
-        yield from _unreachable(scenario, part, nodes, flow.to, ("traffic", index, "to"))
-    for name, service in scenario.services.items():
-        for below, call in calls_of(scenario, name):
-            callers[call.to].update(part[node] for node in service.replicas)
-            yield from _unreachable(scenario, part, service.replicas, call.to, ("services", name, *below, "to"))
-    for name, service in scenario.services.items():
+    placed = {name: service for name, service in scenario.services.items() if nodes.keys() >= service.replicas.keys()}
+    callers: dict[str, set[int]] = {name: set() for name in placed}
+    for origins, to, path in _callings(scenario):
+        if to in placed:
+            callers[to].update(part[node] for node in origins)
+            there = {part[node] for node in placed[to].replicas}
+            apart = next((node for node in origins if part[node] not in there), None)
+            if apart is not None:
+                message = f"no replica of {to!r} can be reached from node {apart!r}; expected links that join them"
+                yield Finding(path, message)
+    for name, service in placed.items():
         reached = [node for node in service.replicas if part[node] in callers[name]]
         for node in service.replicas:
             if reached and node not in reached:
@@ -165,16 +171,15 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     yield from _check_control(scenario, part)
 
 
-def _unreachable(
-    scenario: Scenario, part: dict[str, int], nodes: Iterable[str], service: str, path: Path
-) -> Iterator[Finding]:
-    there = {part[node] for node in scenario.services[service].replicas}
-    for node in nodes:
-        if part[node] not in there:
-            yield Finding(
-                path, f"no replica of {service!r} can be reached from node {node!r}; expected links that join them"
-            )
-            return
+def _callings(scenario: Scenario) -> Iterator[tuple[list[str], str, Path]]:
+    """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name."""
+    nodes = scenario.network.nodes
+    for index, flow in enumerate(scenario.traffic):
+        yield [node for node in entry_nodes(scenario, flow.source) if node in nodes], flow.to, ("traffic", index, "to")
+    for name, service in scenario.services.items():
+        origins = [node for node in service.replicas if node in nodes]
+        for below, call in calls_of(scenario, name):
+            yield origins, call.to, ("services", name, *below, "to")
 
 
 def control_node(scenario: Scenario) -> str | None:
@@ -194,8 +199,8 @@ def _check_control(scenario: Scenario, part: dict[str, int]) -> Iterator[Finding
         message = "no node can carry the control plane; expected an edge, regional or core node, or mesh.control.node"
         yield Finding(("network", "nodes"), message, at_key=True)
         return
-    carrying = [node for service in scenario.services.values() for node in service.replicas]
-    apart = next((node for node in carrying if part[node] != part[home]), None)
-    if apart is not None:
+    carrying = [node for service in scenario.services.values() for node in service.replicas if node in part]
+    apart = next((node for node in carrying if part[node] != part.get(home)), None)
+    if apart is not None and home in part:
         message = f"the control plane on {home!r} cannot reach node {apart!r}; expected links that join them"
         yield Finding(("network", "nodes", apart), message, at_key=True)

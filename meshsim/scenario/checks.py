@@ -53,6 +53,6 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool) -> Iterator[F
 
 
 def check_whole(scenario: Scenario) -> Iterator[Finding]:
-    """What needs all of the scenario: no entry may be missing, and every name must be declared."""
+    """What needs all entries of the scenario to be there; the names in them may still lead nowhere."""
     yield from check_reach(scenario)
     yield from check_filters(scenario)

@@ -226,14 +226,14 @@ def read_radio_quantiles(
     rows = [row for row in table.rows if table.cell(row, "network") == network]
     if not rows:
         names = list(dict.fromkeys(table.cell(row, "network") for row in table.rows))
-        raise ScenarioError([unknown(f"{file} has no network {show(network)}; {expected(network, names)}")])
+        raise ScenarioError([unknown(f"the file has no network {show(network)}; {expected(network, names)}")])
     ways = {}
     for way in ("uplink", "downlink"):
         named = [row for row in rows if table.cell(row, "direction") in (way, f"{way} one-way")]
         if len(named) != 1:
             count = f"{len(named)} rows" if named else "no row"
             raise ScenarioError(
-                [unknown(f"{file} has {count} '{way} one-way' for {show(network)}; expected one, of one-way delays")]
+                [unknown(f"the file has {count} '{way} one-way' for {show(network)}; expected one, of one-way delays")]
             )
         ways[way] = _quantiles(table, named[0])
     table.finish()

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from meshsim.scenario import units
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.positions import Path, Positions
-from meshsim.scenario.shape import ROOT, Spot, child, choices, has, known_keys, models, spot_at, step
+from meshsim.scenario.shape import ROOT, Spot, child, choices, has, kinds, known_keys, spot_at, step
 from meshsim.scenario.words import expected, one_of, shorten, show
 
 MOST_KEPT = 1000
@@ -75,6 +75,8 @@ def error_path(detail: ErrorDetails, data: Any) -> tuple[Path, bool]:
         elif has(data, part):
             path.append(part)
             data = step(data, part)
+    if detail["type"] == "union_tag_invalid" and has(data, "kind"):
+        path.append("kind")
     return tuple(path), at_key
 
 
@@ -82,8 +84,8 @@ def _message(detail: ErrorDetails, path: Path, data: Any) -> str:
     value = data
     for key in path:
         value = step(value, key)
-    spot = spot_at(path, data) or ROOT
     kind = detail["type"]
+    spot = spot_at(path[:-1] if kind == "union_tag_invalid" else path, data) or ROOT
     if kind == "extra_forbidden":
         return _unknown_key(path, data)
     if kind == "missing":
@@ -142,7 +144,9 @@ def _limit(limit: Any, value: Any) -> str:
 
 def _name(path: Path) -> str:
     names = [key for key in path if isinstance(key, str)]
-    return repr(names[-1]) if names else "the file"
+    if not names:
+        return "the file"
+    return f"an entry of {names[-1]!r}" if isinstance(path[-1], int) else repr(names[-1])
 
 
 def _literal(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
@@ -152,13 +156,13 @@ def _literal(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
     return f"{_name(path)} is {show(value)}, which is not known; {expected(value, known)}"
 
 
-def _union_tag(_detail: ErrorDetails, value: Any, spot: Spot, _path: Path) -> str:
-    known = [str(choice) for model in models(spot) for choice in choices(Spot(model.model_fields["kind"].annotation))]
+def _union_tag(detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
+    known = kinds(spot)
+    if detail["type"] == "union_tag_invalid":
+        return f"'kind' is {show(value)}, which is not known; {expected(value, known)}"
     if not isinstance(value, dict):
-        return f"{show(value)} stands where a mapping should; expected one with 'kind': {one_of(known)}"
-    if "kind" not in value:
-        return f"'kind' is missing; expected {one_of(known)}"
-    return f"'kind' is {show(value['kind'])}, which is not known; {expected(value['kind'], known)}"
+        return f"{_name(path)} is {_empty(value)}; expected a mapping with 'kind'"
+    return f"'kind' is missing; expected {one_of(known)}"
 
 
 def _mapping(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
@@ -171,13 +175,15 @@ def _list(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
     return f"{_name(path)} is {_empty(value)}; expected a list, such as [one, other]"
 
 
-def _text(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+def _text(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
+    if spot.pattern is not None and spot.pattern.strip("^$") in _PATTERNS:
+        return f"{_name(path)} is {_empty(value)}; expected {_PATTERNS[spot.pattern.strip('^$')][1]}"
     quoted = f", in quotes: '{show(value)}'" if isinstance(value, int | float) else ""
     return f"{_name(path)} is {_empty(value)}; expected text{quoted}"
 
 
 def _integer(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
-    unquoted = ", without quotes" if isinstance(value, str) else ""
+    unquoted = ", without quotes" if isinstance(value, str) and value.strip().isdecimal() else ""
     return f"{_name(path)} is {_empty(value)}; expected a whole number{unquoted}"
 
 
@@ -191,7 +197,8 @@ def _empty(value: Any) -> str:
 
 def _too_short(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
     least = detail["ctx"]["min_length"]
-    return f"{_name(path)} has {len(value)} entries; expected at least {least}"
+    found = f"has {len(value)} entry" if value else "is empty"
+    return f"{_name(path)} {found}; expected at least {least}"
 
 
 def _too_long(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:

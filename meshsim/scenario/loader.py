@@ -91,7 +91,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         raise ScenarioError(diagnostics)
     named, wrong_files = read_named(reading.scenario, Folder(path.parent), positions)
     diagnostics += wrong_files
-    diagnostics += _placed(_checks(reading, named, dangling=bool(dangling)), reading, positions)
+    diagnostics += _placed(_checks(reading, named), reading, positions)
     if not diagnostics:
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
@@ -99,10 +99,10 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     return _loaded(reading.scenario, named, positions, path, text)
 
 
-def _checks(reading: Reading, named: Named, *, dangling: bool) -> Iterator[Finding]:
+def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
     assert reading.scenario is not None
     yield from check_values(reading.scenario, named, timed=reading.sound(("duration",)))
-    if not dangling and not reading.removed:
+    if not reading.removed:
         yield from check_whole(reading.scenario)
 
 

@@ -114,8 +114,8 @@ class Radio(Model):
     def _one_kind(self) -> Radio:
         kinds = [kind for kind in ("trace", "quantiles", "fixed") if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            raise ValueError(f"a radio has {found}; expected exactly one of trace, quantiles or fixed")
+            found = " and ".join(kinds) or "no source of delays"
+            raise ValueError(f"the radio has {found}; expected exactly one of trace, quantiles or fixed")
         return self
 
 

@@ -22,12 +22,12 @@ def read_bounded(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(f"the file cannot be opened ({reason}); expected a readable file") from None
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(kind) else "a device, pipe or socket"
+        raise ValueError(f"this is {what}; expected a regular file")
     with open(descriptor, "rb") as source:
-        kind = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(kind):
-            raise ValueError("this is a folder; expected a file")
-        if not stat.S_ISREG(kind):
-            raise ValueError("this is a device, pipe or socket; expected a regular file")
         try:
             content = source.read(MAX_FILE_BYTES + 1)
         except OSError as error:

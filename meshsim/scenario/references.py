@@ -5,6 +5,7 @@ Reads the plain data, so that names are checked even where something else in the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.fiveqi import FIVE_QI
 from meshsim.scenario.positions import Path
 from meshsim.scenario.shape import step
-from meshsim.scenario.words import expected, show
+from meshsim.scenario.words import expected, folded, show
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -44,6 +45,9 @@ def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
             yield from _items(data, *path, "parallel")
 
 
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_REQUIRED = ("node", "slice", "service", "fleet")
+"""Kinds of which there must be one: that there is none is one mistake, however often one is named."""
 _TARGETS = {"link-down": "link", "latency-surge": "link", "node-crash": "node"}
 """What the target of each kind of fault is."""
 
@@ -121,8 +125,13 @@ def declared(data: Any) -> dict[str, dict[str, Path]]:
 def check_references(data: Any) -> Iterator[Finding]:
     """Names that are used and not declared, and cells on nodes that are no base stations."""
     names = declared(data)
+    misspelt = {
+        kind: {folded(name) for name in entries if not _NAME.fullmatch(name)} for kind, entries in names.items()
+    }
     for use in references(data):
-        if use.name not in names[use.kind]:
+        if use.name not in names[use.kind] and (names[use.kind] or use.kind not in _REQUIRED):
+            if use.kind != "link" and folded(use.name) in misspelt[use.kind]:
+                continue  # the declaration is refused already
             yield Finding(use.path, _dangling(use, names), use.at_key)
         elif use.path[:2] == ("network", "radios") and use.kind == "node":
             kind = step(step(step(step(data, "network"), "nodes"), use.name), "kind")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from pydantic import Discriminator
+from pydantic import Discriminator, StringConstraints
 from pydantic.fields import FieldInfo
 
 from meshsim.scenario.fields import Model
@@ -23,6 +23,11 @@ class Spot(msgspec.Struct, frozen=True):
     field: FieldInfo | None = None
     """The field that leads here, if the last key was one."""
 
+    @property
+    def pattern(self) -> str | None:
+        """The pattern that text here has to match, if there is one."""
+        return _pattern(self.field.annotation, self.field.metadata) if self.field is not None else None
+
 
 ROOT = Spot(Scenario)
 
@@ -35,6 +40,14 @@ def key_of(name: str, field: FieldInfo) -> str:
 def fields_of(model: type[Model]) -> dict[str, FieldInfo]:
     """The fields of a model by the key that scenario files use."""
     return {key_of(name, field): field for name, field in model.model_fields.items()}
+
+
+def _pattern(annotation: Any, metadata: Sequence[Any] = ()) -> str | None:
+    for extra in (*metadata, *getattr(annotation, "__metadata__", ())):
+        if isinstance(extra, StringConstraints) and isinstance(extra.pattern, str):
+            return extra.pattern
+    inner = (_pattern(argument) for argument in get_args(annotation))
+    return next((pattern for pattern in inner if pattern), None)
 
 
 def bare(annotation: Any) -> Any:
@@ -153,6 +166,11 @@ def known_keys(spot: Spot, value: Any = None) -> list[str]:
     for model in models(spot, value):
         keys.update(dict.fromkeys(fields_of(model)))
     return list(keys)
+
+
+def kinds(spot: Spot) -> list[str]:
+    """The kinds by which the members of a union at a spot are told apart."""
+    return [tag for tag, _ in _members(spot.type)]
 
 
 def choices(spot: Spot) -> list[str]:

@@ -53,7 +53,7 @@ def parse_quantity(text: object, units: Mapping[str, int | Decimal], example: st
     """
     expected = f"expected a quantity with a unit such as {example!r}"
     if not isinstance(text, str):
-        raise ValueError(f"{_shown(text)} has no unit; {expected}")
+        raise ValueError(f"{_problem(text)}; {expected}")
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:60]!r} is not a quantity; {expected}")
@@ -69,15 +69,19 @@ def parse_quantity(text: object, units: Mapping[str, int | Decimal], example: st
         raise ValueError(f"{text.strip()!r} is negative; expected zero or more, such as {example!r}")
     if abs(value) > _LARGEST:
         raise ValueError(f"{text.strip()!r} is too large; {expected}")
+    base = next(name for name, factor in units.items() if factor == 1) if 1 in units.values() else unit
     if value != value.to_integral_value() and not isinstance(units[unit], Decimal):
-        raise ValueError(f"{text.strip()!r} is finer than one {next(iter(units))}; {expected}")
+        raise ValueError(f"{text.strip()!r} is finer than one {base}; {expected}")
     return int(value.to_integral_value())
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, list | dict):
-        return "a list or mapping"
-    return "nothing" if value is None else str(value)[:24]
+def _problem(value: object) -> str:
+    if value is None:
+        return "there is no value"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{str(value)[:24]} has no unit"
+    what = "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else str(value).lower()[:24]
+    return f"{what} is no quantity"
 
 
 def parse_duration_ns(text: object) -> int:

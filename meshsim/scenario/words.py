@@ -34,16 +34,17 @@ def nearest(word: object, known: Iterable[str]) -> list[str]:
     if len(text) > 64:  # nobody mistypes that much, and comparing costs the product of the lengths
         return []
     candidates = list(known)
-    folded = _folded(text)
+    plain = folded(text)
     for candidate in candidates:
-        if _folded(candidate) == folded:
+        if folded(candidate) == plain:
             return [candidate]
     near = difflib.get_close_matches(text, candidates, 3, 0.6)
     likeness = [difflib.SequenceMatcher(None, candidate, text).ratio() for candidate in near]
     return sorted(candidate for candidate, ratio in zip(near, likeness, strict=True) if ratio == likeness[0])
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A word without what is easily confused: case, underscores, spaces."""
     return text.lower().replace("_", "-").replace(" ", "-")
 
 

@@ -37,6 +37,11 @@ _PLAIN = (
 )
 
 
+def begins_before(problem: str) -> bool:
+    """Whether a problem is found long after the place that has to be mended, where its context begins."""
+    return bool(re.search(r"found unexpected (end of stream|document separator)|could not find expected ':'", problem))
+
+
 def plain_problem(problem: str, context: str, opened: int) -> str:
     """One line for a parser's ``problem`` found while ``context``, which began at line ``opened``."""
     for pattern, message in _PLAIN:

@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
-from meshsim.scenario.yaml_problems import plain_problem
+from meshsim.scenario.yaml_problems import begins_before, plain_problem
 
 MAX_DEPTH = 64
 """Mappings and lists inside each other."""
@@ -140,6 +140,8 @@ class _Reader:
             yield from YAML(typ="safe", pure=True).parse(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
+            if error.context_mark and begins_before(str(error.problem)):
+                mark = error.context_mark
             opened = error.context_mark.line + 1 if error.context_mark else 0
             line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
             message = plain_problem(str(error.problem or error.context), str(error.context or ""), opened)
