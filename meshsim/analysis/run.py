@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS, Selection, Value, measure
+from meshsim.results.folder import SCENARIO
 from meshsim.results.stored import StoredRun, open_run_folder
 from meshsim.results.tables import read_table
-from meshsim.scenario.errors import UsageError
+from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.yaml_text import parse_yaml
 from meshsim.telemetry.rows import TABLES
 
 if TYPE_CHECKING:
@@ -171,9 +171,9 @@ def open_run(path: str | Path) -> Run:
     """Open the run folder ``path``. Raises UsageError, saying why, if it is no complete run."""
     stored = open_run_folder(Path(path))
     try:
-        plain = YAML(typ="safe", pure=True).load(stored.scenario_text())
+        plain, _ = parse_yaml(stored.scenario_text(), SCENARIO)
         scenario = Scenario.model_validate(plain)
-    except (OSError, UnicodeDecodeError, YAMLError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, ScenarioError, ValidationError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"the scenario in {path} cannot be read ({first}); the run is damaged") from error
     return Run(stored, scenario)

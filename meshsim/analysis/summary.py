@@ -120,10 +120,8 @@ def quantile_of_sorted(ordered: Ints, share_ppm: int) -> int | None:
 def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
     """Mean of each attribution column over ``rows``, keyed without its unit's ending."""
     chosen = np.flatnonzero(rows)
-    return {
-        column.removesuffix("_ns"): to_json(mean(run.ints("requests", column)[chosen]), "duration")  # type: ignore[misc]
-        for column in ATTRIBUTION
-    }
+    means = {column: mean(run.ints("requests", column)[chosen]) for column in ATTRIBUTION}
+    return {column.removesuffix("_ns"): None if value is None else round(value) for column, value in means.items()}
 
 
 def _services(run: RunData) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -32,6 +32,7 @@ _GAP_IN = 0.34
 _CHARACTER_IN = 0.088
 _MOST_SERVICES = 6
 _ACROSS = 3
+_TIMES = "\N{MULTIPLICATION SIGN}"
 
 Pair = tuple[str, str]
 
@@ -89,7 +90,7 @@ def _place(run: RunData) -> tuple[dict[str, _Box], dict[str, _Box], float]:
     contents: dict[str, list[str]] = {name: [] for name in run.scenario.network.nodes}
     for service, settings in run.scenario.services.items():
         for node, replicas in settings.replicas.items():
-            contents[node].append(f"{service} ×{replicas}" if replicas > 1 else service)  # noqa: RUF001 - times
+            contents[node].append(f"{service} {_TIMES}{replicas}" if replicas > 1 else service)
     for name, fleet in run.scenario.fleets.items():
         if fleet.node is not None:
             contents[fleet.node].append(f"{name} (client)")
@@ -100,7 +101,7 @@ def _place(run: RunData) -> tuple[dict[str, _Box], dict[str, _Box], float]:
     for row in rows:
         top = _place_row(boxes, top, {name: contents[name] for name in row})
     fleet_boxes: dict[str, _Box] = {}
-    lines = {name: [f"{run.scenario.fleets[name].size} × {run.scenario.fleets[name].cpu}"] for name in fleets}  # noqa: RUF001 - times
+    lines = {name: [f"{run.scenario.fleets[name].size} {_TIMES} {run.scenario.fleets[name].cpu}"] for name in fleets}
     top = _place_row(fleet_boxes, top, lines)
     return boxes, fleet_boxes, top
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.resolve import resolved_text
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import CallRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
 
@@ -214,13 +213,6 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
                 record["links"](LinkRow(second * S, "->".join(way), True, used_ppm, 0, 9000, 8900, 100, 1))
 
 
-def resolved_yaml(scenario: Scenario) -> str:
-    """The scenario as a run folder keeps it."""
-    stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump(scenario.model_dump(mode="json", by_alias=True, exclude_none=True), stream)
-    return stream.getvalue()
-
-
 FACTS = RunFacts(
     scenario="corridor",
     seed=7,
@@ -247,7 +239,7 @@ def write_partial(place: Path, scenario: Scenario, fill_with: Callable[..., None
     recorder = Recorder(folder.sink)
     fill_with(scenario, {name: recorder.appender(name) for name in recorder._rows})
     recorder.flush()
-    return Partial(folder, scenario, folder.seal(FACTS, resolved_yaml(scenario)))
+    return Partial(folder, scenario, folder.seal(FACTS, resolved_text(scenario)))
 
 
 @pytest.fixture(scope="session")
