@@ -196,15 +196,15 @@ class TlsServer(TlsEnd):
     def _answer_hello(self, hello: ClientHello) -> TlsStep:
         side = self.side
         read: Operations = ((operations.HELLO_RETRY_REQUEST, 1),)
-        version = negotiation.choose_version(hello, side.settings)
-        if version is None:
-            return self._refuse(outcome.NO_COMMON_VERSION, "protocol_version", read, encrypted=False)
-        assert version == "1.3", "scenario checks refuse pairs of settings that come to TLS 1.2"
         if side.svid is None:
             # Without a certificate OpenSSL has no TLS 1.3 to offer, and no TLS 1.2 suite either.
             older = hello.min_version == side.settings.min_version == "1.2"
             alert = "handshake_failure" if older else "protocol_version"
             return self._refuse(outcome.NO_SERVER_CERTIFICATE, alert, read, encrypted=False)
+        version = negotiation.choose_version(hello, side.settings)
+        if version is None:
+            return self._refuse(outcome.NO_COMMON_VERSION, "protocol_version", read, encrypted=False)
+        assert version == "1.3", "scenario checks refuse pairs of settings that come to TLS 1.2"
         cipher = negotiation.choose_cipher(hello, side.settings)
         if cipher is None:
             return self._refuse(outcome.NO_COMMON_CIPHER, "handshake_failure", read, encrypted=False)
@@ -219,12 +219,12 @@ class TlsServer(TlsEnd):
         return self._send_server_flight(hello, side.svid, cipher, group)
 
     def _send_server_flight(self, hello: ClientHello, svid: Svid, cipher: str, group: str) -> TlsStep:
-        mutual = self.side.settings.mutual
+        settings = self.side.settings
         ticket = hello.ticket if negotiation.accepts_ticket(self.side, hello.ticket, cipher) else None
         done: Operations = ((operations.SERVER_FLIGHT, 1), *operations.SERVER_SECRET[group])
         done += ((f"{svid.key_type}.sign" if ticket is None else operations.PSK_BINDER, 1),)
         presented = svid if ticket is None else None
-        requested = mutual and ticket is None
+        requested = settings.mutual and ticket is None
         self._resumes = ticket
         self._answer = answer = ServerFlight(
             version="1.3",
@@ -233,7 +233,9 @@ class TlsServer(TlsEnd):
             resumed=ticket is not None,
             svid=presented,
             certificate_requested=requested,
-            size_bytes=sizes.server_flight_size_bytes(cipher, group, presented, requested, self.retried),
+            size_bytes=sizes.server_flight_size_bytes(
+                cipher, group, settings.groups, presented, requested, self.retried
+            ),
         )
         self._enter(Event.SEND_SERVER_FLIGHT)
         return TlsStep(flights=(answer,), operations=done)

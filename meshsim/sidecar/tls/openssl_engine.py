@@ -146,6 +146,8 @@ class OpenSslEngine:
 
     def open(self, wire: bytes) -> bytes:
         """Decrypt records; raises ``SSL.Error`` when one was tampered with."""
+        if not wire:
+            return b""
         self._connection.bio_write(wire)
         opened = []
         while True:

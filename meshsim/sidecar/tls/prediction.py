@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from meshsim.sidecar.tls.flights import Flight, SessionTicket
+from meshsim.sidecar.tls.flights import Flight, HelloRetryRequest, ServerFlight, SessionTicket
 from meshsim.sidecar.tls.machine import TlsClient, TlsServer
 from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import End, Established, Refused, TlsStep
@@ -59,12 +59,10 @@ class Prediction(msgspec.Struct, frozen=True):
     @property
     def round_trips(self) -> int:
         """Round trips before the client may send application bytes, or learns that it may not."""
-        trips = 0
-        for end, _ in self.flights:
-            trips += end == "server"
-            if trips and end == "client" and self.client_established is not None:
-                break
-        return trips
+        answers = [flight for end, flight in self.flights if end == "server"]
+        if self.client_established is None:
+            return len(answers)
+        return sum(isinstance(answer, HelloRetryRequest | ServerFlight) for answer in answers)
 
 
 MAX_FLIGHTS: Final = 8

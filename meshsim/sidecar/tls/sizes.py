@@ -146,10 +146,15 @@ def _certificate_flight_bytes(svid: Svid) -> int:
 
 
 def server_flight_size_bytes(
-    cipher: str, group: str, svid: Svid | None, certificate_requested: bool, retried: bool
+    cipher: str, group: str, groups: tuple[str, ...], svid: Svid | None, certificate_requested: bool, retried: bool
 ) -> int:
-    """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed."""
+    """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed.
+
+    ``groups`` are those of the server: it lists them unless the chosen ``group`` is the one that it likes best.
+    """
     size = _SERVER_HELLO_BYTES + SERVER_SHARE_BYTES[group] + _ENCRYPTED_EXTENSIONS_BYTES + _finished_size_bytes(cipher)
+    if group != groups[0]:
+        size += 4 + 2 + 2 * len(groups)
     if not retried:
         size += CHANGE_CIPHER_SPEC_BYTES
     if svid is None:

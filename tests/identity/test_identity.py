@@ -1,0 +1,195 @@
+"""Identities: names, SVIDs as facts, certificates as bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshsim.identity.authority import Authority
+from meshsim.identity.bundle import TrustBundle, by_trust_domain
+from meshsim.identity.spiffe import check_spiffe_id, check_trust_domain, service_spiffe_id, trust_domain_of
+from meshsim.identity.svid import KEY_TYPES, Svid
+from meshsim.sidecar.tls.sizes import certificate_size_bytes
+
+SECOND = 10**9
+START = 1_790_000_000 * SECOND
+YEAR = 365 * 86_400 * SECOND
+ID = "spiffe://plant.example/ns/default/sa/vision"
+
+
+def authority(seed: int = 1, name: str = "root") -> Authority:
+    return Authority("plant.example", name, seed, "ecdsa-p256", START, START + YEAR)
+
+
+def issue(ca: Authority, spiffe_id: str = ID, generation: int = 0, holder: str = "") -> Svid:
+    return ca.issue(spiffe_id, "ecdsa-p256", START, START + 3600 * SECOND, generation, holder)
+
+
+def der(ca: Authority, svid: Svid) -> bytes:
+    return ca.material(svid).certificate.public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "complaint"),
+    [
+        (ID, None),
+        ("spiffe://plant.example", "needs a path"),
+        ("https://plant.example/x", "does not start with"),
+        ("spiffe://PLANT.example/x", "canonical"),
+        ("spiffe://plant.example/a//b", "empty segments"),
+        ("spiffe://plant.example/../b", "not allowed"),
+        ("spiffe://plant.example/ä", "invalid character"),
+        ("", "empty"),
+        ("spiffe://plant.example/" + "x" * 2048, "longer than"),
+    ],
+)
+def test_spiffe_ids(spiffe_id: str, complaint: str | None) -> None:
+    """Bad SPIFFE IDs are told what is wrong with them, good ones pass."""
+    answer = check_spiffe_id(spiffe_id)
+    assert (answer is None) if complaint is None else (complaint in str(answer))
+
+
+def test_trust_domains_and_service_names() -> None:
+    """A service's SPIFFE ID is Istio's, and valid in its trust domain."""
+    made = service_spiffe_id("plant.example", "default", "vision")
+    assert made == ID
+    assert check_spiffe_id(made) is None
+    assert trust_domain_of(made) == "plant.example"
+    assert check_trust_domain("plant.example") is None
+    assert check_trust_domain("Plant.example") is not None
+    assert check_trust_domain("a b") is not None
+
+
+def test_svid_profile() -> None:
+    """The certificate follows the X.509-SVID profile and says what the facts say."""
+    ca = authority()
+    svid = issue(ca)
+    certificate = ca.material(svid).certificate
+    extensions = certificate.extensions
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert list(names.value) == [x509.UniformResourceIdentifier(ID)]
+    assert names.critical
+    assert len(certificate.subject.rdns) == 0
+    assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert not usage.value.key_cert_sign
+    assert not usage.value.crl_sign
+    purposes = set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    assert purposes == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    assert certificate.serial_number == svid.serial
+    assert int(certificate.not_valid_before_utc.timestamp()) * SECOND == svid.not_before_ns
+    assert int(certificate.not_valid_after_utc.timestamp()) * SECOND == svid.not_after_ns
+    root = ca.root().certificate
+    assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    certificate.verify_directly_issued_by(root)
+    root.verify_directly_issued_by(root)
+
+
+def test_certificates_follow_from_the_seed() -> None:
+    """The same seed gives the same bytes; another seed, holder or generation another key and serial."""
+    ca, same, other = authority(), authority(), authority(seed=2)
+    svid = issue(ca)
+    assert der(ca, svid) == der(same, issue(same))
+    assert ca.root().certificate == same.root().certificate
+    variants = [svid, issue(ca, generation=1), issue(ca, holder="vision/1"), issue(ca, ID + "-b")]
+    assert len({variant.serial for variant in variants}) == len(variants)
+    keys = {public_key(ca, variant) for variant in variants} | {public_key(other, issue(other))}
+    assert len(keys) == len(variants) + 1
+
+
+def public_key(ca: Authority, svid: Svid) -> tuple[int, int]:
+    key = ca.material(svid).private_key.public_key().public_numbers()
+    return key.x, key.y
+
+
+def test_certificates_are_the_same_in_another_process() -> None:
+    """Neither the process nor PYTHONHASHSEED reaches the bytes of a certificate."""
+    ca = authority()
+    code = (
+        "import sys\n"
+        "from cryptography.hazmat.primitives.serialization import Encoding\n"
+        "from meshsim.identity.authority import Authority\n"
+        f"ca = Authority('plant.example', 'root', 1, 'ecdsa-p256', {START}, {START + YEAR})\n"
+        f"svid = ca.issue({ID!r}, 'ecdsa-p256', {START}, {START + 3600 * SECOND}, 0)\n"
+        "sys.stdout.write(ca.material(svid).certificate.public_bytes(Encoding.DER).hex())\n"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True, text=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs == [der(ca, issue(ca)).hex()] * 2
+
+
+def test_signing_key_belongs_to_the_certificate() -> None:
+    """What the private key signs, the certificate's key verifies."""
+    ca = authority()
+    material = ca.material(issue(ca))
+    signature = material.private_key.sign(b"x", ec.ECDSA(hashes.SHA256()))
+    key = material.certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(signature, b"x", ec.ECDSA(hashes.SHA256()))
+
+
+def test_issuing_does_no_cryptography() -> None:
+    """Issuing and describing SVIDs does not even import the cryptography library."""
+    code = (
+        "import sys\n"
+        "from meshsim.identity.authority import Authority\n"
+        f"ca = Authority('a.example', 'r', 1, 'ecdsa-p256', 0, {START})\n"
+        "ca.issue('spiffe://a.example/x', 'ecdsa-p256', 0, 9, 0)\n"
+        "assert 'cryptography' not in sys.modules and 'spiffe' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_validity_is_in_whole_seconds_and_within_the_authority() -> None:
+    """Times are rounded down to seconds, and no SVID outlives its authority."""
+    ca = authority()
+    svid = ca.issue(ID, "ecdsa-p256", START + 1_500_000_000, START + 2 * YEAR, 0)
+    assert svid.not_before_ns == START + SECOND
+    assert svid.not_after_ns == ca.not_after_ns
+
+
+def test_material_is_minted_once_and_by_its_issuer_only() -> None:
+    """Material is remembered, and an authority does not mint for another's SVIDs."""
+    ca = authority()
+    svid = issue(ca)
+    assert ca.material(svid) is ca.material(issue(ca))
+    with pytest.raises(AssertionError):
+        authority(name="other").material(svid)
+
+
+@settings(max_examples=60, deadline=None)
+@given(path=st.text("abcXYZ019._-", min_size=1, max_size=600), generation=st.integers(0, 9))
+def test_nominal_certificate_size(path: str, generation: int) -> None:
+    """The nominal size of a certificate differs from the real one by its signature's DER alone."""
+    ca = authority()
+    svid = issue(ca, f"spiffe://plant.example/{path}", generation)
+    real = der(ca, svid)
+    signature = len(ca.material(svid).certificate.signature)
+    key = KEY_TYPES["ecdsa-p256"]
+    assert len(real) - signature == certificate_size_bytes(svid) - key.signature_size_bytes
+    assert -key.signature_slack_bytes <= signature - key.signature_size_bytes <= key.signature_excess_bytes
+
+
+def test_bundles_by_trust_domain() -> None:
+    """Bundles are found by their trust domain, of which each may be given once."""
+    own: Any = TrustBundle("plant.example", frozenset({"plant.example/root"}))
+    partner = TrustBundle("partner.example", frozenset())
+    assert by_trust_domain([own, partner])["partner.example"] is partner
+    with pytest.raises(AssertionError):
+        by_trust_domain([own, own])

@@ -1,0 +1,87 @@
+"""HTTP/2 between sidecars: real ends carry what was sent, in the nominal number of bytes."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshsim.sidecar.http import (
+    ID_SLACK_BYTES,
+    H2Client,
+    H2Server,
+    Request,
+    Response,
+    request_size_bytes,
+    response_size_bytes,
+)
+
+UUIDS = st.uuids(version=4)
+PATHS = st.text("abcdefxyz0189-_/.?=&%~", max_size=300).map(lambda text: "/" + text)
+BODIES = st.one_of(st.integers(0, 40), st.integers(0, 60_000))
+EXCHANGES = st.tuples(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]),
+    PATHS,
+    UUIDS,
+    UUIDS,
+    BODIES,
+    st.sampled_from([200, 204, 403, 404, 429, 500, 503, 504]),
+    BODIES,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(exchanges=st.lists(EXCHANGES, min_size=1, max_size=6), authority=st.text("abcxyz.-09", min_size=1, max_size=80))
+def test_real_ends_carry_what_was_sent_in_nominal_size(exchanges: list[tuple], authority: str) -> None:  # type: ignore[type-arg]
+    """Whatever is exchanged on a connection arrives as it was sent, and is as long as predicted but for its ids."""
+    client, server = H2Client(), H2Server()
+    for index, (method, path, identity, trace, request_bytes, status, response_bytes) in enumerate(exchanges):
+        request = Request(
+            method=method,
+            path=path,
+            authority=authority,
+            request_id=str(identity),
+            traceparent=f"00-{trace.hex}-{identity.hex[:16]}-01",
+            body=b"q" * request_bytes,
+        )
+        stream_id, wire = client.request(request)
+        nominal = request_size_bytes(method, path, authority, request_bytes, first=index == 0)
+        assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
+        assert server.receive(wire) == [(stream_id, request)]
+        response = Response(status=status, request_id=request.request_id, body=b"a" * response_bytes)
+        wire = server.respond(stream_id, response)
+        nominal = response_size_bytes(status, response_bytes, first=index == 0)
+        assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
+        assert client.receive(wire) == [(stream_id, response)]
+
+
+def exchange(number: int, body_bytes: int = 10) -> Request:
+    identity = f"00000000-0000-4000-8000-{number:012d}"
+    return Request("POST", "/detect", "vision", identity, f"00-{number:032x}-{number:016x}-01", b"x" * body_bytes)
+
+
+def test_streams_interleave() -> None:
+    """Several requests travel before the first response, which may come in any order and in pieces."""
+    client, server = H2Client(), H2Server()
+    sent = [client.request(exchange(number)) for number in range(3)]
+    wire = b"".join(wire for _, wire in sent)
+    received = [each for at in range(0, len(wire), 7) for each in server.receive(wire[at : at + 7])]
+    assert received == [(stream_id, exchange(number)) for number, (stream_id, _) in enumerate(sent)]
+    for stream_id, request in reversed(received):
+        response = Response(200, request.request_id, b"")
+        assert client.receive(server.respond(stream_id, response)) == [(stream_id, response)]
+
+
+def test_a_large_body_is_not_held_back() -> None:
+    """A body beyond HTTP/2's initial window goes out at once, also in a connection's first message."""
+    client, server = H2Client(), H2Server()
+    stream_id, wire = client.request(exchange(1, 1_000_000))
+    assert len(wire) > 1_000_000
+    assert server.receive(wire) == [(stream_id, exchange(1, 1_000_000))]
+
+
+def test_sizes_of_bodies() -> None:
+    """A body costs itself and nine bytes for each frame of 16384; none costs nothing."""
+    empty = request_size_bytes("GET", "/a", "b", 0, first=False)
+    assert request_size_bytes("GET", "/a", "b", 1, first=False) == empty + 10
+    assert request_size_bytes("GET", "/a", "b", 16_384, first=False) == empty + 16_384 + 9
+    assert request_size_bytes("GET", "/a", "b", 16_385, first=False) == empty + 16_385 + 18
