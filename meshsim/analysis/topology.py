@@ -24,7 +24,7 @@ from meshsim.analysis.pictures import (
     slice_style,
 )
 
-TIERS = ("core", "regional", "edge", "gnb")
+TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
 
 _LINE_IN = 0.17

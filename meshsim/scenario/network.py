@@ -12,8 +12,8 @@ from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Na
 class Node(Model):
     """A machine that carries services, or a base station."""
 
-    kind: Literal["gnb", "edge", "regional", "core"]
-    """Its tier: gnb (base station), edge, regional or core."""
+    kind: Literal["gnb", "router", "edge", "regional", "core"]
+    """Its tier: gnb (base station), router (of the transport network), edge, regional or core."""
     site: Name | None = None
     """Where it stands; nodes of one site are near each other when replicas are chosen. Default: its own name."""
     cpu: str = "xeon-6242r"

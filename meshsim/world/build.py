@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SIDECAR_MEMORY_BYTES = 60_000_000
 """Memory of one sidecar: Istio 1.24's published figure (istio.io, performance and scalability)."""
 
-TIERS = ("core", "regional", "edge", "gnb")
+TIERS = ("core", "regional", "edge", "gnb", "router")
 """Kinds of node in the order in which the control plane prefers them."""
 
 
