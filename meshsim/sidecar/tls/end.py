@@ -9,9 +9,18 @@ from typing import Final
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls import operations, outcome, sizes
 from meshsim.sidecar.tls.agreement import Engine, advance
-from meshsim.sidecar.tls.flights import Alert, ClientHello, Flight, HelloRetryRequest, Whole
+from meshsim.sidecar.tls.flights import (
+    Alert,
+    ClientHello,
+    Flight,
+    HelloRetryRequest,
+    ServerFlight,
+    SessionTicket,
+    Whole,
+)
+from meshsim.sidecar.tls.negotiation import outlived
 from meshsim.sidecar.tls.operations import Operations
-from meshsim.sidecar.tls.outcome import End, Refused, TlsStep
+from meshsim.sidecar.tls.outcome import End, Established, Refused, TlsStep
 from meshsim.sidecar.tls.settings import TlsSide
 from meshsim.sidecar.tls.states import Event, State
 from meshsim.sidecar.tls.verification import UNTRUSTED, verify_peer
@@ -103,6 +112,36 @@ class TlsEnd:
         # The issuer's signature; and for an accepted certificate the peer's proof that it holds the key.
         signatures = 2 if reason is None else 1
         return reason, ((operations.CERTIFICATE_CHECK, 1), (f"{svid.key_type}.verify", signatures))
+
+
+def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *, mutual: bool) -> Established:
+    """Describe a connection after a full handshake, to the end whose ``peer`` it is."""
+    return Established(
+        resumed=False,
+        version=flight.version,
+        cipher=flight.cipher,
+        group=flight.group,
+        key_type=server.key_type,
+        mutual=mutual,
+        peer_spiffe_id="" if peer is None else peer.spiffe_id,
+        peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+        resumed_after_expiry=False,
+    )
+
+
+def established_again(ticket: SessionTicket, peer: Svid | None, cipher: str, group: str, clock_ns: int) -> Established:
+    """Describe a resumed connection, to the end whose ``peer`` it is; the identities are those it began with."""
+    return Established(
+        resumed=True,
+        version=ticket.version,
+        cipher=cipher,
+        group=group,
+        key_type=ticket.server_svid.key_type,
+        mutual=ticket.client_svid is not None,
+        peer_spiffe_id="" if peer is None else peer.spiffe_id,
+        peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+        resumed_after_expiry=outlived(ticket, clock_ns),
+    )
 
 
 def _wire(flight: Flight) -> bytes:

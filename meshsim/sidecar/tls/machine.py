@@ -9,7 +9,7 @@ from __future__ import annotations
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls import negotiation, operations, outcome, sizes
 from meshsim.sidecar.tls.agreement import Engine, advance
-from meshsim.sidecar.tls.end import TlsEnd
+from meshsim.sidecar.tls.end import TlsEnd, established_again, established_in_full
 from meshsim.sidecar.tls.flights import (
     Alert,
     ClientFinish,
@@ -24,7 +24,7 @@ from meshsim.sidecar.tls.flights import (
     Truncated,
 )
 from meshsim.sidecar.tls.operations import Operations
-from meshsim.sidecar.tls.outcome import End, Established, TlsStep
+from meshsim.sidecar.tls.outcome import End, TlsStep
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSide
 from meshsim.sidecar.tls.states import CLIENT_TRANSITIONS, SERVER_TRANSITIONS, Event, State
 from meshsim.sidecar.tls.verification import VERIFICATION_ALERTS
@@ -127,20 +127,10 @@ class TlsClient(TlsEnd):
         size = sizes.client_finish_size_bytes(flight.cipher, own, flight.certificate_requested, self.retried)
         ticket = self._hello.ticket
         if flight.svid is not None:
-            established = Established(
-                resumed=False,
-                version=flight.version,
-                cipher=flight.cipher,
-                group=flight.group,
-                key_type=flight.svid.key_type,
-                mutual=own is not None,
-                peer_spiffe_id=flight.svid.spiffe_id,
-                peer_not_after_ns=flight.svid.not_after_ns,
-                resumed_after_expiry=False,
-            )
+            established = established_in_full(flight, flight.svid, flight.svid, mutual=own is not None)
         else:
             assert ticket is not None, "a server resumes only what it was offered"
-            established = _resumed(ticket, ticket.server_svid, flight.cipher, flight.group, clock_ns)
+            established = established_again(ticket, ticket.server_svid, flight.cipher, flight.group, clock_ns)
         return TlsStep(flights=(ClientFinish(svid=own, size_bytes=size),), operations=done, established=established)
 
     def _store(self, flight: SessionTickets, clock_ns: int) -> TlsStep:
@@ -258,22 +248,12 @@ class TlsServer(TlsEnd):
         if resumes is not None:
             count = sizes.RESUMED_HANDSHAKE_TICKETS
             client, server = resumes.client_svid, resumes.server_svid
-            established = _resumed(resumes, client, answer.cipher, answer.group, clock_ns)
+            established = established_again(resumes, client, answer.cipher, answer.group, clock_ns)
         else:
             assert answer.svid is not None
             count = sizes.FULL_HANDSHAKE_TICKETS
             server = answer.svid
-            established = Established(
-                resumed=False,
-                version=answer.version,
-                cipher=answer.cipher,
-                group=answer.group,
-                key_type=server.key_type,
-                mutual=client is not None,
-                peer_spiffe_id="" if client is None else client.spiffe_id,
-                peer_not_after_ns=0 if client is None else client.not_after_ns,
-                resumed_after_expiry=False,
-            )
+            established = established_in_full(answer, server, client, mutual=client is not None)
         tickets = self._tickets(answer, client, server, count, clock_ns)
         done += ((operations.SESSION_TICKET, count),)
         return TlsStep(flights=(tickets,), operations=done, established=established)
@@ -296,17 +276,3 @@ class TlsServer(TlsEnd):
         )
         size = sizes.session_tickets_size_bytes(ticket, count)
         return SessionTickets(ticket=ticket, count=count, size_bytes=size)
-
-
-def _resumed(ticket: SessionTicket, peer: Svid | None, cipher: str, group: str, clock_ns: int) -> Established:
-    return Established(
-        resumed=True,
-        version=ticket.version,
-        cipher=cipher,
-        group=group,
-        key_type=ticket.server_svid.key_type,
-        mutual=ticket.client_svid is not None,
-        peer_spiffe_id="" if peer is None else peer.spiffe_id,
-        peer_not_after_ns=0 if peer is None else peer.not_after_ns,
-        resumed_after_expiry=negotiation.outlived(ticket, clock_ns),
-    )
