@@ -89,10 +89,11 @@ class Selected:
 
     @cached_property
     def _devices(self) -> frozenset[str]:
-        """The devices that sent a request of the selected flow."""
+        """The devices that sent a request of the selected flow, and their fleet: its members may share a sidecar."""
         clients = self.run.names("requests", "client")
         of_flow = self._named("requests", "source", self.selection.source)
-        return frozenset(clients.values[code] for code in np.unique(clients.codes[of_flow]))
+        devices = {clients.values[code] for code in np.unique(clients.codes[of_flow])}
+        return frozenset(devices | {device.partition("/")[0] for device in devices})
 
     @cached_property
     def established(self) -> Flags:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from html import escape
+from math import log10, sqrt
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -27,6 +28,9 @@ WIDTH_IN = 5.2
 SLICE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 SLICE_LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
 """Every slice has a colour and a kind of line, so that either one tells it apart."""
+
+_LEAST_RANGE = 6
+"""A logarithmic axis spans at least this factor."""
 
 # Any: the keys are literals of matplotlib's stubs, which no dict of ours can be.
 _STYLE: Any = {
@@ -154,10 +158,17 @@ def faults_text(run: RunData) -> str:
 
 
 def log_ms(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Make one axis logarithmic, in milliseconds, labelled at 1, 2 and 5 of each decade."""
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Make one axis logarithmic, in milliseconds, with as many labels as have room; call it when all is drawn."""
+    across = which == "x"
+    (axes.set_xscale if across else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if across else axes.get_ylim()
+    if high < low * _LEAST_RANGE:  # or else there might be no round number in it
+        middle, half = sqrt(low * high), sqrt(_LEAST_RANGE)
+        low, high = middle / half, middle * half
+        (axes.set_xlim if across else axes.set_ylim)(low, high)
+    decades = log10(high / low) / (1.0 if across else 0.7)
+    axis = axes.xaxis if across else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1, 3) if decades < 4 else (1,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: show_duration(round(value * 1e6)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.patches import Patch
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import Selected, Selection, count, mean, share, within_budget
 from meshsim.analysis.numbers import show_duration, show_share
-from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.pictures import (
     WIDTH_IN,
     Picture,
@@ -50,6 +49,11 @@ _LEAST_SHARE = 0.01
 
 _OFF_SCALE = 2.5
 """A budget further away than this many times the longest bar is named, not drawn to scale."""
+
+_CUT = 4
+"""A bar longer than this many times the mean and the budget is cut, lest it squeeze them to nothing."""
+
+_RIGHTWARDS = "\N{RIGHTWARDS ARROW}"
 
 
 def attribution(run: RunData) -> Picture:
@@ -89,8 +93,6 @@ def _bars(run: RunData, name: str) -> list[dict[str, float]]:
 
 
 def _draw_bars(axes: Axes, rows: list[dict[str, float]], shown: list[str], budget_ms: float) -> None:
-    longest = max(sum(row.values()) for row in rows)
-    in_scale = budget_ms <= _OFF_SCALE * longest
     for place, row in zip((1, 0), rows, strict=True):
         left = 0.0
         rest = sum(value for part, value in row.items() if part not in shown)
@@ -101,18 +103,27 @@ def _draw_bars(axes: Axes, rows: list[dict[str, float]], shown: list[str], budge
     axes.set_yticks((1, 0), ("all, mean", "slowest 1 %"))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlim(0, 1.06 * (max(longest, budget_ms) if in_scale else longest * 1.25))
     axes.set_ylim(-0.5, 1.5)
     axes.locator_params(axis="x", nbins=5)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} ms" if value else "0")
-    text = f"budget {show_duration(round(budget_ms * 1e6))}"
+    axes.xaxis.set_major_formatter(lambda value, _: _shown_ms(value) if value else "0")
+    mean_ms, slow_ms = (sum(row.values()) for row in rows)
+    in_scale = budget_ms <= _OFF_SCALE * slow_ms
+    right = 1.06 * max(slow_ms, budget_ms) if in_scale else 1.3 * slow_ms
+    cut = _CUT * max(mean_ms, budget_ms)
+    if slow_ms > cut:
+        right = cut
+        axes.text(right, 0, f" {_shown_ms(slow_ms)} {_RIGHTWARDS}", ha="right", va="center", backgroundcolor=PAPER)
+    axes.set_xlim(0, right)
+    text = f"budget {_shown_ms(budget_ms)}"
     if in_scale:
         axes.axvline(budget_ms, color=INK, linewidth=1.6, linestyle=(0, (4, 1.5)))
-        right = budget_ms > 0.6 * axes.get_xlim()[1]
-        settings: dict[str, Any] = {"x": budget_ms, "ha": "right" if right else "left"}
-        axes.text(y=1.56, s=text, va="bottom", **settings)
+        axes.text(budget_ms, 1.56, text, ha="right" if budget_ms > 0.6 * right else "left", va="bottom")
     else:
-        axes.text(axes.get_xlim()[1], 1.56, f"{text} \N{RIGHTWARDS ARROW}", ha="right", va="bottom")
+        axes.text(right, 1.56, f"{text} {_RIGHTWARDS}", ha="right", va="bottom")
+
+
+def _shown_ms(value_ms: float) -> str:
+    return show_duration(round(value_ms * 1e6))
 
 
 def _attribution_caption(bars: dict[str, list[dict[str, float]]]) -> str:
