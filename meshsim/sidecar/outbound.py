@@ -26,6 +26,7 @@ from meshsim.sidecar.tls.flights import Flight, SessionTicket
 from meshsim.sidecar.tls.machine import TlsClient
 from meshsim.sidecar.tls.outcome import TlsStep
 from meshsim.sidecar.tls.records import sealed_size_bytes
+from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
@@ -256,7 +257,10 @@ class Outbound:
         """Take note that a connection is gone."""
         if upstream.phase is Phase.CLOSED:
             return []
-        outcome = "reset" if upstream.phase is Phase.READY else "unreachable"
+        if upstream.tls is not None and upstream.tls.state is State.REFUSED:
+            outcome = "tls-refused"  # the alert was here before the end of the connection
+        else:
+            outcome = "reset" if upstream.phase is Phase.READY else "unreachable"
         return self._drop(upstream, outcome, now_ns)
 
     def _drop(self, upstream: Upstream, outcome: str, now_ns: int) -> list[Command]:
