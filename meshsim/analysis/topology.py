@@ -29,7 +29,7 @@ TIERS = ("core", "regional", "edge", "router", "gnb")
 
 _LINE_IN = 0.17
 _GAP_IN = 0.34
-_CHARACTER_IN = 0.088
+_CHARACTER_IN, _BOLD_CHARACTER_IN = 0.08, 0.092
 _MOST_SERVICES = 6
 _ACROSS = 3
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -90,7 +90,7 @@ def _place(run: RunData) -> tuple[dict[str, _Box], dict[str, _Box], float]:
     contents: dict[str, list[str]] = {name: [] for name in run.scenario.network.nodes}
     for service, settings in run.scenario.services.items():
         for node, replicas in settings.replicas.items():
-            contents[node].append(f"{service} {_TIMES}{replicas}" if replicas > 1 else service)
+            contents[node].append(f"{replicas} {_TIMES} {service}" if replicas > 1 else service)
     for name, fleet in run.scenario.fleets.items():
         if fleet.node is not None:
             contents[fleet.node].append(f"{name} (client)")
@@ -110,7 +110,8 @@ def _place_row(boxes: dict[str, _Box], top: float, contents: dict[str, list[str]
     """Place one tier, in as many rows as it needs; return where the next may begin."""
     names = list(contents)
     plain = not any(contents.values())
-    across = min(len(names), 4 if plain else _ACROSS) or 1
+    rows = -(-len(names) // (4 if plain else _ACROSS)) or 1
+    across = -(-len(names) // rows) or 1  # as even as they come
     for start in range(0, len(names), across):
         row = names[start : start + across]
         width = min(2.0, (WIDTH_IN - 0.1) / len(row) - 0.2)
@@ -120,7 +121,7 @@ def _place_row(boxes: dict[str, _Box], top: float, contents: dict[str, list[str]
             lines = contents[name]
             if len(lines) > _MOST_SERVICES:
                 lines = [*lines[: _MOST_SERVICES - 1], f"and {len(lines) - _MOST_SERVICES + 1} more"]
-            fitting = [_shortened(text, width) for text in [name, *lines]]
+            fitting = [_shortened(name, width, _BOLD_CHARACTER_IN), *(_shortened(text, width) for text in lines)]
             height = 0.14 + _LINE_IN * len(fitting)
             boxes[name] = _Box(room / 2 + index * (width + room), top, width, height, fitting)
             tallest = max(tallest, height)
@@ -128,8 +129,8 @@ def _place_row(boxes: dict[str, _Box], top: float, contents: dict[str, list[str]
     return top
 
 
-def _shortened(text: str, width_in: float) -> str:
-    most = int((width_in - 0.1) / _CHARACTER_IN)
+def _shortened(text: str, width_in: float, character_in: float = _CHARACTER_IN) -> str:
+    most = int((width_in - 0.06) / character_in)
     return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
