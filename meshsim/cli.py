@@ -1,0 +1,181 @@
+"""The command ``meshsim``: calls a command, prints its answer, and ends with the exit code of the public contract.
+
+Whatever goes wrong is told in lines on standard error, never in a traceback. With ``--json`` standard output holds one
+document in every case, with what went wrong under ``errors``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from meshsim.commands.answer import Answer
+    from meshsim.scenario.errors import Diagnostic
+
+PROGRAM = "meshsim"
+TRACEBACK_VARIABLE = "MESHSIM_TRACEBACK"
+
+
+class _Failure(NamedTuple):
+    """What went wrong, for both formats."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+    """For standard error."""
+    errors: tuple[dict[str, Any], ...]
+    """For the document."""
+
+
+def main() -> NoReturn:
+    """Run what the command line says, and end the process."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command line; print its answer; return the exit code."""
+    from meshsim.commands.interruption import INTERRUPTION, Interrupted
+
+    try:
+        with INTERRUPTION.watched():
+            return _run(arguments)
+    except Interrupted:
+        return _fail(arguments, _plain(130, "interrupted; nothing unfinished was kept"))
+    finally:
+        _close(sys.stdout)
+        _close(sys.stderr)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A name that is no valid UTF-8, or a mark that the terminal lacks, is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        answer = _answer(arguments)
+        return answer if isinstance(answer, int) else _print(arguments, answer)
+    except BrokenPipeError:
+        return 0  # whoever read our output has seen enough
+    except Exception as error:  # the last resort: every exception ends in a line and an exit code
+        return _fail(arguments, _failure(error))
+
+
+def _answer(arguments: Sequence[str]) -> Answer | int:
+    """What the command answers; or an exit code if it was help or a version, which are printed already."""
+    from typer.main import get_command
+
+    from meshsim.commands.app import app
+
+    answer: Answer | int | None = get_command(app).main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    return 0 if answer is None else answer
+
+
+def _print(arguments: Sequence[str], answer: Answer) -> int:
+    from meshsim.commands.answer import drawn, json_text
+
+    for error in answer.errors:
+        print(error, file=sys.stderr)
+    if _wants_json(arguments):
+        text = json_text(_document(arguments, answer.exit_code, map(_plain_error, answer.errors)) | answer.document)
+    else:
+        text = drawn(answer.draw)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # whoever read our output has seen enough; the verdict stands
+    except OSError as error:
+        return _fail((), _plain(5, f"cannot write to standard output: {error.strerror}"))
+    return answer.exit_code
+
+
+def _failure(error: Exception) -> _Failure:
+    """What an exception means to the user."""
+    from typer import TyperException
+
+    from meshsim.scenario.errors import InvariantViolation, MeshsimError, ScenarioError
+
+    if isinstance(error, ScenarioError):
+        lines = tuple(map(str, error.diagnostics))
+        return _Failure(error.exit_code, lines, tuple(map(_plain_error, error.diagnostics)))
+    if isinstance(error, InvariantViolation):
+        text = f"invariant violated: {error}"
+        return _plain(4, text, "This is a fault in meshsim; please report it with the scenario and its seed.")
+    if isinstance(error, MeshsimError):
+        return _plain(error.exit_code, str(error))
+    if isinstance(error, TyperException):
+        return _usage(error)
+    if isinstance(error, MemoryError):
+        return _plain(5, "out of memory")
+    return _unexpected(error)
+
+
+def _usage(error: Any) -> _Failure:
+    """A command line that cannot be understood."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    message = error.format_message() or "a command is missing"
+    return _plain(2, message, f"Try '{path} --help'.")
+
+
+def _unexpected(error: Exception) -> _Failure:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        import traceback
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    text = f"unexpected {type(error).__name__}{f': {said}' if said else ''}"
+    hint = f"This is a fault in meshsim; please report it with what {TRACEBACK_VARIABLE}=1 adds to this message."
+    return _plain(5, text, hint)
+
+
+def _plain(exit_code: int, message: str, hint: str | None = None) -> _Failure:
+    """A failure that lies in no file."""
+    lines = (f"{PROGRAM}: {message}",) if hint is None else (f"{PROGRAM}: {message}", hint)
+    return _Failure(exit_code, lines, ({"file": None, "line": 0, "column": 0, "message": message},))
+
+
+def _plain_error(diagnostic: Diagnostic) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(diagnostic)
+    return plain
+
+
+def _fail(arguments: Sequence[str], failure: _Failure) -> int:
+    """Print a failure; return its exit code."""
+    from meshsim.commands.answer import json_text
+
+    try:
+        for line in failure.lines:
+            print(line, file=sys.stderr)
+        if _wants_json(arguments):
+            sys.stdout.write(json_text(_document(arguments, failure.exit_code, failure.errors)))
+            sys.stdout.flush()
+    except OSError:
+        pass  # nobody is left to tell; the exit code still says it
+    return failure.exit_code
+
+
+def _document(arguments: Sequence[str], exit_code: int, errors: Any) -> dict[str, Any]:
+    """The keys of every document."""
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    return {"command": command, "exit_code": exit_code, "errors": list(errors)}
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` was asked for, even where the rest of the command line cannot be understood."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
+def _close(stream: TextIO) -> None:
+    """Flush; where nobody listens any more, let the rest go to nowhere, lest the interpreter complain at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

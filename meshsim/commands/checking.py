@@ -1,0 +1,77 @@
+"""``meshsim check``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshsim.commands.answer import EXIT_PASSED, EXIT_USAGE, Answer
+from meshsim.experiment import load
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.world import World
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meshsim.scenario.loader import LoadedScenario
+
+
+class _Nowhere:
+    """Takes the rows of a world that never runs."""
+
+    def write(self, table: str, rows: list[msgspec.Struct]) -> None:
+        """Forget one batch."""
+
+
+def check_files(
+    files: Sequence[Path], seed: int | None, fidelity: str | None, settings: Sequence[str], *, quiet: bool
+) -> Answer:
+    """Load each file and put its world together, as a run would; every mistake in any of them is an error."""
+    errors: list[Diagnostic] = []
+    sound: list[tuple[Path, LoadedScenario]] = []
+    for file in files:
+        try:
+            loaded = load(file, seed, fidelity, settings)
+            World(loaded, Recorder(_Nowhere()))  # reads the policies, which loading leaves as text
+            sound.append((file, loaded))
+        except ScenarioError as error:
+            errors += error.diagnostics
+
+    def draw(console: Console) -> None:
+        for file, loaded in [] if quiet else sound:
+            console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
+        if errors:
+            number = len(errors)
+            console.print(
+                f"\N{HEAVY MULTIPLICATION X} {number} {'mistake' if number == 1 else 'mistakes'} "
+                f"in {len(files) - len(sound)} of {len(files)} {'file' if len(files) == 1 else 'files'}"
+            )
+
+    document: dict[str, Any] = {
+        "scenarios": [
+            {"file": str(file), "scenario": loaded.scenario.scenario, "sha256": loaded.sha256} for file, loaded in sound
+        ]
+    }
+    return Answer(document, draw, EXIT_USAGE if errors else EXIT_PASSED, tuple(errors))
+
+
+def _content(loaded: LoadedScenario) -> str:
+    """What a scenario holds, in one line."""
+    scenario = loaded.scenario
+    numbers = {
+        "slice": len(scenario.network.slices),
+        "node": len(scenario.network.nodes),
+        "service": len(scenario.services),
+        "flow": len(scenario.traffic),
+        "fault": len(scenario.faults),
+        "expectation": len(scenario.expect),
+    }
+    return f"{scenario.scenario} ({', '.join(_counted(number, noun) for noun, number in numbers.items() if number)})"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,215 @@
+"""A run drawn for people: figures of each slice, where the latency went, faults, expectations, paths.
+
+Slices stand side by side, as many as the terminal's width holds. Colour only repeats what a mark or a word says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from meshsim.analysis.numbers import show, show_duration, show_share
+from meshsim.analysis.report import overall, verdict_sentence
+from meshsim.commands.answer import shown_path
+from meshsim.telemetry.rows import ATTRIBUTION
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meshsim.analysis.run import Run
+
+Figures = Mapping[str, Any]
+
+MARKS = {
+    "pass": "\N{HEAVY CHECK MARK}",
+    "fail": "\N{HEAVY MULTIPLICATION X}",
+    "inconclusive": "?",
+    "none": "\N{EN DASH}",
+}
+STYLES = {"pass": "bold blue", "fail": "bold red", "inconclusive": "bold yellow", "none": "dim"}
+"""Blue and red stay apart with any colour vision; the mark and the word say the same without colour."""
+
+LABEL_COLUMNS, VALUE_COLUMNS, BAR_COLUMNS = 22, 9, 8
+SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS
+OVER = f"{MARKS['fail']} over"
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+SLOWEST_PARTS = 3
+
+
+def draw_run(console: Console, run: Run) -> None:
+    """Everything about a finished run."""
+    summary, manifest = run.summary, run.manifest
+    slices = {name: summary["slices"][name] for name in run.scenario.network.slices}
+    totals = summary["totals"]
+    console.print(
+        Text.assemble(
+            (manifest.scenario, "bold"),
+            f"  seed {manifest.seed}, {manifest.fidelity}: {show(totals['requests'], 'count')} requests "
+            f"in {show_duration(totals['duration_ns'])} of simulated time",
+        )
+    )
+    per_table = max(1, (console.width - LABEL_COLUMNS) // (SLICE_COLUMNS + 2))
+    for names in _batches(list(slices), per_table):
+        console.print()
+        console.print(_slice_table({name: slices[name] for name in names}, _parts(slices)))
+    _draw_slowest(console, slices)
+    _draw_faults(console, summary["faults"])
+    _draw_expectations(console, summary["expectations"])
+    word = overall(summary)
+    console.print()
+    console.print(Text(f"{MARKS[word]} {verdict_sentence(summary)}", STYLES[word]))
+    for label, text in (
+        ("run", shown_path(run.path)),
+        ("report", shown_path(run.report_path)),
+        ("digest", manifest.digest),
+    ):
+        # Never wrapped or cut: paths are there to be copied.
+        console.print(Text.assemble((f"{label:<8}", "dim"), text), soft_wrap=True)
+
+
+def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
+
+
+def _slice_table(slices: Mapping[str, Figures], parts: Sequence[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("slice", width=LABEL_COLUMNS - 2)
+    for name in slices:
+        table.add_column(name, width=SLICE_COLUMNS, overflow="fold")
+    for label, cell in _rows(slices):
+        table.add_row(label, *(cell(figures) for figures in slices.values()))
+    table.add_row()
+    table.add_row(Text("where it went", "bold"), *(Text("mean     share", "dim") for _ in slices))
+    for part in parts:
+        table.add_row(part, *(_part_cell(figures["attribution_mean_ns"], part) for figures in slices.values()))
+    return table
+
+
+def _rows(slices: Mapping[str, Figures]) -> Iterator[tuple[str, Callable[[Figures], Text]]]:
+    """Label and cell of each row; rows about what did not happen anywhere are left out."""
+    yield "requests", _counter("requests")
+    yield "success rate", lambda figures: _value(_share(figures["success_rate"]))
+    for name in ("p50", "p95", "p99"):
+        yield f"{name} latency", _latency(f"latency_{name}_ns")
+    yield "latency budget", lambda figures: _value(show(figures["budget_ns"], "duration"))
+    yield "within budget", lambda figures: _value(_share(figures["within_budget"]))
+    yield "handshakes, full", _counter("handshakes_full")
+    yield "handshakes, resumed", _counter("handshakes_resumed")
+    yield "requests denied", _counter("denied")
+    for key, label in (
+        ("handshakes_refused", "handshakes refused"),
+        ("handshakes_broken", "handshakes broken"),
+        ("timeouts", "timeouts"),
+        ("failures", "failures"),
+        ("retries", "retries"),
+    ):
+        if any(figures[key] for figures in slices.values()):
+            yield label, _counter(key)
+
+
+def _counter(key: str) -> Callable[[Figures], Text]:
+    return lambda figures: _value(show(figures[key], "count"))
+
+
+def _latency(key: str) -> Callable[[Figures], Text]:
+    def cell(figures: Figures) -> Text:
+        latency_ns, budget_ns = figures[key], figures["budget_ns"]
+        over = latency_ns is not None and budget_ns is not None and latency_ns > budget_ns
+        return _value(show(latency_ns, "duration"), OVER if over else "", STYLES["fail"])
+
+    return cell
+
+
+def _value(text: str, more: str = "", style: str = "") -> Text:
+    return Text.assemble(f"{text:>{VALUE_COLUMNS}} ", (more, style))
+
+
+def _share(value: float | None) -> str:
+    return show(None if value is None else Fraction(str(value)), "share")
+
+
+def _parts(slices: Mapping[str, Figures]) -> list[str]:
+    """The parts of the latency that took time anywhere, the biggest first."""
+    parts = [column.removesuffix("_ns") for column in ATTRIBUTION]
+    spent = {
+        part: sum((figures["attribution_mean_ns"][part] or 0) * figures["requests"] for figures in slices.values())
+        for part in parts
+    }
+    return sorted((part for part in parts if spent[part]), key=lambda part: -spent[part])
+
+
+def _part_cell(means_ns: Mapping[str, int | None], part: str) -> Text:
+    mean_ns, whole_ns = means_ns[part], sum(value or 0 for value in means_ns.values())
+    if mean_ns is None or not whole_ns:
+        return _value(show(None, "duration"))
+    return _value(show_duration(mean_ns), _bar(Fraction(mean_ns, whole_ns)), "cyan")
+
+
+def _bar(share: Fraction) -> str:
+    """A bar for a share from 0 to 1, in eighths of a column; something is never drawn as nothing."""
+    eighths = max(1 if share else 0, round(share * BAR_COLUMNS * 8))
+    return EIGHTHS[8] * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def _draw_slowest(console: Console, slices: Mapping[str, Figures]) -> None:
+    """What the slowest answers spent their time on: seldom the same as the mean."""
+    table = _list_table(console, "slowest 1 %")
+    for name, figures in slices.items():
+        means_ns = {part: value for part, value in figures["attribution_slowest_ns"].items() if value}
+        whole_ns = sum(means_ns.values())
+        biggest = sorted(means_ns, key=lambda part: (-means_ns[part], part))[:SLOWEST_PARTS]
+        if biggest:
+            table.add_row(
+                Text(name),
+                Text(
+                    ", ".join(
+                        f"{part} {show_duration(means_ns[part])} ({show_share(Fraction(means_ns[part], whole_ns))})"
+                        for part in biggest
+                    )
+                ),
+            )
+    if table.row_count:
+        console.print(table)
+
+
+def _list_table(console: Console, title: str) -> Table:
+    console.print()
+    console.print(Text(title, "bold"))
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, show_header=False)
+
+
+def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
+    if not faults:
+        return
+    table = _list_table(console, "faults")
+    for fault in faults:
+        touched = ", ".join(
+            f"{show(fault[key], 'count')} {noun}"
+            for key, noun in (("packets", "packets"), ("connections", "connections"), ("requests", "calls"))
+            if fault[key]
+        )
+        when = f"{show_duration(fault['t_start_ns'])} to {show_duration(fault['t_end_ns'])}"
+        name = fault["fault_id"] if fault["fault_id"] == fault["kind"] else f"{fault['fault_id']} ({fault['kind']})"
+        table.add_row(Text(name), Text(f"{fault['target']}, {when}: touched {touched}"))
+    console.print(table)
+
+
+def _draw_expectations(console: Console, verdicts: Sequence[Figures]) -> None:
+    if not verdicts:
+        return
+    table = _list_table(console, "expectations")
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    table.add_column(justify="right", no_wrap=True)
+    for verdict in verdicts:
+        word = verdict["verdict"]
+        what = Text(verdict["expectation"])
+        if verdict["reason"]:
+            what.append(f"\n{verdict['reason']}", "dim")
+        table.add_row(Text(f"{MARKS[word]} {word}", STYLES[word]), what, Text(verdict["measured"], "bold"))
+    console.print(table)
