@@ -73,7 +73,7 @@ def attribution(run: RunData) -> Picture:
         for index, (name, rows) in enumerate(bars.items()):
             budget = in_ms(int(run.ints("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max()))
             write(picture, 0, 0.22 + index * row_in, name, fontweight="bold")
-            axes = axes_at(picture, 0.98, 0.3 + index * row_in, WIDTH_IN - 1.16, 0.56)
+            axes = axes_at(picture, 0.98, 0.3 + index * row_in, WIDTH_IN - 1.28, 0.56)
             _draw_bars(axes, rows, shown, budget)
         handles = [Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], label=part) for part in [*shown, "other"]]
         picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 0.05 / height), ncols=4)

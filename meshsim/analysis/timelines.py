@@ -80,10 +80,13 @@ def timeline(run: RunData) -> Picture:
     buckets = _buckets(run.duration_ns)
     pieces = buckets.of(run.ints("requests", "t_intended_ns"))
     with house_style():
-        picture = Picture("What happened when", 5.75)
+        outcomes = run.names("requests", "outcome").values
+        failed = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and name in outcomes]
+        height = 5.45 + 0.3 * bool(failed)
+        picture = Picture("What happened when", height)
         places = [axes_at(picture, 0.72, top, WIDTH_IN - 0.97, 1.15) for top in (0.42, 2.0, 3.58)]
         peaks = [_draw_slice(run, name, style, places, buckets, pieces) for name, style in slice_style(run).items()]
-        failed = _draw_failures(run, places[1], buckets, pieces)
+        _draw_failures(run, places[1], buckets, pieces, failed)
         log_ms(places[2], "y")
         shade_faults(run, places)
         titles = ("answered per second", "not answered, per second", "p99 latency; straight lines: budgets")
@@ -91,11 +94,18 @@ def timeline(run: RunData) -> Picture:
             _time_axis(run, place, title, above=place is places[0])
         for place in places[:2]:
             place.xaxis.set_major_formatter("")
-            _from_zero(place)
-        picture.legend(*places[0].get_legend_handles_labels(), loc="lower left", bbox_to_anchor=(0.02, 0.08), ncols=3)
+            place.set_ylim(bottom=0)
+        for place in places[: 2 if failed else 1]:
+            place.locator_params(axis="y", nbins=4)
+        picture.legend(
+            *places[0].get_legend_handles_labels(),
+            loc="lower left",
+            bbox_to_anchor=(0.02, (0.12 + 0.3 * bool(failed)) / height),
+            ncols=3,
+        )
         handles = [Patch(facecolor=OUTCOMES[name][0], hatch=OUTCOMES[name][1], label=name) for name in failed]
         if handles:
-            picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.015), ncols=4)
+            picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.1 / height), ncols=4)
     picture.caption = _timeline_caption(run, [peak for peak in peaks if peak is not None])
     return picture
 
@@ -135,12 +145,13 @@ def _p99_per_piece(pieces: Ints, latencies_ns: Ints, number: int) -> Any:
     return np.array([np.nan if value is None else value for value in found])
 
 
-def _draw_failures(run: RunData, axes: Axes, buckets: _Buckets, pieces: Ints) -> list[str]:
-    """Stack the outcomes but ok; return those that occur."""
+def _draw_failures(run: RunData, axes: Axes, buckets: _Buckets, pieces: Ints, failed: Sequence[str]) -> None:
+    """Stack the outcomes but ok."""
     outcomes = run.names("requests", "outcome")
-    found = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and name in outcomes.values]
-    _stack(axes, buckets, ((pieces[outcomes.codes == outcomes.code(name)], *OUTCOMES[name]) for name in found))
-    return found
+    _stack(axes, buckets, ((pieces[outcomes.codes == outcomes.code(name)], *OUTCOMES[name]) for name in failed))
+    if not failed:
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", color=FAINT)
+        axes.set_yticks([0])
 
 
 def _stack(axes: Axes, buckets: _Buckets, layers: Iterable[tuple[Ints, str, str]]) -> Any:
@@ -164,7 +175,8 @@ def handshakes(run: RunData) -> Picture:
         rates = _stack(axes, buckets, ((pieces[rows], colour, hatch) for rows, colour, hatch in kinds.values()))
         shade_faults(run, [axes])
         _time_axis(run, axes, "per second", above=True)
-        _from_zero(axes)
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=4)
         handles = [Patch(facecolor=colour, hatch=hatch, label=name) for name, (_, colour, hatch) in kinds.items()]
         if handles:
             picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.02), ncols=4)
@@ -199,8 +211,3 @@ def _time_axis(run: RunData, axes: Axes, title: str, *, above: bool) -> None:
     axes.grid(True, axis="y")
     axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} s")
-
-
-def _from_zero(axes: Axes) -> None:
-    axes.set_ylim(bottom=0)
-    axes.locator_params(axis="y", nbins=4)

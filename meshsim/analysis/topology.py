@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
-from math import hypot
-from typing import NamedTuple
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
 from meshsim.analysis.data import RunData
+from meshsim.analysis.layout import LINE_IN, Box, Ways, beside, place_row
 from meshsim.analysis.palette import FAINT, GRID, INK, PAPER
 from meshsim.analysis.pictures import (
     WIDTH_IN,
@@ -27,28 +28,10 @@ from meshsim.analysis.pictures import (
 TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
 
-_LINE_IN = 0.17
-_GAP_IN = 0.34
-_CHARACTER_IN, _BOLD_CHARACTER_IN = 0.08, 0.092
-_MOST_SERVICES = 6
-_ACROSS = 3
+_APART_IN = 0.042
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
 Pair = tuple[str, str]
-
-
-class _Box(NamedTuple):
-    """One box in inches, from the top left of the picture."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    lines: list[str]
-
-    @property
-    def middle(self) -> tuple[float, float]:
-        return self.left + self.width / 2, self.top + self.height / 2
 
 
 def topology(run: RunData) -> Picture:
@@ -63,18 +46,18 @@ def topology(run: RunData) -> Picture:
         axes.set_axis_off()
         axes.set_xlim(0, WIDTH_IN)
         axes.set_ylim(height, 0)
-        places = {**boxes, **fleets}
+        ways = Ways({**boxes, **fleets})
         marks = {fault.target: str(number) for number, fault in enumerate(run.scenario.faults, start=1)}
         for link in run.scenario.network.links:
             pair = tuple(sorted(link.between))
             slices = [name for name in styles if pair in used.get(name, set())]
-            _draw_link(axes, places, link.between, [styles[name] for name in slices], marks.get(link.key))
+            _draw_link(axes, ways, link.between, [styles[name] for name in slices], marks.get(link.key))
         for name, fleet in run.scenario.fleets.items():
             if fleet.radio is None:
                 continue
             slices = [s for s in styles if any(t.slice == s and t.source == name for t in run.scenario.traffic)]
             for gnb in dict.fromkeys(run.scenario.network.radios[fleet.radio].cells.values()):
-                _draw_link(axes, places, (name, gnb), [styles[s] for s in slices], None, radio=True)
+                _draw_link(axes, ways, (name, gnb), [styles[s] for s in slices], None, radio=True)
         for name, box in boxes.items():
             _draw_box(axes, box, marks.get(name), rounded=False)
         for box in fleets.values():
@@ -85,7 +68,7 @@ def topology(run: RunData) -> Picture:
     return picture
 
 
-def _place(run: RunData) -> tuple[dict[str, _Box], dict[str, _Box], float]:
+def _place(run: RunData) -> tuple[dict[str, Box], dict[str, Box], float]:
     """Boxes of nodes and of fleets with a radio, and how high the picture gets."""
     contents: dict[str, list[str]] = {name: [] for name in run.scenario.network.nodes}
     for service, settings in run.scenario.services.items():
@@ -97,41 +80,13 @@ def _place(run: RunData) -> tuple[dict[str, _Box], dict[str, _Box], float]:
     rows = [[name for name, node in run.scenario.network.nodes.items() if node.kind == tier] for tier in TIERS]
     fleets = [name for name, fleet in run.scenario.fleets.items() if fleet.radio is not None]
     top = 0.12
-    boxes: dict[str, _Box] = {}
+    boxes: dict[str, Box] = {}
     for row in rows:
-        top = _place_row(boxes, top, {name: contents[name] for name in row})
-    fleet_boxes: dict[str, _Box] = {}
+        top = place_row(boxes, top, {name: contents[name] for name in row})
+    fleet_boxes: dict[str, Box] = {}
     lines = {name: [f"{run.scenario.fleets[name].size} {_TIMES} {run.scenario.fleets[name].cpu}"] for name in fleets}
-    top = _place_row(fleet_boxes, top, lines)
+    top = place_row(fleet_boxes, top, lines)
     return boxes, fleet_boxes, top
-
-
-def _place_row(boxes: dict[str, _Box], top: float, contents: dict[str, list[str]]) -> float:
-    """Place one tier, in as many rows as it needs; return where the next may begin."""
-    names = list(contents)
-    plain = not any(contents.values())
-    rows = -(-len(names) // (4 if plain else _ACROSS)) or 1
-    across = -(-len(names) // rows) or 1  # as even as they come
-    for start in range(0, len(names), across):
-        row = names[start : start + across]
-        width = min(2.0, (WIDTH_IN - 0.1) / len(row) - 0.2)
-        room = (WIDTH_IN - width * len(row)) / len(row)
-        tallest = 0.0
-        for index, name in enumerate(row):
-            lines = contents[name]
-            if len(lines) > _MOST_SERVICES:
-                lines = [*lines[: _MOST_SERVICES - 1], f"and {len(lines) - _MOST_SERVICES + 1} more"]
-            fitting = [_shortened(name, width, _BOLD_CHARACTER_IN), *(_shortened(text, width) for text in lines)]
-            height = 0.14 + _LINE_IN * len(fitting)
-            boxes[name] = _Box(room / 2 + index * (width + room), top, width, height, fitting)
-            tallest = max(tallest, height)
-        top += tallest + _GAP_IN
-    return top
-
-
-def _shortened(text: str, width_in: float, character_in: float = _CHARACTER_IN) -> str:
-    most = int((width_in - 0.06) / character_in)
-    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _used_links(run: RunData) -> dict[str, set[Pair]]:
@@ -179,38 +134,18 @@ def _entries(run: RunData, source: str) -> list[str]:
 
 
 def _draw_link(
-    axes: Axes,
-    boxes: dict[str, _Box],
-    between: Pair,
-    styles: list[dict[str, object]],
-    mark: str | None,
-    *,
-    radio: bool = False,
+    axes: Axes, ways: Ways, between: Pair, styles: Sequence[dict[str, Any]], mark: str | None, *, radio: bool = False
 ) -> None:
-    """A thin line, and beside it one for each slice that used the link."""
-    (x0, y0), (x1, y1) = (boxes[name].middle for name in between)
+    """A thick pale line, and on it one for each slice that used the link."""
+    corners = ways.between(*between)
     if not radio:
-        axes.plot((x0, x1), (y0, y1), color=GRID, linewidth=5 + 2.4 * len(styles), solid_capstyle="round", zorder=1)
-    across = 0.042 / (hypot(x1 - x0, y1 - y0) or 1)
+        width = 5 + 2.4 * len(styles)
+        axes.plot(*zip(*corners, strict=True), color=GRID, linewidth=width, solid_capstyle="round", zorder=1)
     for index, style in enumerate(styles):
-        shift = (index - (len(styles) - 1) / 2) * across
-        dx, dy = -(y1 - y0) * shift, (x1 - x0) * shift
-        axes.plot((x0 + dx, x1 + dx), (y0 + dy, y1 + dy), zorder=2, **style)  # type: ignore[arg-type]  # as slice_style makes them
+        line = beside(corners, _APART_IN * (index - (len(styles) - 1) / 2))
+        axes.plot(*zip(*line, strict=True), zorder=2, **style)
     if mark:
-        _draw_mark(axes, *_between_boxes(boxes[between[0]], boxes[between[1]]), mark)
-
-
-def _between_boxes(first: _Box, second: _Box) -> tuple[float, float]:
-    """The middle of the visible part of a line between two boxes."""
-    (x0, y0), (x1, y1) = first.middle, second.middle
-
-    def leaves(box: _Box, dx: float, dy: float) -> float:
-        ways = [size / 2 / abs(step) for size, step in ((box.width, dx), (box.height, dy)) if step]
-        return min(ways, default=0.0)
-
-    start, end = leaves(first, x1 - x0, y1 - y0), 1 - leaves(second, x1 - x0, y1 - y0)
-    at = (start + end) / 2
-    return x0 + at * (x1 - x0), y0 + at * (y1 - y0)
+        _draw_mark(axes, *ways.visible_middle(corners), mark)
 
 
 def _draw_mark(axes: Axes, x: float, y: float, number: str) -> None:
@@ -227,7 +162,7 @@ def _draw_mark(axes: Axes, x: float, y: float, number: str) -> None:
     )
 
 
-def _draw_box(axes: Axes, box: _Box, mark: str | None, *, rounded: bool) -> None:
+def _draw_box(axes: Axes, box: Box, mark: str | None, *, rounded: bool) -> None:
     style = f"round,pad=0,rounding_size={box.height / 2 if rounded else 0.06}"
     patch = FancyBboxPatch(
         (box.left, box.top),
@@ -243,7 +178,7 @@ def _draw_box(axes: Axes, box: _Box, mark: str | None, *, rounded: bool) -> None
     for number, text in enumerate(box.lines):
         axes.text(
             box.left + box.width / 2,
-            box.top + 0.07 + _LINE_IN * (number + 0.5),
+            box.top + 0.07 + LINE_IN * (number + 0.5),
             text,
             ha="center",
             va="center",
@@ -260,13 +195,10 @@ def _caption(run: RunData, used: dict[str, set[Pair]]) -> str:
     tiers = [
         f"{sum(node.kind == tier for node in nodes)} {tier}" for tier in TIERS if any(n.kind == tier for n in nodes)
     ]
-    widest = max(used, key=lambda name: len(used[name]), default="")
     text = f"The network ({joined(tiers)}) with its services"
-    if widest and used[widest]:
-        number = len(used[widest])
-        text += (
-            f", and the links that each slice used: {widest} the most, {number} of {len(run.scenario.network.links)}"
-        )
+    numbers = [f"{name} {len(used[name])}" for name in run.scenario.network.slices if used.get(name)]
+    if numbers:
+        text += f" and the way of each slice: {joined(numbers)} of {len(run.scenario.network.links)} links"
     if run.scenario.faults:
         text += f"; struck by {faults_text(run)}"
     return f"{text}."

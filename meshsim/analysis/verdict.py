@@ -123,8 +123,12 @@ def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:
         return Verdict(text, None, show(None, "share"), None, "no requests to measure it by")
     bad = [(at_ns, rate) for at_ns, rate in seconds if not _holds(rate, wanted.success_rate, "share")]
     at_ns, worst = min(bad or seconds, key=lambda second: (second[1], second[0]))
-    reason = f"{len(bad)} of {len(seconds)} seconds miss it, " if bad else f"in each of {len(seconds)} seconds, "
-    reason += f"the {'worst' if bad else 'lowest'} is the one from {_at(at_ns)}"
+    if bad:
+        reason = f"{len(bad)} of {len(seconds)} seconds miss it, the worst is the one from {_at(at_ns)}"
+    elif all(rate == worst for _, rate in seconds):
+        reason = f"in each of {len(seconds)} seconds"
+    else:
+        reason = f"the lowest of {len(seconds)} seconds, from {_at(at_ns)}"
     return Verdict(text, not bad, show(worst, "share"), to_json(worst, "share"), reason)
 
 
