@@ -84,3 +84,81 @@ def run(
     from meshsim.commands.running import run_file
 
     return run_file(file, seed, fidelity, settings, out, quiet=quiet)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the scenario, made if need be.")],
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Write a commented scenario to begin with."""
+    from meshsim.commands.starting import write_files
+
+    return write_files(directory, quiet=quiet)
+
+
+@app.command()
+def report(run_dir: RunFolder, quiet: Quiet = False, _json: Json = False) -> Answer:
+    """Draw the report of a run anew from its tables."""
+    from meshsim.commands.reporting import draw_report
+
+    return draw_report(run_dir, quiet=quiet)
+
+
+@app.command()
+def runs(
+    scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]", help="Only runs of this scenario.")] = None,
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """List the finished runs below results/, the newest first."""
+    from meshsim.commands.listing import list_finished
+
+    return list_finished(scenario, quiet=quiet)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Run folder, or a summary.json kept as a baseline.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Run folder, or summary.json, to hold against A.")],
+    tolerance: Annotated[
+        str, typer.Option("--tolerance", metavar="SHARE", help="How much worse a figure may get, relative to A.")
+    ] = "0 %",
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Compare two runs, figure by figure; exit 1 if B is worse than A."""
+    from meshsim.commands.comparing import compare_runs
+
+    return compare_runs(a, b, tolerance, quiet=quiet)
+
+
+@app.command()
+def calibrate(
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Samples of each operation.")] = 2000,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Cost profile to write; must not exist.")] = Path(
+        "calibrated.yaml"
+    ),
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Measure what cryptography, policy and proxies cost here; write a cost profile."""
+    from meshsim.commands.measuring import measure_costs
+
+    return measure_costs(samples, out, quiet=quiet)
+
+
+@app.command()
+def bench(
+    requests: Annotated[
+        int | None, typer.Option("--requests", metavar="N", help="Requests of each repetition. Default: 10000.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the requests: rougher, for CI.")] = False,
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Measure how fast meshsim simulates, as ratios to a hand-written loop."""
+    from meshsim.commands.measuring import measure_speed
+
+    return measure_speed(requests, quick=quick, quiet=quiet)

@@ -5,6 +5,8 @@ Slices stand side by side, as many as the terminal's width holds. Colour only re
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from meshsim.analysis.numbers import show, show_duration, show_share
+from meshsim.analysis.numbers import show, show_duration
 from meshsim.analysis.report import overall, verdict_sentence
 from meshsim.commands.answer import shown_path
 from meshsim.telemetry.rows import ATTRIBUTION
@@ -33,11 +35,13 @@ MARKS = {
 STYLES = {"pass": "bold blue", "fail": "bold red", "inconclusive": "bold yellow", "none": "dim"}
 """Blue and red stay apart with any colour vision; the mark and the word say the same without colour."""
 
-LABEL_COLUMNS, VALUE_COLUMNS, BAR_COLUMNS = 22, 9, 8
+LABEL_COLUMNS, VALUE_COLUMNS, BAR_COLUMNS = 22, 9, 7
 SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS
 OVER = f"{MARKS['fail']} over"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 SLOWEST_PARTS = 3
+
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
 
 
 def draw_run(console: Console, run: Run) -> None:
@@ -84,7 +88,10 @@ def _slice_table(slices: Mapping[str, Figures], parts: Sequence[str]) -> Table:
     for label, cell in _rows(slices):
         table.add_row(label, *(cell(figures) for figures in slices.values()))
     table.add_row()
-    table.add_row(Text("where it went", "bold"), *(Text("mean     share", "dim") for _ in slices))
+    table.add_row(
+        Text("mean latency", "bold"),
+        *(_value(show(figures["latency_mean_ns"], "duration"), "made of", "dim") for figures in slices.values()),
+    )
     for part in parts:
         table.add_row(part, *(_part_cell(figures["attribution_mean_ns"], part) for figures in slices.values()))
     return table
@@ -158,58 +165,76 @@ def _bar(share: Fraction) -> str:
 
 def _draw_slowest(console: Console, slices: Mapping[str, Figures]) -> None:
     """What the slowest answers spent their time on: seldom the same as the mean."""
-    table = _list_table(console, "slowest 1 %")
+    rows = []
     for name, figures in slices.items():
         means_ns = {part: value for part, value in figures["attribution_slowest_ns"].items() if value}
         whole_ns = sum(means_ns.values())
         biggest = sorted(means_ns, key=lambda part: (-means_ns[part], part))[:SLOWEST_PARTS]
-        if biggest:
-            table.add_row(
-                Text(name),
-                Text(
-                    ", ".join(
-                        f"{part} {show_duration(means_ns[part])} ({show_share(Fraction(means_ns[part], whole_ns))})"
-                        for part in biggest
-                    )
-                ),
-            )
-    if table.row_count:
-        console.print(table)
+        parts = [f"{part} {show_duration(means_ns[part])}, {_percent(means_ns[part], whole_ns)}" for part in biggest]
+        if parts:
+            rows.append((Text(name), "; ".join(parts), None))
+    draw_list(console, "slowest 1 %", rows)
 
 
-def _list_table(console: Console, title: str) -> Table:
-    console.print()
-    console.print(Text(title, "bold"))
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, show_header=False)
+def _percent(part: int, whole: int) -> str:
+    return f"{round(100 * part / whole)} %"
 
 
 def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
-    if not faults:
-        return
-    table = _list_table(console, "faults")
+    rows = []
     for fault in faults:
         touched = ", ".join(
             f"{show(fault[key], 'count')} {noun}"
             for key, noun in (("packets", "packets"), ("connections", "connections"), ("requests", "calls"))
             if fault[key]
         )
+        kind = "" if fault["fault_id"] == fault["kind"] else f"{fault['kind']} of "
         when = f"{show_duration(fault['t_start_ns'])} to {show_duration(fault['t_end_ns'])}"
-        name = fault["fault_id"] if fault["fault_id"] == fault["kind"] else f"{fault['fault_id']} ({fault['kind']})"
-        table.add_row(Text(name), Text(f"{fault['target']}, {when}: touched {touched}"))
-    console.print(table)
+        rows.append((Text(fault["fault_id"]), f"{kind}{fault['target']}, {when}: {touched}", None))
+    draw_list(console, "faults, and what they touched", rows)
 
 
 def _draw_expectations(console: Console, verdicts: Sequence[Figures]) -> None:
-    if not verdicts:
+    draw_list(
+        console,
+        "expectations",
+        [
+            (
+                Text(f"{MARKS[verdict['verdict']]} {verdict['verdict']}", STYLES[verdict["verdict"]]),
+                f"{verdict['expectation']}: {verdict['measured']}",
+                verdict["reason"] or None,
+            )
+            for verdict in verdicts
+        ],
+    )
+
+
+def draw_list(console: Console, title: str, rows: Sequence[tuple[Text, str, str | None]]) -> None:
+    """A title and, if there are any, rows of label, text and a fainter remark, wrapped to the terminal's width."""
+    if not rows:
         return
-    table = _list_table(console, "expectations")
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
-    table.add_column(justify="right", no_wrap=True)
-    for verdict in verdicts:
-        word = verdict["verdict"]
-        what = Text(verdict["expectation"])
-        if verdict["reason"]:
-            what.append(f"\n{verdict['reason']}", "dim")
-        table.add_row(Text(f"{MARKS[word]} {word}", STYLES[word]), what, Text(verdict["measured"], "bold"))
-    console.print(table)
+    console.print()
+    console.print(Text(title, "bold"))
+    label_columns = max(label.cell_len for label, _, _ in rows) + 2
+    below = label_columns > console.width // 2  # no room beside the labels
+    indent = 2 if below else label_columns
+    for label, text, remark in rows:
+        lines = [(line, "") for line in wrapped(text, console.width - indent)]
+        lines += [(line, "dim") for line in wrapped(remark or "", console.width - indent)]
+        if below:
+            console.print(label)
+        else:
+            first = lines.pop(0)
+            console.print(Text.assemble(label, " " * (indent - label.cell_len), first), soft_wrap=True)
+        for line in lines:
+            console.print(Text.assemble(" " * indent, line), soft_wrap=True)
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Lines of at most ``columns``, unless a word is longer; none ends between a number and its unit."""
+    kept = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+    # textwrap breaks at ASCII spaces alone, where rich would break at those that must not.
+    return [
+        line.replace("\N{NO-BREAK SPACE}", " ")
+        for line in textwrap.wrap(kept, max(10, columns), break_long_words=False, break_on_hyphens=False)
+    ]

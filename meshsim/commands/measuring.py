@@ -1,0 +1,81 @@
+"""``meshsim calibrate`` and ``meshsim bench``: what this machine takes, in CPU time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.commands.answer import Answer
+from meshsim.commands.progress import Bar
+from meshsim.scenario.errors import InfrastructureError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def measure_costs(samples: int, out: Path, *, quiet: bool) -> Answer:
+    """Calibrate, and write the cost profile to ``out``, which must not exist."""
+    from meshsim.calibrate import run_calibration
+    from meshsim.scenario.cost_profile import parse_cost_profile
+
+    if os.path.lexists(out):
+        raise UsageError(f"{out} is there already; expected a name that is free")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder; expected one, to write {out.name} into")
+    with Bar("Measuring", "Deriving costs", quiet=quiet) as bar:
+        text = run_calibration(samples, bar, name=out.stem)
+    _write_new(out, text)
+    profile = parse_cost_profile(text.encode(), str(out))
+    operations = profile.cpu("reference").operations
+
+    def draw(console: Console) -> None:
+        if quiet:
+            console.print(str(out), soft_wrap=True)
+            return
+        console.print(f"{len(operations)} operations, {samples} samples each", soft_wrap=True)
+        console.print(f"wrote {out}", soft_wrap=True)
+        console.print(f"next  put it beside a scenario and add to that: cost_profile: {out.name}", soft_wrap=True)
+
+    document = {"path": str(out.absolute()), "cost_profile": profile.name, "samples": samples}
+    return Answer(document, draw)
+
+
+def _write_new(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            aside.write_text(text, encoding="utf-8")
+            os.link(aside, path)  # unlike a rename, never in place of another file
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
+    """Run the benchmark."""
+    from meshsim.bench.run import DEFAULT_REQUESTS, QUICK_REQUESTS, run_bench
+
+    if quick and requests is not None:
+        raise UsageError("--quick and --requests both say how many; expected one of them")
+    wanted = QUICK_REQUESTS if quick else DEFAULT_REQUESTS if requests is None else requests
+    with Bar("Measuring", "Summing up", quiet=quiet) as bar:
+        result = run_bench(wanted, bar)
+
+    def draw(console: Console) -> None:
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+        table.add_column("what")
+        table.add_column("per CPU second", justify="right", no_wrap=True)
+        table.add_column("of the floor", justify="right", no_wrap=True)
+        for row in result.rows():
+            table.add_row(*row)
+        console.print(table)
+        for note in [] if quiet else result.notes():
+            console.print(note)
+
+    return Answer(msgspec.to_builtins(result), draw)

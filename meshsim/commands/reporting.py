@@ -1,0 +1,48 @@
+"""``meshsim report``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from meshsim.analysis.conclude import conclude
+from meshsim.analysis.run import open_run
+from meshsim.commands.answer import Answer, shown_path
+from meshsim.scenario.errors import InfrastructureError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def draw_report(run_dir: Path, *, quiet: bool) -> Answer:
+    """Render the report of the run in ``run_dir`` from its tables, in place of the one that is there."""
+    run = open_run(run_dir)
+    if problems := run.verify():
+        raise UsageError(f"{run_dir} is damaged: {'; '.join(problems)}")
+    try:
+        text = conclude(run.path, run.scenario, run.manifest).report
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"the tables of {run_dir} cannot be read: {error}") from error
+    _replace(run.report_path, text)
+
+    def draw(console: Console) -> None:
+        path = shown_path(run.report_path)
+        console.print(path if quiet else f"report  {path}", soft_wrap=True)
+
+    return Answer({"run_dir": str(run.path), "report": str(run.report_path), "digest": run.digest}, draw)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write aside and rename, so that there is a whole report at every instant."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error
