@@ -6,9 +6,11 @@ document in every case, with what went wrong under ``errors``.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -31,45 +33,63 @@ class _Failure(NamedTuple):
 
 def main() -> NoReturn:
     """Run what the command line says, and end the process."""
-    sys.exit(run_command(sys.argv[1:]))
+    exit_code = run_command(sys.argv[1:])
+    from meshsim.commands.interruption import ignore_signals
+
+    ignore_signals()
+    sys.exit(exit_code)
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run one command line; print its answer; return the exit code."""
     from meshsim.commands.interruption import INTERRUPTION, Interrupted
 
-    try:
-        with INTERRUPTION.watched():
+    _prepare_streams()
+    with INTERRUPTION.watched():
+        try:
             return _run(arguments)
-    except Interrupted:
-        return _fail(arguments, _plain(130, "interrupted; nothing unfinished was kept"))
-    finally:
-        _close(sys.stdout)
-        _close(sys.stderr)
+        except BaseException as error:
+            if not isinstance(error, Interrupted) and not INTERRUPTION.came:
+                raise
+            return _fail(arguments, _plain(130, "interrupted; nothing unfinished was kept"))
+        finally:
+            _close(sys.stdout)
+            _close(sys.stderr)
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that is no valid UTF-8, or a mark that the terminal lacks, is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: Sequence[str]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # A name that is no valid UTF-8, or a mark that the terminal lacks, is no reason to stop.
-            stream.reconfigure(errors="backslashreplace")
+    from meshsim.commands.interruption import INTERRUPTION
+
     try:
-        answer = _answer(arguments)
-        return answer if isinstance(answer, int) else _print(arguments, answer)
-    except BrokenPipeError:
-        return 0  # whoever read our output has seen enough
+        printed = io.StringIO()
+        with redirect_stdout(printed):  # help and version; a document is never mixed with anything
+            answer = _answer(arguments)
+        if answer is None:
+            return _write(printed.getvalue(), 0)
+        return _print(arguments, answer)
     except Exception as error:  # the last resort: every exception ends in a line and an exit code
+        INTERRUPTION.check()
         return _fail(arguments, _failure(error))
 
 
-def _answer(arguments: Sequence[str]) -> Answer | int:
-    """What the command answers; or an exit code if it was help or a version, which are printed already."""
+def _answer(arguments: Sequence[str]) -> Answer | None:
+    """What the command answers; None if it was help or the version, which typer prints by itself."""
     from typer.main import get_command
 
     from meshsim.commands.app import app
 
-    answer: Answer | int | None = get_command(app).main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
-    return 0 if answer is None else answer
+    answer = get_command(app).main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    return None if isinstance(answer, int) else answer
 
 
 def _print(arguments: Sequence[str], answer: Answer) -> int:
@@ -81,6 +101,11 @@ def _print(arguments: Sequence[str], answer: Answer) -> int:
         text = json_text(_document(arguments, answer.exit_code, map(_plain_error, answer.errors)) | answer.document)
     else:
         text = drawn(answer.draw)
+    return _write(text, answer.exit_code)
+
+
+def _write(text: str, exit_code: int) -> int:
+    """Write to standard output; return the exit code, which is another one if that fails."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -88,7 +113,7 @@ def _print(arguments: Sequence[str], answer: Answer) -> int:
         pass  # whoever read our output has seen enough; the verdict stands
     except OSError as error:
         return _fail((), _plain(5, f"cannot write to standard output: {error.strerror}"))
-    return answer.exit_code
+    return exit_code
 
 
 def _failure(error: Exception) -> _Failure:

@@ -33,7 +33,7 @@ MARKS = {
     "changed": "\N{MIDDLE DOT} changed",
     "new": "+ new",
 }
-STYLES = {"worse": "bold red", "gone": "bold yellow", "better": "blue", "within": "dim", "changed": "", "new": ""}
+STYLES = {"worse": "bold red", "gone": "bold yellow", "better": "cyan", "within": "dim", "changed": "", "new": ""}
 
 
 class _Side(NamedTuple):

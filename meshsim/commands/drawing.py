@@ -32,8 +32,8 @@ MARKS = {
     "inconclusive": "?",
     "none": "\N{EN DASH}",
 }
-STYLES = {"pass": "bold blue", "fail": "bold red", "inconclusive": "bold yellow", "none": "dim"}
-"""Blue and red stay apart with any colour vision; the mark and the word say the same without colour."""
+STYLES = {"pass": "bold cyan", "fail": "bold red", "inconclusive": "bold yellow", "none": "dim"}
+"""Cyan and red stay apart with any colour vision; the mark and the word say the same without colour."""
 
 LABEL_COLUMNS, VALUE_COLUMNS, BAR_COLUMNS = 22, 9, 7
 SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS

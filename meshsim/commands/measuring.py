@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.commands.answer import Answer
+from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
 from meshsim.commands.progress import Bar
 from meshsim.scenario.errors import InfrastructureError, UsageError
 
@@ -21,6 +21,8 @@ def measure_costs(samples: int, out: Path, *, quiet: bool) -> Answer:
     from meshsim.calibrate import run_calibration
     from meshsim.scenario.cost_profile import parse_cost_profile
 
+    if out.suffix != ".yaml":
+        raise UsageError(f"{out} is no name for a cost profile; expected one that ends in .yaml")
     if os.path.lexists(out):
         raise UsageError(f"{out} is there already; expected a name that is free")
     if not out.parent.is_dir():
@@ -56,7 +58,7 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
-    """Run the benchmark."""
+    """Run the benchmark; it fails if what it simulates is not what queueing theory says."""
     from meshsim.bench.run import DEFAULT_REQUESTS, QUICK_REQUESTS, run_bench
 
     if quick and requests is not None:
@@ -76,6 +78,6 @@ def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
             table.add_row(*row)
         console.print(table)
         for note in [] if quiet else result.notes():
-            console.print(note)
+            console.print(note, soft_wrap=True)
 
-    return Answer(msgspec.to_builtins(result), draw)
+    return Answer(msgspec.to_builtins(result), draw, EXIT_PASSED if result.theory_agrees else EXIT_FAILED)
