@@ -86,6 +86,8 @@ def run_folder(
                 "compared_handshakes": outcome.compared_handshakes,
             },
         )
+        for name, content in loaded.files.items():
+            folder.add_input(name, content)
         manifest = folder.seal(facts, loaded.resolved)
         conclusion = conclude(folder.path, scenario, manifest)
         return folder.finish(conclusion.summary, conclusion.report)

@@ -221,9 +221,9 @@ def _reproduce(manifest: Manifest) -> str:
     versions = ", ".join(f"{escape(name)} {escape(version)}" for name, version in sorted(manifest.versions.items()))
     rows = {
         "digest": f"<code>{manifest.digest}</code>",
-        "command": f"<code>meshsim run FILE --seed {manifest.seed}</code>, FILE being the scenario's",
+        "command": "<code>meshsim run scenario.yaml</code> in this folder",
         "fidelity": f"{_text(manifest.fidelity)}; every fidelity gives the same digest",
-        "scenario": "as run, in scenario.yaml beside this page (the files it names are read from beside FILE); "
+        "scenario": "as run, seed and all defaults filled in, beside this page with the files that it names; "
         f"sha256 <code>{manifest.scenario_sha256}</code>",
         "cost profile": f"{escape(manifest.cost_profile)}, sha256 <code>{escape(manifest.cost_profile_sha256)}</code>",
         "versions": versions,

@@ -139,7 +139,9 @@ def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_n
     """
     rows = Selected(run, Selection(slice=slice_name))
     times_ns = run.ints("requests", "t_intended_ns")
-    chosen = rows.requests & (times_ns >= from_ns) & (times_ns < until_ns)
+    # What is still in progress when the next fault strikes is that fault's, not this one's.
+    ended_before = (run.ints("requests", "t_done_ns") < until_ns) | (until_ns >= run.duration_ns)
+    chosen = rows.requests & (times_ns >= from_ns) & (times_ns < until_ns) & ended_before
     whole_seconds = max(1, (until_ns - from_ns) // NS_PER_S)
     second = np.minimum((times_ns[chosen] - from_ns) // NS_PER_S, whole_seconds - 1)
     total = np.bincount(second, minlength=whole_seconds)

@@ -18,11 +18,14 @@ from meshsim.results.manifest import Manifest, RunFacts, make_manifest, stable_j
 from meshsim.results.partial import PartialFolder
 from meshsim.results.tables import ParquetSink
 from meshsim.scenario.errors import InfrastructureError, UsageError
+from meshsim.telemetry.rows import TABLES
 
 RESULTS_ROOT = Path("results")
 """Where runs go when no folder is asked for, below the working directory."""
 
 MANIFEST, SCENARIO, SUMMARY, REPORT = "manifest.json", "scenario.yaml", "summary.json", "report.html"
+
+_RESERVED = frozenset((MANIFEST, SCENARIO, SUMMARY, REPORT, *(f"{table}.parquet" for table in TABLES)))
 
 _DIGEST_DIGITS = 8
 
@@ -69,6 +72,20 @@ class RunFolder:
     def path(self) -> Path:
         """Where the run's files stand until it is finished."""
         return self._partial.path
+
+    def add_input(self, name: str, content: bytes) -> None:
+        """Keep a copy of a file that the scenario names, so that the folder's own scenario.yaml can be run again.
+
+        Raises UsageError for a name that a run folder needs for itself.
+        """
+        if name in _RESERVED:
+            raise UsageError(
+                f"the scenario names a file {name!r}, as a run folder's own is called; expected another name"
+            )
+        with _infrastructure(self._target):
+            path = self.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
     def seal(self, facts: RunFacts, scenario_yaml: str) -> Manifest:
         """Close the tables and write the resolved scenario; the rows can be read from ``path`` afterwards."""

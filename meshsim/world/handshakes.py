@@ -8,6 +8,7 @@ from meshsim.sidecar.tls.flights import ClientHello, ServerFlight
 from meshsim.sidecar.tls.outcome import PEER_REFUSED
 from meshsim.telemetry.rows import HandshakeRow
 from meshsim.world.connection import UP, Connection
+from meshsim.world.hosts import Device
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import HandshakeEnded
@@ -114,7 +115,7 @@ class Handshakes:
             HandshakeRow(
                 handshake_id=self._count,
                 connection_id=connection.connection_id,
-                client=client.workload,
+                client=client.name if isinstance(client, Device) else client.workload,
                 server=server.workload,
                 client_node=client.node,
                 server_node=server.node,

@@ -285,3 +285,12 @@ def test_numbers_that_are_none_never_reach_json() -> None:
     """NaN is not JSON, and is refused rather than written."""
     with pytest.raises(ValueError, match="JSON"):
         stable_json({"rate": float("nan")})
+
+
+def test_input_files_stand_beside_the_scenario_and_spare_the_folders_own(tmp_path: Path) -> None:
+    """A copy of what the scenario names is kept, unless its name is one of the run folder's own."""
+    with RunFolder.create(tmp_path / "run", "demo") as folder:
+        folder.add_input("data/trace.csv", b"time_s\n0\n")
+        assert (folder.path / "data/trace.csv").read_bytes() == b"time_s\n0\n"
+        with pytest.raises(UsageError, match=r"requests\.parquet"):
+            folder.add_input("requests.parquet", b"")
