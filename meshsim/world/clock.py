@@ -9,17 +9,20 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from simpy import Environment
+from simpy import Environment, Event
+from simpy.core import EmptySchedule
 from simpy.events import NORMAL
 
-_ALARM_FIELDS = 5
+_BEFORE_ALL = -2
+"""A priority ahead of SimPy's own, which are -1 to 1."""
 
 
 class Clock(Environment):
     """A SimPy environment that also takes alarms: an action and its argument, without an event object.
 
-    An alarm lies on SimPy's heap as (time, priority, order, action, argument) beside SimPy's own entries, which have
-    four fields. What happens at one instant happens in the order in which it was set, alarms and events alike.
+    Alarms lie on SimPy's heap as (time, priority, order, action, argument). SimPy's events come to it as alarms too, so
+    that the loop need not tell them apart: the action hands the event to SimPy when its instant has come. What happens
+    at one instant happens in the order in which it was set, alarms and events alike.
     """
 
     def __init__(self) -> None:
@@ -27,29 +30,37 @@ class Clock(Environment):
         self.now_ns = 0
         """The current instant: what ``now`` says, as a plain attribute."""
 
+    @property
+    def now(self) -> int:
+        """The current instant in nanoseconds."""
+        return self.now_ns
+
     def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Have ``action(argument)`` called at ``time_ns``, which is not in the past."""
         heappush(self._queue, (time_ns, NORMAL, next(self._eid), action, argument))  # type: ignore[misc] # an alarm
 
+    def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
+        """Take an event of SimPy's, as an alarm."""
+        entry: Any = (self.now_ns + delay, priority, next(self._eid), self._occur, event)
+        heappush(self._queue, entry)
+
+    def _occur(self, event: Event) -> None:
+        """Let an event of SimPy's happen in SimPy's own way: as the first on its heap."""
+        entry: Any = (self.now_ns, _BEFORE_ALL, 0, event)
+        heappush(self._queue, entry)
+        super().step()
+
     def step(self) -> None:
         """Let the next thing happen, be it an alarm or an event; raises EmptySchedule if there is none."""
-        if self._queue and len(self._queue[0]) == _ALARM_FIELDS:
-            entry: Any = heappop(self._queue)
-            self._now = self.now_ns = entry[0]
-            entry[3](entry[4])
-            return
-        if self._queue:
-            self.now_ns = int(self._queue[0][0])
-        super().step()
+        if not self._queue:
+            raise EmptySchedule
+        entry: Any = heappop(self._queue)
+        self.now_ns = entry[0]
+        entry[3](entry[4])
 
     def run_to_end(self) -> None:
         """Let everything happen, until nothing is left to happen."""
         queue: Any = self._queue
         while queue:
-            entry = heappop(queue)
-            if len(entry) == _ALARM_FIELDS:
-                self._now = self.now_ns = entry[0]
-                entry[3](entry[4])
-            else:
-                heappush(queue, entry)
-                self.step()
+            self.now_ns, _, _, action, argument = heappop(queue)
+            action(argument)
