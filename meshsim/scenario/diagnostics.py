@@ -15,7 +15,7 @@ from meshsim.scenario.shape import ROOT, Spot, child, choices, has, kinds, known
 from meshsim.scenario.words import expected, one_of, shorten, show
 
 MOST_KEPT = 1000
-"""Mistakes of one file that are put into words; of what comes on top only the number is told."""
+"""Mistakes of one kind in one file that are put into words."""
 MOST_SHOWN = 100
 """Mistakes that are printed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.data_files import ArrivalTrace, RadioQuantiles, RadioTrace
+from meshsim.scenario.diagnostics import MOST_KEPT
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -85,7 +87,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     reading = read_models(data, positions)
     diagnostics += reading.diagnostics
     refused = {(one.file, one.line, one.column) for one in diagnostics}
-    dangling = [finding.placed(positions) for finding in check_references(data)]
+    dangling = [finding.placed(positions) for finding in islice(check_references(data), MOST_KEPT)]
     diagnostics += [one for one in dangling if (one.file, one.line, one.column) not in refused]
     if reading.scenario is None:
         raise ScenarioError(diagnostics)
@@ -108,11 +110,8 @@ def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
 
 def _placed(findings: Iterator[Finding], reading: Reading, positions: Positions) -> list[Diagnostic]:
     """The diagnostics of those findings that rest on nothing that was repaired."""
-    return [
-        finding.placed(positions)
-        for finding in findings
-        if finding.alone or reading.sound(finding.path, *finding.involved)
-    ]
+    sound = (one for one in findings if one.alone or reading.sound(one.path, *one.involved))
+    return [finding.placed(positions) for finding in islice(sound, MOST_KEPT)]
 
 
 def _loaded(scenario: Scenario, named: Named, positions: Positions, path: Path, text: str) -> LoadedScenario:

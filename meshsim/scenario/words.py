@@ -10,6 +10,10 @@ LONGEST_LIST = 80
 """Characters after which a list of choices in a message is cut."""
 
 
+MOST_COMPARED = 200
+"""Known words that a mistyped one is compared with."""
+
+
 def show(value: Any) -> str:
     """A value as a message shows it: short, on one line, printable."""
     if value is None:
@@ -19,12 +23,13 @@ def show(value: Any) -> str:
     if isinstance(value, int | float):
         return shorten(str(value), 24)
     if isinstance(value, str):
-        return repr(shorten(value, 40))
+        return repr(value if len(value) <= 40 else value[:39] + "…")
     return "a mapping" if isinstance(value, dict) else "a list"
 
 
 def shorten(text: str, most: int) -> str:
-    """The first ``most`` characters, the last one an ellipsis if there were more."""
+    """The first ``most`` characters on one line, the last one an ellipsis if there were more."""
+    text = "".join(character if character.isprintable() else " " for character in text[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -38,6 +43,8 @@ def nearest(word: object, known: Iterable[str]) -> list[str]:
     for candidate in candidates:
         if folded(candidate) == plain:
             return [candidate]
+    if len(candidates) > MOST_COMPARED:
+        candidates = [candidate for candidate in candidates if candidate[:2] == text[:2]][:MOST_COMPARED]
     near = difflib.get_close_matches(text, candidates, 3, 0.6)
     likeness = [difflib.SequenceMatcher(None, candidate, text).ratio() for candidate in near]
     return sorted(candidate for candidate, ratio in zip(near, likeness, strict=True) if ratio == likeness[0])
