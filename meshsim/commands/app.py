@@ -54,15 +54,33 @@ def options(
 
 
 @app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the scenario, made if need be.")],
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Write a commented scenario to begin with.
+
+    Nothing is ever overwritten.
+    """
+    from meshsim.commands.starting import write_files
+
+    return write_files(directory, quiet=quiet)
+
+
+@app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Scenario files.")],
     seed: Seed = None,
     fidelity: Fidelity = None,
     settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """Check scenario files and all that they name, policies included, without running them."""
+    """Find every mistake in scenario files.
+
+    Policies and all other files that a scenario names are read too; nothing is run.
+    """
     from meshsim.commands.checking import check_files
 
     return check_files(files, seed, fidelity, settings, quiet=quiet)
@@ -80,27 +98,22 @@ def run(
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """Run a scenario; print its figures and the verdict on its expectations."""
+    """Run a scenario and judge it.
+
+    Prints the figures of each slice, where the latency went, what faults touched, and the verdict on each expectation,
+    which also decides the exit code.
+    """
     from meshsim.commands.running import run_file
 
     return run_file(file, seed, fidelity, settings, out, quiet=quiet)
 
 
 @app.command()
-def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the scenario, made if need be.")],
-    quiet: Quiet = False,
-    _json: Json = False,
-) -> Answer:
-    """Write a commented scenario to begin with."""
-    from meshsim.commands.starting import write_files
-
-    return write_files(directory, quiet=quiet)
-
-
-@app.command()
 def report(run_dir: RunFolder, quiet: Quiet = False, _json: Json = False) -> Answer:
-    """Draw the report of a run anew from its tables."""
+    """Draw the report of a run anew.
+
+    The tables are verified against the digest first. The exit code says nothing about the expectations.
+    """
     from meshsim.commands.reporting import draw_report
 
     return draw_report(run_dir, quiet=quiet)
@@ -108,11 +121,14 @@ def report(run_dir: RunFolder, quiet: Quiet = False, _json: Json = False) -> Ans
 
 @app.command()
 def runs(
-    scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]", help="Only runs of this scenario.")] = None,
+    scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="Only runs of this scenario.")] = None,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """List the finished runs below results/, the newest first."""
+    """List finished runs, newest first.
+
+    Those below results/ in the working directory.
+    """
     from meshsim.commands.listing import list_finished
 
     return list_finished(scenario, quiet=quiet)
@@ -128,7 +144,11 @@ def compare(
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """Compare two runs, figure by figure; exit 1 if B is worse than A."""
+    """Hold run B against run A, figure by figure.
+
+    Exit 1 if a figure of B is worse than that of A by more than the tolerance, or an expectation fails that did not;
+    exit 3 if something of A is missing in B.
+    """
     from meshsim.commands.comparing import compare_runs
 
     return compare_runs(a, b, tolerance, quiet=quiet)
@@ -143,7 +163,10 @@ def calibrate(
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """Measure what cryptography, policy and proxies cost here; write a cost profile."""
+    """Measure costs here; write a cost profile.
+
+    What cryptography, TLS, HTTP/2 and policy decisions take on this machine, in CPU time.
+    """
     from meshsim.commands.measuring import measure_costs
 
     return measure_costs(samples, out, quiet=quiet)
@@ -158,7 +181,10 @@ def bench(
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
-    """Measure how fast meshsim simulates, as ratios to a hand-written loop."""
+    """Measure how fast meshsim simulates.
+
+    As ratios to a hand-written loop in the same run, because machines differ.
+    """
     from meshsim.commands.measuring import measure_speed
 
     return measure_speed(requests, quick=quick, quiet=quiet)

@@ -138,7 +138,9 @@ def _draw(console: Console, comparison: Comparison, remarks: list[str], *, quiet
     if table.row_count:
         console.print(table)
         console.print()
-    console.print(f"{comparison.verdict}: {len(comparison.differences)} of {comparison.compared} figures differ")
+    number = len(comparison.differences)
+    differ = f"{number} difference{'' if number == 1 else 's'}"
+    console.print(f"{comparison.verdict}: {comparison.compared} figures compared, {differ}")
     for remark in [] if quiet else remarks:
         console.print(remark, soft_wrap=True)
 

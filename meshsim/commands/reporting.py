@@ -32,7 +32,12 @@ def draw_report(run_dir: Path, *, quiet: bool) -> Answer:
         path = shown_path(run.report_path)
         console.print(path if quiet else f"report  {path}", soft_wrap=True)
 
-    return Answer({"run_dir": str(run.path), "report": str(run.report_path), "digest": run.digest}, draw)
+    document = {
+        "run_dir": str(run.path.absolute()),
+        "report": str(run.report_path.absolute()),
+        "digest": run.digest,
+    }
+    return Answer(document, draw)
 
 
 def _replace(path: Path, text: str) -> None:

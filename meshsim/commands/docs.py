@@ -1,0 +1,148 @@
+"""The reference of the command line, from its own help: ``python -m meshsim.commands.docs > docs/cli.md``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from typer.main import get_command
+
+from meshsim.commands.app import app
+
+COLUMNS = 88
+
+COMMON = {
+    "command": "the command, as typed; null if none could be made out",
+    "exit_code": "the exit code of the process",
+    "errors": "what went wrong, each with `file` (null if it lies in none), `line` and `column` (from 1; 0 for the "
+    "whole), `message`",
+}
+"""Keys of every document, whatever happened."""
+
+KEYS: dict[str, dict[str, str]] = {
+    "init": {"files": "what was written, the scenario first"},
+    "check": {"scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`"},
+    "run": {
+        "run_dir": "the run folder, absolute",
+        "report": "the report in it",
+        "scenario": "its name",
+        "seed": "the seed",
+        "fidelity": "real, sampled or modelled",
+        "digest": "hash over all tables: equal digests, equal results",
+        "verdict": "pass, fail, inconclusive, or none without expectations",
+        "expectations": "each with `expectation`, `verdict`, `passed` (null: inconclusive), `measured` (for people), "
+        "`value` (in ns, a share from 0 to 1, a rate per second, or a count), `reason`",
+        "slices": "figures by slice, as in summary.json",
+        "faults": "each fault with what it touched",
+        "totals": "figures of the whole run",
+    },
+    "report": {
+        "run_dir": "the run folder, absolute",
+        "report": "the report in it",
+        "digest": "the digest of the tables, which were verified",
+    },
+    "runs": {
+        "runs": "newest first, each with `run_dir` (absolute), `scenario`, `seed`, `fidelity`, `digest`, `verdict` "
+        "(as of `run`; or damaged)"
+    },
+    "compare": {
+        "a": "`path`, and of a run folder `scenario`, `seed`, `fidelity`, `digest` (of a baseline: null)",
+        "b": "the same of the other",
+        "tolerance": "share by which a figure may get worse",
+        "identical": "whether the digests are equal; null without two run folders",
+        "same_scenario": "whether resolved scenario, seed and cost profile are equal (fidelity apart); null likewise",
+        "compared": "how many figures both have",
+        "differences": "figures that differ, the worst first, each with `scope` (total, slice, service, expectation), "
+        "`name`, `metric`, `a`, `b`, `change` (relative to A; null if A is 0 or nothing) and `verdict`: worse, gone "
+        "(in A only), better, within (the tolerance), changed (neither better nor worse), new (in B only)",
+        "verdict": "regression, inconclusive, no regression, or no difference",
+    },
+    "calibrate": {
+        "path": "the cost profile that was written, absolute",
+        "cost_profile": "its name",
+        "samples": "samples of each operation",
+    },
+    "bench": {
+        "floor_per_s": "requests per CPU second of a hand-written loop over a heap",
+        "chain_per_s": "the same network on meshsim's clock, links and cores",
+        "mesh_modelled_per_s": "with sidecars, mutual TLS, policy and tables, at fidelity modelled",
+        "mesh_sampled_per_s": "likewise, sampled",
+        "mesh_real_per_s": "likewise, real",
+        "handshakes_real_per_s": "full mutual handshakes of OpenSSL, both ends",
+        "chain_of_floor": "ratio to the floor of the same repetition, median",
+        "mesh_modelled_of_floor": "likewise",
+        "mesh_sampled_of_floor": "likewise",
+        "mesh_real_of_floor": "likewise",
+        "sampled_of_modelled": "what comparing with OpenSSL leaves of the speed",
+        "peak_rss_mb": "largest resident memory, in 10^6 bytes",
+        "chain_mean_ms": "mean simulated latency of the chain",
+        "theory_mean_ms": "the same by queueing theory",
+        "theory_tolerance_ms": "how far apart chance may bring them",
+        "theory_agrees": "whether they are closer than that; if not, exit code 1",
+        "requests": "requests of each repetition",
+        "repetitions": "repetitions",
+    },
+}
+"""What else the document of each command holds once the command could be carried out."""
+
+_INTRODUCTION = """\
+# The command line
+
+<!-- Written by `python -m meshsim.commands.docs`; edit meshsim/commands/ instead. -->
+
+`meshsim COMMAND`, or `python -m meshsim COMMAND`.
+
+**For people.** Results go to standard output, errors to standard error. On a terminal, work that takes over a second
+shows a progress bar on standard error. What is drawn fits the terminal (80 columns where there is none); colour only
+repeats what a mark or a word says, and `NO_COLOR` turns it off. `--quiet` leaves the essence, of `run` the path of the
+run folder.
+
+**For programs.** With `--json`, standard output holds exactly one JSON document, in ASCII, with sorted keys, also when
+the command fails. Keys are added, not changed. These are always there:
+
+"""
+
+_EXIT_CODES = """
+**Exit codes**, the same with and without `--json`:
+
+| Code | What |
+|---|---|
+| 0 | passed; or there was nothing to judge |
+| 1 | an expectation failed, or `compare` found a regression |
+| 2 | the command line, a scenario or a file that it names is wrong; all mistakes are told |
+| 3 | inconclusive: something could not be measured or compared. Skipped is not passed |
+| 4 | an invariant is violated: a fault in meshsim, told with what reproduces it |
+| 5 | the machine failed (a full disk, no memory), or something unexpected happened; `MESHSIM_TRACEBACK=1` tells where |
+| 130 | interrupted by Ctrl-C, a termination request (SIGTERM) or a closed terminal (SIGHUP); no half run is left |
+
+A reader that closes the pipe early (`meshsim runs | head -1`) changes neither the exit code nor standard error.
+"""
+
+
+def render_markdown() -> str:
+    """The whole of docs/cli.md."""
+    return "\n".join([_INTRODUCTION + _keys(COMMON), _EXIT_CODES, *_commands()])
+
+
+def _commands() -> Iterator[str]:
+    group = get_command(app)
+    context = group.make_context("meshsim", [], resilient_parsing=True, terminal_width=COLUMNS)
+    yield f"## meshsim\n\n{_help(group.get_help(context))}"
+    for name, command in group.commands.items():  # type: ignore[attr-defined]  # an app with commands is a group
+        inner = command.make_context(name, [], parent=context, resilient_parsing=True)
+        yield f"## meshsim {name}\n\n{_help(command.get_help(inner))}\nIts document has these keys, too:\n"
+        yield f"{_keys(KEYS[name])}"
+
+
+def _help(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return f"```text\n{lines}\n```\n"
+
+
+def _keys(keys: dict[str, str]) -> str:
+    rows = "".join(f"| `{key}` | {text} |\n" for key, text in keys.items())
+    return f"| Key | What |\n|---|---|\n{rows}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_markdown())
