@@ -90,7 +90,7 @@ class IdentityRotated(msgspec.Struct, frozen=True, gc=False):
 
 
 class TimerDue(msgspec.Struct, frozen=True, gc=False):
-    """The instant that ``Sidecar.timer_ns`` named has come."""
+    """The instant that the sidecar's ``timers.next_ns`` named has come."""
 
 
 Event = (

@@ -24,7 +24,7 @@ __all__ = ["NEVER", "Sidecar"]
 
 
 class Sidecar:
-    """One proxy. ``handle`` is the only way in; ``timer_ns`` says when it wants a ``TimerDue``.
+    """One proxy. ``handle`` is the only way in; ``timers.next_ns`` says when it wants a ``TimerDue``.
 
     ``random`` is its own stream (for back-off jitter); ``connection_ids`` numbers the connections it opens. ``engines``
     makes OpenSSL ride along at fidelity real, else None.
@@ -40,9 +40,9 @@ class Sidecar:
         engines: Engines | None = None,
     ) -> None:
         self.settings = settings
-        self._timers = Timers()
+        self.timers = Timers()
         self._balancer = balancer
-        self.outbound = Outbound(settings, side, balancer, self._timers, random, connection_ids, engines)
+        self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines)
         self.inbound = Inbound(settings, side, engines)
         self.config_version = 0
         self._handlers: dict[type, Callable[[Any, int], list[Command]]] = {
@@ -59,11 +59,6 @@ class Sidecar:
             events.IdentityRotated: self._identity_rotated,
             events.TimerDue: self._timer_due,
         }
-
-    @property
-    def timer_ns(self) -> int:
-        """When the next ``TimerDue`` is wanted; ``NEVER`` if not at all."""
-        return self._timers.next_ns
 
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
         """Take one event at simulated time ``now_ns``; return what to do, in order."""
@@ -165,5 +160,5 @@ class Sidecar:
 
     def _timer_due(self, event: events.TimerDue, now_ns: int) -> list[Command]:
         commands: list[Command] = []
-        self._timers.run(now_ns, commands)
+        self.timers.run(now_ns, commands)
         return commands

@@ -65,6 +65,7 @@ class Connection:
 
     __slots__ = (
         "attempts",
+        "cipher",
         "client",
         "connection_id",
         "established",
@@ -82,11 +83,15 @@ class Connection:
         "windows",
     )
 
-    def __init__(self, connection_id: int, client: Host, server: Replica, slice_name: str, now_ns: int) -> None:
+    def __init__(
+        self, connection_id: int, client: Host, server: Replica, slice_name: str, cipher: str, now_ns: int
+    ) -> None:
         self.connection_id = connection_id
         self.client = client
         self.server = server
         self.slice = slice_name
+        self.cipher = cipher
+        """Cipher suite, which record costs depend on: the one that was negotiated, or that is expected before."""
         self.t_open_ns = now_ns
         self.t_established_ns = -1
         self.t_ready_ns = -1
@@ -157,4 +162,4 @@ class Transfer(Train):
         self.waited_ns = 0
         self.retries = 0
         self.complete_ns = -1
-        self.sender_epoch = connection.sender(direction).machine.epoch
+        self.sender_epoch = (connection.client if direction == UP else connection.server).machine.epoch

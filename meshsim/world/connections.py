@@ -29,7 +29,8 @@ class Connections:
     def open(self, host: Host, command: OpenConnection) -> None:
         """Send the first SYN."""
         server = self._state.replicas[command.endpoint_id - 1]
-        connection = Connection(command.connection_id, host, server, command.slice, self._clock.now_ns)
+        cipher = self._handshakes.default_cipher
+        connection = Connection(command.connection_id, host, server, command.slice, cipher, self._clock.now_ns)
         self._state.connections[command.connection_id] = connection
         self._syn(connection)
 

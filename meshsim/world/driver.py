@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
@@ -14,7 +14,6 @@ from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.transport import Closed, Syn, SynAck
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.tls.flights import Flight
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
@@ -35,6 +34,8 @@ class Driver:
         self._clock = state.clock
         self._handshakes = handshakes
         self._accounts = state.accounts
+        self._connections = state.connections
+        self._real = state.real
         self._policy = state.policy
         self._policy_ns: dict[str, int] = {}
         self._record_decision = state.recorder.appender("decisions")
@@ -54,9 +55,10 @@ class Driver:
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
         sidecar = host.sidecar
+        carry_out = self._carry_out
         for command in sidecar.handle(event, self._clock.now_ns):
-            self._carry_out[type(command)](host, command)
-        due_ns = sidecar.timer_ns
+            carry_out[type(command)](host, command)
+        due_ns = sidecar.timers.next_ns
         if due_ns < host.wake_ns:
             host.wake_ns = due_ns
             self._clock.at(due_ns, self._wake, (host, due_ns, host.starts))
@@ -77,37 +79,40 @@ class Driver:
     # Messages
 
     def _send(self, host: Host, command: commands.Send) -> None:
-        connection = self._state.connections.get(command.connection_id)
+        connection = self._connections.get(command.connection_id)
         if connection is None:
             return
-        unit = command.unit
+        unit: Any = command.unit  # told apart by its kind
         direction = UP if connection.client is host else DOWN
+        machine = host.machine
         kind = type(unit)
-        if kind is not RequestMessage and kind is not ResponseMessage:
-            self._handshakes.sent(connection, direction, cast("Flight", unit))
+        if kind is RequestMessage:
+            proxy_ns = machine.request_ns
+        elif kind is ResponseMessage:
+            proxy_ns = machine.response_ns
+        else:
+            self._handshakes.sent(connection, direction, unit)
             self._state.transport.send(Transfer(connection, direction, unit, unit.size_bytes, None))
             return
-        account = self._accounts.get(unit.call_id)  # type: ignore[union-attr] # a message, by its kind
-        costs = host.machine.costs
+        clock = self._clock
+        now_ns = clock.now_ns
         size_bytes = unit.size_bytes
-        crypto_ns = costs.record_ns(self._handshakes.cipher(connection), size_bytes) if unit.encrypted else 0  # type: ignore[union-attr] # as above
-        proxy_ns = costs.proxy_request_ns if kind is RequestMessage else costs.proxy_response_ns
-        proxy_ns += costs.tcp_message_ns
-        transfer = Transfer(connection, direction, unit, size_bytes, account)
-        if account is not None and not account.ended and account.attempt == unit.attempt:  # type: ignore[union-attr] # as above
+        account = self._accounts.get(unit.call_id)
+        if account is not None and not account.ended and account.attempt == unit.attempt:
             if kind is RequestMessage:
                 self._waited(account, connection)
                 account.connection_id = connection.connection_id
                 account.destination_node = connection.server.machine.name
-                account.encrypted = unit.encrypted  # type: ignore[union-attr] # as above
+                account.encrypted = unit.encrypted
                 account.bytes_sent += size_bytes
-            elif account.mark_ns != self._clock.now_ns:
-                account.spend(OTHER, self._clock.now_ns)
-        start_ns = host.machine.cores.submit(self._clock.now_ns, crypto_ns + proxy_ns)
-        transfer.job_start_ns = start_ns
-        transfer.crypto_ns = crypto_ns
+            elif account.mark_ns != now_ns:
+                account.spend(OTHER, now_ns)
+        transfer = Transfer(connection, direction, unit, size_bytes, account)
         transfer.proxy_ns = proxy_ns
-        self._clock.at(start_ns + crypto_ns + proxy_ns, self._sealed, transfer)
+        transfer.crypto_ns = crypto_ns = machine.record_ns(connection.cipher, size_bytes) if unit.encrypted else 0
+        work_ns = crypto_ns + proxy_ns
+        transfer.job_start_ns = start_ns = machine.cores.submit(now_ns, work_ns)
+        clock.at(start_ns + work_ns, self._sealed, transfer)
 
     def _waited(self, account: Account, connection: Connection) -> None:
         """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
@@ -124,9 +129,9 @@ class Driver:
 
     def _sealed(self, transfer: Transfer) -> None:
         """The CPU work of sending is done: the message leaves."""
-        connection = transfer.connection
-        host = connection.sender(transfer.direction)
-        if host.machine.epoch != transfer.sender_epoch or not connection.open_ends[transfer.direction]:
+        connection, direction = transfer.connection, transfer.direction
+        host = connection.client if direction == UP else connection.server
+        if host.machine.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
             return
         account = transfer.account
         unit = transfer.unit
@@ -135,18 +140,17 @@ class Driver:
             parts[QUEUE] += transfer.job_start_ns - account.mark_ns
             parts[CRYPTO] += transfer.crypto_ns
             parts[PROXY] += transfer.proxy_ns
-            account.mark_ns = self._clock.now_ns
+            account.mark_ns = now_ns = self._clock.now_ns
             if account.parent is None and account.request.t_sent_ns < 0:
-                account.request.t_sent_ns = self._clock.now_ns
-        if self._state.real:
+                account.request.t_sent_ns = now_ns
+        if self._real:
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
         self._state.transport.send(transfer)
 
     def arrived(self, transfer: Transfer) -> None:
         """Hand a unit that came over a connection to whom it is for."""
-        connection, unit = transfer.connection, transfer.unit
-        direction = transfer.direction
-        receiver = connection.receiver(direction)
+        connection, unit, direction = transfer.connection, transfer.unit, transfer.direction
+        receiver = connection.server if direction == UP else connection.client
         kind = type(unit)
         if kind is Syn or kind is SynAck or kind is Closed:
             self.connections.control_arrived(connection, direction, unit)
@@ -156,7 +160,7 @@ class Driver:
             self.connections.reset(connection, 1 - direction, "connection reset by peer")
             return
         if kind is RequestMessage or kind is ResponseMessage:
-            if self._state.real:
+            if self._real:
                 receiver.sidecar.decode(connection.connection_id, unit)
         else:
             self._handshakes.received(connection, direction, unit)
@@ -166,12 +170,12 @@ class Driver:
 
     def _ask_policy(self, host: Host, command: commands.AskPolicy) -> None:
         message, question = command.message, command.question
-        connection = self._state.connections.get(command.connection_id)
+        connection = self._connections.get(command.connection_id)
         if connection is None:
             return
-        costs = host.machine.costs
+        machine = host.machine
         now_ns = self._clock.now_ns
-        crypto_ns = costs.record_ns(self._handshakes.cipher(connection), message.size_bytes) if message.encrypted else 0
+        crypto_ns = machine.record_ns(connection.cipher, message.size_bytes) if message.encrypted else 0
         decision, policy_ns, cached = None, 0, False
         if question is not None:
             assert self._policy is not None
@@ -184,10 +188,10 @@ class Driver:
             and account.mark_ns < now_ns
         ):
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
-        proxy_ns = costs.proxy_request_ns + costs.tcp_message_ns
+        proxy_ns = machine.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
-        start_ns = host.machine.cores.submit(now_ns, work_ns)
-        job = (host, host.machine.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
+        start_ns = machine.cores.submit(now_ns, work_ns)
+        job = (host, machine.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
         self._clock.at(start_ns + work_ns, self._decided, job)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
@@ -237,15 +241,15 @@ class Driver:
             self.workloads.ended(account, command.outcome, command.status)
             return
         account.bytes_received += response.size_bytes
-        connection = self._state.connections.get(account.connection_id)
-        costs = host.machine.costs
+        connection = self._connections.get(account.connection_id)
+        machine = host.machine
         crypto_ns = 0
         if response.encrypted and connection is not None:
-            crypto_ns = costs.record_ns(self._handshakes.cipher(connection), response.size_bytes)
-        proxy_ns = costs.proxy_response_ns + costs.tcp_message_ns
+            crypto_ns = machine.record_ns(connection.cipher, response.size_bytes)
+        proxy_ns = machine.response_ns
         work_ns = crypto_ns + proxy_ns
-        start_ns = host.machine.cores.submit(now_ns, work_ns)
-        job = (host, host.machine.epoch, account, command, start_ns, crypto_ns, proxy_ns)
+        start_ns = machine.cores.submit(now_ns, work_ns)
+        job = (host, machine.epoch, account, command, start_ns, crypto_ns, proxy_ns)
         self._clock.at(start_ns + work_ns, self._opened, job)
 
     def _opened(self, job: tuple[Any, ...]) -> None:
@@ -314,4 +318,3 @@ class Driver:
         connection = self._state.connections.get(command.connection_id)
         if connection is not None:
             self._handshakes.ended(connection, command)
-

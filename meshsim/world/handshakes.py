@@ -27,12 +27,8 @@ class Handshakes:
         self._sampler = sampler
         self._record = state.recorder.appender("handshakes")
         self._count = 0
-        self._default_cipher = state.scenario.mesh.tls.ciphers[0]
-
-    def cipher(self, connection: Connection) -> str:
-        """Return the negotiated cipher suite, which record costs depend on."""
-        established = connection.handshake.client
-        return self._default_cipher if established is None else established.cipher
+        self.default_cipher = state.scenario.mesh.tls.ciphers[0]
+        """What connections are expected to come to."""
 
     def sent(self, connection: Connection, direction: int, flight: Flight) -> None:
         """Count a flight that is sent."""
@@ -90,6 +86,7 @@ class Handshakes:
         elif command.by == "client":
             assert command.established is not None
             handshake.client = command.established
+            connection.cipher = command.established.cipher
             handshake.t_client_done_ns = connection.t_ready_ns = now_ns
         else:
             assert command.established is not None

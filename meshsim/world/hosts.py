@@ -22,19 +22,45 @@ class Machine:
     ``epoch`` counts the crashes: work that was begun in an earlier one never ends.
     """
 
-    __slots__ = ("cores", "costs", "epoch", "memory_bytes", "name", "site", "skew_ns", "up", "worked_ns")
+    __slots__ = (
+        "_records_ns",
+        "cores",
+        "costs",
+        "epoch",
+        "memory_bytes",
+        "name",
+        "request_ns",
+        "response_ns",
+        "site",
+        "skew_ns",
+        "up",
+        "worked_ns",
+    )
 
     def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> None:
         self.name = name
         self.site = site
         self.cores = Cores(cores)
         self.costs = costs
+        self.request_ns = costs.proxy_request_ns + costs.tcp_message_ns
+        """CPU time of sending or receiving a request, its encryption not included."""
+        self.response_ns = costs.proxy_response_ns + costs.tcp_message_ns
+        """The same for a response."""
+        self._records_ns: dict[tuple[str, int], int] = {}
         self.skew_ns = skew_ns
         self.up = True
         self.epoch = 0
         self.memory_bytes = 0
         self.worked_ns = 0
         """CPU time used up to the last sample."""
+
+    def record_ns(self, cipher: str, size_bytes: int) -> int:
+        """Return the CPU time of sealing or opening a message; remembered, since messages come in few sizes."""
+        key = (cipher, size_bytes)
+        record_ns = self._records_ns.get(key)
+        if record_ns is None:
+            record_ns = self._records_ns[key] = self.costs.record_ns(cipher, size_bytes)
+        return record_ns
 
 
 class Host:
