@@ -153,7 +153,7 @@ def test_report_has_everything(conclusion: Conclusion, run: RunData) -> None:
     places = [text.index(word) for word in ("expectations failed", "Expectations", "Slices", "Faults", "Services")]
     assert places == sorted(places)
     assert run.manifest.digest in text
-    assert "--seed 7" in text
+    assert "meshsim run scenario.yaml" in text
     assert conclusion.exit_code == 1
 
 
