@@ -76,9 +76,10 @@ class Reader:
         old = "".join(line[1:] for line in diff.splitlines(keepends=True) if line[0] != "+")
         new = "".join(line[1:] for line in diff.splitlines(keepends=True) if line[0] != "-")
         text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            raise DifferenceError(f"{name} holds this {text.count(old)} times, not once:\n{old}")
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        times = f"\n{text}".count(f"\n{old}")
+        if times != 1:
+            raise DifferenceError(f"{name} holds this {times} times, not once:\n{old}")
+        path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:], encoding="utf-8")
 
     def write(self, name: str, text: str) -> None:
         """Write a file that a document shows."""
