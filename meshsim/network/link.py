@@ -111,7 +111,8 @@ class LinkDirection:
             delay_ns += self.surge_ns
             self.touched += segments
         if segments == 1:
-            head_ns = tail_ns = start_ns + serialisation_ns + delay_ns
+            # What is left of a longer train may be its tail, which is not here yet.
+            head_ns = tail_ns = max(start_ns, train.tail_ns) + serialisation_ns + delay_ns
         else:
             segment_ns = serialisation_ns // segments
             head_ns = start_ns + segment_ns + delay_ns
