@@ -162,10 +162,19 @@ class RadioAccess:
     """One device's radio link, one way, in one slice: the hop that trains cross.
 
     A train waits for the slice's share of the serving cell, is serialised at the share's bandwidth and takes the access
-    delay of that instant. Order is kept. During a handover's interruption nothing enters: trains wait for its end.
+    delay of that instant. Order is kept. During a handover's interruption nothing of this device enters: its trains wait
+    for the end and then go one after the other, while other devices have the cell.
     """
 
-    __slots__ = ("_direction", "_last_head_ns", "_last_tail_ns", "_model", "interrupted_until_ns", "share")
+    __slots__ = (
+        "_direction",
+        "_free_at_ns",
+        "_last_head_ns",
+        "_last_tail_ns",
+        "_model",
+        "interrupted_until_ns",
+        "share",
+    )
 
     is_radio = True
 
@@ -174,6 +183,7 @@ class RadioAccess:
         self._model = model
         self.share = share
         self.interrupted_until_ns = 0
+        self._free_at_ns = 0
         self._last_head_ns = 0
         self._last_tail_ns = 0
 
@@ -184,13 +194,16 @@ class RadioAccess:
         size_bytes = train.size_bytes
         share.sent_bytes += size_bytes
         start_ns = now_ns
-        if start_ns < self.interrupted_until_ns:
-            start_ns = self.interrupted_until_ns
         if start_ns < share.free_at_ns:
             start_ns = share.free_at_ns
         serialisation_ns = size_bytes * _BITS_NS // share.bandwidth_bps
         share.free_at_ns = start_ns + serialisation_ns
         share.busy_ns += serialisation_ns
+        if start_ns < self.interrupted_until_ns:
+            start_ns = self.interrupted_until_ns
+        if start_ns < self._free_at_ns:
+            start_ns = self._free_at_ns
+        self._free_at_ns = start_ns + serialisation_ns
         delay_ns = self._model.delay_ns(self._direction, start_ns)
         segment_ns = serialisation_ns // train.segments
         head_ns = start_ns + segment_ns + delay_ns

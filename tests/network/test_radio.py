@@ -1,0 +1,241 @@
+"""Radio models give back what was measured; cells are shared as configured."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.network.radio import (
+    DOWNLINK,
+    UPLINK,
+    CellShare,
+    FixedRadioModel,
+    QuantileRadioModel,
+    RadioAccess,
+    TraceRadioModel,
+    quantile_ns,
+)
+from meshsim.network.train import Train
+
+MS = 1_000_000
+S = 1_000_000_000
+DATA = Path(__file__).parents[2] / "scenarios" / "data"
+SHARES = {"p5_ms": 50_000, "p50_ms": 500_000, "p95_ms": 950_000, "p99_ms": 990_000, "p999_ms": 999_000}
+
+
+def train(size_bytes: int, segments: int = 1, now_ns: int = 0) -> Train:
+    """A train that starts now."""
+    made = Train()
+    made.load(size_bytes, segments, now_ns)
+    return made
+
+
+def measured() -> dict[str, tuple[tuple[int, int], ...]]:
+    """The quantiles of every measured one-way direction."""
+    with (DATA / "radio_delay_quantiles.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if "one-way" in row["direction"]]
+    return {
+        f"{row['network']} {row['direction']}": tuple(
+            (ppm, round(float(row[column]) * MS)) for column, ppm in SHARES.items()
+        )
+        for row in rows
+    }
+
+
+def test_fixed_model() -> None:
+    """Constant delays are constant, and the cell never changes."""
+    model = FixedRadioModel("cell-1", 3 * MS, 4 * MS)
+    assert (model.delay_ns(UPLINK, 7), model.delay_ns(DOWNLINK, 9)) == (3 * MS, 4 * MS)
+    assert (model.cell(5), model.next_change_ns(5)) == ("cell-1", None)
+
+
+@pytest.mark.parametrize("name", sorted(measured()))
+def test_quantile_model_gives_its_points_back(name: str) -> None:
+    """Delays drawn from measured quantiles have these quantiles again."""
+    points = measured()[name]
+    for ppm, delay_ns in points:
+        assert quantile_ns(points, ppm / 1_000_000) == delay_ns
+    model = QuantileRadioModel("cell-1", (points, points), Random(3))
+    draws = sorted(model.delay_ns(UPLINK, 0) for _ in range(40_000))
+    assert (draws[0], draws[-1]) == (points[0][1], points[-1][1])
+    for ppm, delay_ns in points[1:4]:
+        below = sum(draw <= delay_ns for draw in draws) / len(draws)
+        assert abs(below - ppm / 1_000_000) < 0.008, (ppm, below)
+
+
+@given(shares=st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_quantiles_grow(shares: list[float]) -> None:
+    """A higher quantile is never a shorter delay."""
+    points = ((50_000, 2 * MS), (500_000, 3 * MS), (990_000, 30 * MS))
+    delays = [quantile_ns(points, share) for share in sorted(shares)]
+    assert delays == sorted(delays)
+    assert delays[0] >= 2 * MS
+    assert delays[-1] <= 30 * MS
+
+
+def drive() -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """The measured drive: instants, round trips, serving cells."""
+    with (DATA / "radio_trace_arterial_n78_50kmh.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return (
+        tuple(round(float(row["time_s"]) * S) for row in rows),
+        tuple(round(float(row["round_trip_ms"]) * MS) for row in rows),
+        tuple(row["cell"] for row in rows),
+    )
+
+
+def test_trace_in_is_trace_out() -> None:
+    """Asked at its own instants the trace gives back every round trip and cell, lap after lap."""
+    times_ns, round_trips_ns, cells = drive()
+    model = TraceRadioModel(times_ns, round_trips_ns, cells, 0)
+    for lap in range(2):
+        at = [time_ns - times_ns[0] + lap * model.period_ns for time_ns in times_ns]
+        assert tuple(model.delay_ns(UPLINK, t) + model.delay_ns(DOWNLINK, t) for t in at) == round_trips_ns
+        assert tuple(model.cell(t) for t in at) == cells
+
+
+def test_trace_quantiles_in_are_quantiles_out() -> None:
+    """Round trips sampled evenly in time have the quantiles of the trace weighted by how long each sample lasted."""
+    times_ns, round_trips_ns, cells = drive()
+    model = TraceRadioModel(times_ns, round_trips_ns, cells, 0)
+    lasted = [*(b - a for a, b in itertools.pairwise(times_ns)), times_ns[-1] - times_ns[-2]]
+    weighted = sorted(zip(round_trips_ns, lasted, strict=True))
+    step_ns = model.period_ns // 50_000
+    drawn = sorted(model.delay_ns(0, t) + model.delay_ns(1, t) for t in range(0, model.period_ns, step_ns))
+    for share in (0.05, 0.5, 0.95, 0.99):
+        upto = itertools.accumulate(weight for _, weight in weighted)
+        expected = next(
+            delay for (delay, _), total in zip(weighted, upto, strict=True) if total >= share * model.period_ns
+        )
+        assert abs(drawn[round(share * (len(drawn) - 1))] - expected) <= 1 * MS
+
+
+def test_handovers_are_those_of_the_trace() -> None:
+    """Stepping from change to change visits every cell change of the trace at its instant, and the one between laps."""
+    times_ns, _, cells = drive()
+    changes = [
+        (time_ns - times_ns[0], cell)
+        for (before, cell), time_ns in zip(itertools.pairwise(cells), times_ns[1:], strict=True)
+        if before != cell
+    ]
+    assert len(changes) >= 4
+    model = TraceRadioModel(times_ns, (10 * MS,) * len(times_ns), cells, 0)
+    found, now_ns = [], 0
+    for _ in changes:
+        change_ns = model.next_change_ns(now_ns)
+        assert change_ns is not None
+        assert model.cell(change_ns - 1) != model.cell(change_ns)
+        found.append((change_ns, model.cell(change_ns)))
+        now_ns = change_ns
+    assert found == changes
+    again_ns = model.next_change_ns(now_ns)
+    lap = [(model.period_ns, cells[0])] if cells[0] != cells[-1] else []
+    lap += [(model.period_ns + time_ns, cell) for time_ns, cell in changes]
+    assert again_ns == lap[0][0]
+
+
+def test_offset_moves_a_device_along_the_trace() -> None:
+    """A device that begins later in the trace sees at once what the first sees then, and changes cells earlier."""
+    times_ns, round_trips_ns, cells = drive()
+    first = TraceRadioModel(times_ns, round_trips_ns, cells, 0)
+    other = TraceRadioModel(times_ns, round_trips_ns, cells, 5 * S)
+    for now_ns in range(0, first.period_ns, first.period_ns // 97):
+        assert other.delay_ns(UPLINK, now_ns) == first.delay_ns(UPLINK, now_ns + 5 * S)
+        assert other.cell(now_ns) == first.cell(now_ns + 5 * S)
+        change_ns = first.next_change_ns(now_ns + 5 * S)
+        assert change_ns is not None
+        assert other.next_change_ns(now_ns) == change_ns - 5 * S
+
+
+def test_trace_without_changes() -> None:
+    """A trace in one cell has no handovers."""
+    model = TraceRadioModel((0, S), (8 * MS, 9 * MS), ("a", "a"), 0)
+    assert model.next_change_ns(0) is None
+    assert (model.delay_ns(UPLINK, 0), model.delay_ns(UPLINK, S), model.delay_ns(DOWNLINK, S)) == (
+        4 * MS,
+        4_500_000,
+        4_500_000,
+    )
+    assert model.period_ns == 2 * S
+
+
+def test_odd_round_trip_is_whole() -> None:
+    """Halves of a round trip of an odd number of nanoseconds sum to it."""
+    model = TraceRadioModel((0, S), (9, 9), ("a", "a"), 0)
+    assert (model.delay_ns(UPLINK, 0), model.delay_ns(DOWNLINK, 0)) == (4, 5)
+
+
+def access(share: CellShare, uplink_ns: int = 3 * MS) -> RadioAccess:
+    """An uplink into a cell share."""
+    return RadioAccess(UPLINK, FixedRadioModel("cell-1", uplink_ns, 4 * MS), share)
+
+
+def test_access_serialises_at_the_share_then_delays() -> None:
+    """A train takes its bits over the slice's bandwidth and then the access delay, all of it radio time."""
+    share = CellShare("air/cell-1/web up", 10_000_000)
+    moved = train(12_500, 10)
+    assert access(share).enter(moved, 0) == 1 * MS + 3 * MS
+    assert moved.tail_ns == moved.radio_ns == 10 * MS + 3 * MS
+    assert (share.busy_ns, share.sent_bytes, share.delivered_bytes) == (10 * MS, 12_500, 12_500)
+    assert (share.backlog_ns(4 * MS), share.waiting_bytes(4 * MS)) == (6 * MS, 7_500)
+
+
+def test_devices_of_a_slice_share_a_cell() -> None:
+    """Devices in one slice of one cell queue behind each other, those in another slice do not."""
+    share, other = CellShare("up", 10_000_000), CellShare("other up", 10_000_000)
+    one, two, apart = train(12_500), train(12_500), train(12_500)
+    access(share).enter(one, 0)
+    access(share).enter(two, 0)
+    access(other).enter(apart, 0)
+    assert (one.tail_ns, two.tail_ns, apart.tail_ns) == (13 * MS, 23 * MS, 13 * MS)
+    assert two.radio_ns == 23 * MS
+
+
+def test_order_is_kept_when_the_delay_falls() -> None:
+    """A train that enters when the access delay is shorter arrives no earlier than the one before it."""
+    model = TraceRadioModel((0, 10 * MS, 20 * MS), (80 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
+    hop = RadioAccess(UPLINK, model, CellShare("up", 1_000_000_000))
+    first, second = train(125), train(125, now_ns=10 * MS)
+    hop.enter(first, 0)
+    hop.enter(second, 10 * MS)
+    assert first.tail_ns == second.tail_ns == 40 * MS + 1_000
+    assert second.radio_ns == 30 * MS + 1_000
+
+
+def test_interruption_holds_one_device_back() -> None:
+    """In a handover's interruption a device's trains wait for its end; other devices in the cell do not."""
+    share = CellShare("up", 10_000_000)
+    interrupted, other = access(share), access(share)
+    interrupted.interrupted_until_ns = 50 * MS
+    held, free = train(1_250), train(1_250)
+    interrupted.enter(held, 0)
+    other.enter(free, 0)
+    assert held.tail_ns == 50 * MS + 1 * MS + 3 * MS
+    assert free.tail_ns <= 1 * MS + 1 * MS + 3 * MS
+
+
+def test_tail_is_not_on_the_air_before_it_is_there() -> None:
+    """On the downlink a train that still arrives is sent as it comes: its tail follows that of the wired link."""
+    share = CellShare("down", 1_000_000_000)
+    moved = train(12_500, 10)
+    moved.tail_ns = 8 * MS
+    head_ns = RadioAccess(DOWNLINK, FixedRadioModel("a", 0, 4 * MS), share).enter(moved, 2 * MS)
+    assert head_ns == 2 * MS + 10_000 + 4 * MS
+    assert moved.tail_ns == 8 * MS + 10_000 + 4 * MS
+    assert moved.radio_ns == 4 * MS + 10_000
+
+
+def test_interrupted_trains_go_one_after_the_other() -> None:
+    """After an interruption the trains that were held back share the slice's bandwidth, as they would have before."""
+    hop = access(CellShare("up", 10_000_000))
+    hop.interrupted_until_ns = 50 * MS
+    trains = [train(1_250) for _ in range(3)]
+    for moved in trains:
+        hop.enter(moved, 0)
+    assert [moved.tail_ns for moved in trains] == [54 * MS, 55 * MS, 56 * MS]
