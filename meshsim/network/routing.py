@@ -31,10 +31,10 @@ class Topology:
         self.version = 1
 
     def _add(self, direction: LinkDirection) -> None:
-        # One unit per hop breaks ties between paths of equal latency in favour of fewer hops.
-        self._graph.add_edge(
-            direction.source, direction.destination, weight=direction.latency_ns + 1, direction=direction
-        )
+        # One unit per hop breaks ties between paths of equal latency in favour of fewer hops; a nanosecond outweighs
+        # any number of hops.
+        weight = (direction.latency_ns << 16) + 1
+        self._graph.add_edge(direction.source, direction.destination, weight=weight, direction=direction)
 
     def route(self, source: str, destination: str) -> Route | None:
         """Return the link directions from ``source`` to ``destination``; empty on one node, None if there is no way."""
