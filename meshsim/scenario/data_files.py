@@ -108,8 +108,8 @@ class _Table:
                     Diagnostic(self.file, row.line, 1, f"the column {name!r} is missing; expected {hint}")
                 )
         if len(self.columns) != len(names):
-            double = next(name for index, name in enumerate(names) if names.index(name) != index)
-            self.note(row, names.index(double), f"the column {show(double)} stands twice; expected it once")
+            index = next(index for index, name in enumerate(names) if names.index(name) != index)
+            self.note(row, index, f"the column {show(names[index])} stands twice; expected it once")
         self.finish()
 
     def cell(self, row: _Row, column: str) -> str:
@@ -183,9 +183,9 @@ def read_radio_trace(content: bytes, file: str) -> RadioTrace:
         if not cells[-1]:
             table.note_at(row, "cell", "the cell is empty; expected its name")
     _check_growth(table, times, strictly=True)
+    table.finish()
     if len(times) < 2:
         table.fail(table.rows[0].line, 1, "the trace has one row; expected two or more, so that it lasts")
-    table.finish()
     return RadioTrace(tuple(time - times[0] for time in times), tuple(round_trips), tuple(cells))
 
 

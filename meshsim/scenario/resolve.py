@@ -40,8 +40,22 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and isinstance(_plain(value), str) else json.dumps(value)
+        return value if _PLAIN.fullmatch(value) and isinstance(_plain(value), str) else _quoted(value)
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """A double-quoted scalar (YAML 1.2, section 7.3.1), everything but plain printable text escaped."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable() and character != "\ufeff":
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _plain(text: str) -> Any:

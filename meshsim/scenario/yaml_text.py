@@ -43,6 +43,7 @@ _CONSTANTS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_NUMBER = 20
 
 
@@ -171,6 +172,12 @@ class _Reader:
     def _scalar(self, event: ScalarEvent) -> Node:
         self._refuse_tag(event)
         content: Any = event.value
+        if _SURROGATE.search(content):  # escapes can spell the halves of a character, as JSON does
+            try:
+                content = content.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                self._note(event, "an escape stands for half a character; expected both halves, or the character")
+                content = _SURROGATE.sub("?", content)
         if event.style is None and event.implicit[0]:
             try:
                 content = resolve_plain(event.value)

@@ -1,0 +1,108 @@
+"""Measurements in CSV files: every mistake at the CSV file's own line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from meshsim.scenario.data_files import (
+    read_arrival_trace,
+    read_radio_quantiles,
+    read_radio_trace,
+)
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+
+NAMES = "time_s, round_trip_ms, cell"
+HEAD = "time_s,round_trip_ms,cell\n"
+
+
+def said(read: Callable[[], object]) -> list[str]:
+    """What reading says."""
+    with pytest.raises(ScenarioError) as caught:
+        read()
+    return [str(one) for one in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ["t.csv: the file is empty; expected a first line with the columns time_s, round_trip_ms or cell"]),
+        (HEAD, ["t.csv:1:1: the table has no rows; expected at least one below the columns' names"]),
+        (HEAD + "0,1,a\n", ["t.csv:2:1: the trace has one row; expected two or more, so that it lasts"]),
+        (
+            "time_s,rtt_ms,cell\n0,1,a\n",
+            [f"t.csv:1:1: the column 'round_trip_ms' is missing; expected a first line with {NAMES}"],
+        ),
+        (
+            "times_s,round_trip_ms,cell\n0,1,a\n",
+            ["t.csv:1:1: the column 'time_s' is missing; expected it, in place of 'times_s'"],
+        ),
+        (
+            "time_s,cell,cell\n",
+            [
+                f"t.csv:1:1: the column 'round_trip_ms' is missing; expected a first line with {NAMES}",
+                "t.csv:1:13: the column 'cell' stands twice; expected it once",
+            ],
+        ),
+        (HEAD + "0,1,a\n1,2\n", ["t.csv:3:1: the row has 2 cells; expected 3, as the first line names them"]),
+        (
+            HEAD + "0,1,a\n1,-2,a\nnan,1e3,\n",
+            [
+                "t.csv:3:3: round_trip_ms is '-2'; expected a number of zero or more, such as 17.5",
+                "t.csv:4:1: time_s is 'nan'; expected a number of zero or more, such as 0.055",
+                "t.csv:4:5: round_trip_ms is '1e3'; expected a number of zero or more, such as 17.5",
+                "t.csv:4:9: the cell is empty; expected its name",
+            ],
+        ),
+        (
+            HEAD + "# later\n\n0,1,a\n2,1,a\n2,1,a\n1,1,a\n",
+            [
+                "t.csv:6:1: time_s is 2, not after the row before; expected rows in order of time",
+                "t.csv:7:1: time_s is 1, not after the row before; expected rows in order of time",
+            ],
+        ),
+        (
+            HEAD + '0,"1",a\n1,"x",a\n',
+            ["t.csv:3:3: round_trip_ms is 'x'; expected a number of zero or more, such as 17.5"],
+        ),
+    ],
+)
+def test_radio_trace_mistakes(text: str, expected: list[str]) -> None:
+    """Every mistake in a radio trace is told at its cell."""
+    assert said(lambda: read_radio_trace(text.encode(), "t.csv")) == expected
+
+
+def test_radio_trace_is_exact_and_begins_at_zero() -> None:
+    """Times are converted in decimal arithmetic and counted from the first row."""
+    trace = read_radio_trace((HEAD + "1.055,0.1,a\r\n1.165,29.000001,b\r\n").encode(), "t.csv")
+    assert trace.times_ns == (0, 110_000_000)
+    assert trace.round_trips_ns == (100_000, 29_000_001)
+    assert trace.cells == ("a", "b")
+
+
+def test_not_utf_8() -> None:
+    """A byte that is no UTF-8 is told at its place."""
+    expected = ["t.csv:2:3: the file holds a byte that is not UTF-8; expected text in UTF-8"]
+    assert said(lambda: read_arrival_trace(b"time_s\n1\xc2\xb5\xff", "t.csv")) == expected
+
+
+def test_many_mistakes_are_bounded() -> None:
+    """A table of nothing but mistakes tells the first hundred."""
+    assert len(said(lambda: read_arrival_trace(b"time_s\n" + b"x\n" * 5000, "t.csv"))) == 100
+
+
+def test_arrivals_may_coincide_but_not_go_back() -> None:
+    """Two requests may arrive at the same instant; none arrives before the one above it."""
+    assert read_arrival_trace(b"time_s\n1\n1\n", "t.csv").times_ns == (10**9, 10**9)
+    expected = ["t.csv:3:1: time_s is 0.5, not after the row before; expected rows in order of time"]
+    assert said(lambda: read_arrival_trace(b"time_s\n1\n0.5\n", "t.csv")) == expected
+
+
+def test_quantiles_grow() -> None:
+    """Quantiles that do not grow are told at their cell."""
+    head = "network,direction,p5_ms,p50_ms,p95_ms,p99_ms,p999_ms\n"
+    text = head + "a,uplink,1,2,3,2.5,4\na,downlink,1,1,1,1,1\n"
+    expected = ["q.csv:2:16: p99_ms is less than the quantile before; expected growing delays"]
+    place = lambda message: Diagnostic("s.yaml", 1, 1, message)  # noqa: E731 - used once
+    assert said(lambda: read_radio_quantiles(text.encode(), "q.csv", "a", place)) == expected
