@@ -14,9 +14,9 @@ OPENING = """# The states of a TLS 1.3 handshake
 <!-- Written by `python docs/tls_states.py`; edit meshsim/sidecar/tls/states.py instead. -->
 
 Each sidecar has one machine for each connection: a client's or a server's (`meshsim/sidecar/tls/machine.py`). The
-tables below are all that they can do; a step that is not in them is a mistake of meshsim's own and fails at once. What is
-decided in a step (which version, group and cipher, whether a certificate or ticket is accepted, which alert) comes from
-pure functions, and OpenSSL is run to prove them right.
+tables below are all that they can do; a step that is not in them is a mistake of meshsim's own and fails at once. What
+is decided in a step (which version, group and cipher, whether a certificate or ticket is accepted, which alert) comes
+from pure functions, and OpenSSL is run to prove them right.
 
 RFC 8446 draws more states, because its ends take messages one by one. Here a flight is sent and received as a whole, as
 it travels: in one train of TCP segments.
@@ -27,7 +27,8 @@ CLOSING = """
 
 An end refuses when its own check fails, and sends an alert with its RFC 8446 name; the other end is refused when the
 alert arrives. A client is established as soon as it has sent its Finished: when the server then refuses the client's
-certificate, the alert reaches a client that thought the connection stood, perhaps with a request already on its way. That is why `established` leads to `refused`. Nothing leads out of `refused`.
+certificate, the alert reaches a client that thought the connection stood, perhaps with a request already on its way.
+That is why `established` leads to `refused`. Nothing leads out of `refused`.
 """
 
 
