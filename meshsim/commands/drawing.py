@@ -184,8 +184,8 @@ def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
     rows = []
     for fault in faults:
         touched = ", ".join(
-            f"{show(fault[key], 'count')} {noun}"
-            for key, noun in (("packets", "packets"), ("connections", "connections"), ("requests", "calls"))
+            f"{show(fault[key], 'count')} {noun}{'' if fault[key] == 1 else 's'}"
+            for key, noun in (("packets", "packet"), ("connections", "connection"), ("requests", "call"))
             if fault[key]
         )
         kind = "" if fault["fault_id"] == fault["kind"] else f"{fault['kind']} of "

@@ -1,0 +1,197 @@
+"""``meshsim compare``: what counts as worse, and what the exit code makes of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.cli import run_command
+from meshsim.commands.comparison import DIRECTIONS, compare_summaries
+from meshsim.commands.docs import COMMON, KEYS
+
+ROOT = Path(__file__).parent.parent
+
+
+def summary(**figures: float | None) -> dict[str, Any]:
+    """A summary with one slice of these figures, one service and one expectation."""
+    return {
+        "totals": {"calls": 10, "outcomes": {"ok": 10}},
+        "slices": {"web": {"latency_p99_ns": 10_000_000, "success_rate": 0.99, "budget_ns": 1, **figures}},
+        "services": {"greeter": {"call_p50_ns": 1_000_000, "calls": 10}},
+        "expectations": [{"expectation": "never plaintext-on-wire", "verdict": "pass"}],
+    }
+
+
+def judged(a: dict[str, Any], b: dict[str, Any], tolerance_ppm: int = 0) -> dict[tuple[str, str], str]:
+    """The verdict on each figure that differs, by what it is of."""
+    differences = compare_summaries(a, b, tolerance_ppm).differences
+    return {(one.name, one.metric): one.verdict for one in differences}
+
+
+def test_a_run_is_no_different_from_itself() -> None:
+    """A summary compared with itself has no difference at no tolerance."""
+    comparison = compare_summaries(summary(), summary(), 0)
+    assert comparison.verdict == "no difference"
+    assert comparison.compared == 6
+
+
+@pytest.mark.parametrize(
+    ("metric", "a", "b", "tolerance_ppm", "verdict"),
+    [
+        ("latency_p99_ns", 100, 101, 0, "worse"),
+        ("latency_p99_ns", 100, 110, 100_000, "within"),
+        ("latency_p99_ns", 100, 111, 100_000, "worse"),
+        ("latency_p99_ns", 100, 99, 0, "better"),
+        ("success_rate", 0.99, 0.98, 0, "worse"),
+        ("success_rate", 0.99, 0.98, 20_000, "within"),
+        ("success_rate", 0.98, 0.99, 0, "better"),
+        ("timeouts", 0, 1, 1_000_000, "worse"),
+        ("denied", 5, 50, 0, "changed"),
+        ("requests", 100, 90, 0, "changed"),
+    ],
+)
+def test_judgement(metric: str, a: float, b: float, tolerance_ppm: int, verdict: str) -> None:
+    """A figure is judged by its own direction, and the tolerance is relative to A and exact at its edge."""
+    assert judged(summary(**{metric: a}), summary(**{metric: b}), tolerance_ppm) == {("web", metric): verdict}
+
+
+def test_what_is_missing_is_not_passed() -> None:
+    """A figure, slice or expectation of A that B lacks makes the comparison inconclusive; a new one does not."""
+    short = summary(latency_p99_ns=None)
+    assert judged(summary(), short) == {("web", "latency_p99_ns"): "gone"}
+    assert judged(short, summary()) == {("web", "latency_p99_ns"): "new"}
+    assert compare_summaries(summary(), short, 0).verdict == "inconclusive"
+    assert compare_summaries(short, summary(), 0).verdict == "no regression"
+    renamed = summary()
+    renamed["slices"]["other"] = renamed["slices"].pop("web")
+    assert compare_summaries(summary(), renamed, 0).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict", "whole"),
+    [
+        ("pass", "fail", "worse", "regression"),
+        ("inconclusive", "fail", "worse", "regression"),
+        ("pass", "inconclusive", "gone", "inconclusive"),
+        ("fail", "inconclusive", "changed", "no regression"),
+        ("fail", "pass", "better", "no regression"),
+    ],
+)
+def test_expectations_are_compared(before: str, after: str, verdict: str, whole: str) -> None:
+    """An expectation that fails anew is a regression whatever the tolerance."""
+    a, b = summary(), summary()
+    a["expectations"][0]["verdict"], b["expectations"][0]["verdict"] = before, after
+    assert judged(a, b, 1_000_000) == {("never plaintext-on-wire", "verdict"): verdict}
+    assert compare_summaries(a, b, 1_000_000).verdict == whole
+
+
+@given(
+    metric=st.sampled_from(sorted(DIRECTIONS)),
+    a=st.integers(0, 10**12),
+    b=st.integers(0, 10**12),
+    tolerance_ppm=st.integers(0, 1_000_000),
+)
+def test_a_comparison_turned_round(metric: str, a: int, b: int, tolerance_ppm: int) -> None:
+    """What is worse one way is better the other way, and no tolerance makes a better figure worse."""
+    one = judged(summary(**{metric: a}), summary(**{metric: b}), tolerance_ppm)
+    other = judged(summary(**{metric: b}), summary(**{metric: a}), tolerance_ppm)
+    verdicts = {*one.values(), *other.values()}
+    if a == b:
+        assert not verdicts
+    else:
+        assert "better" in verdicts
+        assert len(verdicts) == 2
+        assert verdicts <= {"better", "worse", "within"}
+
+
+def compare(*arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one comparison."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = run_command(["compare", *map(str, arguments)])
+    return exit_code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with run a, the same at another fidelity b, and one with another seed c."""
+    folder = tmp_path_factory.mktemp("runs")
+    scenario = str(ROOT / "scenarios" / "hello-mesh.yaml")
+    for name, options in (("a", ()), ("b", ("--fidelity", "modelled")), ("c", ("--seed", "77"))):
+        with redirect_stdout(io.StringIO()):
+            assert run_command(["run", scenario, *options, "--out", str(folder / name)]) in (0, 1)
+    return folder
+
+
+def test_fidelity_makes_no_difference(runs: Path) -> None:
+    """Two fidelities of one scenario are told to be identical, digest and all."""
+    exit_code, out, err = compare(runs / "a", runs / "b", "--json")
+    document = json.loads(out)
+    assert (exit_code, err) == (0, "")
+    assert document.keys() == {*COMMON, *KEYS["compare"]}
+    assert (document["verdict"], document["identical"], document["same_scenario"]) == ("no difference", True, True)
+    assert (document["differences"], document["a"]["fidelity"], document["b"]["fidelity"]) == (
+        [],
+        "sampled",
+        "modelled",
+    )
+    assert "identical results: both have the digest " in compare(runs / "a", runs / "b")[1]
+
+
+def test_a_baseline_is_a_kept_summary(runs: Path, tmp_path: Path) -> None:
+    """A summary.json kept under another name serves as baseline, with worse figures told first and exit code 1."""
+    baseline = tmp_path / "hello-mesh.json"
+    shutil.copy(runs / "a" / "summary.json", baseline)
+    assert compare(baseline, runs / "b")[0] == 0
+    document = json.loads(compare(baseline, runs / "b", "--json")[1])
+    assert (document["identical"], document["same_scenario"], document["a"]["digest"]) == (None, None, None)
+    better = json.loads(baseline.read_text())
+    better["slices"]["web"]["latency_p50_ns"] -= 1
+    baseline.write_text(json.dumps(better), encoding="utf-8")
+    exit_code, out, _ = compare(baseline, runs / "b")
+    assert exit_code == 1
+    assert "worse" in out.splitlines()[1]
+    assert "web latency_p50" in out.splitlines()[1]
+    assert "regression: " in out
+    assert compare(baseline, runs / "b", "--tolerance", "1 %")[0] == 0
+
+
+def test_another_seed_is_told(runs: Path) -> None:
+    """Runs with different seeds are not called the same scenario, and the summary inside a run folder is that run."""
+    document = json.loads(compare(runs / "a" / "summary.json", runs / "c", "--tolerance", "100 %", "--json")[1])
+    assert (document["identical"], document["same_scenario"]) == (False, False)
+    assert document["a"]["path"] == str(runs / "a")
+    assert document["differences"]
+
+
+def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:
+    """When scenario, seed and cost profile are the same and results are not, the versions that differ are named."""
+    other = shutil.copytree(runs / "a", tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["digest"] = "0" * 64
+    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert "the code, has changed" in compare(runs / "a", other)[1]
+    older = deepcopy(manifest) | {"versions": manifest["versions"] | {"openssl": "OpenSSL 0.9.8"}}
+    (other / "manifest.json").write_text(json.dumps(older), encoding="utf-8")
+    assert "versions: openssl " in compare(runs / "a", other)[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"totals": 1, "slices": 2, "services": 3, "expectations": 4}', "\xff"]
+)
+def test_what_is_no_summary(runs: Path, tmp_path: Path, text: str) -> None:
+    """A file that is no summary is refused with one line and exit code 2."""
+    (tmp_path / "summary.json").write_text(text, encoding="latin-1")
+    exit_code, out, err = compare(tmp_path / "summary.json", runs / "a")
+    assert (exit_code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "no summary" in err
