@@ -67,7 +67,10 @@ class Outbound:
         engines: Engines | None,
     ) -> None:
         self._settings = settings
+        self._resilience = settings.resilience
         self._pool_settings = settings.pool
+        self._streams_per_connection = settings.pool.streams_per_connection
+        self._pool_per_slice = settings.pool_per_slice
         self.side = side
         self._balancer = balancer
         self._timers = timers
@@ -88,7 +91,7 @@ class Outbound:
         """Begin a call."""
         call = OutboundCall(call_id, template, now_ns + template.timeout_ns)
         self._calls[call_id] = call
-        self._timers.add(call.deadline_ns, self._deadline, call_id)
+        self._timers.add_after(now_ns, template.timeout_ns, self._deadline, call_id)
         commands: list[Command] = []
         self._try(call, now_ns, commands)
         return commands
@@ -103,14 +106,14 @@ class Outbound:
         endpoint_id = call.endpoint_id = endpoint.endpoint_id
         active = self._balancer.active
         active[endpoint_id] = active.get(endpoint_id, 0) + 1
-        attempt_timeout_ns = self._settings.resilience.attempt_timeout_ns
+        attempt_timeout_ns = self._resilience.attempt_timeout_ns
         if attempt_timeout_ns is not None:
-            self._timers.add(now_ns + attempt_timeout_ns, self._attempt_deadline, (call.call_id, call.attempt))
-        key = (endpoint_id, template.slice if self._settings.pool_per_slice else "")
+            self._timers.add_after(now_ns, attempt_timeout_ns, self._attempt_deadline, (call.call_id, call.attempt))
+        key = (endpoint_id, template.slice if self._pool_per_slice else "")
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key)
-        limit = self._pool_settings.streams_per_connection
+        limit = self._streams_per_connection
         upstream = pool.ready(limit)
         if upstream is not None:
             self._send(call, upstream, commands)
@@ -120,7 +123,7 @@ class Outbound:
             upstream = Upstream(next(self._connection_ids), endpoint, pool)
             pool.connections.append(upstream)
             self.upstreams[upstream.connection_id] = upstream
-            connect_deadline_ns = now_ns + self._settings.resilience.connect_timeout_ns
+            connect_deadline_ns = now_ns + self._resilience.connect_timeout_ns
             self._timers.add(connect_deadline_ns, self._connect_deadline, upstream.connection_id)
             commands.append(OpenConnection(upstream.connection_id, endpoint_id, template.slice))
         if upstream is None:
@@ -156,7 +159,7 @@ class Outbound:
     def _failed(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
         """End an attempt that brought no response: try again, or give up."""
         self._release(call)
-        resilience = self._settings.resilience
+        resilience = self._resilience
         if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
             self._back_off(call, outcome, now_ns, commands)
             return
@@ -165,21 +168,21 @@ class Outbound:
 
     def _back_off(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
         call.tried |= {call.endpoint_id}
-        wait_ns = backoff_ns(self._settings.resilience, call.attempt, self._random)
+        wait_ns = backoff_ns(self._resilience, call.attempt, self._random)
         self._timers.add(now_ns + wait_ns, self._retry, (call.call_id, call.attempt))
         commands.append(BackOff(call.call_id, call.attempt, outcome))
 
     def _release(self, call: OutboundCall) -> None:
         """Take a call off whatever it is on or waits for."""
-        if call.endpoint_id and (call.connection is not None or call.pool is not None):
+        upstream, pool = call.connection, call.pool
+        if call.endpoint_id and (upstream is not None or pool is not None):
             self._balancer.active[call.endpoint_id] -= 1
-        upstream = call.connection
         if upstream is not None:
             upstream.streams.pop(call.call_id, None)
-            if call.call_id in upstream.waiting:
+            if upstream.waiting and call.call_id in upstream.waiting:
                 upstream.waiting.remove(call.call_id)
-        if call.pool is not None:
-            call.pool.waiting.remove(call.call_id)
+        if pool is not None:
+            pool.waiting.remove(call.call_id)
         call.connection = call.pool = None
 
     def response(self, upstream: Upstream, message: ResponseMessage, now_ns: int) -> list[Command]:
@@ -191,18 +194,19 @@ class Outbound:
         self._release(call)
         upstream.idle_since_ns = now_ns
         outcome = outcome_of_status(message.status)
-        resilience = self._settings.resilience
+        resilience = self._resilience
         if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
             self._back_off(call, outcome, now_ns, commands)
         else:
             del self._calls[call.call_id]
             commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
-        self._serve_waiting(upstream, commands)
+        if upstream.pool.waiting:
+            self._serve_waiting(upstream, commands)
         return commands
 
     def _serve_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
         waiting = upstream.pool.waiting
-        while waiting and len(upstream.streams) < self._pool_settings.streams_per_connection:
+        while waiting and len(upstream.streams) < self._streams_per_connection:
             self._send(self._calls[waiting.popleft()], upstream, commands)
 
     # Connections
@@ -291,14 +295,23 @@ class Outbound:
     def _deadline(self, call_id: int, now_ns: int, commands: list[Command]) -> None:
         call = self._calls.get(call_id)
         if call is not None:
+            upstream = call.connection
             self._release(call)
             del self._calls[call_id]
             commands.append(FinishCall(call_id, "timeout", STATUS["timeout"], call.attempt, None))
+            self._stream_freed(upstream, commands)
 
     def _attempt_deadline(self, key: tuple[int, int], now_ns: int, commands: list[Command]) -> None:
         call = self._calls.get(key[0])
         if call is not None and call.attempt == key[1] and (call.connection is not None or call.pool is not None):
+            upstream = call.connection
             self._failed(call, "timeout", now_ns, commands)
+            self._stream_freed(upstream, commands)
+
+    def _stream_freed(self, upstream: Upstream | None, commands: list[Command]) -> None:
+        """Hand the stream of a call that was given up (HTTP/2 resets it) to one that waits."""
+        if upstream is not None and upstream.phase is Phase.READY:
+            self._serve_waiting(upstream, commands)
 
     def _retry(self, key: tuple[int, int], now_ns: int, commands: list[Command]) -> None:
         call = self._calls.get(key[0])

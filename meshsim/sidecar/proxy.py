@@ -106,18 +106,19 @@ class Sidecar:
         return []
 
     def _unit_received(self, event: events.UnitReceived, now_ns: int) -> list[Command]:
-        connection_id, unit = event.connection_id, event.unit
+        connection_id = event.connection_id
+        unit: Any = event.unit  # told apart by its kind
         kind = type(unit)
         if kind is ResponseMessage:
             upstream = self.outbound.upstreams.get(connection_id)
-            return [] if upstream is None else self.outbound.response(upstream, unit, now_ns)  # type: ignore[arg-type] # kind says so
+            return [] if upstream is None else self.outbound.response(upstream, unit, now_ns)
         downstream = self.inbound.downstreams.get(connection_id)
         if kind is RequestMessage:
-            return [] if downstream is None else self.inbound.request(downstream, unit, now_ns)  # type: ignore[arg-type] # kind says so
+            return [] if downstream is None else self.inbound.request(downstream, unit, now_ns)
         if downstream is not None:
-            return self.inbound.flight(downstream, unit, now_ns)  # type: ignore[arg-type] # a flight is what is left
+            return self.inbound.flight(downstream, unit, now_ns)
         upstream = self.outbound.upstreams.get(connection_id)
-        return [] if upstream is None else self.outbound.flight(upstream, unit, now_ns)  # type: ignore[arg-type] # as above
+        return [] if upstream is None else self.outbound.flight(upstream, unit, now_ns)
 
     def _work_done(self, event: events.WorkDone, now_ns: int) -> list[Command]:
         downstream = self.inbound.downstreams.get(event.connection_id)

@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import Any
 
 NEVER = 2**62
 """An instant that does not come."""
 
+Action = Callable[[Any, int, list[Any]], None]
+Entry = tuple[int, int, Action, Any, "deque[Any] | None"]
+"""Instant, order, action, argument, and the queue of equally long timers that it leads, if any."""
+
 
 class Timers:
-    """A heap of (instant, order, action, argument). Actions look for themselves whether they still matter."""
+    """What is due, in the order of instants and then of setting. Actions look for themselves whether they still matter.
 
-    __slots__ = ("_count", "_heap", "next_ns")
+    Timers that are all equally long come due in the order in which they were set. So they wait in a queue, of which
+    only the first lies on the heap: there is one for every call, and hardly any still matters when it comes due.
+    """
+
+    __slots__ = ("_count", "_heap", "_queues", "next_ns")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Callable[[Any, int, list[Any]], None], Any]] = []
+        self._heap: list[Entry] = []
+        self._queues: dict[int, deque[Entry]] = {}
         self._count = 0
         self.next_ns = NEVER
         """The earliest instant at which something is due; kept as an attribute, since it is read after every event."""
 
-    def add(self, due_ns: int, action: Callable[[Any, int, list[Any]], None], argument: object) -> None:
+    def add(self, due_ns: int, action: Action, argument: object) -> None:
         """Have ``action(argument, now_ns, commands)`` called at ``due_ns``."""
         self._count += 1
-        heappush(self._heap, (due_ns, self._count, action, argument))
+        heappush(self._heap, (due_ns, self._count, action, argument, None))
         if due_ns < self.next_ns:
             self.next_ns = due_ns
+
+    def add_after(self, now_ns: int, length_ns: int, action: Action, argument: object) -> None:
+        """Have the same called in ``length_ns``, where many timers are that long. Calls come in the order of time."""
+        self._count += 1
+        queue = self._queues.get(length_ns)
+        if queue is None:
+            queue = self._queues[length_ns] = deque()
+        entry = (now_ns + length_ns, self._count, action, argument, queue)
+        if not queue:
+            heappush(self._heap, entry)
+            if entry[0] < self.next_ns:
+                self.next_ns = entry[0]
+        queue.append(entry)
 
     def run(self, now_ns: int, commands: list[Any]) -> None:
         """Carry out everything due; actions append their commands."""
         heap = self._heap
         while heap and heap[0][0] <= now_ns:
-            _, _, action, argument = heappop(heap)
+            _, _, action, argument, queue = heap[0]
+            if queue is None:
+                heappop(heap)
+            else:
+                queue.popleft()
+                if queue:
+                    heapreplace(heap, queue[0])
+                else:
+                    heappop(heap)
             action(argument, now_ns, commands)
         self.next_ns = heap[0][0] if heap else NEVER
