@@ -20,6 +20,7 @@ class LinkDirection:
         "_last_head_ns",
         "_last_tail_ns",
         "_random",
+        "_serialisation_ns",
         "bandwidth_bps",
         "busy_ns",
         "delivered_bytes",
@@ -68,6 +69,7 @@ class LinkDirection:
         self.epoch = 0
         self.surge_ns = 0
         self.touched = 0  # packets that a fault on this link dropped or delayed
+        self._serialisation_ns: dict[int, int] = {}  # by size: trains come in few
         self._free_at_ns = 0
         self._last_head_ns = 0
         self._last_tail_ns = 0
@@ -87,22 +89,24 @@ class LinkDirection:
         if not self.up:
             self.touched += train.segments
             return self._lose(train, train.segments, tail=True)
-        free_at_ns = self._free_at_ns
-        start_ns = now_ns
-        if free_at_ns > now_ns:
-            start_ns = free_at_ns
-            over_bytes = (free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS + size_bytes - self.queue_bytes
+        start_ns = self._free_at_ns
+        if start_ns > now_ns:
+            over_bytes = (start_ns - now_ns) * self.bandwidth_bps // _BITS_NS + size_bytes - self.queue_bytes
             if over_bytes > 0:
                 segment_bytes = size_bytes // train.segments
                 self._lose(train, min(train.segments, -(-over_bytes // segment_bytes)), tail=True)
+        else:
+            start_ns = now_ns
         if self.loss:
             self._lose_at_random(train)
         segments = train.segments
         if not segments:
             return LOST
         size_bytes = train.size_bytes
-        serialisation_ns = size_bytes * _BITS_NS // self.bandwidth_bps
-        self._free_at_ns = start_ns + serialisation_ns
+        serialisation_ns = self._serialisation_ns.get(size_bytes)
+        if serialisation_ns is None:
+            serialisation_ns = self._serialisation_ns[size_bytes] = size_bytes * _BITS_NS // self.bandwidth_bps
+        self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         delay_ns = self.latency_ns
         if self.jitter_ns:
@@ -112,12 +116,14 @@ class LinkDirection:
             self.touched += segments
         if segments == 1:
             # What is left of a longer train may be its tail, which is not here yet.
-            head_ns = tail_ns = max(start_ns, train.tail_ns) + serialisation_ns + delay_ns
+            if start_ns < train.tail_ns:
+                end_ns = train.tail_ns + serialisation_ns
+            head_ns = tail_ns = end_ns + delay_ns
         else:
             segment_ns = serialisation_ns // segments
             head_ns = start_ns + segment_ns + delay_ns
             # The tail leaves when all is serialised, but not before it has arrived here and been serialised itself.
-            tail_ns = max(start_ns + serialisation_ns, train.tail_ns + segment_ns) + delay_ns
+            tail_ns = max(end_ns, train.tail_ns + segment_ns) + delay_ns
         # Jitter keeps order: nothing overtakes what was sent before it.
         if head_ns < self._last_head_ns:
             head_ns = self._last_head_ns

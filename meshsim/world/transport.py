@@ -124,11 +124,13 @@ class Transport:
         connection, direction = transfer.connection, transfer.direction
         now_ns = self._clock.now_ns
         payload_bytes = transfer.unsent_bytes
-        segments = -(-payload_bytes // tcp.SEGMENT_BYTES) or 1
-        window = connection.windows[direction]
-        if segments > window:
-            segments = window
-            payload_bytes = window * tcp.SEGMENT_BYTES
+        segments = 1
+        if payload_bytes > tcp.SEGMENT_BYTES:
+            segments = -(-payload_bytes // tcp.SEGMENT_BYTES)
+            window = connection.windows[direction]
+            if segments > window:
+                segments = window
+                payload_bytes = window * tcp.SEGMENT_BYTES
         transfer.load(payload_bytes + segments * tcp.HEADER_BYTES, segments, now_ns)
         transfer.payload_bytes = payload_bytes
         transfer.sent_segments = segments
@@ -173,7 +175,8 @@ class Transport:
     def _arrive(self, transfer: Transfer) -> None:
         connection, direction = transfer.connection, transfer.direction
         path = transfer.path
-        if (path and not path[-1].leave(transfer)) or not connection.receiver(direction).machine.up:
+        receiver = connection.server if direction == UP else connection.client
+        if (path and not path[-1].leave(transfer)) or not receiver.machine.up:
             self._lost(transfer)
             return
         transfer.radio_total_ns += transfer.radio_ns
