@@ -79,7 +79,8 @@ def check(
 ) -> Answer:
     """Find every mistake in scenario files.
 
-    Policies and all other files that a scenario names are read too; nothing is run.
+    Policies and all other files that a scenario names are read too. Nothing is run: that a fault touches nothing, also
+    a mistake, is found by run alone.
     """
     from meshsim.commands.checking import check_files
 
