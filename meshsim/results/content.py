@@ -8,13 +8,13 @@ the type and the hash of the values; the digest covers the name, the number of r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from meshsim.telemetry.columns import columns
+from meshsim.telemetry.columns import columns as columns_of
 from meshsim.telemetry.rows import TABLES
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -26,18 +26,23 @@ class TableHash:
 
     def __init__(self, table: str) -> None:
         self.rows = 0
-        self._columns = [(column.name, column.type, hashlib.sha256()) for column in columns(table)]
+        self._columns = [(column.name, column.type, hashlib.sha256()) for column in columns_of(table)]
 
-    def update(self, arrays: list[pa.Array]) -> None:
-        """Take one batch: the columns of the table, in order, without nulls and all of one length."""
-        for (_, kind, state), array in zip(self._columns, arrays, strict=True):
-            if kind == "string":
-                state.update(_strings(array.to_pylist()))
+    def update(self, columns: Sequence[pa.Array | list[str]]) -> None:
+        """Take one batch: the columns of the table, in order, without nulls and all of one length.
+
+        A column of strings may come as a list, which saves taking them out of an array again.
+        """
+        for (_, kind, state), column in zip(self._columns, columns, strict=True):
+            if isinstance(column, list):
+                state.update(_strings(column))
+            elif kind == "string":
+                state.update(_strings(column.to_pylist()))
             elif kind == "bool":
-                state.update(array.to_numpy(zero_copy_only=False).astype(np.uint8).tobytes())
+                state.update(column.to_numpy(zero_copy_only=False).astype(np.uint8).tobytes())
             else:
-                state.update(array.to_numpy().astype("<i8", copy=False).tobytes())
-        self.rows += len(arrays[0])
+                state.update(column.to_numpy().astype("<i8", copy=False).tobytes())
+        self.rows += len(columns[0])
 
     def hexdigest(self) -> str:
         """The hash of all rows so far, 64 hexadecimal digits."""
