@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import sys
 import time
@@ -79,6 +80,7 @@ def run_folder(
             cost_profile=loaded.cost_profile.name,
             cost_profile_sha256=loaded.cost_profile.sha256,
             versions=versions(),
+            inputs={name: hashlib.sha256(content).hexdigest() for name, content in loaded.files.items()},
             host={
                 "platform": platform.platform(),
                 "machine": platform.machine(),

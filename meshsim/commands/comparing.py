@@ -100,11 +100,16 @@ def _plain(side: _Side) -> dict[str, Any]:
 
 
 def _same_scenario(a: StoredRun, b: StoredRun) -> bool:
-    """Whether scenario, seed and cost profile are the same. Fidelity is none of them: it never changes a result."""
+    """Whether scenario, seed, cost profile and every named file are the same. Fidelity never changes a result."""
 
-    def asked(run: StoredRun) -> tuple[list[str], str]:
+    def asked(run: StoredRun) -> tuple[list[str], str, dict[str, str]]:
         lines = run.scenario_text().splitlines()
-        return [line for line in lines if not line.startswith("fidelity:")], run.manifest.cost_profile_sha256
+        manifest = run.manifest
+        return (
+            [line for line in lines if not line.startswith("fidelity:")],
+            manifest.cost_profile_sha256,
+            manifest.inputs,
+        )
 
     return asked(a) == asked(b)
 
@@ -115,13 +120,13 @@ def _remarks(identical: bool | None, same: bool | None, a: StoredRun | None, b: 
     if identical:
         return [f"identical results: both have the digest {a.manifest.digest}"]
     if not same:
-        return ["the scenario, the seed or the cost profile is another one"]
+        return ["the scenario, a file that it names, the seed or the cost profile is another one"]
     old, new = a.manifest.versions, b.manifest.versions
     moved = [
         f"{name} {old.get(name)} to {new.get(name)}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)
     ]
-    why = f"versions: {', '.join(moved)}" if moved else "a file that the scenario names, or the code, has changed"
-    return ["other results from the same scenario, seed and cost profile", why]
+    why = f"versions: {', '.join(moved)}" if moved else "the code has changed"
+    return ["other results from the same scenario, files, seed and cost profile", why]
 
 
 def _draw(console: Console, comparison: Comparison, remarks: list[str], *, quiet: bool) -> None:

@@ -30,6 +30,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Hash of the cost profile's file."""
     versions: Mapping[str, str]
     """Versions of meshsim, Python, OpenSSL, the policy engines and SimPy, by name."""
+    inputs: Mapping[str, str]
+    """SHA-256 of each file that the scenario names, by the name it uses."""
     host: Mapping[str, Any]
     """Facts of this very execution (host, wall time, rates); plain JSON values, outside the digest."""
 
@@ -53,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     cost_profile: str
     cost_profile_sha256: str
     versions: dict[str, str]
+    inputs: dict[str, str]
+    """SHA-256 of each file that the scenario names: traces, policies, cost profile."""
     tables: dict[str, TableFacts]
     digest: str
     """Hash over all tables: equal digests, equal results."""
@@ -70,6 +74,7 @@ def make_manifest(facts: RunFacts, scenario_yaml: str, tables: Mapping[str, tupl
         cost_profile=facts.cost_profile,
         cost_profile_sha256=facts.cost_profile_sha256,
         versions=dict(facts.versions),
+        inputs=dict(facts.inputs),
         tables={table: TableFacts(rows, sha256) for table, (rows, sha256) in tables.items()},
         digest=run_digest(tables),
         host=dict(facts.host),

@@ -219,6 +219,7 @@ FACTS = RunFacts(
     fidelity="sampled",
     cost_profile="default",
     cost_profile_sha256="c" * 64,
+    inputs={},
     versions={"meshsim": "0.1.0", "openssl": "4.0.0", "python": "3.11.7"},
     host={"wall_s": 12.5},
 )

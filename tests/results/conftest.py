@@ -39,6 +39,7 @@ def facts() -> RunFacts:
         fidelity="sampled",
         cost_profile="default",
         cost_profile_sha256="c" * 64,
+        inputs={},
         versions={"meshsim": "0.1.0"},
         host={"wall_s": 1.25},
     )

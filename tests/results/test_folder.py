@@ -201,7 +201,8 @@ _CHILD = textwrap.dedent(
     from meshsim.telemetry.rows import FaultRow
 
     facts = RunFacts(
-        scenario="x", seed=1, fidelity="real", cost_profile="d", cost_profile_sha256="", versions={}, host={}
+        scenario="x", seed=1, fidelity="real", cost_profile="d", cost_profile_sha256="", versions={}, inputs={},
+        host={},
     )
     row = FaultRow("cut", "link-down", "a--b", 1, 2, 3, 1, 1, 1)
     while True:
