@@ -179,7 +179,7 @@ def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:
     manifest = json.loads((other / "manifest.json").read_text())
     manifest["digest"] = "0" * 64
     (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    assert "the code, has changed" in compare(runs / "a", other)[1]
+    assert "the code has changed" in compare(runs / "a", other)[1]
     older = deepcopy(manifest) | {"versions": manifest["versions"] | {"openssl": "OpenSSL 0.9.8"}}
     (other / "manifest.json").write_text(json.dumps(older), encoding="utf-8")
     assert "versions: openssl " in compare(runs / "a", other)[1]
