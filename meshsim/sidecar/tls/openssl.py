@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
-_lib: Any = SSL._lib  # type: ignore[attr-defined] # private
+_lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
 
 NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME."""

@@ -33,8 +33,8 @@ from meshsim.sidecar.tls.outcome import (
 )
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
-_lib: Any = SSL._lib  # type: ignore[attr-defined] # private
-_ffi: Any = SSL._ffi  # type: ignore[attr-defined] # private
+_lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined] # there is no public name for it
 
 ALERT_EVENT: Final = 0x4000
 """SSL_CB_ALERT."""
