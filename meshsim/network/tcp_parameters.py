@@ -1,0 +1,73 @@
+"""What a TCP stack is set to, and what it remembers of a destination. Defaults are Linux's.
+
+Sources: the Linux kernel's documentation of its TCP settings (ip-sysctl) and behaviour of versions 4.17 to 6.12; RFC
+6298 (retransmission timer), RFC 6928 (initial window), RFC 8985 (RACK-TLP), RFC 6937 (proportional rate reduction).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.network import tcp
+
+MS = tcp.MS
+
+
+class TcpParameters(msgspec.Struct, frozen=True):
+    """One TCP stack's settings; both ends of a connection have the same."""
+
+    segment_bytes: int = tcp.SEGMENT_BYTES
+    """Payload of a full segment, in bytes. Default 1448."""
+    initial_window: int = tcp.INITIAL_WINDOW
+    """Segments that may be sent before the first acknowledgement. Default 10."""
+    initial_rto_ns: int = tcp.INITIAL_RTO_NS
+    """Time to the first repetition of a SYN or SYN-ACK, in nanoseconds. Default 1 s."""
+    fallback_rto_ns: int = 3 * tcp.S
+    """Retransmission timeout after a connection set-up that gave no round-trip sample (RFC 6298, 5.7). Default 3 s."""
+    minimum_rto_ns: int = tcp.MINIMUM_RTO_NS
+    """Least allowance for variance in the retransmission timeout, in nanoseconds. Default 200 ms."""
+    maximum_rto_ns: int = tcp.MAXIMUM_RTO_NS
+    """Longest retransmission timeout, in nanoseconds. Default 120 s."""
+    syn_retries: int = tcp.SYN_RETRIES
+    """Repetitions of a SYN before the client gives up (``tcp_syn_retries``). Default 6."""
+    synack_retries: int = 5
+    """Repetitions of a SYN-ACK before the server forgets the request (``tcp_synack_retries``). Default 5."""
+    linear_syn_timeouts: int = 0
+    """Repetitions of a SYN before its timeout begins to double (``tcp_syn_linear_timeouts``): 4 in Linux 6.5 and later,
+    0 before, which is the schedule of RFC 6298. Default 0."""
+    data_retries: int = 15
+    """Timeouts of one segment before a sender gives the connection up (``tcp_retries2``). Default 15."""
+    delayed_ack_ns: int = 40 * MS
+    """How long an acknowledgement waits for something to ride on, in nanoseconds. Default 40 ms."""
+    quick_acks: int = 16
+    """Acknowledgements sent at once at the start of a connection and after reordering. Default 16."""
+    tick_ns: int = 4 * MS
+    """The kernel's timer tick in nanoseconds; timers expire on ticks, long ones on multiples of eight. Default 4 ms
+    (``CONFIG_HZ=250``: Debian, Ubuntu up to 24.04)."""
+    remember_destination: bool = True
+    """Whether a closed connection leaves its round trip to seed the timeout of the next one to the same destination
+    (``tcp_no_metrics_save=0``). Default true."""
+    aggregated_segments: int = 1
+    """Segments that are handed to the network, and lost, as one. Default 1. Two for loss by a queueing discipline on the
+    sending host itself: since Linux 4.17 TCP always builds such aggregates, of two segments at low rates
+    (``tcp_min_tso_segs``), and a device without offloads splits them only behind that queue."""
+
+    def __post_init__(self) -> None:
+        assert self.segment_bytes > 0 and self.initial_window > 0 and self.tick_ns > 0 and self.aggregated_segments > 0
+
+
+class DestinationMemory:
+    """What one host's TCP remembers of one destination, as Linux's TCP metrics do: its round trip.
+
+    A longer round trip is taken over at once, a shorter one by an eighth of the difference.
+    """
+
+    __slots__ = ("round_trip_ns",)
+
+    def __init__(self) -> None:
+        self.round_trip_ns = 0
+
+    def learn(self, smoothed_round_trip_ns: int) -> None:
+        """Take note of the smoothed round trip of a connection that ended well."""
+        excess_ns = self.round_trip_ns - smoothed_round_trip_ns
+        self.round_trip_ns = smoothed_round_trip_ns if excess_ns <= 0 else self.round_trip_ns - (excess_ns >> 3)

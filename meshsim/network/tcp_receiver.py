@@ -1,0 +1,79 @@
+"""The receiving half of a TCP connection: order, acknowledgements at once or delayed, selective acknowledgements."""
+
+from __future__ import annotations
+
+from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.tcp_timer import expiry_ns
+
+NEVER = -1
+MAXIMUM_SACK_RANGES = 3
+"""What fits beside timestamps (RFC 2018)."""
+
+
+class Receiver:
+    """One direction's receiver. ``timer_ns`` is when a delayed acknowledgement is due."""
+
+    def __init__(self, parameters: TcpParameters) -> None:
+        self._parameters = parameters
+        self.in_order_bytes = 0
+        self._islands: list[tuple[int, int]] = []
+        """Ranges beyond a hole, the one that changed last in front."""
+        self.echo_ns = NEVER
+        """When the segment that the next acknowledgement echoes was sent (RFC 7323, section 4.3)."""
+        self.timer_ns = NEVER
+        self._quick_left = 0
+        self._interactive = False
+        self._received_ns = NEVER
+        self._acknowledged_bytes = 0
+
+    @property
+    def sacks(self) -> tuple[tuple[int, int], ...]:
+        """Selective acknowledgements to send."""
+        return tuple(self._islands[:MAXIMUM_SACK_RANGES])
+
+    def receive(self, start: int, end: int, sent_ns: int, now_ns: int) -> bool:
+        """Take a segment; return whether to acknowledge it at once."""
+        if self._received_ns == NEVER:
+            self._quick_left = self._parameters.quick_acks
+        self._received_ns = now_ns
+        if start <= self._acknowledged_bytes < end:
+            self.echo_ns = sent_ns
+        if start > self.in_order_bytes:
+            self._add_island(start, end)
+            self._quick_left, self._interactive = self._parameters.quick_acks, False
+            return True
+        if end <= self.in_order_bytes:
+            return True
+        had_hole = bool(self._islands)
+        self.in_order_bytes = end
+        for island_start, island_end in sorted(self._islands):
+            if island_start <= self.in_order_bytes:
+                self.in_order_bytes = max(self.in_order_bytes, island_end)
+        self._islands = [island for island in self._islands if island[0] > self.in_order_bytes]
+        if had_hole or self.in_order_bytes - self._acknowledged_bytes > self._parameters.segment_bytes:
+            return True
+        if self._quick_left > 0 and not self._interactive:
+            self._quick_left -= 1
+            return True
+        if self.timer_ns == NEVER:
+            self.timer_ns = expiry_ns(now_ns, self._parameters.delayed_ack_ns, self._parameters.tick_ns)
+        return False
+
+    def acknowledgement_sent(self) -> None:
+        """Take note that an acknowledgement goes out, alone or with data."""
+        self._acknowledged_bytes = self.in_order_bytes
+        self.timer_ns = NEVER
+
+    def data_sent(self, now_ns: int) -> None:
+        """Take note that this end sends data: if soon after it received some, acknowledgements may wait for more."""
+        if self._received_ns != NEVER and now_ns - self._received_ns < self._parameters.delayed_ack_ns:
+            self._interactive = True
+
+    def _add_island(self, start: int, end: int) -> None:
+        apart = []
+        for island in self._islands:
+            if island[1] < start or island[0] > end:
+                apart.append(island)
+            else:
+                start, end = min(start, island[0]), max(end, island[1])
+        self._islands = [(start, end), *apart]
