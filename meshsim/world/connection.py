@@ -79,7 +79,6 @@ class Connection:
         "stamp",
         "t_established_ns",
         "t_open_ns",
-        "t_ready_ns",
         "windows",
     )
 
@@ -94,7 +93,6 @@ class Connection:
         """Cipher suite, which record costs depend on: the one that was negotiated, or that is expected before."""
         self.t_open_ns = now_ns
         self.t_established_ns = -1
-        self.t_ready_ns = -1
         self.established = False
         self.open_ends = [True, False]
         self.attempts = 0
@@ -134,7 +132,6 @@ class Transfer(Train):
         "sender_epoch",
         "sent_segments",
         "unit",
-        "unit_bytes",
         "unsent_bytes",
         "waited_ns",
     )
@@ -155,7 +152,6 @@ class Transfer(Train):
         self.connection = connection
         self.direction = direction
         self.unit = unit
-        self.unit_bytes = size_bytes
         self.account = account
         self.unsent_bytes = size_bytes
         self.radio_total_ns = 0

@@ -152,18 +152,18 @@ class Driver:
         connection, unit, direction = transfer.connection, transfer.unit, transfer.direction
         receiver = connection.server if direction == UP else connection.client
         kind = type(unit)
-        if kind is Syn or kind is SynAck or kind is Closed:
+        message = kind is RequestMessage or kind is ResponseMessage
+        if not message and (kind is Syn or kind is SynAck or kind is Closed):
             self.connections.control_arrived(connection, direction, unit)
             return
         if not connection.open_ends[1 - direction]:
             # The receiver restarted and knows nothing of this connection, or has closed it.
             self.connections.reset(connection, 1 - direction, "connection reset by peer")
             return
-        if kind is RequestMessage or kind is ResponseMessage:
-            if self._real:
-                receiver.sidecar.decode(connection.connection_id, unit)
-        else:
+        if not message:
             self._handshakes.received(connection, direction, unit)
+        elif self._real:
+            receiver.sidecar.decode(connection.connection_id, unit)
         self.tell(receiver, events.UnitReceived(connection.connection_id, unit))
 
     # Policy and workload

@@ -87,7 +87,7 @@ class Handshakes:
             assert command.established is not None
             handshake.client = command.established
             connection.cipher = command.established.cipher
-            handshake.t_client_done_ns = connection.t_ready_ns = now_ns
+            handshake.t_client_done_ns = now_ns
         else:
             assert command.established is not None
             self._write(connection, "established", "", "", "", command.established)
