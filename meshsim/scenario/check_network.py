@@ -96,6 +96,22 @@ def check_memory(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(("network", "nodes", name, "memory"), message, at_key=True)
 
 
+def check_routers(scenario: Scenario) -> Iterator[Finding]:
+    """Workloads and control planes on routers, which forward packets and do nothing else."""
+    message = "a router carries no workloads; expected a node of kind edge, regional, core or gnb"
+    nodes = scenario.network.nodes
+    routers = {name for name, node in nodes.items() if node.kind == "router"}
+    for name, service in scenario.services.items():
+        for place in service.replicas:
+            if place in routers:
+                yield Finding(("services", name, "replicas", place), message, at_key=True)
+    for name, fleet in scenario.fleets.items():
+        if fleet.node in routers:
+            yield Finding(("fleets", name, "node"), message)
+    if scenario.mesh.control.node in routers:
+        yield Finding(("mesh", "control", "node"), message)
+
+
 def _gigabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.2f} GB"
 

@@ -12,7 +12,14 @@ from meshsim.scenario.check_mesh import (
     check_resilience,
     check_tls,
 )
-from meshsim.scenario.check_network import check_links, check_memory, check_radios, check_reach, check_slices
+from meshsim.scenario.check_network import (
+    check_links,
+    check_memory,
+    check_radios,
+    check_reach,
+    check_routers,
+    check_slices,
+)
 from meshsim.scenario.check_time import (
     check_expectations,
     check_faults,
@@ -37,6 +44,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool) -> Iterator[F
     yield from check_slices(scenario)
     yield from check_radios(scenario, named.radio_traces)
     yield from check_memory(scenario)
+    yield from check_routers(scenario)
     if named.cost_profile is not None:
         yield from check_cpus(scenario, named.cost_profile.cpus)
     yield from check_calls(scenario)
