@@ -1,5 +1,6 @@
 # make test    set-up and every check
 # make run     set-up and the main scenario
+# make renew   baselines, pictures and the outputs in documents, from new runs of the shipped scenarios
 # make format  put the code in the project's format
 # make lock    write requirements.lock anew (UPGRADE=--upgrade takes the newest versions that pyproject.toml allows)
 # make clean   remove the environment and all caches
@@ -8,7 +9,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help test run setup lint types contracts tests format lock clean
+.PHONY: help test run setup lint types contracts tests renew format lock clean
 
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -35,6 +36,9 @@ tests: setup
 
 run: setup
 	$(BIN)/meshsim run $(SCENARIO)
+
+renew: setup
+	$(BIN)/python docs/renew.py
 
 format: setup
 	$(BIN)/python -m ruff check --fix .

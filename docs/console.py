@@ -40,7 +40,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("scenarios", "docs"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         tools = folder / ".tools"
         tools.mkdir()
         for name, command in (("meshsim", "-m meshsim"), ("python", "")):

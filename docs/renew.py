@@ -1,0 +1,43 @@
+"""Makes everything anew that runs of the shipped scenarios leave in this repository: ``make renew``.
+
+The baselines in results/baselines/, the picture of the README, the outputs in the documents, the states of a handshake.
+Look at what changed before you commit it: it is what your change did to the results.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import meshsim
+from meshsim.results.folder import SUMMARY
+
+ROOT = Path(__file__).resolve().parent.parent
+CORRIDOR = "v2x-corridor"
+DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/findings.md")
+
+
+def python(*arguments: str | Path) -> int:
+    """Run a script of this folder; return its exit code."""
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, check=False).returncode
+
+
+def main() -> int:
+    """Renew all; 1 if a document can't be carried out any more."""
+    baselines = ROOT / "results" / "baselines"
+    baselines.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for scenario in sorted((ROOT / "scenarios").glob("*.yaml")):
+            run = meshsim.run(scenario, out=Path(folder) / scenario.stem)
+            text = (run.path / SUMMARY).read_text(encoding="utf-8")
+            (baselines / f"{scenario.stem}.json").write_text(text, encoding="utf-8")
+        status = python("docs/images/draw.py", Path(folder) / CORRIDOR)
+    status |= python("docs/tls_states.py")
+    status |= python("docs/console.py", "--write", *DOCUMENTS)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
