@@ -6,7 +6,8 @@ from random import Random
 
 from meshsim.network.train import LOST, Train
 
-_BITS_NS = 8 * 1_000_000_000
+BITS_NS = 8 * 1_000_000_000
+"""Bits of a byte times nanoseconds of a second."""
 
 
 class LinkDirection:
@@ -91,7 +92,7 @@ class LinkDirection:
             return self._lose(train, train.segments, tail=True)
         start_ns = self._free_at_ns
         if start_ns > now_ns:
-            over_bytes = (start_ns - now_ns) * self.bandwidth_bps // _BITS_NS + size_bytes - self.queue_bytes
+            over_bytes = (start_ns - now_ns) * self.bandwidth_bps // BITS_NS + size_bytes - self.queue_bytes
             if over_bytes > 0:
                 segment_bytes = size_bytes // train.segments
                 self._lose(train, min(train.segments, -(-over_bytes // segment_bytes)), tail=True)
@@ -105,7 +106,7 @@ class LinkDirection:
         size_bytes = train.size_bytes
         serialisation_ns = self._serialisation_ns.get(size_bytes)
         if serialisation_ns is None:
-            serialisation_ns = self._serialisation_ns[size_bytes] = size_bytes * _BITS_NS // self.bandwidth_bps
+            serialisation_ns = self._serialisation_ns[size_bytes] = size_bytes * BITS_NS // self.bandwidth_bps
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         delay_ns = self.latency_ns
@@ -157,7 +158,7 @@ class LinkDirection:
 
     def waiting_bytes(self, now_ns: int) -> int:
         """Bytes that wait or are being sent now."""
-        return max(0, self._free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS
+        return max(0, self._free_at_ns - now_ns) * self.bandwidth_bps // BITS_NS
 
     def backlog_ns(self, now_ns: int) -> int:
         """How long the link is still busy with what it has accepted."""

@@ -1,4 +1,4 @@
-"""Radio access: what a device's delay is at an instant, and how slices share a cell."""
+"""Radio models: what a device's delay is at an instant, and which cell serves it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from bisect import bisect_right
 from random import Random
 from typing import Protocol
 
-from meshsim.network.train import LOST, Train
-
-_BITS_NS = 8 * 1_000_000_000
 UPLINK, DOWNLINK = 0, 1
 
 
@@ -121,122 +118,3 @@ class TraceRadioModel:
             if change_ns > position_ns:
                 return lap_start_ns + change_ns
         return lap_start_ns + self.period_ns + self._changes_ns[0]
-
-
-class CellShare:
-    """One slice's fixed part of one cell's bandwidth, one way."""
-
-    __slots__ = (
-        "bandwidth_bps",
-        "busy_ns",
-        "delivered_bytes",
-        "drops",
-        "free_at_ns",
-        "key",
-        "lost_bytes",
-        "sent_bytes",
-    )
-
-    up = True  # a gnb that is down loses the train at the node, not on the air
-
-    def __init__(self, key: str, bandwidth_bps: int) -> None:
-        self.key = key
-        self.bandwidth_bps = bandwidth_bps
-        self.free_at_ns = 0
-        self.busy_ns = 0
-        self.sent_bytes = 0
-        self.delivered_bytes = 0
-        self.lost_bytes = 0
-        self.drops = 0
-
-    def waiting_bytes(self, now_ns: int) -> int:
-        """Bytes that wait or are being sent now."""
-        return max(0, self.free_at_ns - now_ns) * self.bandwidth_bps // _BITS_NS
-
-    def backlog_ns(self, now_ns: int) -> int:
-        """How long it is still busy with what it has accepted."""
-        return max(0, self.free_at_ns - now_ns)
-
-
-class RadioAccess:
-    """One device's radio link, one way, in one slice: the hop that trains cross.
-
-    A train waits for the slice's share of the serving cell, is serialised at the share's bandwidth and takes the access
-    delay of that instant. Order is kept. During a handover's interruption nothing of this device enters: its trains wait
-    for the end and then go one after the other, while other devices have the cell.
-    """
-
-    __slots__ = (
-        "_direction",
-        "_free_at_ns",
-        "_last_head_ns",
-        "_last_tail_ns",
-        "_model",
-        "interrupted_until_ns",
-        "share",
-    )
-
-    is_radio = True
-
-    def __init__(self, direction: int, model: RadioModel, share: CellShare) -> None:
-        self._direction = direction
-        self._model = model
-        self.share = share
-        self.interrupted_until_ns = 0
-        self._free_at_ns = 0
-        self._last_head_ns = 0
-        self._last_tail_ns = 0
-
-    def enter(self, train: Train, now_ns: int) -> int:
-        """Send ``train``; return when its head is across. ``train.radio_ns`` grows by the tail's time on the air."""
-        share = self.share
-        tail_in_ns = train.tail_ns
-        size_bytes = train.size_bytes
-        share.sent_bytes += size_bytes
-        start_ns = now_ns
-        if start_ns < share.free_at_ns:
-            start_ns = share.free_at_ns
-        serialisation_ns = size_bytes * _BITS_NS // share.bandwidth_bps
-        share.free_at_ns = start_ns + serialisation_ns
-        share.busy_ns += serialisation_ns
-        if start_ns < self.interrupted_until_ns:
-            start_ns = self.interrupted_until_ns
-        if start_ns < self._free_at_ns:
-            start_ns = self._free_at_ns
-        self._free_at_ns = start_ns + serialisation_ns
-        delay_ns = self._model.delay_ns(self._direction, start_ns)
-        segment_ns = serialisation_ns // train.segments
-        head_ns = start_ns + segment_ns + delay_ns
-        tail_ns = max(start_ns + serialisation_ns, tail_in_ns + segment_ns) + delay_ns
-        if head_ns < self._last_head_ns:
-            head_ns = self._last_head_ns
-        if tail_ns < self._last_tail_ns:
-            tail_ns = self._last_tail_ns
-        self._last_head_ns = head_ns
-        self._last_tail_ns = tail_ns
-        train.tail_ns = tail_ns
-        train.radio_ns += tail_ns - tail_in_ns
-        share.delivered_bytes += size_bytes
-        return head_ns
-
-    def leave(self, train: Train) -> bool:
-        """Return True: nothing can happen to a train on the air, where loss has become delay."""
-        return True
-
-    def delay_ns(self, now_ns: int) -> int:
-        """Return the access delay of something small that enters now, without a place in the queue."""
-        return self._model.delay_ns(self._direction, now_ns)
-
-
-__all__ = [
-    "DOWNLINK",
-    "LOST",
-    "UPLINK",
-    "CellShare",
-    "FixedRadioModel",
-    "QuantileRadioModel",
-    "RadioAccess",
-    "RadioModel",
-    "TraceRadioModel",
-    "quantile_ns",
-]

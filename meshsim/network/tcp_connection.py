@@ -103,6 +103,8 @@ class _Play:
         self.server_ready = False
         self._request_retries = NEVER
         self._synack_sent_ns = NEVER
+        self._synack_timeouts = 0
+        self._synack_due_ns = NEVER
         self._syn_echo_ns = NEVER
         # The dialogue: stream positions at which turns begin and end.
         self.spans: list[tuple[int, int]] = []
@@ -176,32 +178,37 @@ class _Play:
             self._request_retries = 0
             self._syn_echo_ns = sent_ns
             self._send_synack()
-            self._watch_synack(0)
+            self._synack_timeouts = 0
+            self._watch_synack()
         else:
             # A repeated SYN is answered again, with the timestamp of the first: so the client takes a long round trip.
             self._request_retries += 1
             self.retransmissions += 1
             self._send_synack()
+            self._watch_synack()
 
     def _send_synack(self) -> None:
         self._synack_sent_ns = self.now_ns
         for time_ns in self._cross(DOWN, [tcp.CONTROL_BYTES]):
             self.at(time_ns, self._synack, self._syn_echo_ns)
 
-    def _watch_synack(self, timeouts: int) -> None:
-        timeout_ns = min(self.parameters.initial_rto_ns << timeouts, self.parameters.maximum_rto_ns)
-        self.at(expiry_ns(self.now_ns, timeout_ns, self.parameters.tick_ns), self._synack_overdue, timeouts)
+    def _watch_synack(self) -> None:
+        """Set the timer of the request; a repeated SYN sets it back."""
+        timeout_ns = min(self.parameters.initial_rto_ns << self._synack_timeouts, self.parameters.maximum_rto_ns)
+        self._synack_due_ns = expiry_ns(self.now_ns, timeout_ns, self.parameters.tick_ns)
+        self.at(self._synack_due_ns, self._synack_overdue)
 
-    def _synack_overdue(self, timeouts: int) -> None:
-        if self.server_ready or self._request_retries == NEVER:
+    def _synack_overdue(self) -> None:
+        if self.server_ready or self._request_retries == NEVER or self.now_ns != self._synack_due_ns:
             return
-        if timeouts >= self.parameters.synack_retries:
+        if self._synack_timeouts >= self.parameters.synack_retries:
             self._request_retries = NEVER
             return
+        self._synack_timeouts += 1
         self._request_retries += 1
         self.retransmissions += 1
         self._send_synack()
-        self._watch_synack(timeouts + 1)
+        self._watch_synack()
 
     def _synack(self, echo_ns: int) -> None:
         if self.connected_ns == NEVER:

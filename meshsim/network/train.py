@@ -13,7 +13,7 @@ class Train:
     when the last segment reaches the next hop; ``radio_ns`` is how much of the tail's travel was radio access.
     """
 
-    __slots__ = ("epoch", "lost_segments", "radio_ns", "segments", "size_bytes", "tail_lost", "tail_ns")
+    __slots__ = ("epoch", "lost_segments", "radio_ns", "segments", "size_bytes", "slice", "tail_lost", "tail_ns")
 
     size_bytes: int
     segments: int
@@ -22,6 +22,8 @@ class Train:
     lost_segments: int
     tail_lost: bool
     epoch: int
+    slice: str
+    """Slice that it travels in: its place at a shared medium."""
 
     def load(self, size_bytes: int, segments: int, now_ns: int) -> None:
         """Start anew with this many bytes (headers included) in this many segments."""

@@ -11,6 +11,7 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
 from meshsim.scenario.services import Call, Parallel
+from meshsim.scenario.slicing import promised_ppm
 from meshsim.scenario.words import expected, shorten
 
 SIDECAR_MEMORY_BYTES = 60_000_000
@@ -48,6 +49,7 @@ def check_slices(scenario: Scenario) -> Iterator[Finding]:
     elif total == units.PPM and without:
         message = f"the other slices take 100 %, so {without[0]!r} has no bandwidth; expected them to leave a share"
         yield Finding(("network", "slices", without[0]), message, at_key=True)
+    yield from _check_admission(scenario)
     seen: dict[tuple[int, str], str] = {}
     for name, entry in slices.items():
         # FFFFFF says that there is no slice differentiator (3GPP TS 23.003, section 28.4.2)
@@ -56,6 +58,28 @@ def check_slices(scenario: Scenario) -> Iterator[Finding]:
         if first != name:
             message = f"{name!r} has the S-NSSAI (sst and sd) of {first!r}; expected another sst or sd"
             yield Finding(("network", "slices", name), message, True, (("network", "slices", first),))
+
+
+def _check_admission(scenario: Scenario) -> Iterator[Finding]:
+    """Guaranteed bit rates that a cell or sliced link cannot keep beside what else is promised of it."""
+    slices = scenario.network.slices
+    rated = [name for name, entry in slices.items() if entry.guaranteed_bps is not None]
+    for name in rated:
+        if slices[name].share_ppm is not None:
+            message = f"{name!r} has a share and a guaranteed bit rate; expected one of them"
+            yield Finding(("network", "slices", name, "guaranteed"), message, at_key=True)
+    media = [(f"link {link.key!r}", link.bandwidth_bps) for link in scenario.network.links if link.slicing]
+    for name, radio in scenario.network.radios.items():
+        media += [(f"the uplink of {name!r}", radio.uplink_bps), (f"the downlink of {name!r}", radio.downlink_bps)]
+    for place, bandwidth_bps in media:
+        total_ppm = sum(promised_ppm(slices, bandwidth_bps).values())
+        if rated and total_ppm > units.PPM:
+            message = (
+                f"not admitted: what slices are promised of {place} ({units.format_bandwidth(bandwidth_bps)}) comes to "
+                f"{units.format_share(total_ppm)}; expected at most 100 %"
+            )
+            yield Finding(("network", "slices", rated[-1], "guaranteed"), message)
+            return
 
 
 def check_radios(scenario: Scenario, traces: Mapping[str, RadioTrace]) -> Iterator[Finding]:

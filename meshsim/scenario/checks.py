@@ -20,6 +20,7 @@ from meshsim.scenario.check_network import (
     check_routers,
     check_slices,
 )
+from meshsim.scenario.check_radio import check_five_qis, check_new_radios
 from meshsim.scenario.check_time import (
     check_expectations,
     check_faults,
@@ -43,6 +44,8 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool) -> Iterator[F
     yield from check_links(scenario)
     yield from check_slices(scenario)
     yield from check_radios(scenario, named.radio_traces)
+    yield from check_new_radios(scenario)
+    yield from check_five_qis(scenario)
     yield from check_memory(scenario)
     yield from check_routers(scenario)
     if named.cost_profile is not None:

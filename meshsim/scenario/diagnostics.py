@@ -26,6 +26,7 @@ _PATTERNS = {
     ),
     "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
     "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
+    "[0-9]{1,3}": ("is not a 5QI", "one of your own in quotes, '128' to '254'"),
     "[a-z0-9._-]{1,255}": (
         "is not a trust domain",
         "lower-case letters, digits, '.', '_' and '-', such as 'mesh.example'",

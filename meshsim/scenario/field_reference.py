@@ -120,6 +120,8 @@ def _scalar_type(part: dict[str, Any]) -> str:
         least, most = part.get("minimum"), part.get("maximum")
         bounds = f", {least} to {most}" if most is not None else f", {least} or more" if least is not None else ""
         return f"integer{bounds}"
+    if part["type"] == "number":
+        return f"number (`{part['examples'][0]:g}`)"
     if part["type"] == "boolean":
         return "boolean"
     if "examples" in part:

@@ -121,6 +121,21 @@ Instant = Annotated[
 """Nanoseconds since the Unix epoch, written ``2026-01-01T00:00:00Z``."""
 
 
+def _parse_error_rate(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        shown = f"{str(value)[:24]} is" if isinstance(value, int | float | str) else "this is"
+        raise ValueError(f"{shown} no error rate; expected a number between 0 and 1, such as 1e-5")
+    return float(value)
+
+
+ErrorRate = Annotated[
+    float,
+    BeforeValidator(_parse_error_rate),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "examples": [0.00001]}),
+]
+"""A share that is too small for parts per million, written ``1e-5``."""
+
+
 def as_tuple(value: Any) -> Any:
     """Lists of a YAML file become tuples, so that a frozen model is frozen all the way down."""
     return tuple(value) if isinstance(value, list) else value

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Name, Share, SignedDuration, Size
+from meshsim.scenario.fiveqi import FIVE_QI, FiveQi
+from meshsim.scenario.nr import NrRadio
+from meshsim.scenario.qos import CustomFiveQi, FiveQiKey
 
 
 class Node(Model):
@@ -42,7 +45,11 @@ class Link(Model):
     loss_ppm: Share = Field(default=0, alias="loss", lt=1_000_000)
     """Independent loss of each packet, each way. Default: 0 %."""
     queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
-    """Bytes that may wait; what comes on top is dropped. Default: 4 MiB."""
+    """Bytes that may wait; what comes on top is dropped (without slicing). Default: 4 MiB."""
+    slicing: bool = False
+    """Whether it schedules slices by guarantee and priority, as cells do. Default: false, first come, first served."""
+    scheduling_interval_ns: Duration = Field(default=MS // 10, alias="scheduling_interval", gt=0)
+    """Scheduling interval with slicing. Default: 100 us."""
 
     @property
     def key(self) -> str:
@@ -58,9 +65,14 @@ class Slice(Model):
     sd: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{6}$")] | None = None
     """Slice differentiator, six hexadecimal digits. Default: none."""
     five_qi: int
-    """5QI of its flows: a standardised value."""
+    """5QI of its flows: a standardised value, or one of `five_qis`."""
     share_ppm: Share | None = Field(default=None, alias="share", gt=0)
-    """Its fixed part of every cell's bandwidth. Default: an equal part of what the other slices leave."""
+    """Its guaranteed part of every cell and sliced link; slices borrow from each other what is left over.
+    Default: an equal part of what the other slices leave."""
+    guaranteed_bps: Bandwidth | None = Field(default=None, alias="guaranteed", gt=0)
+    """Its guarantee as a bit rate instead of a share; promises over 100 % are refused. Default: none."""
+    priority: int | None = Field(default=None, ge=1, le=127)
+    """Priority level, the lowest number first, among slices that want more than their guarantee. Default: its 5QI's."""
     latency_budget_ns: Duration | None = Field(default=None, alias="latency_budget", gt=0)
     """End-to-end budget of a request in it. Default: the packet delay budget of its 5QI."""
 
@@ -93,12 +105,14 @@ class FixedRadio(Model):
 
 
 class Radio(Model):
-    """How devices reach their base stations: exactly one of `trace`, `quantiles` or `fixed`, and the cells."""
+    """How devices reach their base stations: exactly one of `trace`, `quantiles`, `nr` or `fixed`, and the cells."""
 
     trace: TraceRadio | None = None
     """Replay a measured trace; the cell changes in it are handovers."""
     quantiles: QuantileRadio | None = None
     """Draw delays from measured quantiles."""
+    nr: NrRadio | None = None
+    """Reckon delays from the parameters of a 5G New Radio link."""
     fixed: FixedRadio | None = None
     """Constant delays."""
     cells: dict[str, Name] = Field(min_length=1)
@@ -107,15 +121,19 @@ class Radio(Model):
     """Bandwidth of a cell from the devices. Default: 100 Mbit/s."""
     downlink_bps: Bandwidth = Field(default=500_000_000, alias="downlink", ge=1)
     """Bandwidth of a cell to the devices. Default: 500 Mbit/s."""
+    slicing: bool = True
+    """Whether a cell schedules slices by guarantee and priority; false: first come, first served. Default: true."""
+    scheduling_interval_ns: Duration = Field(default=MS // 2, alias="scheduling_interval", gt=0)
+    """Scheduling interval of a cell (a slot): the longest that a slice waits for another to pause. Default: 500 us."""
     handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
     """Time after a cell change in which nothing passes, on top of what the trace shows. Default: 0 ms."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Radio:
-        kinds = [kind for kind in ("trace", "quantiles", "fixed") if getattr(self, kind) is not None]
+        kinds = [kind for kind in ("trace", "quantiles", "nr", "fixed") if getattr(self, kind) is not None]
         if len(kinds) != 1:
             found = " and ".join(kinds) or "no source of delays"
-            raise ValueError(f"the radio has {found}; expected exactly one of trace, quantiles or fixed")
+            raise ValueError(f"the radio has {found}; expected exactly one of trace, quantiles, nr or fixed")
         return self
 
 
@@ -128,7 +146,14 @@ class Network(Model):
     """Wired links."""
     slices: dict[Name, Slice] = Field(min_length=1)
     """Network slices by name."""
+    five_qis: dict[FiveQiKey, CustomFiveQi] = {}
+    """5QIs of the operator's own, 128 to 254, by their value in quotes. Default: none."""
     radios: dict[Name, Radio] = {}
     """Radio access by name. Default: none."""
     reroute_after_ns: Duration = Field(default=50 * MS, alias="reroute_after")
     """How long after a link or node fails, or returns, routes take it into account. Default: 50 ms."""
+
+    def characteristics(self, five_qi: int) -> FiveQi:
+        """The quality-of-service characteristics of a 5QI, standardised or one of ``five_qis``."""
+        custom = self.five_qis.get(str(five_qi))
+        return FIVE_QI[five_qi] if custom is None else custom.characteristics(five_qi)

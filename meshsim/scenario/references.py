@@ -6,7 +6,7 @@ Reads the plain data, so that names are checked even where something else in the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.fiveqi import FIVE_QI
 from meshsim.scenario.positions import Path
 from meshsim.scenario.shape import step
-from meshsim.scenario.words import expected, folded, show
+from meshsim.scenario.words import expected, folded, one_of, show
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -101,6 +101,7 @@ def declared(data: Any) -> dict[str, dict[str, Path]]:
         "service": {str(path[-1]): path for path, _ in _items(data, "services")},
         "fleet": {str(path[-1]): path for path, _ in _items(data, "fleets")},
         "phase": {str(path[-1]): path for path, _ in _items(data, "phases")},
+        "5QI": {str(path[-1]): path for path, _ in _items(data, "network", "five_qis")},
         "link": {},
         "flow": {},
         "fault": {},
@@ -138,13 +139,23 @@ def check_references(data: Any) -> Iterator[Finding]:
             if kind in ("edge", "regional", "core"):
                 message = f"the cell is on {use.name!r}, of kind {kind}; expected a node of kind gnb"
                 yield Finding(use.path, message, involved=(("network", "nodes", use.name),))
+    own = names["5QI"]
     for path, entry in _items(data, "network", "slices"):
         five_qi = step(entry, "five_qi")
-        if isinstance(five_qi, int) and not isinstance(five_qi, bool) and five_qi not in FIVE_QI:
+        if (
+            isinstance(five_qi, int)
+            and not isinstance(five_qi, bool)
+            and five_qi not in FIVE_QI
+            and str(five_qi) not in own
+        ):
             near = sorted(sorted(FIVE_QI, key=lambda known: abs(known - five_qi))[:4])
             message = f"{show(five_qi)} is not a standardised 5QI; expected one of 3GPP TS 23.501 table 5.7.4-1"
-            message += f", such as {', '.join(map(str, near))}"
+            message += f", such as {', '.join(map(str, near))}{_own(own)}"
             yield Finding((*path, "five_qi"), message)
+
+
+def _own(own: Collection[str]) -> str:
+    return f"; or {one_of(list(own))} of five_qis" if own else ""
 
 
 def _dangling(use: Reference, names: dict[str, dict[str, Path]]) -> str:
@@ -160,6 +171,7 @@ def _dangling(use: Reference, names: dict[str, dict[str, Path]]) -> str:
 _REMEDIES = {
     "slice": "a flow in it",
     "radio": "a fleet with it",
+    "5QI": "a slice with it",
     "fleet": "a flow from it",
     "service": "a flow or call to it",
     "phase": "an expectation during it",
@@ -175,6 +187,7 @@ def check_unused(data: Any) -> Iterator[Finding]:
             continue  # to ask about a thing is not to use it
         used[use.kind].add(use.name)
     used["phase"] |= used["phase or fault"]
+    used["5QI"] = {str(step(entry, "five_qi")) for _, entry in _items(data, "network", "slices")}
     for kind, remedy in _REMEDIES.items():
         for name, path in names[kind].items():
             if name not in used[kind]:

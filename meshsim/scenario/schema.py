@@ -12,12 +12,13 @@ from meshsim.scenario.expectations import METRIC_NAMES
 from meshsim.scenario.fields import Model
 from meshsim.scenario.fiveqi import FIVE_QI
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.qos import OPERATOR_SPECIFIC
 from meshsim.scenario.shape import fields_of, models_below
 
 SCHEMA_FILE = "scenario.schema.json"
 """Name of the schema's file in docs/ and beside a starter scenario."""
 _EXACTLY_ONE = {
-    "Radio": ("trace", "quantiles", "fixed"),
+    "Radio": ("trace", "quantiles", "nr", "fixed"),
     "Work": ("constant", "exponential", "uniform", "lognormal"),
     "Arrivals": ("poisson", "constant", "trace"),
     "Fleet": ("radio", "node"),
@@ -45,7 +46,8 @@ def scenario_schema() -> dict[str, Any]:
         schema["$defs"][name]["oneOf"] = [{"required": [key]} for key in keys]
     for name, keys in _AT_LEAST_ONE.items():
         schema["$defs"][name]["anyOf"] = [{"required": [key]} for key in keys]
-    schema["$defs"]["Slice"]["properties"]["five_qi"]["enum"] = list(FIVE_QI)
+    own = {"type": "integer", "minimum": OPERATOR_SPECIFIC[0], "maximum": OPERATOR_SPECIFIC[-1]}
+    schema["$defs"]["Slice"]["properties"]["five_qi"]["anyOf"] = [{"enum": list(FIVE_QI)}, own]
     for part in _parts(schema):
         _mend_part(part)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "meshsim scenario"}

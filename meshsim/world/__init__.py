@@ -5,5 +5,5 @@ The *clock* is a SimPy environment with integer nanoseconds. A *host* is where a
 costs. A *connection* is both ends of a TCP connection and the way between; a *transfer* is one unit on its way over it.
 An *account* keeps where the time of one call went. A *handling* is a replica's work on one request.
 
-Not here: what sidecars decide (``sidecar/``), how links delay (``network/``), files and metrics (``results/``, ``analysis/``).
+Not here: what sidecars decide (``sidecar/``), how links delay (``network/``), files (``results/``), metrics.
 """

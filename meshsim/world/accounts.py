@@ -116,7 +116,7 @@ class Account:
         """Raise InvariantViolation unless the parts sum to the time that the call took."""
         if sum(self.parts) != self.end_ns - self.start_ns or min(self.parts) < 0:
             parts = ", ".join(f"{name} {value}" for name, value in zip(ATTRIBUTION, self.parts, strict=True) if value)
+            call = f"call {self.call_id} (request {self.request.request_id}, to {self.template.destination})"
             raise InvariantViolation(
-                f"the account of call {self.call_id} (request {self.request.request_id}, to {self.template.destination}) "
-                f"does not close: it took {self.end_ns - self.start_ns} ns, its parts are {parts}"
+                f"the account of {call} does not close: it took {self.end_ns - self.start_ns} ns, its parts are {parts}"
             )

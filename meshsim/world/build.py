@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.network.access import RadioAccess
 from meshsim.network.link import LinkDirection
+from meshsim.network.medium import SharedMedium, SliceQueue
+from meshsim.network.nr import NrRadioModel
 from meshsim.network.radio import (
     DOWNLINK,
     UPLINK,
-    CellShare,
     FixedRadioModel,
     QuantileRadioModel,
-    RadioAccess,
     RadioModel,
     TraceRadioModel,
 )
 from meshsim.network.routing import Topology
-from meshsim.scenario.fiveqi import FIVE_QI
+from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.scenario.services import Call, Parallel
+from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.pool import PoolSettings
@@ -30,6 +32,7 @@ from meshsim.world.hosts import Device, Host, Machine, Replica
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
+    from meshsim.scenario.network import Link
     from meshsim.scenario.services import Fleet
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -48,7 +51,7 @@ def budgets_ns(scenario: Scenario) -> dict[str, int]:
     return {
         name: slice_.latency_budget_ns
         if slice_.latency_budget_ns is not None
-        else FIVE_QI[slice_.five_qi].packet_delay_budget_ns
+        else scenario.network.characteristics(slice_.five_qi).packet_delay_budget_ns
         for name, slice_ in scenario.network.slices.items()
     }
 
@@ -60,48 +63,42 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
         costs = loaded.cost_profile.cpu(node.cpu)
         state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
     for link in network.links:
-        ends = (link.between, link.between[::-1])
-        state.links[link.key] = (
-            _direction(state, link.key, *ends[0], link),
-            _direction(state, link.key, *ends[1], link),
-        )
+        one, other = link.between
+        state.links[link.key] = (_direction(state, link, one, other), _direction(state, link, other, one))
     directions = tuple(direction for pair in state.links.values() for direction in pair)
     state.topology = Topology(tuple(state.machines), directions)
-    shares_ppm = slice_shares_ppm(state.scenario)
     for radio_name, radio in network.radios.items():
         for cell in radio.cells:
-            for slice_name, ppm in shares_ppm.items():
-                key = f"{radio_name}/{cell}/{slice_name}"
-                state.cell_shares[radio_name, cell, slice_name] = (
-                    CellShare(f"{key} up", max(1, radio.uplink_bps * ppm // 1_000_000)),
-                    CellShare(f"{key} down", max(1, radio.downlink_bps * ppm // 1_000_000)),
-                )
+            place, interval_ns, isolated = f"{radio_name}/{cell}", radio.scheduling_interval_ns, radio.slicing
+            state.cells[radio_name, cell] = (
+                _medium(state, place, " up", radio.uplink_bps, interval_ns, isolated=isolated),
+                _medium(state, place, " down", radio.downlink_bps, interval_ns, isolated=isolated),
+            )
 
 
-def _direction(state: State, key: str, source: str, destination: str, link: object) -> LinkDirection:
-    from meshsim.scenario.network import Link
-
-    assert isinstance(link, Link)
-    return LinkDirection(
-        key,
-        source,
-        destination,
-        link.latency_ns,
-        link.bandwidth_bps,
-        link.jitter_ns,
-        link.loss_ppm,
-        link.queue_bytes,
-        state.streams.stream("link", key, source),
-    )
+def _direction(state: State, link: Link, source: str, destination: str) -> LinkDirection:
+    random = state.streams.stream("link", link.key, source)
+    facts = (link.latency_ns, link.bandwidth_bps, link.jitter_ns, link.loss_ppm, link.queue_bytes)
+    if not link.slicing:
+        return LinkDirection(link.key, source, destination, *facts, random)
+    place = f"{source}->{destination}"
+    medium = _medium(state, place, "", link.bandwidth_bps, link.scheduling_interval_ns, isolated=True)
+    return SlicedLinkDirection(link.key, source, destination, *facts, random, medium)
 
 
-def slice_shares_ppm(scenario: Scenario) -> dict[str, int]:
-    """Return each slice's part of every cell; slices without one divide equally what the others leave."""
-    slices = scenario.network.slices
-    given = {name: slice_.share_ppm for name, slice_ in slices.items() if slice_.share_ppm is not None}
-    others = len(slices) - len(given)
-    rest_ppm = (1_000_000 - sum(given.values())) // others if others else 0
-    return {name: given.get(name, rest_ppm) for name in slices}
+def _medium(
+    state: State, place: str, way: str, bandwidth_bps: int, interval_ns: int, *, isolated: bool
+) -> SharedMedium:
+    """Return one direction of a medium with a queue for each slice."""
+    slices = state.scenario.network.slices
+    guarantees_ppm = slice_guarantees_ppm(state.scenario, bandwidth_bps)
+    queues = {
+        name: SliceQueue(
+            f"{place}/{name}{way}", guarantees_ppm[name], slice_priority(state.scenario.network, slices[name])
+        )
+        for name in slices
+    }
+    return SharedMedium(bandwidth_bps, queues, interval_ns=interval_ns, isolated=isolated)
 
 
 def radio_model(
@@ -122,6 +119,8 @@ def radio_model(
         quantiles = loaded.radio_quantiles[radio_name]
         points = (quantiles.uplink.points, quantiles.downlink.points)
         return QuantileRadioModel(cell, points, state.streams.stream("radio", radio_name, device.name))
+    if radio.nr is not None:
+        return NrRadioModel(cell, radio.nr, state.streams.stream("radio", radio_name, device.name), index)
     assert radio.fixed is not None
     return FixedRadioModel(cell, radio.fixed.uplink_ns, radio.fixed.downlink_ns)
 
@@ -181,8 +180,11 @@ def _device(
     device.gnb = state.scenario.network.radios[fleet.radio].cells[cell]
     device.gnb_site = state.machines[device.gnb].site
     for slice_name in slices:
-        up, down = state.cell_shares[fleet.radio, cell, slice_name]
-        device.access[slice_name] = (RadioAccess(UPLINK, model, up), RadioAccess(DOWNLINK, model, down))
+        up, down = state.cells[fleet.radio, cell]
+        device.access[slice_name] = (
+            RadioAccess(UPLINK, model, up, slice_name),
+            RadioAccess(DOWNLINK, model, down, slice_name),
+        )
     return device
 
 
@@ -209,7 +211,8 @@ def make_sidecar(
                 resilience.attempt_timeout_ns,
                 resilience.connect_timeout_ns,
             ),
-            pool_per_slice=isinstance(host, Device) and host.radio is not None,
+            pool_per_slice=(isinstance(host, Device) and host.radio is not None)
+            or any(link.slicing for link in state.scenario.network.links),
             policy_asked=mesh.policy is not None,
         ),
         identities.side(host, settings),

@@ -20,9 +20,10 @@ ONE_IN = 100
 
 
 class HandshakeSampler:
-    """Compares every distinct case and one in a hundred after that, each by both: the pure prediction of the whole
+    """Compares every distinct case, and one in a hundred after that.
 
-    handshake must be what the simulated ends came to, and OpenSSL must come to the prediction.
+    The pure prediction of the whole handshake must be what the simulated ends came to, and OpenSSL must come to the
+    prediction.
     """
 
     def __init__(self, authorities: Mapping[str, Authority]) -> None:

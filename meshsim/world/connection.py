@@ -9,8 +9,8 @@ from meshsim.network import tcp
 from meshsim.network.train import Train
 
 if TYPE_CHECKING:
+    from meshsim.network.access import RadioAccess
     from meshsim.network.link import LinkDirection
-    from meshsim.network.radio import RadioAccess
     from meshsim.sidecar.tls.flights import SessionTicket
     from meshsim.sidecar.tls.outcome import Established, Refused
     from meshsim.sidecar.tls.settings import TlsSide
@@ -119,6 +119,7 @@ class Transfer(Train):
         "account",
         "complete_ns",
         "connection",
+        "control",
         "crypto_ns",
         "direction",
         "hop",
@@ -150,8 +151,10 @@ class Transfer(Train):
         self, connection: Connection, direction: int, unit: Any, size_bytes: int, account: Account | None
     ) -> None:
         self.connection = connection
+        self.slice = connection.slice
         self.direction = direction
         self.unit = unit
+        self.control = False
         self.account = account
         self.unsent_bytes = size_bytes
         self.radio_total_ns = 0

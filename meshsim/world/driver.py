@@ -60,6 +60,8 @@ class Driver:
             carry_out[type(command)](host, command)
         due_ns = sidecar.timers.next_ns
         if due_ns < host.wake_ns:
+            if due_ns < self._clock.now_ns:
+                due_ns = self._clock.now_ns  # it came while nothing was in progress, and was passed over
             host.wake_ns = due_ns
             self._clock.at(due_ns, self._wake, (host, due_ns, host.starts))
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from meshsim.sidecar.commands import HandshakeEnded
     from meshsim.sidecar.tls.flights import Flight
     from meshsim.sidecar.tls.outcome import Established, TlsStep
-    from meshsim.world.hosts import Host
     from meshsim.world.comparison import HandshakeSampler
+    from meshsim.world.hosts import Host
     from meshsim.world.state import State
 
 
@@ -90,6 +90,8 @@ class Handshakes:
             handshake.t_client_done_ns = now_ns
         else:
             assert command.established is not None
+            if handshake.recorded:
+                return  # the client closed the connection before the server was done: it is on record as broken
             self._write(connection, "established", "", "", "", command.established)
             self._compare(connection)
 

@@ -10,7 +10,8 @@ from meshsim.sidecar.timers import NEVER
 from meshsim.world.compute import Cores
 
 if TYPE_CHECKING:
-    from meshsim.network.radio import RadioAccess, RadioModel
+    from meshsim.network.access import RadioAccess
+    from meshsim.network.radio import RadioModel
     from meshsim.scenario.cost_profile import CpuCosts
     from meshsim.scenario.services import Service
     from meshsim.sidecar.proxy import Sidecar

@@ -54,7 +54,7 @@ class Identities:
         self._bundles = by_trust_domain([TrustBundle(trust_domain, frozenset(self.authorities))])
         self._record = state.recorder.appender("identities")
 
-    def side(self, host: Host, settings: TlsSettings) -> TlsSide:
+    def side(self, host: Host, settings: TlsSettings, event: str = "issued") -> TlsSide:
         """Issue a certificate to a host, now; return what it brings to handshakes from now on."""
         true_ns = self._epoch_ns + self._clock.now_ns
         svid = self.authority.issue(
@@ -65,7 +65,6 @@ class Identities:
             host.generation,
             host.name,
         )
-        event = "issued" if host.generation == 0 or host.starts == 0 else "rotated"
         self._write(host.spiffe_id, event, svid.serial, svid.not_before_ns, svid.not_after_ns)
         host.generation += 1
         self._schedule(host, settings, svid.serial, svid.not_before_ns, svid.not_after_ns)
@@ -76,8 +75,8 @@ class Identities:
         if self._identity.rotate_at_ppm < 1_000_000:
             due_ns = self._clock.now_ns + lifetime_ns * self._identity.rotate_at_ppm // 1_000_000
             self._at(due_ns, self._rotate, (host, settings, host.starts))
-        # A certificate is valid in the second in which it ends (RFC 5280), and expired after that.
-        expiry_ns = not_after_ns + 1_000_000_000 - self._epoch_ns
+        # A certificate is still valid at the instant at which it ends (RFC 5280, section 4.1.2.5), and not after that.
+        expiry_ns = not_after_ns + 1 - self._epoch_ns
         self._at(expiry_ns, self._expire, (host, host.generation, serial, not_before_ns, not_after_ns))
 
     def _at(self, due_ns: int, action: object, argument: object) -> None:
@@ -87,7 +86,7 @@ class Identities:
     def _rotate(self, job: tuple[Host, TlsSettings, int]) -> None:
         host, settings, starts = job
         if host.starts == starts and host.machine.up:
-            self.driver.tell(host, events.IdentityRotated(self.side(host, settings)))
+            self.driver.tell(host, events.IdentityRotated(self.side(host, settings, "rotated")))
 
     def _expire(self, job: tuple[Host, int, int, int, int]) -> None:
         host, _, serial, not_before_ns, not_after_ns = job

@@ -8,7 +8,7 @@ from meshsim.telemetry.rows import LinkRow, NodeRow
 
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
-    from meshsim.network.radio import CellShare
+    from meshsim.network.medium import SliceQueue
     from meshsim.world.state import State
 
 PPM = 1_000_000
@@ -37,9 +37,9 @@ class Meters:
         self._last_ns = 0
         self._record_node = state.recorder.appender("nodes")
         self._record_link = state.recorder.appender("links")
-        self._links: list[LinkDirection | CellShare] = [
+        self._links: list[LinkDirection | SliceQueue] = [
             *(direction for pair in state.links.values() for direction in pair),
-            *(share for pair in state.cell_shares.values() for share in pair),
+            *(queue for pair in state.cells.values() for air in pair for queue in air.queues.values()),
         ]
         self._before = [_Last() for _ in self._links]
 

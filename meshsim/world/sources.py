@@ -97,9 +97,9 @@ class Mobility:
 
     def _move(self, device: Device, gnb: str) -> None:
         cell = device.radio.cell(self._clock.now_ns) if device.radio is not None else ""
-        for slice_name, (uplink, downlink) in device.access.items():
-            up, down = self._state.cell_shares[device.radio_name, cell, slice_name]
-            uplink.share, downlink.share = up, down
+        up, down = self._state.cells[device.radio_name, cell]
+        for uplink, downlink in device.access.values():
+            uplink.medium, downlink.medium = up, down
         if gnb != device.gnb:
             device.gnb = gnb
             device.gnb_site = self._state.machines[gnb].site

@@ -10,7 +10,7 @@ from meshsim.world.streams import Streams
 
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
-    from meshsim.network.radio import CellShare
+    from meshsim.network.medium import SharedMedium
     from meshsim.network.routing import Topology
     from meshsim.scenario.model import Scenario
     from meshsim.telemetry.recorder import Recorder
@@ -42,8 +42,8 @@ class State:
         """By fleet."""
         self.links: dict[str, tuple[LinkDirection, LinkDirection]] = {}
         """Both ways of each link, by its name."""
-        self.cell_shares: dict[tuple[str, str, str], tuple[CellShare, CellShare]] = {}
-        """Both ways of each slice's part of each cell, by radio, cell and slice."""
+        self.cells: dict[tuple[str, str], tuple[SharedMedium, SharedMedium]] = {}
+        """Air of each cell, up and down, by radio and cell."""
         self.connections: dict[int, Connection] = {}
         self.accounts: dict[int, Account] = {}
         """Calls in progress."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.network import tcp
+from meshsim.network.medium import NEVER, SharedMedium
 from meshsim.network.train import LOST
 from meshsim.world.accounts import NETWORK, RADIO, TCP
 from meshsim.world.connection import DOWN, UP, Connection, Path, Transfer
@@ -99,6 +100,7 @@ class Transport:
     def send_control(self, connection: Connection, direction: int, unit: object) -> None:
         """Send a SYN, SYN-ACK, FIN or RST: outside the order, and lost for good if it is lost."""
         transfer = Transfer(connection, direction, unit, 0, None)
+        transfer.control = True
         path = self.path(connection, direction)
         if path is None:
             return
@@ -106,18 +108,9 @@ class Transport:
         transfer.path = path
         transfer.hop = 0
         if path:
-            self._cross_control(transfer)
+            self._enter(transfer)
         else:
             self._clock.at(self._clock.now_ns, self._deliver, transfer)
-
-    def _cross_control(self, transfer: Transfer) -> None:
-        if self._cross_hop(transfer):
-            last = transfer.hop == len(transfer.path)
-            self._clock.at(transfer.tail_ns, self._arrive_control if last else self._cross_control, transfer)
-
-    def _arrive_control(self, transfer: Transfer) -> None:
-        if transfer.path[-1].leave(transfer) and transfer.connection.receiver(transfer.direction).machine.up:
-            self._deliver(transfer)
 
     def _launch(self, transfer: Transfer) -> None:
         """Send as much as the window allows."""
@@ -142,35 +135,61 @@ class Transport:
             return
         transfer.path = path
         if path:
-            self._cross(transfer)
+            self._enter(transfer)
         else:
             self._clock.at(now_ns, self._arrive, transfer)
 
     def _cross(self, transfer: Transfer) -> None:
-        """Leave the hop that was crossed last, if any, and enter the next."""
-        path, hop = transfer.path, transfer.hop
-        if hop and not path[hop - 1].leave(transfer):
+        """Leave the hop that was crossed last and enter the next."""
+        if transfer.path[transfer.hop - 1].leave(transfer):
+            self._enter(transfer)
+        else:
             self._lost(transfer)
+
+    def _enter(self, transfer: Transfer) -> None:
+        """Enter the next hop, at once or when a handover's interruption is over."""
+        hop = transfer.path[transfer.hop]
+        now_ns = self._clock.now_ns
+        if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
+            self._clock.at(hop.interrupted_until_ns, self._enter, transfer)  # type: ignore[union-attr] # as above
             return
-        head_ns = path[hop].enter(transfer, self._clock.now_ns)
-        if head_ns == LOST:
+        head_ns = hop.enter(transfer, now_ns)
+        if head_ns >= 0:
+            self._entered(transfer, head_ns)
+        elif head_ns == LOST:
             self._lost(transfer)
-            return
-        hop += 1
+        else:
+            self._watch(hop.medium)  # type: ignore[union-attr] # only hops with a medium have trains wait
+
+    def _entered(self, transfer: Transfer, head_ns: int) -> None:
+        hop = transfer.hop + 1
         transfer.hop = hop
-        if hop == len(path):
+        if hop == len(transfer.path):
             self._clock.at(transfer.tail_ns, self._arrive, transfer)
         else:
             self._clock.at(head_ns, self._cross, transfer)
 
-    def _cross_hop(self, transfer: Transfer) -> bool:
-        path, hop = transfer.path, transfer.hop
-        if hop and not path[hop - 1].leave(transfer):
-            return False
-        if path[hop].enter(transfer, self._clock.now_ns) == LOST:
-            return False
-        transfer.hop = hop + 1
-        return True
+    def _watch(self, medium: SharedMedium) -> None:
+        """Call ``advance`` when a medium wants it: earlier than promised if a run was cut."""
+        due_ns = medium.next_ns
+        if due_ns < medium.wake_ns:
+            medium.wake_ns = due_ns
+            self._clock.at(due_ns, self._advance, (medium, due_ns))
+
+    def _advance(self, wake: tuple[SharedMedium, int]) -> None:
+        medium, due_ns = wake
+        if medium.wake_ns != due_ns:
+            return
+        medium.wake_ns = NEVER
+        transfer = medium.advance(due_ns)
+        if transfer is not None:
+            assert isinstance(transfer, Transfer)
+            head_ns = transfer.path[transfer.hop].across(transfer, due_ns)  # type: ignore[union-attr] # it waited there
+            if head_ns >= 0:
+                self._entered(transfer, head_ns)
+            else:
+                self._lost(transfer)
+        self._watch(medium)
 
     def _arrive(self, transfer: Transfer) -> None:
         connection, direction = transfer.connection, transfer.direction
@@ -178,6 +197,9 @@ class Transport:
         receiver = connection.server if direction == UP else connection.client
         if (path and not path[-1].leave(transfer)) or not receiver.machine.up:
             self._lost(transfer)
+            return
+        if transfer.control:
+            self._deliver(transfer)
             return
         transfer.radio_total_ns += transfer.radio_ns
         windows = connection.windows
@@ -206,6 +228,8 @@ class Transport:
 
     def _lost(self, transfer: Transfer) -> None:
         """Nothing of the train arrived, and nobody tells the sender: its retransmission timer does."""
+        if transfer.control:
+            return
         transfer.lost_segments = transfer.sent_segments
         self._recover(transfer)
 

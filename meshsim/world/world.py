@@ -30,7 +30,7 @@ from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
-    from meshsim.network.radio import CellShare
+    from meshsim.network.medium import SliceQueue
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -187,10 +187,9 @@ class World:
         state = self._state
         if state.accounts:
             raise InvariantViolation(f"{len(state.accounts)} calls never ended: {sorted(state.accounts)[:10]}")
-        links: list[LinkDirection | CellShare] = [direction for pair in state.links.values() for direction in pair]
-        links += [share for pair in state.cell_shares.values() for share in pair]
+        links: list[LinkDirection | SliceQueue] = [direction for pair in state.links.values() for direction in pair]
+        links += [queue for pair in state.cells.values() for air in pair for queue in air.queues.values()]
         for link in links:
             if link.sent_bytes != link.delivered_bytes + link.lost_bytes:
-                raise InvariantViolation(
-                    f"{link.key}: {link.sent_bytes} bytes sent, {link.delivered_bytes} delivered, {link.lost_bytes} lost"
-                )
+                account = f"{link.sent_bytes} sent, {link.delivered_bytes} delivered, {link.lost_bytes} lost"
+                raise InvariantViolation(f"the bytes of {link.key} do not add up: {account}")

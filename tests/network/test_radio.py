@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from meshsim.network.radio import (
     DOWNLINK,
     UPLINK,
-    CellShare,
     FixedRadioModel,
     QuantileRadioModel,
-    RadioAccess,
     TraceRadioModel,
     quantile_ns,
 )
@@ -169,73 +167,3 @@ def test_odd_round_trip_is_whole() -> None:
     """Halves of a round trip of an odd number of nanoseconds sum to it."""
     model = TraceRadioModel((0, S), (9, 9), ("a", "a"), 0)
     assert (model.delay_ns(UPLINK, 0), model.delay_ns(DOWNLINK, 0)) == (4, 5)
-
-
-def access(share: CellShare, uplink_ns: int = 3 * MS) -> RadioAccess:
-    """An uplink into a cell share."""
-    return RadioAccess(UPLINK, FixedRadioModel("cell-1", uplink_ns, 4 * MS), share)
-
-
-def test_access_serialises_at_the_share_then_delays() -> None:
-    """A train takes its bits over the slice's bandwidth and then the access delay, all of it radio time."""
-    share = CellShare("air/cell-1/web up", 10_000_000)
-    moved = train(12_500, 10)
-    assert access(share).enter(moved, 0) == 1 * MS + 3 * MS
-    assert moved.tail_ns == moved.radio_ns == 10 * MS + 3 * MS
-    assert (share.busy_ns, share.sent_bytes, share.delivered_bytes) == (10 * MS, 12_500, 12_500)
-    assert (share.backlog_ns(4 * MS), share.waiting_bytes(4 * MS)) == (6 * MS, 7_500)
-
-
-def test_devices_of_a_slice_share_a_cell() -> None:
-    """Devices in one slice of one cell queue behind each other, those in another slice do not."""
-    share, other = CellShare("up", 10_000_000), CellShare("other up", 10_000_000)
-    one, two, apart = train(12_500), train(12_500), train(12_500)
-    access(share).enter(one, 0)
-    access(share).enter(two, 0)
-    access(other).enter(apart, 0)
-    assert (one.tail_ns, two.tail_ns, apart.tail_ns) == (13 * MS, 23 * MS, 13 * MS)
-    assert two.radio_ns == 23 * MS
-
-
-def test_order_is_kept_when_the_delay_falls() -> None:
-    """A train that enters when the access delay is shorter arrives no earlier than the one before it."""
-    model = TraceRadioModel((0, 10 * MS, 20 * MS), (80 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
-    hop = RadioAccess(UPLINK, model, CellShare("up", 1_000_000_000))
-    first, second = train(125), train(125, now_ns=10 * MS)
-    hop.enter(first, 0)
-    hop.enter(second, 10 * MS)
-    assert first.tail_ns == second.tail_ns == 40 * MS + 1_000
-    assert second.radio_ns == 30 * MS + 1_000
-
-
-def test_interruption_holds_one_device_back() -> None:
-    """In a handover's interruption a device's trains wait for its end; other devices in the cell do not."""
-    share = CellShare("up", 10_000_000)
-    interrupted, other = access(share), access(share)
-    interrupted.interrupted_until_ns = 50 * MS
-    held, free = train(1_250), train(1_250)
-    interrupted.enter(held, 0)
-    other.enter(free, 0)
-    assert held.tail_ns == 50 * MS + 1 * MS + 3 * MS
-    assert free.tail_ns <= 1 * MS + 1 * MS + 3 * MS
-
-
-def test_tail_is_not_on_the_air_before_it_is_there() -> None:
-    """On the downlink a train that still arrives is sent as it comes: its tail follows that of the wired link."""
-    share = CellShare("down", 1_000_000_000)
-    moved = train(12_500, 10)
-    moved.tail_ns = 8 * MS
-    head_ns = RadioAccess(DOWNLINK, FixedRadioModel("a", 0, 4 * MS), share).enter(moved, 2 * MS)
-    assert head_ns == 2 * MS + 10_000 + 4 * MS
-    assert moved.tail_ns == 8 * MS + 10_000 + 4 * MS
-    assert moved.radio_ns == 4 * MS + 10_000
-
-
-def test_interrupted_trains_go_one_after_the_other() -> None:
-    """After an interruption the trains that were held back share the slice's bandwidth, as they would have before."""
-    hop = access(CellShare("up", 10_000_000))
-    hop.interrupted_until_ns = 50 * MS
-    trains = [train(1_250) for _ in range(3)]
-    for moved in trains:
-        hop.enter(moved, 0)
-    assert [moved.tail_ns for moved in trains] == [54 * MS, 55 * MS, 56 * MS]

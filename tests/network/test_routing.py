@@ -94,7 +94,9 @@ def test_link_and_node_down_at_once() -> None:
 
 
 _links = st.lists(
-    st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde"), st.integers(0, 9)).filter(lambda l: l[0] < l[1]),
+    st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde"), st.integers(0, 9)).filter(
+        lambda link: link[0] < link[1]
+    ),
     unique_by=lambda link: link[:2],
     max_size=9,
 )

@@ -1,0 +1,53 @@
+"""Radio access: one device's way over the air of a cell that many share."""
+
+from __future__ import annotations
+
+from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.radio import RadioModel
+from meshsim.network.train import Train
+
+
+class RadioAccess:
+    """One device's radio link, one way, in one slice: the hop that trains cross.
+
+    A train waits for its turn on the air of the serving cell, is sent, and takes the access delay of that instant.
+    Order is kept. Nothing enters during a handover's interruption: the carrier waits for ``interrupted_until_ns``.
+    """
+
+    __slots__ = ("_direction", "_last_tail_ns", "_model", "_slice", "interrupted_until_ns", "medium")
+
+    is_radio = True
+
+    def __init__(self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str) -> None:
+        self._direction = direction
+        self._model = model
+        self._slice = slice_name
+        self.medium = medium
+        """Air of the serving cell, this way; another after a handover."""
+        self.interrupted_until_ns = 0
+        self._last_tail_ns = 0
+
+    def enter(self, train: Train, now_ns: int) -> int:
+        """Offer ``train`` to the air; return when it is across, or ``WAITING`` if ``across`` is to be asked later."""
+        sent_ns = self.medium.offer(self._slice, train, now_ns)
+        return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
+
+    def across(self, train: Train, sent_ns: int) -> int:
+        """Return when a train is across that was sent by ``sent_ns``. ``train.radio_ns`` grows by its time here."""
+        tail_in_ns = train.tail_ns
+        # On the downlink the tail may still be on its way here: it is not on the air before.
+        tail_ns = max(sent_ns, tail_in_ns) + self._model.delay_ns(self._direction, sent_ns)
+        if tail_ns < self._last_tail_ns:
+            tail_ns = self._last_tail_ns
+        self._last_tail_ns = tail_ns
+        train.tail_ns = tail_ns
+        train.radio_ns += tail_ns - tail_in_ns
+        return tail_ns
+
+    def leave(self, train: Train) -> bool:
+        """Return True: nothing can happen to a train on the air, where loss has become delay."""
+        return True
+
+    def delay_ns(self, now_ns: int) -> int:
+        """Return the access delay of something small that enters now, without a place in the queue."""
+        return self._model.delay_ns(self._direction, now_ns)

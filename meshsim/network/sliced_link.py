@@ -1,0 +1,75 @@
+"""One direction of a wired link whose bandwidth slices share by guarantee and priority."""
+
+from __future__ import annotations
+
+from random import Random
+
+from meshsim.network.link import BITS_NS, LinkDirection
+from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.train import LOST, Train
+
+
+class SlicedLinkDirection(LinkDirection):
+    """A link direction that schedules slices instead of serving first come, first served.
+
+    Loss, latency and jitter are the link's; what waits has no limit but the guarantees, so ``queue`` does not apply.
+    """
+
+    __slots__ = ("medium",)
+
+    def __init__(
+        self,
+        link: str,
+        source: str,
+        destination: str,
+        latency_ns: int,
+        bandwidth_bps: int,
+        jitter_ns: int,
+        loss_ppm: int,
+        queue_bytes: int,
+        random: Random,
+        medium: SharedMedium,
+    ) -> None:
+        super().__init__(link, source, destination, latency_ns, bandwidth_bps, jitter_ns, loss_ppm, queue_bytes, random)
+        self.medium = medium
+
+    def enter(self, train: Train, now_ns: int) -> int:
+        """Offer ``train``; return when its head is at the far end, ``LOST``, or ``WAITING``."""
+        self.sent_bytes += train.size_bytes
+        if not self.up:
+            self.touched += train.segments
+            return self._lose(train, train.segments, tail=True)
+        if self.loss:
+            self._lose_at_random(train)
+        if not train.segments:
+            return LOST
+        train.epoch = self.epoch
+        sent_ns = self.medium.offer(train.slice, train, now_ns)
+        return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
+
+    def across(self, train: Train, sent_ns: int) -> int:
+        """Return when a train sent by ``sent_ns`` is at the far end; ``LOST`` if the link was cut meanwhile."""
+        if train.epoch != self.epoch:
+            self.touched += train.segments
+            return self._lose(train, train.segments, tail=True)
+        self.busy_ns += train.size_bytes * BITS_NS // self.bandwidth_bps
+        delay_ns = self.latency_ns
+        if self.jitter_ns:
+            delay_ns += int(self._random.random() * self.jitter_ns)
+        if self.surge_ns:
+            delay_ns += self.surge_ns
+            self.touched += train.segments
+        tail_ns = max(sent_ns, train.tail_ns) + delay_ns
+        if tail_ns < self._last_tail_ns:
+            tail_ns = self._last_tail_ns
+        self._last_tail_ns = tail_ns
+        train.tail_ns = tail_ns
+        return tail_ns
+
+    def waiting_bytes(self, now_ns: int) -> int:
+        """Bytes of all slices that wait or are being sent."""
+        return sum(queue.waiting_bytes(now_ns) for queue in self.medium.queues.values())
+
+    def backlog_ns(self, now_ns: int) -> int:
+        """Return 0: ``busy_ns`` counts only what has been sent."""
+        return 0

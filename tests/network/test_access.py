@@ -1,0 +1,78 @@
+"""Radio access: the air of a cell, and one device's way over it."""
+
+from __future__ import annotations
+
+from meshsim.network.access import RadioAccess
+from meshsim.network.medium import WAITING, SharedMedium, SliceQueue
+from meshsim.network.radio import DOWNLINK, UPLINK, FixedRadioModel, TraceRadioModel
+from meshsim.network.train import Train
+
+MS = 1_000_000
+
+
+def train(size_bytes: int, segments: int = 1, now_ns: int = 0) -> Train:
+    """A train of this size."""
+    made = Train()
+    made.load(size_bytes, segments, now_ns)
+    return made
+
+
+def air(bandwidth_bps: int) -> SharedMedium:
+    """A cell with two slices."""
+    queues = {name: SliceQueue(name, 500_000, 50) for name in ("web", "rest")}
+    return SharedMedium(bandwidth_bps, queues, interval_ns=MS // 2)
+
+
+def access(cell: SharedMedium, uplink_ns: int = 3 * MS, slice_name: str = "web") -> RadioAccess:
+    """An uplink into a cell."""
+    return RadioAccess(UPLINK, FixedRadioModel("cell-1", uplink_ns, 4 * MS), cell, slice_name)
+
+
+def test_a_chunk_is_sent_at_once_then_delayed() -> None:
+    """A train of one chunk takes its bits over the cell's bandwidth and then the access delay, all of it radio time."""
+    moved = train(500)
+    assert access(air(8_000_000)).enter(moved, 0) == MS // 2 + 3 * MS
+    assert moved.tail_ns == moved.radio_ns == MS // 2 + 3 * MS
+
+
+def test_a_long_train_waits_for_the_medium_to_name_it() -> None:
+    """A train of many chunks is across when the medium has sent it and the access delay is over."""
+    cell = air(8_000_000)
+    hop, moved = access(cell), train(10_000, 7)
+    assert hop.enter(moved, 0) == WAITING
+    assert cell.next_ns == 10 * MS
+    assert cell.advance(10 * MS) is moved
+    assert hop.across(moved, 10 * MS) == 13 * MS
+    assert moved.radio_ns == 13 * MS
+
+
+def test_devices_share_the_air() -> None:
+    """Devices in one cell queue behind each other, whatever their slices."""
+    cell = air(8_000_000)
+    first, second = train(500), train(500)
+    access(cell).enter(first, 0)
+    hop = access(cell, slice_name="rest")
+    assert hop.enter(second, 0) == WAITING
+    assert cell.advance(MS // 2) is None
+    assert cell.advance(MS) is second
+    assert hop.across(second, MS) == 4 * MS
+
+
+def test_order_is_kept_when_the_delay_falls() -> None:
+    """A train that enters when the access delay is shorter arrives no earlier than the one before it."""
+    model = TraceRadioModel((0, 10 * MS, 20 * MS), (80 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
+    hop = RadioAccess(UPLINK, model, air(1_000_000_000), "web")
+    first, second = train(125), train(125, now_ns=10 * MS)
+    hop.enter(first, 0)
+    hop.enter(second, 10 * MS)
+    assert first.tail_ns == second.tail_ns == 40 * MS + 1_000
+    assert second.radio_ns == 30 * MS + 1_000
+
+
+def test_tail_is_not_on_the_air_before_it_is_there() -> None:
+    """On the downlink a train that still arrives is sent as it comes: its tail follows that of the wired link."""
+    moved = train(12_500, 10)
+    moved.tail_ns = 8 * MS
+    hop = RadioAccess(DOWNLINK, FixedRadioModel("a", 0, 4 * MS), air(1_000_000_000), "web")
+    assert hop.enter(moved, 2 * MS) == 8 * MS + 4 * MS
+    assert moved.radio_ns == 4 * MS

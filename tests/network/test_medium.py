@@ -1,0 +1,114 @@
+"""Slices at a shared medium."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.network.medium import NEVER, WAITING, SharedMedium, SliceQueue
+from meshsim.network.train import Train
+
+MBIT = 1_000_000
+MS = 1_000_000
+
+
+def train(size_bytes: int, now_ns: int = 0) -> Train:
+    made = Train()
+    made.load(size_bytes, max(1, size_bytes // 1500), now_ns)
+    return made
+
+
+def medium(bandwidth_bps: int, *, isolated: bool = True, **slices: tuple[int, int]) -> SharedMedium:
+    queues = {name: SliceQueue(name, share * 10_000, priority) for name, (share, priority) in slices.items()}
+    return SharedMedium(bandwidth_bps, queues, interval_ns=MS // 2, isolated=isolated)
+
+
+def play(at: SharedMedium, offers: list[tuple[int, str, int]]) -> list[tuple[int, str, int]]:
+    """Offer trains (time, slice, size), ordered by time; return (time sent, slice, size) in the order of sending."""
+    names: dict[int, str] = {}
+    sent: list[tuple[int, str, int]] = []
+    kept: list[Train] = []
+
+    def advance(until_ns: int) -> None:
+        while at.next_ns <= until_ns:
+            now_ns = at.next_ns
+            done = at.advance(now_ns)
+            if done is not None:
+                sent.append((now_ns, names[id(done)], done.size_bytes))
+
+    for time_ns, name, size_bytes in offers:
+        advance(time_ns)
+        one = train(size_bytes, time_ns)
+        kept.append(one)
+        names[id(one)] = name
+        at_once_ns = at.offer(name, one, time_ns)
+        if at_once_ns != WAITING:
+            sent.append((at_once_ns, name, size_bytes))
+    advance(NEVER - 1)
+    return sorted(sent)
+
+
+def test_lone_train_takes_its_serialisation() -> None:
+    """A train on an idle medium is sent at the medium's full bandwidth, whatever its slice's guarantee."""
+    at = medium(8 * MBIT, video=(10, 5))
+    assert play(at, [(0, "video", 400)]) == [(400_000, "video", 400)]
+    assert play(medium(8 * MBIT, video=(10, 5)), [(0, "video", 40_000)]) == [(40 * MS, "video", 40_000)]
+
+
+def test_important_slice_waits_for_one_chunk_at_most() -> None:
+    """A long run of one slice is cut at the end of a chunk when a more important slice wants to send."""
+    at = medium(8 * MBIT, control=(20, 1), video=(50, 5))
+    sent = play(at, [(0, "video", 40_000), (10 * MS + 100, "control", 100)])
+    assert sent[0] == (10 * MS + MS // 2 + 100_000, "control", 100)
+    assert sent[1] == (40 * MS + 100_000, "video", 40_000)
+
+
+def test_guarantee_holds_against_more_important_overload() -> None:
+    """A slice gets its guarantee even while a more important one offers more than the medium can carry."""
+    offers = sorted(
+        [(i * MS, "control", 3_000) for i in range(1000)] + [(i * 4 * MS, "video", 1_000) for i in range(250)]
+    )
+    sent = play(medium(8 * MBIT, control=(50, 1), video=(30, 9)), offers)
+    video_bytes = sum(size for time_ns, name, size in sent if name == "video" and time_ns <= 1000 * MS)
+    assert video_bytes >= 240_000  # it offers 25 % of the medium, less than its guarantee of 30 %
+
+
+def test_what_one_slice_leaves_another_borrows() -> None:
+    """While the others are silent a slice has the whole medium."""
+    sent = play(medium(8 * MBIT, control=(90, 1), video=(10, 9)), [(i, "video", 10_000) for i in range(100)])
+    assert sent[-1][0] == 1000 * MS
+
+
+def test_without_isolation_first_come_is_first_served() -> None:
+    """One queue for all: a small train waits for everything that came before it."""
+    at = medium(8 * MBIT, isolated=False, control=(20, 1), video=(50, 5))
+    sent = play(at, [(0, "video", 40_000), (1, "control", 100)])
+    assert sent == [(40 * MS, "video", 40_000), (40 * MS + 100_000, "control", 100)]
+
+
+offers_of = st.lists(
+    st.tuples(
+        st.integers(0, 20 * MS),
+        st.sampled_from(["control", "video", "rest"]),
+        st.sampled_from([60, 499, 500, 1_500, 9_000]),
+    ),
+    max_size=40,
+).map(lambda offers: sorted(offers, key=lambda offer: offer[0]))
+
+
+@given(offers_of, st.booleans())
+def test_every_byte_is_sent_once_and_the_medium_never_idles(offers: list[tuple[int, str, int]], isolated: bool) -> None:
+    """What goes in comes out, in order within a slice, and the last when a busy period of any order would end."""
+    at = medium(8 * MBIT, isolated=isolated, control=(20, 1), video=(50, 5), rest=(0, 9))
+    sent = play(at, offers)
+    for name in at.queues:
+        assert [size for _, other, size in sent if other == name] == [
+            size for _, other, size in offers if other == name
+        ]
+        assert at.queues[name].sent_bytes == at.queues[name].delivered_bytes
+        assert at.queues[name].waiting_bytes(0) == 0
+    free_ns = 0
+    for time_ns, _, size_bytes in offers:
+        free_ns = max(free_ns, time_ns) + size_bytes * 1_000
+    assert max((time_ns for time_ns, _, _ in sent), default=0) == free_ns
+    assert at.next_ns == NEVER
