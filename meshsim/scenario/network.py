@@ -127,6 +127,8 @@ class Radio(Model):
     """Scheduling interval of a cell (a slot): the longest that a slice waits for another to pause. Default: 500 us."""
     handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
     """Time after a cell change in which nothing passes, on top of what the trace shows. Default: 0 ms."""
+    handover_changes_address: bool = False
+    """Whether a device gets a new IP address at a new base station, which breaks its connections. Default: false."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Radio:

@@ -52,6 +52,20 @@ class Meters:
         if not self._state.over:
             self._clock.at(self._clock.now_ns + self._interval_ns, self._tick)
 
+    def finish(self) -> None:
+        """Write a last sample if anything happened since the one before."""
+        now_ns = self._clock.now_ns
+        moved = any(
+            (link.sent_bytes, link.delivered_bytes, link.lost_bytes)
+            != (before.sent_bytes, before.delivered_bytes, before.lost_bytes)
+            for link, before in zip(self._links, self._before, strict=True)
+        )
+        worked = any(
+            machine.cores.worked_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values()
+        )
+        if moved or worked:
+            self.sample()
+
     def sample(self) -> None:
         """Write a row for each node and link, for the time since the last sample; nothing if no time has passed."""
         now_ns = self._clock.now_ns

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar import events
+from meshsim.world.connection import UP
 
 if TYPE_CHECKING:
     from random import Random
@@ -80,7 +81,7 @@ class Mobility:
     def _next(self, device: Device) -> None:
         assert device.radio is not None
         change_ns = device.radio.next_change_ns(self._clock.now_ns)
-        if change_ns is not None and not self._state.over:
+        if change_ns is not None:
             self._clock.at(change_ns, self._handover, device)
 
     def _handover(self, device: Device) -> None:
@@ -101,7 +102,16 @@ class Mobility:
         for uplink, downlink in device.access.values():
             uplink.medium, downlink.medium = up, down
         if gnb != device.gnb:
+            if self._radios[device.radio_name].handover_changes_address:
+                self._lose_connections(device)
             device.gnb = gnb
             device.gnb_site = self._state.machines[gnb].site
             device.moves += 1
             self._driver.tell(device, events.LocationChanged(device.node, device.site))
+
+    def _lose_connections(self, device: Device) -> None:
+        """End what was bound to the old address: the device knows at once, its peers when they send to it next."""
+        for connection_id in list(device.sidecar.outbound.upstreams):
+            connection = self._state.connections.get(connection_id)
+            if connection is not None:
+                self._driver.connections.lost(connection, UP, "the device's address changed")

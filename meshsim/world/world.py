@@ -131,7 +131,7 @@ class World:
         if progress is not None:
             self._watch(progress)
         state.clock.run_to_end()
-        self._meters.sample()
+        self._meters.finish()
         self._striking.record()
         state.recorder.flush()
         self._check()
