@@ -7,6 +7,8 @@ from bisect import bisect_right
 from random import Random
 from typing import Protocol
 
+from meshsim.network.radio_trace import one_way_delays_ns
+
 UPLINK, DOWNLINK = 0, 1
 
 
@@ -76,7 +78,7 @@ def quantile_ns(points: tuple[tuple[int, int], ...], share: float) -> int:
 
 
 class TraceRadioModel:
-    """A measured drive, replayed: half of each round trip either way, the serving cell as it was.
+    """A measured drive, replayed: each ping takes as long as it took, the serving cell is as it was.
 
     The trace is repeated for as long as the run lasts; ``offset_ns`` is where in it the device begins.
     """
@@ -85,24 +87,22 @@ class TraceRadioModel:
         self, times_ns: tuple[int, ...], round_trips_ns: tuple[int, ...], cells: tuple[str, ...], offset_ns: int
     ) -> None:
         assert len(times_ns) == len(round_trips_ns) == len(cells) >= 2
-        self._times_ns = times_ns
-        self._round_trips_ns = round_trips_ns
+        self._times_ns = tuple(time_ns - times_ns[0] for time_ns in times_ns)
         self._cells = cells
         # The last sample lasts as long as the one before it did.
         self.period_ns = times_ns[-1] + (times_ns[-1] - times_ns[-2]) - times_ns[0]
+        self._delays_ns = one_way_delays_ns(self._times_ns, round_trips_ns, self.period_ns)
         self._offset_ns = offset_ns % self.period_ns
         self._changes_ns = tuple(
             times_ns[i] - times_ns[0] for i in range(len(cells)) if cells[i] != cells[i - 1]
         )  # index 0 compares with the last sample: the change where the trace begins again
 
     def _index(self, now_ns: int) -> int:
-        position_ns = (now_ns + self._offset_ns) % self.period_ns
-        return bisect_right(self._times_ns, position_ns + self._times_ns[0]) - 1
+        return bisect_right(self._times_ns, (now_ns + self._offset_ns) % self.period_ns) - 1
 
     def delay_ns(self, direction: int, now_ns: int) -> int:
-        """Return half of the round trip measured at this point; an odd nanosecond goes to the downlink."""
-        round_trip_ns = self._round_trips_ns[self._index(now_ns)]
-        return round_trip_ns // 2 if direction == UPLINK else round_trip_ns - round_trip_ns // 2
+        """Return this way's part of the round trip that was measured at this point: see ``one_way_delays_ns``."""
+        return self._delays_ns[direction][self._index(now_ns)]
 
     def cell(self, now_ns: int) -> str:
         """Return the serving cell of the trace at this point."""

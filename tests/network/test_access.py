@@ -60,13 +60,13 @@ def test_devices_share_the_air() -> None:
 
 def test_order_is_kept_when_the_delay_falls() -> None:
     """A train that enters when the access delay is shorter arrives no earlier than the one before it."""
-    model = TraceRadioModel((0, 10 * MS, 20 * MS), (80 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
+    model = TraceRadioModel((0, 100 * MS, 200 * MS), (180 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
     hop = RadioAccess(UPLINK, model, air(1_000_000_000), "web")
-    first, second = train(125), train(125, now_ns=10 * MS)
-    hop.enter(first, 0)
-    hop.enter(second, 10 * MS)
-    assert first.tail_ns == second.tail_ns == 40 * MS + 1_000
-    assert second.radio_ns == 30 * MS + 1_000
+    first, second = train(125), train(125, now_ns=100 * MS)
+    hop.enter(first, 50 * MS)
+    hop.enter(second, 100 * MS)
+    assert first.tail_ns == second.tail_ns == 140 * MS + 1_000
+    assert second.radio_ns == 40 * MS + 1_000
 
 
 def test_tail_is_not_on_the_air_before_it_is_there() -> None:
