@@ -31,7 +31,8 @@ class TcpParameters(msgspec.Struct, frozen=True):
     syn_retries: int = tcp.SYN_RETRIES
     """Repetitions of a SYN before the client gives up (``tcp_syn_retries``). Default 6."""
     synack_retries: int = 5
-    """Repetitions of a SYN-ACK before the server forgets the request (``tcp_synack_retries``). Default 5."""
+    """Repetitions of a SYN-ACK before the server forgets the request (``tcp_synack_retries``). 0 is the textbook's
+    server, which answers each SYN as if it were the first and repeats nothing by itself. Default 5."""
     linear_syn_timeouts: int = 0
     """Repetitions of a SYN before its timeout begins to double (``tcp_syn_linear_timeouts``): 4 in Linux 6.5 and later,
     0 before, which is the schedule of RFC 6298. Default 0."""
@@ -48,8 +49,8 @@ class TcpParameters(msgspec.Struct, frozen=True):
     """Whether a closed connection leaves its round trip to seed the timeout of the next one to the same destination
     (``tcp_no_metrics_save=0``). Default true."""
     aggregated_segments: int = 1
-    """Segments that are handed to the network, and lost, as one. Default 1. Two for loss by a queueing discipline on the
-    sending host itself: since Linux 4.17 TCP always builds such aggregates, of two segments at low rates
+    """Segments that are handed to the network, and lost, as one. Default 1. Two for loss by a queueing discipline on
+    the sending host itself: since Linux 4.17 TCP always builds such aggregates, of two segments at low rates
     (``tcp_min_tso_segs``), and a device without offloads splits them only behind that queue."""
 
     def __post_init__(self) -> None:

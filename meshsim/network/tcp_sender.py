@@ -1,10 +1,9 @@
 """The sending half of a TCP connection at segment level: window, acknowledgements, loss detection, recovery, timers.
 
-It does no I/O: ``write``, ``acknowledged`` and ``timer_expired`` return the segments to send now, in runs that the network
-carries or loses as one; ``timer_ns`` is when ``timer_expired`` is due. After Linux 4.17 and later with its default
-settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeouts (RFC 3522, by timestamps), restart after
-idle (RFC 9293, 3.8.5), slow start; in congestion avoidance it grows by one segment a round trip, where Linux's CUBIC
-would grow faster on long transfers.
+It does no I/O: ``write``, ``acknowledged`` and ``timer_expired`` return the segments to send now, in runs that the
+network carries or loses as one; ``timer_ns`` is when ``timer_expired`` is due. After Linux 4.17 and later with default
+settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeouts by timestamps (RFC 3522), restart
+after idle, slow start; in congestion avoidance it grows by one segment a round trip, where CUBIC would grow faster.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from __future__ import annotations
 import enum
 from collections import deque
 
+from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_timer import RoundTripEstimate, expiry_ns, whole_ticks_ns
 
-NEVER = -1
 NO_LIMIT = 1 << 30
-REORDERING_SEGMENTS = 3
 CUBIC_BETA = 717 / 1024
 """What Linux's CUBIC leaves of the window after a loss."""
 
@@ -39,23 +37,7 @@ class Timer(enum.Enum):
     REORDERING = enum.auto()
 
 
-class Segment:
-    """A run of bytes in the stream that is sent in one packet, from ``start`` up to but not including ``end``."""
-
-    __slots__ = ("end", "in_retransmission", "lost", "retransmitted", "sacked", "sent_ns", "start")
-
-    def __init__(self, start: int, end: int, now_ns: int) -> None:
-        self.start = start
-        self.end = end
-        self.sent_ns = now_ns
-        self.sacked = False
-        self.lost = False
-        self.retransmitted = False
-        self.in_retransmission = False
-
-
 Runs = list[list[Segment]]
-Ranges = tuple[tuple[int, int], ...]
 
 
 class Sender:
@@ -82,15 +64,8 @@ class Sender:
         self.retransmissions = 0
         self.spurious_timeouts = 0
         self._last_sent_ns = NEVER
-        # RACK: the latest sent of the segments that arrived, and its round trip.
-        self._rack_sent = (NEVER, 0)
-        self._rack_round_trip_ns = 0
-        self._highest_sacked = 0
-        self._reordering_seen = False
-        # Proportional rate reduction.
-        self._prior_window = 0
-        self._prr_delivered = 0
-        self._prr_sent = 0
+        self._rack = Rack(estimate)
+        self._reduction: RateReduction | None = None
         # To undo a spurious timeout.
         self._undo: tuple[int, int] | None = None
         self._first_retransmission_ns = NEVER
@@ -125,8 +100,7 @@ class Sender:
         if timer is Timer.REORDERING:
             self._detect_losses(now_ns)
             if self.state in (State.OPEN, State.DISORDER) and any(segment.lost for segment in self.outstanding):
-                self._enter_recovery()
-                self._reduce_window(1)
+                self._recover(1)
             runs = self._retransmit(now_ns)
             if self.timer is None:
                 self._set_retransmission_timer(now_ns)
@@ -138,9 +112,7 @@ class Sender:
     @property
     def in_flight(self) -> int:
         """Segments that are thought to be on their way."""
-        return sum(
-            (not segment.sacked and not segment.lost) + segment.in_retransmission for segment in self.outstanding
-        )
+        return sum((not each.sacked and not each.lost) + each.in_retransmission for each in self.outstanding)
 
     # Acknowledgements
 
@@ -156,22 +128,20 @@ class Sender:
             if segment.sacked:
                 continue
             delivered += 1
-            self._rack(segment, now_ns)
+            self._rack.arrived(segment, now_ns)
             if not segment.retransmitted:
                 latest_ns = now_ns - segment.sent_ns
                 first_ns = latest_ns if first_ns == NEVER else first_ns
-                self._reordering_seen |= segment.start < self._highest_sacked
         for segment in self.outstanding:
             if not segment.sacked and any(start <= segment.start and segment.end <= end for start, end in sacks):
                 segment.sacked = True
                 segment.lost = segment.in_retransmission = False
                 delivered += 1
-                self._rack(segment, now_ns)
+                self._rack.arrived(segment, now_ns)
                 if not segment.retransmitted:
                     latest_ns = now_ns - segment.sent_ns
                     selective_ns = latest_ns if selective_ns == NEVER else selective_ns
-                    self._reordering_seen |= segment.start < self._highest_sacked
-        self._highest_sacked = max([self._highest_sacked, up_to, *(end for _, end in sacks)])
+            self._rack.acknowledged(up_to, sacks)
         self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
         if latest_ns != NEVER:
             self.estimate.shortest(latest_ns)
@@ -181,14 +151,6 @@ class Sender:
         if sample_ns >= 0:
             self.estimate.sample(sample_ns, up_to, self._sent_bytes)
         return delivered, selective_ns != NEVER
-
-    def _rack(self, segment: Segment, now_ns: int) -> None:
-        """Note the arrival of a segment, unless an earlier transmission of it may be what arrived (RFC 8985, 6.2)."""
-        round_trip_ns = now_ns - segment.sent_ns
-        if segment.retransmitted and not 0 <= self.estimate.minimum_ns <= round_trip_ns:
-            return
-        self._rack_round_trip_ns = round_trip_ns
-        self._rack_sent = max(self._rack_sent, (segment.sent_ns, segment.end))
 
     def _change_state(self, up_to: int, advanced: bool, echo_ns: int, delivered: int, now_ns: int) -> None:
         if self.state is State.LOSS:
@@ -201,15 +163,12 @@ class Sender:
                 self.window += delivered
             return
         if self.state is State.RECOVERY and up_to >= self._recovery_end:
-            self.state = State.OPEN
-            self.window = max(self._threshold, 1)
+            self.state, self._reduction = State.OPEN, None
+            self.window = self._threshold
             return
         self._detect_losses(now_ns)
-        if self.state is State.RECOVERY:
-            self._reduce_window(delivered)
-        elif any(segment.lost for segment in self.outstanding):
-            self._enter_recovery()
-            self._reduce_window(delivered)
+        if self.state is State.RECOVERY or any(segment.lost for segment in self.outstanding):
+            self._recover(delivered)
         else:
             self.state = State.DISORDER if any(segment.sacked for segment in self.outstanding) else State.OPEN
             self._grow(delivered)
@@ -229,54 +188,22 @@ class Sender:
     # Loss
 
     def _detect_losses(self, now_ns: int) -> None:
-        """RACK: what was sent long enough before something that arrived is lost; for the rest, wait a little."""
-        sent, reordering_ns = self._rack_sent, self._reordering_window_ns()
-        if sent[0] == NEVER:
-            return
-        wait_ns = 0
-        for segment in self.outstanding:
-            if segment.sacked or (segment.lost and not segment.in_retransmission):
-                continue
-            if (segment.sent_ns, segment.end) >= sent:
-                continue
-            left_ns = segment.sent_ns + self._rack_round_trip_ns + reordering_ns - now_ns
-            if left_ns <= 0:
-                segment.lost, segment.in_retransmission = True, False
-            else:
-                wait_ns = max(wait_ns, left_ns)
+        """Mark what is lost, and come back for what may only be late."""
+        recovering = self.state in (State.RECOVERY, State.LOSS)
+        wait_ns = self._rack.detect(self.outstanding, recovering, now_ns)
         if wait_ns:
             tick_ns = self._parameters.tick_ns
             self._set(Timer.REORDERING, now_ns, whole_ticks_ns(wait_ns, tick_ns) + 2 * tick_ns)
 
-    def _reordering_window_ns(self) -> int:
-        if not self._reordering_seen:
-            sacked = sum(segment.sacked for segment in self.outstanding)
-            if self.state in (State.RECOVERY, State.LOSS) or sacked >= REORDERING_SEGMENTS:
-                return 0
-        if self.estimate.minimum_ns < 0:
-            return 0
-        return min(self.estimate.minimum_ns // 4, self.estimate.smoothed_ns)
-
-    def _enter_recovery(self) -> None:
-        self.state = State.RECOVERY
-        self._recovery_end = self._sent_bytes
-        self._prior_window = self.window
-        self._threshold = max(int(self.window * CUBIC_BETA), 2)
-        self._prr_delivered = self._prr_sent = 0
-        self._probe_end = NEVER
-
-    def _reduce_window(self, delivered: int) -> None:
-        """Proportional rate reduction: send in proportion to what arrives (RFC 6937)."""
-        self._prr_delivered += delivered
-        in_flight = self.in_flight
-        room = self._threshold - in_flight
-        if room < 0:
-            share = -(-self._threshold * self._prr_delivered // self._prior_window)
-            allowed = share - self._prr_sent
-        else:
-            allowed = min(room, delivered)
-        # The first retransmission always goes out.
-        self.window = in_flight + max(allowed, 0 if self._prr_sent else 1)
+    def _recover(self, delivered: int) -> None:
+        """Enter recovery, or go on with it."""
+        if self._reduction is None:
+            self.state = State.RECOVERY
+            self._recovery_end = self._sent_bytes
+            self._threshold = max(int(self.window * CUBIC_BETA), 2)
+            self._reduction = RateReduction(self.window, self._threshold)
+            self._probe_end = NEVER
+        self.window = self._reduction.window(delivered, self.in_flight)
 
     def _probe(self, now_ns: int) -> Runs:
         """Tail loss probe: send the last segment again, once, so that its acknowledgement tells what is missing."""
@@ -298,7 +225,7 @@ class Sender:
             self._undo = (self.window, self._threshold)
             self._threshold = max(int(self.window * CUBIC_BETA), 2)
             self._first_retransmission_ns = now_ns
-        self.state = State.LOSS
+        self.state, self._reduction = State.LOSS, None
         self._recovery_end = self._sent_bytes
         self._probe_end = NEVER
         for segment in self.outstanding:
@@ -369,7 +296,8 @@ class Sender:
                 break
             if segment.lost and not segment.in_retransmission:
                 runs.append([self._again(segment, now_ns)])
-                self._prr_sent += 1
+                if self._reduction is not None:
+                    self._reduction.sent()
                 room -= 1
                 if segment is self.outstanding[0]:
                     self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)

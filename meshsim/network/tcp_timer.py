@@ -6,7 +6,7 @@ from meshsim.network.tcp_parameters import TcpParameters
 
 WHEEL_LEVELS = 8
 FIRST_LEVEL_TICKS = 63
-"""Ticks that the first level of the timer wheel spans; each level above spans eight times as many, eight times coarser."""
+"""Ticks that the timer wheel's first level spans; each level above spans eight times as many, eight times coarser."""
 
 
 def whole_ticks_ns(timeout_ns: int, tick_ns: int) -> int:
@@ -33,7 +33,8 @@ def expiry_ns(now_ns: int, timeout_ns: int, tick_ns: int) -> int:
 class RoundTripEstimate:
     """The smoothed round trip, its variation, and the retransmission timeout: RFC 6298 with Linux's floor.
 
-    Linux keeps four mean deviations as the allowance, at least 200 ms, raises it at once and lowers it once a round trip.
+    Linux keeps four mean deviations as the allowance, at least 200 ms; it raises it at once, and lowers it once a round
+    trip.
     """
 
     __slots__ = (

@@ -1,0 +1,112 @@
+"""What a TCP sender makes of its losses: RACK's detection (RFC 8985) and PRR's pace (RFC 6937)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from meshsim.network.tcp_timer import RoundTripEstimate
+
+NEVER = -1
+REORDERING_SEGMENTS = 3
+"""Segments that have arrived beyond a hole when it counts as a loss, as long as no reordering was ever seen."""
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+class Segment:
+    """A run of bytes in the stream that is sent in one packet, from ``start`` up to but not including ``end``."""
+
+    __slots__ = ("end", "in_retransmission", "lost", "retransmitted", "sacked", "sent_ns", "start")
+
+    def __init__(self, start: int, end: int, now_ns: int) -> None:
+        self.start = start
+        self.end = end
+        self.sent_ns = now_ns
+        self.sacked = False
+        self.lost = False
+        self.retransmitted = False
+        self.in_retransmission = False
+
+
+class Rack:
+    """Loss by time: what was sent long enough before something that has arrived is lost."""
+
+    __slots__ = ("_estimate", "_highest_sacked", "_reordering_seen", "_round_trip_ns", "_sent")
+
+    def __init__(self, estimate: RoundTripEstimate) -> None:
+        self._estimate = estimate
+        self._sent = (NEVER, 0)
+        """Of the segments that have arrived, the one sent last: when, and its end."""
+        self._round_trip_ns = 0
+        self._highest_sacked = 0
+        self._reordering_seen = False
+
+    def arrived(self, segment: Segment, now_ns: int) -> None:
+        """Note the arrival of a segment, unless an earlier transmission of it may be what arrived (RFC 8985, 6.2).
+
+        With two round trips that are equal but for noise, that is a toss of a coin: a tail loss probe whose answer came
+        a little faster than any round trip before leaves the hole before it to the retransmission timeout.
+        """
+        round_trip_ns = now_ns - segment.sent_ns
+        if not segment.retransmitted:
+            self._reordering_seen |= segment.start < self._highest_sacked
+        elif not 0 <= self._estimate.minimum_ns <= round_trip_ns:
+            return
+        self._round_trip_ns = round_trip_ns
+        self._sent = max(self._sent, (segment.sent_ns, segment.end))
+
+    def acknowledged(self, up_to: int, sacks: Ranges) -> None:
+        """Note how far the receiver has got."""
+        self._highest_sacked = max([self._highest_sacked, up_to, *(end for _, end in sacks)])
+
+    def detect(self, outstanding: Iterable[Segment], recovering: bool, now_ns: int) -> int:
+        """Mark what is lost; return for how long to wait for the rest, 0 if there is nothing to wait for."""
+        if self._sent[0] == NEVER:
+            return 0
+        segments = list(outstanding)
+        patience_ns = self._round_trip_ns + self._reordering_window_ns(segments, recovering)
+        wait_ns = 0
+        for segment in segments:
+            if segment.sacked or (segment.lost and not segment.in_retransmission):
+                continue
+            if (segment.sent_ns, segment.end) >= self._sent:
+                continue
+            left_ns = segment.sent_ns + patience_ns - now_ns
+            if left_ns <= 0:
+                segment.lost, segment.in_retransmission = True, False
+            else:
+                wait_ns = max(wait_ns, left_ns)
+        return wait_ns
+
+    def _reordering_window_ns(self, segments: list[Segment], recovering: bool) -> int:
+        minimum_ns = self._estimate.minimum_ns
+        hasty = recovering or sum(segment.sacked for segment in segments) >= REORDERING_SEGMENTS
+        if minimum_ns < 0 or (hasty and not self._reordering_seen):
+            return 0
+        return min(minimum_ns // 4, self._estimate.smoothed_ns)
+
+
+class RateReduction:
+    """Proportional rate reduction: in recovery, send in proportion to what arrives."""
+
+    __slots__ = ("_delivered", "_prior_window", "_sent", "_threshold")
+
+    def __init__(self, prior_window: int, threshold: int) -> None:
+        self._prior_window = prior_window
+        self._threshold = threshold
+        self._delivered = 0
+        self._sent = 0
+
+    def sent(self) -> None:
+        """Count a segment that is sent."""
+        self._sent += 1
+
+    def window(self, delivered: int, in_flight: int) -> int:
+        """Return the window after ``delivered`` more segments arrived; the first retransmission always goes out."""
+        self._delivered += delivered
+        room = self._threshold - in_flight
+        if room < 0:
+            allowed = -(-self._threshold * self._delivered // self._prior_window) - self._sent
+        else:
+            allowed = min(room, delivered)
+        return in_flight + max(allowed, 0 if self._sent else 1)
