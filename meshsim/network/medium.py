@@ -39,7 +39,9 @@ class SliceQueue:
         "key",
         "lost_bytes",
         "priority",
+        "running_since_ns",
         "sent_bytes",
+        "sent_until_ns",
         "waiting",
     )
 
@@ -55,6 +57,10 @@ class SliceQueue:
         self.waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self.busy_ns = 0
+        self.running_since_ns = NEVER
+        """When the run began that sends from it now, of which ``busy_ns`` knows nothing before its end."""
+        self.sent_until_ns = 0
+        """When the last train is over that found the medium idle, which ``busy_ns`` counts from its beginning."""
         self.sent_bytes = 0
         self.delivered_bytes = 0
         self.lost_bytes = 0
@@ -88,8 +94,10 @@ class SliceQueue:
         return self._waiting_bytes
 
     def backlog_ns(self, now_ns: int) -> int:
-        """Return 0: ``busy_ns`` counts only what has been sent."""
-        return 0
+        """What ``busy_ns`` counts and is still to be sent; negative for what is being sent and not counted yet."""
+        if self.running_since_ns < now_ns:
+            return self.running_since_ns - now_ns
+        return max(0, self.sent_until_ns - now_ns)
 
 
 class Waiting:
@@ -158,7 +166,7 @@ class SharedMedium:
             serialisation_ns = size_bytes * _BITS_NS // self._bandwidth_bps
             queue.busy_ns += serialisation_ns
             queue.delivered_bytes += size_bytes
-            self._busy_until_ns = now_ns + serialisation_ns
+            self._busy_until_ns = queue.sent_until_ns = now_ns + serialisation_ns
             return self._busy_until_ns
         queue.enqueue(train)
         if not self.isolated:
@@ -196,6 +204,7 @@ class SharedMedium:
         if not self._run_borrows:
             queue.pay(size_bytes, self._chunk_bytes)
         queue.busy_ns += size_bytes * _BITS_NS // self._bandwidth_bps
+        queue.running_since_ns = NEVER
         if waiting.left_bytes:
             return None
         queue.waiting.popleft()
@@ -211,7 +220,7 @@ class SharedMedium:
         left_bytes = queue.waiting[0].left_bytes
         alone = not self.isolated or not any(other.waiting for other in self._order if other is not queue)
         self._run_queue = queue
-        self._run_start_ns = now_ns
+        self._run_start_ns = queue.running_since_ns = now_ns
         self._run_bytes = left_bytes if alone else min(left_bytes, self._chunk_bytes)
         self._busy_until_ns = now_ns + self._run_bytes * _BITS_NS // self._bandwidth_bps
 
