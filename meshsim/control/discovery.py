@@ -17,6 +17,8 @@ class Announcement(msgspec.Struct, frozen=True):
     """Healthy replicas by service; a service without any is there with an empty tuple."""
     reason: str
     """What changed since the version before."""
+    draining: frozenset[int] = frozenset()
+    """Endpoints that are not for new requests, but may end those that they have."""
 
 
 class Discovery:
@@ -25,10 +27,19 @@ class Discovery:
     def __init__(self, placement: Mapping[str, tuple[Endpoint, ...]]) -> None:
         self._placement = placement
         self._unhealthy: frozenset[str] = frozenset()
+        self._news: list[str] = []
+        self._draining: frozenset[int] = frozenset()
         self.current = Announcement(1, placement, "start")
 
+    def move(self, service: str, old: Endpoint, new: Endpoint) -> None:
+        """Replace an endpoint of a service by another; the next update announces it."""
+        replicas = tuple(endpoint for endpoint in self._placement[service] if endpoint != old)
+        self._placement = {**self._placement, service: (*replicas, new)}
+        self._draining = (self._draining | {old.endpoint_id}) - {new.endpoint_id}
+        self._news.append(f"{service} moved from {old.node} to {new.node}")
+
     def update(self, unhealthy: frozenset[str]) -> Announcement | None:
-        """Take note of which nodes are unhealthy; return a new announcement if that changes any endpoint."""
+        """Take note of which nodes are unhealthy; return a new announcement if that, or a move, changes anything."""
         fallen = sorted(unhealthy - self._unhealthy)
         risen = sorted(self._unhealthy - unhealthy)
         self._unhealthy = unhealthy
@@ -38,6 +49,7 @@ class Discovery:
         }
         if endpoints == self.current.endpoints:
             return None
-        reason = "; ".join([f"{node} is unhealthy" for node in fallen] + [f"{node} is healthy again" for node in risen])
-        self.current = Announcement(self.current.version + 1, endpoints, reason)
+        news = [f"{node} is unhealthy" for node in fallen] + [f"{node} is healthy again" for node in risen]
+        news, self._news = self._news + news, []
+        self.current = Announcement(self.current.version + 1, endpoints, "; ".join(news), self._draining)
         return self.current

@@ -17,6 +17,9 @@ from meshsim.scenario.words import expected, shorten
 SIDECAR_MEMORY_BYTES = 60_000_000
 """Memory of one sidecar: 60 MB (Istio documentation, Performance and Scalability, a sidecar at 1000 requests/s)."""
 
+MOST_FOLLOWING_REPLICAS = 6
+"""Replicas of a service that follows: with 8 nodes they have 1716 placements."""
+
 
 def check_links(scenario: Scenario) -> Iterator[Finding]:
     """Links that join nothing, join twice, or share a name."""
@@ -118,6 +121,29 @@ def check_memory(scenario: Scenario) -> Iterator[Finding]:
                 f"{_gigabytes(node.memory_bytes)}; expected more memory or fewer replicas"
             )
             yield Finding(("network", "nodes", name, "memory"), message, at_key=True)
+
+
+def check_follow(scenario: Scenario) -> Iterator[Finding]:
+    """Services that follow a fleet that does not move, from nodes where they may not be, or in too many ways."""
+    for name, service in scenario.services.items():
+        follow = service.follow
+        if follow is None:
+            continue
+        path: Path = ("services", name, "follow")
+        fleet = scenario.fleets.get(follow.fleet)
+        if fleet is not None and fleet.radio is None:
+            message = f"the fleet {follow.fleet!r} stays on its node; expected one with a radio"
+            yield Finding((*path, "fleet"), message)
+        for node in service.replicas:
+            if node not in follow.among:
+                message = f"a replica begins on {node!r}, which is not among the nodes it may be on; expected it there"
+                yield Finding((*path, "among"), message)
+        count = sum(service.replicas.values())
+        if count > MOST_FOLLOWING_REPLICAS:
+            message = (
+                f"{count} replicas follow; expected at most {MOST_FOLLOWING_REPLICAS}, as every placement is tried"
+            )
+            yield Finding((*path,), message, at_key=True)
 
 
 def check_routers(scenario: Scenario) -> Iterator[Finding]:

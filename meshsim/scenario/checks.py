@@ -13,6 +13,7 @@ from meshsim.scenario.check_mesh import (
     check_tls,
 )
 from meshsim.scenario.check_network import (
+    check_follow,
     check_links,
     check_memory,
     check_radios,
@@ -48,6 +49,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool) -> Iterator[F
     yield from check_five_qis(scenario)
     yield from check_memory(scenario)
     yield from check_routers(scenario)
+    yield from check_follow(scenario)
     if named.cost_profile is not None:
         yield from check_cpus(scenario, named.cost_profile.cpus)
     yield from check_calls(scenario)

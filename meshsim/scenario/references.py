@@ -66,6 +66,9 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         yield from ((path, "node", value, False) for path, value in _items(data, *radio, "cells"))
     for service, _ in _items(data, "services"):
         yield from ((path, "node", path[-1], True) for path, _ in _items(data, *service, "replicas"))
+        yield from ((path, "node", value, False) for path, value in _items(data, *service, "follow", "among"))
+        followed = step(step(step(step(data, "services"), service[-1]), "follow"), "fleet")
+        yield (*service, "follow", "fleet"), "fleet", followed, False
     for path, call in _calls(data):
         yield (*path, "to"), "service", step(call, "to"), False
     for path, fleet in _items(data, "fleets"):

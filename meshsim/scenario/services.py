@@ -86,6 +86,19 @@ def _step_kind(value: Any) -> str:
 Step = Annotated[Annotated[Call, Tag("call")] | Annotated[Parallel, Tag("parallel")], Discriminator(_step_kind)]
 
 
+class Follow(Model):
+    """How a service follows its users: its replicas move to the nodes that are nearest to a fleet."""
+
+    fleet: Name
+    """Fleet that it follows; one with a radio."""
+    among: Annotated[tuple[Name, ...], FromList, Field(min_length=2, max_length=8)]
+    """Nodes it may run on; those of `replicas` among them."""
+    every_ns: Duration = Field(default=5_000_000_000, alias="every", gt=0)
+    """How often the control plane looks where the fleet is. Default: 5 s."""
+    start_up_ns: Duration = Field(default=500_000_000, alias="start_up")
+    """How long a replica takes to start at its new node; the old one serves until then. Default: 500 ms."""
+
+
 class Service(Model):
     """A microservice with a sidecar at every replica."""
 
@@ -101,6 +114,8 @@ class Service(Model):
     """Memory of one replica. Default: 128 MiB."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
+    follow: Follow | None = None
+    """Whether it moves with its users while the run goes on. Default: none: it stays."""
 
 
 class Fleet(Model):

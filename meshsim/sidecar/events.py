@@ -74,6 +74,8 @@ class EndpointsChanged(msgspec.Struct, frozen=True, gc=False):
 
     version: int
     endpoints: dict[str, tuple[Endpoint, ...]]
+    draining: frozenset[int] = frozenset()
+    """Endpoints that are gone from the list but may end what they have."""
 
 
 class LocationChanged(msgspec.Struct, frozen=True, gc=False):

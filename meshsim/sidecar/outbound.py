@@ -202,6 +202,9 @@ class Outbound:
             commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
         if upstream.pool.waiting:
             self._serve_waiting(upstream, commands)
+        if upstream.draining and not upstream.streams and not upstream.waiting:
+            commands.append(CloseConnection(upstream.connection_id, "drained"))
+            commands += self._drop(upstream, "reset", now_ns)
         return commands
 
     def _serve_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
@@ -281,13 +284,18 @@ class Outbound:
             self._failed(self._calls[call_id], outcome, now_ns, commands)
         return commands
 
-    def retire(self, endpoint_ids: frozenset[int], now_ns: int) -> list[Command]:
-        """Close the connections to endpoints that the control plane no longer announces."""
+    def retire(self, endpoint_ids: frozenset[int], draining: frozenset[int], now_ns: int) -> list[Command]:
+        """Close the connections to endpoints that are no longer announced; draining ones when they have ended all."""
         commands: list[Command] = []
         for upstream in list(self.upstreams.values()):
-            if upstream.endpoint.endpoint_id not in endpoint_ids:
-                commands.append(CloseConnection(upstream.connection_id, "endpoint removed"))
-                commands += self.lost(upstream, "endpoint removed", now_ns)
+            endpoint_id = upstream.endpoint.endpoint_id
+            if endpoint_id in endpoint_ids:
+                continue
+            if endpoint_id in draining and (upstream.streams or upstream.waiting):
+                upstream.draining = True
+                continue
+            commands.append(CloseConnection(upstream.connection_id, "endpoint removed"))
+            commands += self.lost(upstream, "endpoint removed", now_ns)
         return commands
 
     # Timers

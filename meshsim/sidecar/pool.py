@@ -38,6 +38,7 @@ class Upstream:
     __slots__ = (
         "codec",
         "connection_id",
+        "draining",
         "endpoint",
         "fresh",
         "idle_since_ns",
@@ -61,6 +62,8 @@ class Upstream:
         self.fresh = True
         """Whether no request was sent on it yet (HPACK's table is empty)."""
         self.idle_since_ns = 0
+        self.draining = False
+        """Whether it is closed as soon as nothing is in progress on it."""
         self.codec: ClientCodec | None = None
         """Real bytes, at fidelity real."""
 

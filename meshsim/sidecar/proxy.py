@@ -147,7 +147,7 @@ class Sidecar:
         self.config_version = event.version
         self._balancer.update(event.endpoints)
         known = frozenset(e.endpoint_id for endpoints in event.endpoints.values() for e in endpoints)
-        return self.outbound.retire(known, now_ns)
+        return self.outbound.retire(known, event.draining, now_ns)
 
     def _location_changed(self, event: events.LocationChanged, now_ns: int) -> list[Command]:
         self._balancer.move(event.node, event.site)

@@ -9,6 +9,7 @@ from meshsim.telemetry.rows import ConfigRow
 
 if TYPE_CHECKING:
     from meshsim.control.discovery import Announcement, Discovery
+    from meshsim.sidecar.balancer import Endpoint
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
@@ -43,6 +44,11 @@ class Announcing:
     def changed(self) -> None:
         """Take note that a node or link failed or came back: the control plane will notice."""
         self._clock.at(self._clock.now_ns + self._settings.failure_detection_ns, self._noticed)
+
+    def moved(self, service: str, old: Endpoint, new: Endpoint) -> None:
+        """Take note that a replica serves at another node from now on: sidecars are told after the debounce."""
+        self._discovery.move(service, old, new)
+        self._noticed(None)
 
     def _noticed(self, _: None) -> None:
         if not self._push_due:
@@ -83,7 +89,8 @@ class Announcing:
             self._apply(host, announcement)
 
     def _apply(self, host: Host, announcement: Announcement) -> None:
-        self._driver.tell(host, events.EndpointsChanged(announcement.version, dict(announcement.endpoints)))
+        event = events.EndpointsChanged(announcement.version, dict(announcement.endpoints), announcement.draining)
+        self._driver.tell(host, event)
         self._write(host, announcement, "acked")
 
     def _sent(self, host: Host, announcement: Announcement) -> None:

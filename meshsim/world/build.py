@@ -131,27 +131,46 @@ def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
     placement: dict[str, tuple[Endpoint, ...]] = {}
     for name, service in scenario.services.items():
         spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/ns/{service.namespace}/sa/{name}"
-        endpoints: list[Endpoint] = []
-        for node, count in service.replicas.items():
-            machine = state.machines[node]
-            for _ in range(count):
-                number = len(endpoints)
-                host_name = f"{name}/{number}"
-                replica = Replica(
-                    host_name,
-                    name,
-                    machine,
-                    spiffe_id,
-                    len(state.replicas) + 1,
-                    service,
-                    sampler(service.work, state.streams.stream("work", host_name)),
-                    state.streams.stream("calls", host_name),
-                )
-                state.replicas.append(replica)
-                machine.memory_bytes += service.memory_bytes + SIDECAR_MEMORY_BYTES
-                endpoints.append(Endpoint(replica.endpoint_id, name, node, machine.site, spiffe_id))
-        placement[name] = tuple(endpoints)
+        nodes = [node for node, count in service.replicas.items() for _ in range(count)]
+        replicas = [_replica(state, name, number, node, spiffe_id) for number, node in enumerate(nodes)]
+        for replica in replicas:
+            replica.active = True
+            replica.machine.memory_bytes += memory_bytes(replica)
+        placement[name] = tuple(endpoint_of(replica) for replica in replicas)
+        if service.follow is not None:
+            # Wherever it may go, as many replicas stand ready as there are: none runs before it is moved there.
+            spare = [node for node in service.follow.among for _ in nodes]
+            for number, node in enumerate(spare, len(nodes)):
+                _replica(state, name, number, node, spiffe_id)
     return placement
+
+
+def _replica(state: State, name: str, number: int, node: str, spiffe_id: str) -> Replica:
+    service = state.scenario.services[name]
+    host_name = f"{name}/{number}"
+    replica = Replica(
+        host_name,
+        name,
+        state.machines[node],
+        spiffe_id,
+        len(state.replicas) + 1,
+        service,
+        sampler(service.work, state.streams.stream("work", host_name)),
+        state.streams.stream("calls", host_name),
+    )
+    state.replicas.append(replica)
+    return replica
+
+
+def endpoint_of(replica: Replica) -> Endpoint:
+    """Return a replica as the control plane announces it."""
+    machine = replica.machine
+    return Endpoint(replica.endpoint_id, replica.workload, machine.name, machine.site, replica.spiffe_id)
+
+
+def memory_bytes(replica: Replica) -> int:
+    """Return what a replica takes of its node's memory, its sidecar included."""
+    return replica.service.memory_bytes + SIDECAR_MEMORY_BYTES
 
 
 def build_devices(state: State, loaded: LoadedScenario) -> None:

@@ -97,7 +97,7 @@ class Host:
 class Replica(Host):
     """One replica of a service."""
 
-    __slots__ = ("call_random", "draw_work_ns", "endpoint_id", "service")
+    __slots__ = ("active", "call_random", "draw_work_ns", "endpoint_id", "service")
 
     def __init__(
         self,
@@ -115,6 +115,8 @@ class Replica(Host):
         self.service = service
         self.draw_work_ns = draw_work_ns
         self.call_random = call_random
+        self.active = False
+        """Whether it runs; one that does not has no sidecar."""
 
 
 class Device(Host):

@@ -60,9 +60,7 @@ class Meters:
             != (before.sent_bytes, before.delivered_bytes, before.lost_bytes)
             for link, before in zip(self._links, self._before, strict=True)
         )
-        worked = any(
-            machine.cores.worked_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values()
-        )
+        worked = any(machine.cores.worked_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values())
         if moved or worked:
             self.sample()
 

@@ -58,5 +58,6 @@ class State:
         return self.sources_open == 0 and not self.accounts
 
     def hosts(self) -> list[Host]:
-        """Every host, replicas first."""
-        return [*self.replicas, *(device for fleet in self.devices.values() for device in fleet)]
+        """Every host that runs, replicas first."""
+        running = [replica for replica in self.replicas if replica.active]
+        return [*running, *(device for fleet in self.devices.values() for device in fleet)]

@@ -21,6 +21,7 @@ from meshsim.world.driver import Driver
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.identities import Identities, tls_settings
 from meshsim.world.meters import Meters
+from meshsim.world.migration import Migration
 from meshsim.world.policies import Policies
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
@@ -82,6 +83,7 @@ class World:
         self._identities.driver = driver
         self._announcing = Announcing(state, driver, Discovery(placement), self._control_node())
         self._striking = Striking(state, driver, connections, self._workloads, self._announcing, self._restart)
+        self._migration = Migration(state, self._announcing, self._restart)
         self._meters = Meters(state)
 
     def _make_engines(self) -> Engines | None:
@@ -127,6 +129,7 @@ class World:
         self._announcing.begin()
         self._begin_traffic()
         self._striking.schedule(plan_faults(state.scenario))
+        self._migration.begin()
         self._meters.begin()
         if progress is not None:
             self._watch(progress)
