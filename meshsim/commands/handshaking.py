@@ -1,0 +1,148 @@
+"""``meshsim handshake``: probe what a handshake costs, without a scenario."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshsim.commands.answer import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+
+def probe_handshakes(
+    *,
+    rtt: str,
+    loss: str,
+    groups: Sequence[str],
+    keys: Sequence[str],
+    cpu: str,
+    server_cpu: str | None,
+    mutual: bool,
+    resumed: bool,
+    bandwidth: str,
+    linear_syn_timeouts: int,
+    samples: int,
+    seed: int,
+    cost_profile: str,
+    plot: Path | None,
+    quiet: bool,
+) -> Answer:
+    """Probe every combination of ``groups`` and ``keys``; write the picture to ``plot`` if one is wanted."""
+    from meshsim.commands.progress import Bar
+    from meshsim.probe.case import ProbeCase
+    from meshsim.probe.present import check_picture, draw_probe, probe_document, write_picture
+    from meshsim.probe.run import run_probe
+    from meshsim.scenario.units import PPM, parse_bandwidth_bps, parse_duration_ns, parse_share_ppm
+
+    if plot is not None:
+        check_picture(plot)
+    cases = [
+        ProbeCase(
+            round_trip_ns=_parsed("--rtt", parse_duration_ns, rtt),
+            loss=_parsed("--loss", parse_share_ppm, loss) / PPM,
+            group=group,
+            key=key,
+            cpu=cpu,
+            server_cpu=server_cpu or "",
+            mutual=mutual,
+            resumed=resumed,
+            samples=samples,
+            seed=seed,
+            bandwidth_bps=_parsed("--bandwidth", parse_bandwidth_bps, bandwidth),
+            linear_syn_timeouts=linear_syn_timeouts,
+            cost_profile=cost_profile,
+        )
+        for group, key in product(groups, keys)
+    ]
+    with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
+        results = run_probe(cases, bar)
+        if plot is not None:
+            write_picture(results, plot)
+
+    def draw(console: Console) -> None:
+        draw_probe(console, results)
+        if plot is not None:
+            console.print(f"\nwrote {plot}", soft_wrap=True)
+
+    return Answer(probe_document(results), draw)
+
+
+def _parsed(option: str, parse: Callable[[object], int], text: str) -> int:
+    from meshsim.scenario.errors import UsageError
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+
+    @app.command()
+    def handshake(
+        rtt: Annotated[str, typer.Option("--rtt", metavar="TIME", help="Round trip of the path.")] = "30 ms",
+        loss: Annotated[
+            str, typer.Option("--loss", metavar="SHARE", help="Packets lost each way, independently.")
+        ] = "0 %",
+        group: Annotated[
+            list[str], typer.Option("--group", metavar="NAME", help="Key exchange group. Repeat to compare.")
+        ] = ["X25519MLKEM768"],  # noqa: B006 - typer reads the default, nobody changes it
+        key: Annotated[
+            list[str], typer.Option("--key", metavar="TYPE", help="Key type of the certificates. Repeat to compare.")
+        ] = ["ecdsa-p256"],  # noqa: B006 - typer reads the default, nobody changes it
+        cpu: Annotated[str, typer.Option("--cpu", metavar="NAME", help="CPU of both ends.")] = "reference",
+        server_cpu: Annotated[
+            str | None, typer.Option("--server-cpu", metavar="NAME", help="CPU of the server, if another.")
+        ] = None,
+        mutual: Annotated[bool, typer.Option("--mutual", help="The client shows a certificate too.")] = False,
+        resumed: Annotated[bool, typer.Option("--resumed", help="Resume a session.")] = False,
+        bandwidth: Annotated[
+            str, typer.Option("--bandwidth", metavar="RATE", help="Bandwidth of the path each way.")
+        ] = "1 Gbit/s",
+        linear_syn_timeouts: Annotated[
+            int,
+            typer.Option(
+                "--linear-syn-timeouts",
+                metavar="N",
+                min=0,
+                max=6,
+                help="Repetitions of a SYN before its timeout doubles: 0 before Linux 6.5, 4 since.",
+            ),
+        ] = 0,
+        samples: Annotated[int, typer.Option("--samples", metavar="N", help="Connections of each case.")] = 5000,
+        seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the losses.")] = 1,
+        cost_profile: Annotated[
+            str, typer.Option("--cost-profile", metavar="FILE", help="Cost profile in place of the shipped one.")
+        ] = "default",
+        plot: Annotated[
+            Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture (.png, .svg or .pdf).")
+        ] = None,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+        _json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> Answer:
+        """Probe a TLS handshake over a path: how long it takes, and where the time goes."""
+        return probe_handshakes(
+            rtt=rtt,
+            loss=loss,
+            groups=group,
+            keys=key,
+            cpu=cpu,
+            server_cpu=server_cpu,
+            mutual=mutual,
+            resumed=resumed,
+            bandwidth=bandwidth,
+            linear_syn_timeouts=linear_syn_timeouts,
+            samples=samples,
+            seed=seed,
+            cost_profile=cost_profile,
+            plot=plot,
+            quiet=quiet,
+        )
