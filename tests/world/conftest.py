@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from meshsim.scenario.loader import LoadedScenario, load_text
+from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import TABLES
 from meshsim.world.world import Outcome, World
@@ -76,6 +76,13 @@ def simulate(tmp_path_factory: pytest.TempPathFactory) -> Simulate:
         return Result(load_text(text, Path(folder) / "scenario.yaml", pairs))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_shipped() -> Callable[..., Result]:
+    """A function that runs a shipped scenario by its name; what follows are overrides."""
+    folder = Path(__file__).parents[2] / "scenarios"
+    return lambda name, *overrides: Result(load_scenario(folder / f"{name}.yaml", ["fidelity=modelled", *overrides]))
 
 
 @pytest.fixture
