@@ -123,7 +123,7 @@ Instant = Annotated[
 
 def _parse_error_rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        shown = f"{str(value)[:24]} is" if isinstance(value, int | float | str) else "this is"
+        shown = f"{str(value)[:24]} is" if type(value) in (int, float, str) else "this is"
         raise ValueError(f"{shown} no error rate; expected a number between 0 and 1, such as 1e-5")
     return float(value)
 

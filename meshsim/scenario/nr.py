@@ -44,7 +44,7 @@ class NrRadio(Model):
     """
 
     numerology: int = Field(default=1, ge=0, le=3)
-    """Subcarrier spacing 15 kHz times 2 to this power; a slot lasts 1 ms divided by it (TS 38.211). Default: 1."""
+    """Subcarrier spacing is 15 kHz times 2 to this power, a slot 1 ms divided by it (TS 38.211). Default: 1."""
     pattern: Annotated[str, Field(max_length=SLOTS_PER_PATTERN_MOST)] = "DDDSU"
     """Slots in turn: D downlink, U uplink, S special (downlink, guard, uplink); or FDD, always both. Default: DDDSU."""
     special_downlink_symbols: int | None = Field(default=None, ge=0, le=13)
