@@ -3,8 +3,8 @@
 A *scenario* file describes slices, nodes, links, services, mesh settings, traffic and faults. A *run* carries it out in
 virtual time and leaves a *run folder* with tables, a summary, a verdict and a report.
 
-``meshsim.run(path)`` runs a scenario and returns a :class:`meshsim.analysis.run.Run`; ``meshsim.open_run(folder)`` opens
-a finished one. Both are looked up on first use, so that importing the package costs nothing.
+``meshsim.run(path)`` runs a scenario and returns a :class:`meshsim.analysis.run.Run`; ``meshsim.open_run(folder)``
+opens a finished one. Both are looked up on first use, so that importing the package costs nothing.
 """
 
 from __future__ import annotations

@@ -39,8 +39,9 @@ _HANDSHAKE_METRICS = (
 def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``faults``, ``links``, ``expectations``. Durations
-    are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
+    Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``faults``,
+    ``links``, ``expectations``. Durations are integers in nanoseconds and end in ``_ns``, shares are
+    floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")

@@ -50,7 +50,8 @@ KEYS: dict[str, dict[str, str]] = {
         "b": "the same of the other",
         "tolerance": "share by which a figure may get worse",
         "identical": "whether the digests are equal; null without two run folders",
-        "same_scenario": "whether resolved scenario, the files it names, seed and cost profile are equal (fidelity apart); null likewise",
+        "same_scenario": "whether resolved scenario, the files it names, seed and cost profile are equal (fidelity "
+        "apart); null likewise",
         "compared": "how many figures both have",
         "differences": "figures that differ, the worst first, each with `scope` (total, slice, service, expectation), "
         "`name`, `metric`, `a`, `b`, `change` (relative to A; null if A is 0 or nothing) and `verdict`: worse, gone "

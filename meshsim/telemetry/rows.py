@@ -1,7 +1,7 @@
 """The row types, one per table of a run folder. Columns, units and documentation are generated from this file.
 
-Instants are nanoseconds of simulated time since the start of the run; ``*_epoch_ns`` are since the Unix epoch. Identifiers
-count from 1; 0 means "none". Rows hold integers, booleans and strings only: no float may enter a digest.
+Instants are nanoseconds of simulated time since the start of the run; ``*_epoch_ns`` are since the Unix epoch.
+Identifiers count from 1; 0 means "none". Rows hold integers, booleans and strings only: no float may enter a digest.
 """
 
 from __future__ import annotations
@@ -224,10 +224,10 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     queue_bytes: Annotated[int, Meta(description="Bytes waiting at the end.")]
     sent_bytes: Annotated[int, Meta(description="Bytes offered to it in the interval.")]
     delivered_bytes: Annotated[
-        int, Meta(description="Bytes that came through or are on their way, of those offered in the interval.")
+        int, Meta(description="Bytes that came through in the interval, whenever they were offered.")
     ]
     lost_bytes: Annotated[
-        int, Meta(description="Bytes lost to errors, a full queue or a fault, of those offered in the interval.")
+        int, Meta(description="Bytes lost in the interval to errors, a full queue or a fault.")
     ]
     drops: Annotated[int, Meta(description="Packets lost.")]
 

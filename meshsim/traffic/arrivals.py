@@ -32,6 +32,5 @@ def constant(rate_uhz: int, start_ns: int, stop_ns: int) -> Iterator[int]:
 
 
 def recorded(times_ns: tuple[int, ...], start_ns: int, stop_ns: int) -> Iterator[int]:
-    """Yield the recorded instants (ascending, counted from ``start_ns``) until before ``stop_ns``."""
-    for time_ns in times_ns[: bisect_left(times_ns, stop_ns - start_ns)]:
-        yield start_ns + time_ns
+    """Yield the recorded instants (ascending, counted from the start of the run) between ``start_ns`` and ``stop_ns``."""
+    yield from times_ns[bisect_left(times_ns, start_ns) : bisect_left(times_ns, stop_ns)]

@@ -205,6 +205,7 @@ class Transport:
         windows = connection.windows
         if transfer.lost_segments:
             transfer.unsent_bytes -= transfer.payload_bytes * transfer.segments // transfer.sent_segments
+            transfer.retries = 0  # what arrived is acknowledged, and takes the back-off of the timer back
             windows[direction] = max(tcp.INITIAL_WINDOW, windows[direction] // 2)
             self._recover(transfer)
             return
