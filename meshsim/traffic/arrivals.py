@@ -32,5 +32,5 @@ def constant(rate_uhz: int, start_ns: int, stop_ns: int) -> Iterator[int]:
 
 
 def recorded(times_ns: tuple[int, ...], start_ns: int, stop_ns: int) -> Iterator[int]:
-    """Yield the recorded instants (ascending, counted from the start of the run) between ``start_ns`` and ``stop_ns``."""
+    """Yield the recorded instants (ascending, from the start of the run) from ``start_ns`` until ``stop_ns``."""
     yield from times_ns[bisect_left(times_ns, start_ns) : bisect_left(times_ns, stop_ns)]
