@@ -188,17 +188,19 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
     colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
     for index, result in enumerate(results):
         times_ms = [value_ns / 1e6 for value_ns in result.established.sorted_ns]
-        shares = [(rank + 1) / result.case.samples for rank in range(len(times_ms))]
+        longer = [1 - rank / result.case.samples for rank in range(len(times_ms))]
         style = ("-", "--", ":")[index // len(colours) % 3]
         above.plot(
-            times_ms, shares, style, color=colours[index % len(colours)], label=_name(result), drawstyle="steps-post"
+            times_ms, longer, style, color=colours[index % len(colours)], label=_name(result), drawstyle="steps-pre"
         )
     above.set_xscale("log")
-    above.set_ylim(0, 1.02)
+    above.set_yscale("log")
+    above.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+    above.yaxis.set_major_formatter(lambda value, _position: f"{100 * value:g} %")
     above.set_xlabel("from connect to established (ms)")
-    above.set_ylabel("share of handshakes")
-    above.legend(frameon=False, loc="lower right")
-    names = [_name(result) for result in results]
+    above.set_ylabel("share that takes longer")
+    above.legend(frameon=False, loc="upper right")
+    names = [_name(result).replace(", ", "\n", 1) for result in results]
     left = [0.0] * len(results)
     for part, (field, colour) in PARTS.items():
         widths = [getattr(result, field) / 1e6 for result in results]

@@ -43,9 +43,14 @@ class Script(msgspec.Struct, frozen=True):
     cpu_server_ns: int
 
 
+def probe_authority() -> Authority:
+    """Return the authority behind the certificates of every case."""
+    return Authority(TRUST_DOMAIN, "root", 1, "ecdsa-p256", START_NS, START_NS + 365 * LIFETIME_NS)
+
+
 def handshake_case(case: ProbeCase) -> HandshakeCase:
     """Return both ends of a case as the TLS model wants them; with a ticket if a session is to be resumed."""
-    authority = Authority(TRUST_DOMAIN, "root", 1, "ecdsa-p256", START_NS, START_NS + 365 * LIFETIME_NS)
+    authority = probe_authority()
     bundles = by_trust_domain([TrustBundle(TRUST_DOMAIN, frozenset({authority.id}))])
     settings = TlsSettings(groups=(case.group,), mutual=case.mutual)
 

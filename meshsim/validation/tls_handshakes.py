@@ -1,0 +1,219 @@
+"""Flights and computing of TLS handshakes, against real OpenSSL."""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import suppress
+from itertools import product
+
+from OpenSSL import SSL, crypto
+from OpenSSL._util import lib
+
+from meshsim.calibrate_probes.timing import Stopwatch
+from meshsim.identity.svid import KEY_TYPES
+from meshsim.probe.case import ProbeCase
+from meshsim.probe.script import handshake_case, play, probe_authority
+from meshsim.scenario.cost_profile import CpuCosts, load_cost_profile
+from meshsim.sidecar.tls.openssl import set_groups
+from meshsim.sidecar.tls.oracle import Oracle, differences
+from meshsim.sidecar.tls.outcome import End
+from meshsim.sidecar.tls.prediction import HandshakeCase, predict
+from meshsim.sidecar.tls.settings import GROUPS, TlsSide
+from meshsim.validation.section import Criterion, Section
+
+REPLAYS = 5
+ROUNDS = 40
+NO_CHECK_TIME = 0x200000
+"""``X509_V_FLAG_NO_CHECK_TIME``, which pyOpenSSL does not name."""
+CPU_TOLERANCE = 0.25
+BASE_GROUP = "X25519"
+
+FLIGHTS_ABOUT = """\
+Every combination of group, key type, mutual TLS and resumption is predicted and run by OpenSSL several times. Outcomes
+must be the same at both ends, and every flight as long as predicted, within what DER leaves open: a byte or two of an
+ECDSA signature, one cipher block of a session ticket. Sizes are nominal, in bytes, TLS records included; the server's
+last flight holds the session tickets."""
+
+COMPUTING_ABOUT = """\
+CPU time of each end in a handshake with mutual TLS, measured here with OpenSSL and its bindings, against the sum of the
+operations that the cost profile charges. Hosts differ in speed, so both are taken relative to a full handshake with
+X25519 and P-256 certificates, end by end. The profile was measured on one CPU, and hosts do not speed up every
+operation alike: the tolerance allows for that. On a host that is unlike the profile's, `meshsim calibrate` makes a
+profile that fits."""
+
+
+def tls_cases(mutual: tuple[bool, ...] = (False, True)) -> list[ProbeCase]:
+    """Return every case that can be real; the path does not matter here."""
+    return [
+        ProbeCase(round_trip_ns=1, group=group, key=key, mutual=asked, resumed=resumed)
+        for group, key, asked, resumed in product(GROUPS, KEY_TYPES, mutual, (False, True))
+    ]
+
+
+def tls_flights(seed: int = 1) -> Section:
+    """Compare outcomes and sizes of flights; ``seed`` changes nothing, since nothing is drawn."""
+    authority = probe_authority()
+    oracle = Oracle({authority.id: authority})
+    rows, disagreements = [], []
+    for case in tls_cases():
+        ends = handshake_case(case)
+        prediction = predict(ends)
+        found = [text for _ in range(REPLAYS) for text in differences(prediction, oracle.replay(ends))]
+        disagreements += [f"{_name(case)}: {text}" for text in found]
+        up = [flight.size_bytes for end, flight in prediction.flights if end == "client"]
+        down = [flight.size_bytes for end, flight in prediction.flights if end == "server"]
+        rows.append((*_columns(case), _sum(up), _sum(down), "no" if found else "yes"))
+    return Section(
+        title="TLS handshakes: flights",
+        about=FLIGHTS_ABOUT,
+        columns=("group", "key type", "mutual", "resumed", "client's flights", "server's flights", "OpenSSL agrees"),
+        rows=tuple(rows),
+        criteria=(
+            Criterion(
+                "OpenSSL comes to the predicted outcome with flights of the predicted sizes, in every case.",
+                disagreements[0] if disagreements else f"{len(rows)} cases agree",
+                not disagreements,
+            ),
+        ),
+    )
+
+
+def tls_computing(seed: int = 1) -> Section:
+    """Compare CPU times, relative to the base case; ``seed`` changes nothing, since nothing is drawn."""
+    cases = tls_cases(mutual=(True,))
+    costs = load_cost_profile().cpu("reference")
+    charged = [_charged_ns(handshake_case(case), costs) for case in cases]
+    measured = _measure_ns(cases)
+    base = next(index for index, case in enumerate(cases) if case.group == BASE_GROUP and not case.resumed)
+    rows, worst, worst_name = [], 0.0, ""
+    for index, case in enumerate(cases):
+        cells: list[str] = []
+        for end in ("client", "server"):
+            theory = charged[index][end] / charged[base][end]
+            real = measured[index][end] / measured[base][end]
+            off = theory / real - 1
+            if abs(off) > worst:
+                worst, worst_name = abs(off), f"{_name(case)}, {end}"
+            cells += [f"{theory:.2f}", f"{real:.2f}", f"{100 * off:+.0f} %"]
+        rows.append((*_columns(case), *cells))
+    text = f"Charged and measured CPU time, relative to the base case, differ by {100 * CPU_TOLERANCE:g} % at most."
+    found = f"at most {100 * worst:.0f} % ({worst_name})" if worst_name else "no difference"
+    return Section(
+        title="TLS handshakes: computing",
+        about=COMPUTING_ABOUT,
+        columns=(
+            *("group", "key type", "mutual", "resumed"),
+            *("client charged", "measured", "off", "server charged", "measured", "off"),
+        ),
+        rows=tuple(rows),
+        criteria=(Criterion(text, found, worst <= CPU_TOLERANCE),),
+        measures_host=True,
+    )
+
+
+def _columns(case: ProbeCase) -> tuple[str, ...]:
+    return case.group, case.key, "yes" if case.mutual else "no", "yes" if case.resumed else "no"
+
+
+def _name(case: ProbeCase) -> str:
+    kinds = [name for name, on in (("mutual", case.mutual), ("resumed", case.resumed)) if on]
+    return ", ".join((case.group, case.key, *kinds))
+
+
+def _sum(sizes: list[int]) -> str:
+    return " + ".join(map(str, sizes))
+
+
+def _charged_ns(case: HandshakeCase, costs: CpuCosts) -> dict[End, int]:
+    total: dict[End, int] = {"client": 0, "server": 0}
+    for end, step in play(case):
+        total[end] += sum(costs.operation_ns(name) * times for name, times in step.operations)
+    return total
+
+
+class _Bare:
+    """Handshakes between two OpenSSL connections with nothing around them, as the cost profile was measured."""
+
+    def __init__(self, case: ProbeCase, watch: Stopwatch) -> None:
+        ends = handshake_case(case)
+        self._resumed = case.resumed
+        self._contexts = {"client": _context(ends.client, case.group), "server": _context(ends.server, case.group)}
+        self._watch = watch
+
+    def measure(self) -> dict[End, int]:
+        """Return the CPU time of each end in one handshake; a resumed one has a full one before it, not measured."""
+        spent, session = self._shake(None)
+        return self._shake(session)[0] if self._resumed else spent
+
+    def _shake(self, session: SSL.Session | None) -> tuple[dict[End, int], SSL.Session | None]:
+        watch = self._watch
+        spent: dict[End, int] = {"client": 0, "server": 0}
+        watch.start()
+        client = SSL.Connection(self._contexts["client"], None)
+        client.set_connect_state()
+        if session is not None:
+            client.set_session(session)
+        data = _advance(client, b"")
+        spent["client"] += watch.lap()
+        watch.start()
+        server = SSL.Connection(self._contexts["server"], None)
+        server.set_accept_state()
+        data = _advance(server, data)
+        spent["server"] += watch.lap()
+        for end, connection in (("client", client), ("server", server)):
+            watch.start()
+            data = _advance(connection, data)
+            spent["client" if end == "client" else "server"] += watch.lap()
+        watch.start()
+        client.bio_write(data)
+        with suppress(SSL.WantReadError):
+            client.recv(1)
+        spent["client"] += watch.lap()
+        reused = lib.SSL_session_reused(client._ssl) == 1  # pyOpenSSL has no public call for it
+        assert reused == (session is not None), "a session was resumed, or not, against the plan"
+        return spent, client.get_session()
+
+
+def _context(side: TlsSide, group: str) -> SSL.Context:
+    assert side.svid is not None
+    authority = probe_authority()
+    material = authority.material(side.svid)
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.use_certificate(material.certificate)
+    context.use_privatekey(material.private_key)
+    store = context.get_cert_store()
+    assert store is not None, "a fresh context has a store"
+    store.add_cert(crypto.X509.from_cryptography(authority.root().certificate))
+    # Certificates live in virtual time; their dates are checked elsewhere.
+    store.set_flags(NO_CHECK_TIME)
+    mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    context.set_verify(mode, lambda _connection, _certificate, _error, _depth, accepted: bool(accepted))
+    context.set_session_id(b"validation")
+    context.set_session_cache_mode(SSL.SESS_CACHE_BOTH)
+    set_groups(context, (group,))
+    return context
+
+
+def _advance(connection: SSL.Connection, received: bytes) -> bytes:
+    """Feed what was received, go on with the handshake, and return what is to be sent."""
+    if received:
+        connection.bio_write(received)
+    with suppress(SSL.WantReadError):
+        connection.do_handshake()
+    try:
+        return connection.bio_read(65_536)
+    except SSL.WantReadError:
+        return b""
+
+
+def _measure_ns(cases: list[ProbeCase]) -> list[dict[End, int]]:
+    """Return the median CPU time of each end in each case; cases take turns, so that the host's moods hit all alike."""
+    watch = Stopwatch()
+    bare = [_Bare(case, watch) for case in cases]
+    times: list[list[dict[End, int]]] = [[] for _ in cases]
+    for _ in range(ROUNDS):
+        for each, found in zip(bare, times, strict=True):
+            found.append(each.measure())
+    ends: tuple[End, End] = ("client", "server")
+    return [{end: round(statistics.median(spent[end] for spent in found)) for end in ends} for found in times]
