@@ -38,7 +38,7 @@ _STANDS_WITHOUT_REQUESTS = frozenset({"requests", "requests_per_s"})
 """Metrics for which a selection without requests is an answer and not the lack of one."""
 
 Bound = DurationBound | ShareBound | RateBound | CountBound
-Never = Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost"]
+Never = Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost", "corrupted-payload-accepted"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -175,6 +175,8 @@ def _culprits(run: RunData, never: Never) -> tuple[str, Flags, str]:
         return "calls", ~run.flags("calls", "encrypted") & sent, "t_start_ns"
     if never == "expired-certificate-accepted":
         return "handshakes", run.flags("handshakes", "outlived_certificate").copy(), "t_start_ns"
+    if never == "corrupted-payload-accepted":
+        return "calls", run.flags("calls", "corrupted").copy(), "t_start_ns"
     return "requests", run.names("requests", "outcome").is_in(("reset", "timeout")), "t_intended_ns"
 
 

@@ -147,11 +147,11 @@ class _Chain:
         self._cores = Cores(CORES)
         silent = Random(seed)  # no jitter and no loss: never drawn from
         self._up = tuple(
-            LinkDirection(f"{a}--{b}", a, b, latency_ns, bandwidth_bps, 0, 0, _QUEUE_BYTES, silent)
+            LinkDirection(f"{a}--{b}", a, b, latency_ns, bandwidth_bps, 0, _QUEUE_BYTES, silent)
             for a, b, latency_ns, bandwidth_bps in LINKS
         )
         self._down = tuple(
-            LinkDirection(f"{a}--{b}", b, a, latency_ns, bandwidth_bps, 0, 0, _QUEUE_BYTES, silent)
+            LinkDirection(f"{a}--{b}", b, a, latency_ns, bandwidth_bps, 0, _QUEUE_BYTES, silent)
             for a, b, latency_ns, bandwidth_bps in reversed(LINKS)
         )
 

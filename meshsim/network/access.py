@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from meshsim.network.link import MTU_BYTES
 from meshsim.network.medium import WAITING, SharedMedium
 from meshsim.network.radio import RadioModel
-from meshsim.network.train import Train
+from meshsim.network.train import COPY, Train
 
 
 class RadioAccess:
@@ -17,6 +18,7 @@ class RadioAccess:
     __slots__ = ("_direction", "_last_tail_ns", "_model", "_slice", "interrupted_until_ns", "medium")
 
     is_radio = True
+    mtu_bytes = MTU_BYTES
 
     def __init__(self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str) -> None:
         self._direction = direction
@@ -36,7 +38,9 @@ class RadioAccess:
         """Return when a train is across that was sent by ``sent_ns``. ``train.radio_ns`` grows by its time here."""
         tail_in_ns = train.tail_ns
         # On the downlink the tail may still be on its way here: it is not on the air before.
-        tail_ns = max(sent_ns, tail_in_ns) + self._model.delay_ns(self._direction, sent_ns)
+        tail_ns = max(sent_ns, tail_in_ns)
+        if train.copies != COPY:
+            tail_ns += self._model.delay_ns(self._direction, sent_ns)
         if tail_ns < self._last_tail_ns:
             tail_ns = self._last_tail_ns
         self._last_tail_ns = tail_ns

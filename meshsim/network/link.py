@@ -1,13 +1,16 @@
-"""One direction of a wired link: a FIFO queue before a serialiser, then propagation with jitter, and loss."""
+"""One direction of a wired link: a FIFO queue before a serialiser, then propagation with jitter and impairments."""
 
 from __future__ import annotations
 
 from random import Random
 
-from meshsim.network.train import LOST, Train
+from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
+from meshsim.network.train import COPY, LOST, Train
 
 BITS_NS = 8 * 1_000_000_000
 """Bits of a byte times nanoseconds of a second."""
+MTU_BYTES = 1500
+"""Largest IP packet of Ethernet without jumbo frames."""
 
 
 class LinkDirection:
@@ -17,11 +20,17 @@ class LinkDirection:
     """
 
     __slots__ = (
+        "_corrupt",
+        "_delay",
+        "_duplicate",
         "_free_at_ns",
         "_last_head_ns",
         "_last_tail_ns",
+        "_loss",
         "_random",
+        "_reorder",
         "_serialisation_ns",
+        "_strikes",
         "bandwidth_bps",
         "busy_ns",
         "delivered_bytes",
@@ -32,8 +41,8 @@ class LinkDirection:
         "key",
         "latency_ns",
         "link",
-        "loss",
         "lost_bytes",
+        "mtu_bytes",
         "queue_bytes",
         "sent_bytes",
         "source",
@@ -52,9 +61,10 @@ class LinkDirection:
         latency_ns: int,
         bandwidth_bps: int,
         jitter_ns: int,
-        loss_ppm: int,
         queue_bytes: int,
         random: Random,
+        impairments: Impairments = NO_IMPAIRMENTS,
+        mtu_bytes: int = MTU_BYTES,
     ) -> None:
         self.link = link
         self.key = f"{source}->{destination}"
@@ -63,9 +73,15 @@ class LinkDirection:
         self.latency_ns = latency_ns
         self.bandwidth_bps = bandwidth_bps
         self.jitter_ns = jitter_ns
-        self.loss = loss_ppm / 1_000_000
         self.queue_bytes = queue_bytes
-        self._random = random
+        self.mtu_bytes = mtu_bytes
+        self._random = random  # of jitter alone
+        self._loss = impairments.loss
+        self._delay = impairments.delay
+        self._reorder = impairments.reorder
+        self._duplicate = impairments.duplicate
+        self._corrupt = impairments.corrupt
+        self._strikes = any((self._loss, self._duplicate, self._corrupt))
         self.up = True
         self.epoch = 0
         self.surge_ns = 0
@@ -98,8 +114,8 @@ class LinkDirection:
                 self._lose(train, min(train.segments, -(-over_bytes // segment_bytes)), tail=True)
         else:
             start_ns = now_ns
-        if self.loss:
-            self._lose_at_random(train)
+        if self._strikes and train.segments and train.copies != COPY:
+            self._strike(train)
         segments = train.segments
         if not segments:
             return LOST
@@ -110,8 +126,10 @@ class LinkDirection:
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         delay_ns = self.latency_ns
-        if self.jitter_ns:
+        if self.jitter_ns and train.copies != COPY:
             delay_ns += int(self._random.random() * self.jitter_ns)
+        if self._delay is not None and train.copies != COPY:
+            delay_ns += self._delay()
         if self.surge_ns:
             delay_ns += self.surge_ns
             self.touched += segments
@@ -125,13 +143,17 @@ class LinkDirection:
             head_ns = start_ns + segment_ns + delay_ns
             # The tail leaves when all is serialised, but not before it has arrived here and been serialised itself.
             tail_ns = max(end_ns, train.tail_ns + segment_ns) + delay_ns
-        # Jitter keeps order: nothing overtakes what was sent before it.
-        if head_ns < self._last_head_ns:
-            head_ns = self._last_head_ns
-        if tail_ns < self._last_tail_ns:
-            tail_ns = self._last_tail_ns
-        self._last_head_ns = head_ns
-        self._last_tail_ns = tail_ns
+        if self._reorder is not None and train.copies != COPY and self._reorder.strike(1)[0]:
+            self._last_head_ns = max(head_ns, self._last_head_ns)
+            self._last_tail_ns = max(tail_ns, self._last_tail_ns)
+        else:
+            # Order is kept: nothing overtakes what was sent before it, unless it is one that may.
+            if head_ns < self._last_head_ns:
+                head_ns = self._last_head_ns
+            if tail_ns < self._last_tail_ns:
+                tail_ns = self._last_tail_ns
+            self._last_head_ns = head_ns
+            self._last_tail_ns = tail_ns
         train.tail_ns = tail_ns
         train.epoch = self.epoch
         return head_ns
@@ -169,8 +191,16 @@ class LinkDirection:
         self.drops += segments
         return LOST
 
-    def _lose_at_random(self, train: Train) -> None:
-        draw, loss, segments = self._random.random, self.loss, train.segments
-        lost = [index for index in range(segments) if draw() < loss]
-        if lost:
-            self._lose(train, len(lost), tail=lost[-1] == segments - 1)
+    def _strike(self, train: Train) -> None:
+        """Take lost segments out of a train, then damage and copy some of what is left of it."""
+        if self._loss is not None:
+            lost, last = self._loss.strike(train.segments)
+            if lost:
+                self._lose(train, lost, tail=last)
+        segments = train.segments
+        if not segments:
+            return
+        if self._corrupt is not None:
+            train.corrupted = min(segments, train.corrupted + self._corrupt.strike(segments)[0])
+        if self._duplicate is not None:
+            train.copies = self._duplicate.strike(segments)[0]

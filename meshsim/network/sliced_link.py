@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
-from meshsim.network.link import BITS_NS, LinkDirection
+from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
+from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
 from meshsim.network.medium import WAITING, SharedMedium
-from meshsim.network.train import LOST, Train
+from meshsim.network.train import COPY, LOST, Train
 
 
 class SlicedLinkDirection(LinkDirection):
     """A link direction that schedules slices instead of serving first come, first served.
 
-    Loss, latency and jitter are the link's; what waits has no limit but the guarantees, so ``queue`` does not apply.
+    Latency, jitter and other impairments are the link's; what waits has no limit but the guarantees, so ``queue`` does
+    not apply.
     """
 
     __slots__ = ("medium",)
@@ -25,12 +27,14 @@ class SlicedLinkDirection(LinkDirection):
         latency_ns: int,
         bandwidth_bps: int,
         jitter_ns: int,
-        loss_ppm: int,
         queue_bytes: int,
         random: Random,
         medium: SharedMedium,
+        impairments: Impairments = NO_IMPAIRMENTS,
+        mtu_bytes: int = MTU_BYTES,
     ) -> None:
-        super().__init__(link, source, destination, latency_ns, bandwidth_bps, jitter_ns, loss_ppm, queue_bytes, random)
+        facts = (latency_ns, bandwidth_bps, jitter_ns, queue_bytes)
+        super().__init__(link, source, destination, *facts, random, impairments, mtu_bytes)
         self.medium = medium
 
     def enter(self, train: Train, now_ns: int) -> int:
@@ -39,8 +43,8 @@ class SlicedLinkDirection(LinkDirection):
         if not self.up:
             self.touched += train.segments
             return self._lose(train, train.segments, tail=True)
-        if self.loss:
-            self._lose_at_random(train)
+        if self._strikes and train.copies != COPY:
+            self._strike(train)
         if not train.segments:
             return LOST
         train.epoch = self.epoch
@@ -54,15 +58,20 @@ class SlicedLinkDirection(LinkDirection):
             return self._lose(train, train.segments, tail=True)
         self.busy_ns += train.size_bytes * BITS_NS // self.bandwidth_bps
         delay_ns = self.latency_ns
-        if self.jitter_ns:
+        original = train.copies != COPY
+        if self.jitter_ns and original:
             delay_ns += int(self._random.random() * self.jitter_ns)
+        if self._delay is not None and original:
+            delay_ns += self._delay()
         if self.surge_ns:
             delay_ns += self.surge_ns
             self.touched += train.segments
         tail_ns = max(sent_ns, train.tail_ns) + delay_ns
-        if tail_ns < self._last_tail_ns:
+        overtakes = self._reorder is not None and original and self._reorder.strike(1)[0]
+        if tail_ns >= self._last_tail_ns:
+            self._last_tail_ns = tail_ns
+        elif not overtakes:
             tail_ns = self._last_tail_ns
-        self._last_tail_ns = tail_ns
         train.tail_ns = tail_ns
         return tail_ns
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 LOST = -1
 """What a hop returns when nothing of a train came through."""
+COPY = -1
+"""Marks a train that repeats segments of another: it takes its place on every hop, and nothing is drawn for it."""
 
 
 class Train:
@@ -13,7 +15,18 @@ class Train:
     when the last segment reaches the next hop; ``radio_ns`` is how much of the tail's travel was radio access.
     """
 
-    __slots__ = ("epoch", "lost_segments", "radio_ns", "segments", "size_bytes", "slice", "tail_lost", "tail_ns")
+    __slots__ = (
+        "copies",
+        "corrupted",
+        "epoch",
+        "lost_segments",
+        "radio_ns",
+        "segments",
+        "size_bytes",
+        "slice",
+        "tail_lost",
+        "tail_ns",
+    )
 
     size_bytes: int
     segments: int
@@ -24,6 +37,10 @@ class Train:
     epoch: int
     slice: str
     """Slice that it travels in: its place at a shared medium."""
+    copies: int
+    """Segments that the last hop wants sent once more; ``COPY`` if the train is itself such a copy."""
+    corrupted: int
+    """Segments that were damaged on the way."""
 
     def load(self, size_bytes: int, segments: int, now_ns: int) -> None:
         """Start anew with this many bytes (headers included) in this many segments."""
@@ -34,6 +51,8 @@ class Train:
         self.lost_segments = 0
         self.tail_lost = False
         self.epoch = 0
+        self.copies = 0
+        self.corrupted = 0
 
     def lose(self, segments: int, *, tail: bool) -> int:
         """Take ``segments`` out of the train; return how many bytes went with them."""
@@ -42,4 +61,6 @@ class Train:
         self.segments -= segments
         self.lost_segments += segments
         self.tail_lost = self.tail_lost or tail
+        if self.corrupted > self.segments:
+            self.corrupted = self.segments
         return lost_bytes

@@ -39,6 +39,9 @@ def check_links(scenario: Scenario) -> Iterator[Finding]:
         elif keys.setdefault(link.key, index) != index:
             message = f"a second link is called {link.key!r}; expected another name"
             yield Finding((*path, "name"), message, involved=(("network", "links", keys[link.key]),))
+        if link.reorder_ppm and not link.jitter_ns and link.delay is None:
+            message = "all trains take equally long, so none can overtake; expected jitter or delay beside reorder"
+            yield Finding((*path, "reorder"), message, at_key=True)
 
 
 def check_slices(scenario: Scenario) -> Iterator[Finding]:

@@ -39,6 +39,13 @@ class DelayQuantiles(msgspec.Struct, frozen=True):
     """(share of packets in parts per million, delay in ns that they do not exceed), both growing."""
 
 
+class DelaySamples(msgspec.Struct, frozen=True):
+    """One-way delays as they were measured, each as likely as the others."""
+
+    delays_ns: tuple[int, ...]
+    """At least one, in the file's order."""
+
+
 class RadioQuantiles(msgspec.Struct, frozen=True):
     """One-way delays of one measured network."""
 
@@ -199,6 +206,30 @@ def read_arrival_trace(content: bytes, file: str) -> ArrivalTrace:
     _check_growth(table, times, strictly=False)
     table.finish()
     return ArrivalTrace(tuple(times))
+
+
+def read_delays(content: bytes, file: str) -> DelaySamples | DelayQuantiles:
+    """One-way delays from a CSV file with the column delay_ms: quantiles if there is a quantile_percent, else samples.
+
+    Raises ScenarioError with the CSV file's own lines and columns.
+    """
+    table = _Table(content, file, ("delay_ms",))
+    delays = [table.number(row, "delay_ms", _NS_PER_MS, "4.3") for row in table.rows]
+    if "quantile_percent" not in table.columns:
+        table.finish()
+        return DelaySamples(tuple(delays))
+    shares = [table.number(row, "quantile_percent", 10_000, "99.9") for row in table.rows]
+    for index, row in enumerate(table.rows):
+        if shares[index] > 1_000_000:
+            table.note_at(row, "quantile_percent", "quantile_percent is over 100; expected 0 to 100")
+        elif index and not table.diagnostics and shares[index] <= shares[index - 1]:
+            table.note_at(
+                row, "quantile_percent", "quantile_percent is not above the row before; expected growing ones"
+            )
+        elif index and not table.diagnostics and delays[index] < delays[index - 1]:
+            table.note_at(row, "delay_ms", "delay_ms is less than at the quantile before; expected growing delays")
+    table.finish()
+    return DelayQuantiles(tuple(zip(shares, delays, strict=True)))
 
 
 def _check_growth(table: _Table, times_ns: list[int], *, strictly: bool) -> None:

@@ -148,9 +148,10 @@ class RecoveryExpectation(Model):
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
-    never: Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost"]
+    never: Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost", "corrupted-payload-accepted"]
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
-    certificate it rests on. request-lost: a request ended as reset or timeout."""
+    certificate it rests on. request-lost: a request ended as reset or timeout.
+    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext."""
 
 
 def _expectation_kind(value: Any) -> str:

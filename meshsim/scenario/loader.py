@@ -12,7 +12,7 @@ import msgspec
 
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
-from meshsim.scenario.data_files import ArrivalTrace, RadioQuantiles, RadioTrace
+from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySamples, RadioQuantiles, RadioTrace
 from meshsim.scenario.diagnostics import MOST_KEPT
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.findings import Finding
@@ -53,6 +53,8 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """Delays of each radio that draws them, by the radio's name."""
     arrival_traces: Mapping[str, ArrivalTrace]
     """Arrivals of each flow that replays them, by the flow's key."""
+    link_delays: Mapping[str, DelaySamples | DelayQuantiles]
+    """Measured delays of each link that draws from them, by the link's key."""
     policies: tuple[tuple[str, str], ...]
     """(name, text) of each policy file, in the scenario's order."""
 

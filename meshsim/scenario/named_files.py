@@ -16,9 +16,12 @@ from meshsim.scenario.cost_profile import (
 )
 from meshsim.scenario.data_files import (
     ArrivalTrace,
+    DelayQuantiles,
+    DelaySamples,
     RadioQuantiles,
     RadioTrace,
     read_arrival_trace,
+    read_delays,
     read_radio_quantiles,
     read_radio_trace,
 )
@@ -40,6 +43,8 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     """By the radio's name."""
     arrival_traces: Mapping[str, ArrivalTrace]
     """By the flow's key."""
+    link_delays: Mapping[str, DelaySamples | DelayQuantiles]
+    """Of each link with empirical delays, by the link's key."""
     policies: tuple[tuple[str, str], ...]
     """(name, text) in the scenario's order."""
     cost_profile: CostProfile | None
@@ -55,6 +60,10 @@ def read_named(scenario: Scenario, folder: Folder, positions: Positions) -> tupl
             reader.trace(name, radio.trace, at)
         if radio.quantiles is not None:
             reader.quantiles(name, radio.quantiles, at)
+    for index, link in enumerate(scenario.network.links):
+        if link.delay is not None and link.delay.empirical is not None:
+            place: Path = ("network", "links", index, "delay", "empirical", "file")
+            reader.delays(link.key, link.delay.empirical.file, place)
     for index, flow in enumerate(scenario.traffic):
         if flow.arrivals.trace is not None:
             reader.arrivals(flow.key, flow.arrivals.trace.file, ("traffic", index, "arrivals", "trace", "file"))
@@ -66,6 +75,7 @@ def read_named(scenario: Scenario, folder: Folder, positions: Positions) -> tupl
         radio_traces=MappingProxyType(reader.radio_traces),
         radio_quantiles=MappingProxyType(reader.radio_quantiles),
         arrival_traces=MappingProxyType(reader.arrival_traces),
+        link_delays=MappingProxyType(reader.link_delays),
         policies=tuple(reader.policies),
         cost_profile=profile,
     )
@@ -82,6 +92,7 @@ class _Reader:
         self.radio_traces: dict[str, RadioTrace] = {}
         self.radio_quantiles: dict[str, RadioQuantiles] = {}
         self.arrival_traces: dict[str, ArrivalTrace] = {}
+        self.link_delays: dict[str, DelaySamples | DelayQuantiles] = {}
         self.policies: list[tuple[str, str]] = []
 
     def _content(self, file: str, path: Path) -> bytes | None:
@@ -115,6 +126,14 @@ class _Reader:
         if content is not None:
             try:
                 self.arrival_traces[flow] = read_arrival_trace(content, self.folder.shown(file))
+            except ScenarioError as error:
+                self.diagnostics += error.diagnostics
+
+    def delays(self, link: str, file: str, path: Path) -> None:
+        content = self._content(file, path)
+        if content is not None:
+            try:
+                self.link_delays[link] = read_delays(content, self.folder.shown(file))
             except ScenarioError as error:
                 self.diagnostics += error.diagnostics
 

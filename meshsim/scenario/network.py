@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from meshsim.scenario import units
 from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Name, Share, SignedDuration, Size
 from meshsim.scenario.fiveqi import FIVE_QI, FiveQi
 from meshsim.scenario.nr import NrRadio
@@ -29,6 +30,98 @@ class Node(Model):
     """How far its clock is ahead of true time; negative if behind. Default: 0 ms."""
 
 
+class NormalDelay(Model):
+    """Normally distributed delay; what would be less than zero is zero."""
+
+    mean_ns: Duration = Field(alias="mean")
+    """Mean."""
+    standard_deviation_ns: Duration = Field(alias="standard_deviation", gt=0)
+    """Standard deviation."""
+
+
+class LognormalDelay(Model):
+    """Lognormal delay, by two of its quantiles."""
+
+    median_ns: Duration = Field(alias="median", gt=0)
+    """Half of the trains take less."""
+    p99_ns: Duration = Field(alias="p99", gt=0)
+    """99 of 100 trains take less."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LognormalDelay:
+        if self.p99_ns < self.median_ns:
+            raise ValueError("p99 is less than the median; expected it to be more")
+        return self
+
+
+class EmpiricalDelay(Model):
+    """Delays as they were measured."""
+
+    file: str
+    """CSV beside the scenario file with a column delay_ms: samples, each as likely as the others; or, with a column
+    quantile_percent that grows, quantiles, with straight lines between them and flat outside."""
+
+
+class ExtraDelay(Model):
+    """One-way delay on top of a link's latency, drawn anew for each packet train: exactly one distribution."""
+
+    uniform_ns: Annotated[tuple[Duration, Duration], FromList] | None = Field(default=None, alias="uniform")
+    """Uniform between two bounds."""
+    normal: NormalDelay | None = None
+    """Normal, by mean and standard deviation."""
+    lognormal: LognormalDelay | None = None
+    """Lognormal, by median and p99."""
+    empirical: EmpiricalDelay | None = None
+    """Drawn from measured samples or quantiles."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExtraDelay:
+        fields = ExtraDelay.model_fields.items()
+        given = [field.alias or name for name, field in fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "no distribution"
+            raise ValueError(f"delay has {found}; expected exactly one of uniform, normal, lognormal or empirical")
+        if self.uniform_ns is not None and self.uniform_ns[0] > self.uniform_ns[1]:
+            raise ValueError("the lower bound of the delay is more than the upper; expected [lower, upper]")
+        return self
+
+
+class GilbertElliott(Model):
+    """Loss in bursts of geometric length (Gilbert 1960): within a burst every packet is lost, between bursts none."""
+
+    average_ppm: Share = Field(alias="average", gt=0, lt=1_000_000)
+    """Share of all packets that is lost."""
+    mean_burst: float = Field(ge=1, le=1_000_000, allow_inf_nan=False, examples=[4])
+    """Mean length of a burst in packets, 1 or more."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> GilbertElliott:
+        if self.average_ppm * (1 + 1 / self.mean_burst) > 1_000_000:
+            most = units.format_share(int(1_000_000 / (1 + 1 / self.mean_burst)))
+            raise ValueError(
+                f"bursts of {self.mean_burst:g} packets with one between them lose less; "
+                f"expected an average of at most {most}"
+            )
+        return self
+
+
+class BurstLoss(Model):
+    """Loss that is not independent."""
+
+    gilbert_elliott: GilbertElliott
+    """The Gilbert-Elliott model."""
+
+
+def _loss_kind(value: Any) -> str:
+    return "bursts" if isinstance(value, dict | BurstLoss) else "share"
+
+
+Loss = Annotated[
+    Annotated[Share, Field(lt=1_000_000), Tag("share")] | Annotated[BurstLoss, Tag("bursts")],
+    Discriminator(_loss_kind),
+]
+
+
 class Link(Model):
     """A wired link, the same both ways."""
 
@@ -42,8 +135,19 @@ class Link(Model):
     """Bandwidth each way. Default: 1 Gbit/s."""
     jitter_ns: Duration = Field(default=0, alias="jitter")
     """Extra delay, uniform between 0 and this, drawn anew for each packet train; order is kept. Default: 0 ms."""
-    loss_ppm: Share = Field(default=0, alias="loss", lt=1_000_000)
-    """Independent loss of each packet, each way. Default: 0 %."""
+    delay: ExtraDelay | None = None
+    """Distribution of a further delay, besides jitter; order is kept. Default: none."""
+    reorder_ppm: Share = Field(default=0, alias="reorder")
+    """Share of packet trains that may overtake what jitter or delay holds back before them. Default: 0 %."""
+    loss: Loss = 0
+    """Loss each way: a share, of packets that are lost independently, or `{gilbert_elliott: {...}}`. Default: 0 %."""
+    duplicate_ppm: Share = Field(default=0, alias="duplicate")
+    """Share of packets sent twice: the copy takes bandwidth from here to the receiver, which drops it. Default: 0 %."""
+    corrupt_ppm: Share = Field(default=0, alias="corrupt")
+    """Share of packets that reach their receiver with damage, which checksums below TLS have missed. A TLS connection
+    dies of it (bad_record_mac); plaintext is taken as it is. Default: 0 %."""
+    mtu_bytes: Size = Field(default=1500, alias="mtu", ge=576, le=65_535)
+    """Largest IP packet; connections keep to the smallest on their way, and to 1500 B by radio. Default: 1500 B."""
     queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
     """Bytes that may wait; what comes on top is dropped (without slicing). Default: 4 MiB."""
     slicing: bool = False
@@ -55,6 +159,11 @@ class Link(Model):
     def key(self) -> str:
         """The name that faults and tables use."""
         return self.name or f"{self.between[0]}--{self.between[1]}"
+
+    @property
+    def loss_ppm(self) -> int:
+        """The share of packets that is lost on average, independently or in bursts."""
+        return self.loss.gilbert_elliott.average_ppm if isinstance(self.loss, BurstLoss) else self.loss
 
 
 class Slice(Model):

@@ -19,6 +19,7 @@ SCHEMA_FILE = "scenario.schema.json"
 """Name of the schema's file in docs/ and beside a starter scenario."""
 _EXACTLY_ONE = {
     "Radio": ("trace", "quantiles", "nr", "fixed"),
+    "ExtraDelay": ("uniform", "normal", "lognormal", "empirical"),
     "Work": ("constant", "exponential", "uniform", "lognormal"),
     "Arrivals": ("poisson", "constant", "trace"),
     "Fleet": ("radio", "node"),

@@ -45,8 +45,8 @@ class Downstream:
         self.principal = ""
         """SPIFFE ID that the peer proved; empty if none."""
         self.mutual = False
-        self.held: list[RequestMessage] = []
-        """Requests that arrived before the handshake's last step was done."""
+        self.held: list[RequestMessage | Flight] = []
+        """What arrived before the work of the handshake's last step was done."""
         self.requests: dict[tuple[int, int], CallTemplate] = {}
         """Requests in progress by call and attempt."""
         self.questions: dict[tuple[int, str], Question] = {}
@@ -70,6 +70,11 @@ class Inbound:
         """Take note of a new connection; what it speaks is seen when the first unit arrives."""
         self.downstreams[connection_id] = Downstream(connection_id)
 
+    @property
+    def strict(self) -> bool:
+        """Whether plaintext is refused."""
+        return self.side.settings.mode == "STRICT"
+
     # TLS
 
     def flight(self, downstream: Downstream, flight: Flight, now_ns: int) -> list[Command]:
@@ -78,6 +83,9 @@ class Inbound:
         if mode == "DISABLE":
             return self._close(downstream, "this listener speaks plaintext only")
         clock_ns = self._settings.clock_offset_ns + now_ns
+        if downstream.phase is Phase.HANDSHAKING and downstream.tls and downstream.tls.state is State.ESTABLISHED:
+            downstream.held.append(flight)  # one connection is worked on by one thread
+            return []
         if downstream.tls is None:
             engine = self._engines.server(self.side) if self._engines else None
             downstream.tls = TlsServer(self.side, engine)
@@ -95,8 +103,12 @@ class Inbound:
             downstream.principal = step.established.peer_spiffe_id
             downstream.mutual = step.established.mutual
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
-            commands += [self._ask(downstream, message) for message in downstream.held]
-            downstream.held.clear()
+            held, downstream.held = downstream.held, []
+            for unit in held:
+                if isinstance(unit, RequestMessage):
+                    commands.append(self._ask(downstream, unit))
+                else:
+                    commands += self.flight(downstream, unit, now_ns)
         return commands
 
     def _close(self, downstream: Downstream, reason: str) -> list[Command]:

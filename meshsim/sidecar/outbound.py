@@ -244,7 +244,7 @@ class Outbound:
             commands.append(HandshakeEnded(upstream.connection_id, "client", None, step.refused))
             if step.refused.sent:
                 commands.append(CloseConnection(upstream.connection_id, step.refused.reason))
-            commands += self._drop(upstream, "tls-refused", now_ns)
+            commands += self._drop(upstream, upstream.refusal_outcome, now_ns)
         elif step.established is not None:
             commands.append(HandshakeEnded(upstream.connection_id, "client", step.established, None))
             commands += self._ready(upstream, now_ns)
@@ -265,7 +265,7 @@ class Outbound:
         if upstream.phase is Phase.CLOSED:
             return []
         if upstream.tls is not None and upstream.tls.state is State.REFUSED:
-            outcome = "tls-refused"  # the alert was here before the end of the connection
+            outcome = upstream.refusal_outcome  # the alert was here before the end of the connection
         else:
             outcome = "reset" if upstream.phase is Phase.READY else "unreachable"
         return self._drop(upstream, outcome, now_ns)

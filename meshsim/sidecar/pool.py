@@ -67,6 +67,12 @@ class Upstream:
         self.codec: ClientCodec | None = None
         """Real bytes, at fidelity real."""
 
+    @property
+    def refusal_outcome(self) -> str:
+        """How attempts end once TLS has ended in an alert: a damaged record is no judgement on the peer."""
+        damaged = self.phase is Phase.READY and self.tls is not None and self.tls.alert == "bad_record_mac"
+        return "reset" if damaged else "tls-refused"
+
 
 class Pool:
     """Connections to one endpoint (for a device: in one slice)."""

@@ -13,10 +13,12 @@ from meshsim.sidecar.inbound import Inbound
 from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.outbound import Outbound
 from meshsim.sidecar.timers import NEVER, Timers
+from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.tls.end import TlsEnd
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
 
@@ -70,14 +72,16 @@ class Sidecar:
         """Return a message that leaves now with its real bytes."""
         if type(message) is RequestMessage:
             upstream = self.outbound.upstreams.get(connection_id)
-            if upstream is None:
+            if upstream is None or _is_over(upstream.tls):
                 return message  # the connection was lost meanwhile: nobody will read it
             if upstream.codec is None:
                 upstream.codec = ClientCodec(None if upstream.tls is None else cast(Any, upstream.tls.engine))
             return upstream.codec.encode(message)
         assert type(message) is ResponseMessage
         downstream = self.inbound.downstreams.get(connection_id)
-        return message if downstream is None or downstream.codec is None else downstream.codec.encode(message)
+        if downstream is None or downstream.codec is None or _is_over(downstream.tls):
+            return message
+        return downstream.codec.encode(message)
 
     def decode(self, connection_id: int, message: Message) -> None:
         """Read the real bytes of a message that has arrived; raises InvariantViolation if they say something else."""
@@ -163,3 +167,8 @@ class Sidecar:
         commands: list[Command] = []
         self.timers.run(now_ns, commands)
         return commands
+
+
+def _is_over(tls: TlsEnd | None) -> bool:
+    """Say whether TLS has ended in an alert: there is nothing more to encrypt with."""
+    return tls is not None and tls.state is State.REFUSED

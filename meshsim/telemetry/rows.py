@@ -106,6 +106,10 @@ class CallRow(msgspec.Struct, frozen=True, gc=False):
     retries: Annotated[int, Meta(description="Attempts after the first.")]
     encrypted: Annotated[bool, Meta(description="False when the last attempt crossed the network in plaintext.")]
     critical: Annotated[bool, Meta(description="Whether it lies on its request's critical path.")]
+    corrupted: Annotated[
+        bool,
+        Meta(description="A message of it was damaged on its way and taken as it came, in plaintext."),
+    ]
 
 
 class HandshakeRow(msgspec.Struct, frozen=True, gc=False):
@@ -226,9 +230,7 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     delivered_bytes: Annotated[
         int, Meta(description="Bytes that came through in the interval, whenever they were offered.")
     ]
-    lost_bytes: Annotated[
-        int, Meta(description="Bytes lost in the interval to errors, a full queue or a fault.")
-    ]
+    lost_bytes: Annotated[int, Meta(description="Bytes lost in the interval to errors, a full queue or a fault.")]
     drops: Annotated[int, Meta(description="Packets lost.")]
 
 

@@ -47,6 +47,7 @@ class Account:
         "caller",
         "children",
         "connection_id",
+        "corrupted",
         "critical",
         "destination_node",
         "encrypted",
@@ -84,6 +85,7 @@ class Account:
         self.bytes_sent = 0
         self.bytes_received = 0
         self.encrypted = True
+        self.corrupted = False
         self.children: list[Account] = []
         """Calls on its critical path, one for each group that was made."""
         self.ended = False

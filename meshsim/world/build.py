@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.network.access import RadioAccess
+from meshsim.network.delay import delay_sampler
+from meshsim.network.impairments import Impairments
 from meshsim.network.link import LinkDirection
+from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
 from meshsim.network.medium import SharedMedium, SliceQueue
 from meshsim.network.nr import NrRadioModel
 from meshsim.network.radio import (
@@ -18,6 +21,7 @@ from meshsim.network.radio import (
 )
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
+from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.services import Call, Parallel
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.sidecar.balancer import Balancer, Endpoint
@@ -30,6 +34,8 @@ from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Replica
 
 if TYPE_CHECKING:
+    from random import Random
+
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
@@ -64,7 +70,10 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
         state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
     for link in network.links:
         one, other = link.between
-        state.links[link.key] = (_direction(state, link, one, other), _direction(state, link, other, one))
+        state.links[link.key] = (
+            _direction(state, loaded, link, one, other),
+            _direction(state, loaded, link, other, one),
+        )
     directions = tuple(direction for pair in state.links.values() for direction in pair)
     state.topology = Topology(tuple(state.machines), directions)
     for radio_name, radio in network.radios.items():
@@ -76,14 +85,42 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
             )
 
 
-def _direction(state: State, link: Link, source: str, destination: str) -> LinkDirection:
+def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, destination: str) -> LinkDirection:
     random = state.streams.stream("link", link.key, source)
-    facts = (link.latency_ns, link.bandwidth_bps, link.jitter_ns, link.loss_ppm, link.queue_bytes)
+    impairments = _impairments(state, loaded, link, source)
+    facts = (link.latency_ns, link.bandwidth_bps, link.jitter_ns, link.queue_bytes)
     if not link.slicing:
-        return LinkDirection(link.key, source, destination, *facts, random)
+        return LinkDirection(link.key, source, destination, *facts, random, impairments, link.mtu_bytes)
     place = f"{source}->{destination}"
     medium = _medium(state, place, "", link.bandwidth_bps, link.scheduling_interval_ns, isolated=True)
-    return SlicedLinkDirection(link.key, source, destination, *facts, random, medium)
+    return SlicedLinkDirection(link.key, source, destination, *facts, random, medium, impairments, link.mtu_bytes)
+
+
+def _impairments(state: State, loaded: LoadedScenario, link: Link, source: str) -> Impairments:
+    """Return what befalls packets on one direction of a link, each effect with a random stream of its own."""
+
+    def stream(effect: str) -> Random:
+        return state.streams.stream(f"link-{effect}", link.key, source)
+
+    def strikes(effect: str, share_ppm: int) -> IndependentStrikes | None:
+        return IndependentStrikes(share_ppm / 1_000_000, stream(effect)) if share_ppm else None
+
+    loss: LossModel | None
+    if isinstance(link.loss, BurstLoss):
+        bursts = link.loss.gilbert_elliott
+        loss = GilbertElliottLoss(bursts.average_ppm / 1_000_000, bursts.mean_burst, stream("loss"))
+    else:
+        loss = strikes("loss", link.loss)
+    delay = None
+    if link.delay is not None:
+        delay = delay_sampler(link.delay, loaded.link_delays.get(link.key), stream("delay"))
+    return Impairments(
+        loss=loss,
+        delay=delay,
+        reorder=strikes("reorder", link.reorder_ppm),
+        duplicate=strikes("duplicate", link.duplicate_ppm),
+        corrupt=strikes("corrupt", link.corrupt_ppm),
+    )
 
 
 def _medium(

@@ -65,6 +65,7 @@ class Connection:
 
     __slots__ = (
         "attempts",
+        "broken_end",
         "cipher",
         "client",
         "connection_id",
@@ -74,6 +75,7 @@ class Connection:
         "orders",
         "paths",
         "round_trip_ns",
+        "segment_bytes",
         "server",
         "slice",
         "stamp",
@@ -101,6 +103,10 @@ class Connection:
         self.orders: tuple[deque[Transfer], deque[Transfer]] = (deque(), deque())
         self.paths: tuple[Path | None, Path | None] = (None, None)
         self.stamp = -1
+        self.segment_bytes = tcp.SEGMENT_BYTES
+        """Payload of a full segment: what the smallest MTU on its way leaves."""
+        self.broken_end = -1
+        """Direction in which the end sends whose TLS died of a damaged record; -1 while both are well."""
         self.handshake = Handshake()
 
     def sender(self, direction: int) -> Host:
@@ -121,6 +127,7 @@ class Transfer(Train):
         "connection",
         "control",
         "crypto_ns",
+        "damaged",
         "direction",
         "hop",
         "job_start_ns",
@@ -161,4 +168,5 @@ class Transfer(Train):
         self.waited_ns = 0
         self.retries = 0
         self.complete_ns = -1
+        self.damaged = False
         self.sender_epoch = (connection.client if direction == UP else connection.server).machine.epoch

@@ -11,6 +11,7 @@ from meshsim.sidecar.timers import NEVER
 from meshsim.telemetry.rows import DecisionRow
 from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, OTHER, POLICY, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
+from meshsim.world.damage import Damage
 from meshsim.world.transport import Closed, Syn, SynAck
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Driver:
         self._state = state
         self._clock = state.clock
         self._handshakes = handshakes
+        self._damage = Damage(state, handshakes, self.tell)
         self._accounts = state.accounts
         self._connections = state.connections
         self._real = state.real
@@ -135,6 +137,8 @@ class Driver:
         host = connection.client if direction == UP else connection.server
         if host.machine.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
             return
+        if connection.broken_end == direction:
+            return
         account = transfer.account
         unit = transfer.unit
         if account is not None and not account.ended and account.attempt == unit.attempt:
@@ -157,6 +161,8 @@ class Driver:
         message = kind is RequestMessage or kind is ResponseMessage
         if not message and (kind is Syn or kind is SynAck or kind is Closed):
             self.connections.control_arrived(connection, direction, unit)
+            return
+        if (transfer.damaged or connection.broken_end >= 0) and not self._damage.readable(transfer, message=message):
             return
         if not connection.open_ends[1 - direction]:
             # The receiver restarted and knows nothing of this connection, or has closed it.

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.network import tcp
+from meshsim.network.link import MTU_BYTES
 from meshsim.network.medium import NEVER, SharedMedium
-from meshsim.network.train import LOST
+from meshsim.network.train import COPY, LOST
 from meshsim.world.accounts import NETWORK, RADIO, TCP
 from meshsim.world.connection import DOWN, UP, Connection, Path, Transfer
 from meshsim.world.hosts import Device, Host
@@ -41,6 +42,12 @@ class Closed:
         self.reason = reason
 
 
+class Copy:
+    """What a duplicated packet brings: nothing new, so the receiver drops it."""
+
+    __slots__ = ()
+
+
 class Transport:
     """Carries transfers. ``deliver`` is called with each that has arrived whole and in order."""
 
@@ -66,10 +73,13 @@ class Transport:
             stamp += client.moves << 32
         if connection.stamp != stamp:
             connection.stamp = stamp
-            connection.paths = (
+            connection.paths = paths = (
                 self._hops(client, connection.server, connection.slice, up=True),
                 self._hops(client, connection.server, connection.slice, up=False),
             )
+            # Path MTU discovery, at once: both ends know what fits.
+            mtus_bytes = [hop.mtu_bytes for path in paths if path is not None for hop in path]
+            connection.segment_bytes = min(mtus_bytes, default=MTU_BYTES) - tcp.HEADER_BYTES
         return connection.paths[direction]
 
     def _hops(self, client: Host, server: Host, slice_name: str, *, up: bool) -> Path | None:
@@ -118,18 +128,19 @@ class Transport:
         now_ns = self._clock.now_ns
         payload_bytes = transfer.unsent_bytes
         segments = 1
-        if payload_bytes > tcp.SEGMENT_BYTES:
-            segments = -(-payload_bytes // tcp.SEGMENT_BYTES)
+        path = self.path(connection, direction)
+        segment_bytes = connection.segment_bytes
+        if payload_bytes > segment_bytes:
+            segments = -(-payload_bytes // segment_bytes)
             window = connection.windows[direction]
             if segments > window:
                 segments = window
-                payload_bytes = window * tcp.SEGMENT_BYTES
+                payload_bytes = window * segment_bytes
         transfer.load(payload_bytes + segments * tcp.HEADER_BYTES, segments, now_ns)
         transfer.payload_bytes = payload_bytes
         transfer.sent_segments = segments
         transfer.launched_ns = now_ns
         transfer.hop = 0
-        path = self.path(connection, direction)
         if path is None:
             self._lost(transfer)
             return
@@ -153,6 +164,7 @@ class Transport:
         if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
             self._clock.at(hop.interrupted_until_ns, self._enter, transfer)  # type: ignore[union-attr] # as above
             return
+        index = transfer.hop
         head_ns = hop.enter(transfer, now_ns)
         if head_ns >= 0:
             self._entered(transfer, head_ns)
@@ -160,6 +172,19 @@ class Transport:
             self._lost(transfer)
         else:
             self._watch(hop.medium)  # type: ignore[union-attr] # only hops with a medium have trains wait
+        if transfer.copies > 0:
+            self._enter_copy(transfer, index)
+
+    def _enter_copy(self, transfer: Transfer, index: int) -> None:
+        """Send segments once more behind their originals; the copy goes all the way and takes its bandwidth."""
+        copy = Transfer(transfer.connection, transfer.direction, Copy(), 0, None)
+        copy.control = True
+        copy.load(transfer.size_bytes * transfer.copies // transfer.segments, transfer.copies, self._clock.now_ns)
+        copy.copies = COPY
+        copy.path = transfer.path
+        copy.hop = index
+        transfer.copies = 0
+        self._enter(copy)
 
     def _entered(self, transfer: Transfer, head_ns: int) -> None:
         hop = transfer.hop + 1
@@ -199,8 +224,11 @@ class Transport:
             self._lost(transfer)
             return
         if transfer.control:
-            self._deliver(transfer)
+            if type(transfer.unit) is not Copy:
+                self._deliver(transfer)
             return
+        if transfer.corrupted:
+            transfer.damaged = True
         transfer.radio_total_ns += transfer.radio_ns
         windows = connection.windows
         if transfer.lost_segments:
@@ -281,4 +309,4 @@ class Transport:
         self._deliver(transfer)
 
 
-__all__ = ["DOWN", "UP", "Closed", "Syn", "SynAck", "Transport"]
+__all__ = ["DOWN", "UP", "Closed", "Copy", "Syn", "SynAck", "Transport"]

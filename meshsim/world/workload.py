@@ -194,6 +194,7 @@ class Workloads:
                 account.retries,
                 account.encrypted,
                 account.critical,
+                account.corrupted,
             )
         )
 

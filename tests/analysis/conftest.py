@@ -152,7 +152,7 @@ def _calls(request: RequestRow, first_id: int) -> list[CallRow]:
             CallRow(
                 first_id + depth, request.request_id, parent, source, service, node, nodes[service], 1 + depth,
                 "GET", "/", request.outcome, request.status, request.t_intended_ns + depth * MS,
-                request.t_done_ns - depth * MS, 700, 1400, request.attempts - 1, True, True,
+                request.t_done_ns - depth * MS, 700, 1400, request.attempts - 1, True, True, False,
             )
         )  # fmt: skip
         source, node, parent = service, nodes[service], first_id + depth

@@ -9,15 +9,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.network.impairments import Impairments
 from meshsim.network.link import LinkDirection
+from meshsim.network.loss import IndependentStrikes
 from meshsim.network.train import LOST, Train
 
 MS = 1_000_000
 S = 1_000_000_000
 
 
-def link(**changes: Any) -> LinkDirection:
+def link(loss_ppm: int = 0, **changes: Any) -> LinkDirection:
     """A link of 1 Gbit/s and 2 ms without jitter and loss, changed."""
+    if loss_ppm:
+        changes["impairments"] = Impairments(loss=IndependentStrikes(loss_ppm / 1_000_000, Random(6)))
     settings: dict[str, Any] = {
         "link": "a--b",
         "source": "a",
@@ -25,7 +29,6 @@ def link(**changes: Any) -> LinkDirection:
         "latency_ns": 2 * MS,
         "bandwidth_bps": 1_000_000_000,
         "jitter_ns": 0,
-        "loss_ppm": 0,
         "queue_bytes": 1 << 22,
         "random": Random(5),
     }

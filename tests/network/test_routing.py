@@ -15,7 +15,7 @@ from meshsim.network.routing import Topology
 def topology(*links: tuple[str, str, int], nodes: str = "abcde") -> Topology:
     """Nodes named by letters, and links between them with their latencies."""
     directions = [
-        LinkDirection(f"{one}--{other}", *ends, latency_ns, 1_000_000_000, 0, 0, 1_000_000, Random(1))
+        LinkDirection(f"{one}--{other}", *ends, latency_ns, 1_000_000_000, 0, 1_000_000, Random(1))
         for one, other, latency_ns in links
         for ends in ((one, other), (other, one))
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshsim.sidecar.tls.flights import Tampered, Truncated, Whole
+from meshsim.sidecar.tls.flights import ApplicationRecords, Tampered, Truncated, Whole
 from meshsim.sidecar.tls.sizes import RECORD_HEADER_BYTES, TRUNCATED_BYTES
 
 CHANGE_CIPHER_SPEC_TYPE = 20
@@ -19,6 +19,14 @@ def tamper(flight: Whole) -> Tampered:
         at = starts[-1] + RECORD_HEADER_BYTES
         wire = wire[:at] + bytes((wire[at] ^ 1,)) + wire[at + 1 :]
     return Tampered(flight=flight, size_bytes=flight.size_bytes, wire=wire)
+
+
+def tamper_records(size_bytes: int, wire: bytes | None) -> Tampered:
+    """Change one bit of records of application bytes: the lowest of the first content byte of the first record."""
+    if wire is not None:
+        at = RECORD_HEADER_BYTES
+        wire = wire[:at] + bytes((wire[at] ^ 1,)) + wire[at + 1 :]
+    return Tampered(flight=ApplicationRecords(size_bytes=size_bytes), size_bytes=size_bytes, wire=wire)
 
 
 def truncate(flight: Whole) -> Truncated:

@@ -39,6 +39,8 @@ class TlsEnd:
         self.state = state
         self.engine = engine
         self.retried = False
+        self.alert = ""
+        """The fatal alert that ended it, sent or received; empty while there is none."""
 
     def receive(self, flight: Flight, clock_ns: int) -> TlsStep:
         """React to what the other end sent, at this node's epoch time; an end that has given up hears nothing."""
@@ -71,6 +73,7 @@ class TlsEnd:
 
     def _refuse(self, reason: str, alert: str, done: Operations, encrypted: bool) -> TlsStep:
         self._enter(Event.REFUSE)
+        self.alert = alert
         refused = Refused(alert=alert, by=self.role, reason=reason, sent=True)
         flight = Alert(description=alert, encrypted=encrypted, size_bytes=sizes.alert_size_bytes(encrypted))
         return TlsStep(flights=(flight,), operations=(*done, (operations.ALERT, 1)), refused=refused)
@@ -81,6 +84,7 @@ class TlsEnd:
 
     def _react_to_alert(self, alert: Alert) -> TlsStep:
         self._enter(Event.REFUSE)
+        self.alert = alert.description
         refused = Refused(alert=alert.description, by=_OTHER_END[self.role], reason=outcome.PEER_REFUSED, sent=True)
         return TlsStep(operations=((operations.ALERT, 1),), refused=refused)
 

@@ -124,12 +124,29 @@ class Plaintext(msgspec.Struct, frozen=True, gc=False):
     wire: bytes | None = None
 
 
-Whole = ClientHello | HelloRetryRequest | ServerFlight | ClientFinish | SessionTickets | Alert | Plaintext
+class ApplicationRecords(msgspec.Struct, frozen=True, gc=False):
+    """Protected records of application bytes, where they concern the handshake machines: when they were damaged."""
+
+    size_bytes: int
+    wire: bytes | None = None
+
+
+Whole = (
+    ClientHello
+    | HelloRetryRequest
+    | ServerFlight
+    | ClientFinish
+    | SessionTickets
+    | Alert
+    | Plaintext
+    | ApplicationRecords
+)
 
 
 class Tampered(msgspec.Struct, frozen=True, gc=False):
     """A flight of which one bit was changed on the way: the lowest of the first content byte of its last record.
 
+    Of application records it is the first that is changed: those before it would have been read.
     In a protected record that breaks the authentication tag, in a plain one it changes the type of the message.
     """
 

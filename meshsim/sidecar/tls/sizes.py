@@ -15,6 +15,7 @@ from typing import Final
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import (
     Alert,
+    ApplicationRecords,
     ClientFinish,
     ClientHello,
     HelloRetryRequest,
@@ -199,5 +200,5 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
         case ClientHello():
             block = TICKET_BLOCK_BYTES if flight.ticket is not None else 0
             return block, block
-        case HelloRetryRequest() | Alert() | Plaintext() | Truncated():
+        case HelloRetryRequest() | Alert() | Plaintext() | ApplicationRecords() | Truncated():
             return 0, 0
