@@ -26,6 +26,17 @@ _some = settings(_all, max_examples=12)
 _few = settings(_all, max_examples=8)
 
 
+_impairments: st.SearchStrategy[Data] = st.sampled_from(
+    (
+        {},
+        {},
+        {"delay": {"lognormal": {"median": "1 ms", "p99": "20 ms"}}, "reorder": "20 %"},
+        {"loss": {"gilbert_elliott": {"average": "3 %", "mean_burst": 4}}, "duplicate": "5 %"},
+        {"corrupt": "1 %", "mtu": "576 B"},
+    )
+)
+
+
 @st.composite
 def networks(draw: st.DrawFn) -> Data:
     """Draw a connected network; the first and third nodes are base stations."""
@@ -47,6 +58,7 @@ def networks(draw: st.DrawFn) -> Data:
             "loss": draw(st.sampled_from(("0 %", "0 %", "2 %", "25 %"))),
             "queue": draw(st.sampled_from(("4 MiB", "4 MiB", "5 kB"))),
         }
+        | draw(_impairments)
         for pair in sorted(pairs)
     ]
     return {"nodes": nodes, "links": links, "reroute_after": draw(st.sampled_from(("0 ms", "50 ms")))}
