@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
-from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
+from meshsim.network.link import MTU_BYTES, LinkDirection
 from meshsim.network.medium import WAITING, SharedMedium
 from meshsim.network.train import COPY, LOST, Train
 
@@ -56,7 +56,6 @@ class SlicedLinkDirection(LinkDirection):
         if train.epoch != self.epoch:
             self.touched += train.segments
             return self._lose(train, train.segments, tail=True)
-        self.busy_ns += train.size_bytes * BITS_NS // self.bandwidth_bps
         delay_ns = self.latency_ns
         original = train.copies != COPY
         if self.jitter_ns and original:
@@ -80,5 +79,5 @@ class SlicedLinkDirection(LinkDirection):
         return sum(queue.waiting_bytes(now_ns) for queue in self.medium.queues.values())
 
     def backlog_ns(self, now_ns: int) -> int:
-        """Return 0: ``busy_ns`` counts only what has been sent."""
-        return 0
+        """What ``busy_ns`` counts less than its slices have sent, as a negative backlog: it counts nothing itself."""
+        return self.busy_ns - sum(q.busy_ns - q.backlog_ns(now_ns) for q in self.medium.queues.values())

@@ -38,4 +38,7 @@ def test_a_sliced_link_isolates_as_a_cell_does(run_shipped: Callable[..., Any]) 
     sliced = run_shipped("slice-isolation", *narrow, "network.links.0.slicing=true")
     plain = run_shipped("slice-isolation", *narrow)
     assert p99_ns(sliced, 10, 15) < 1.1 * p99_ns(sliced, 1, 10)
+    used_ppm = [row.utilisation_ppm for row in sliced.links if row.link == "gnb-hall->edge-1"]
+    assert max(used_ppm) <= 1_000_000
+    assert min(used_ppm[11:14]) > 990_000  # flooded, it is in use all the time
     assert p99_ns(plain, 10, 15) > 10 * p99_ns(plain, 1, 10)
