@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
 from meshsim.scenario import units
 from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Name, Share, SignedDuration, Size
@@ -86,22 +86,32 @@ class ExtraDelay(Model):
         return self
 
 
+def _parse_mean_burst(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1_000_000:
+        raise ValueError("this is no mean length of bursts; expected a number of packets from 1 to 1000000, such as 4")
+    return float(value)
+
+
+BurstLength = Annotated[
+    float,
+    BeforeValidator(_parse_mean_burst),
+    WithJsonSchema({"type": "number", "minimum": 1, "maximum": 1_000_000, "examples": [4]}),
+]
+
+
 class GilbertElliott(Model):
     """Loss in bursts of geometric length (Gilbert 1960): within a burst every packet is lost, between bursts none."""
 
     average_ppm: Share = Field(alias="average", gt=0, lt=1_000_000)
     """Share of all packets that is lost."""
-    mean_burst: float = Field(ge=1, le=1_000_000, allow_inf_nan=False, examples=[4])
+    mean_burst: BurstLength
     """Mean length of a burst in packets, 1 or more."""
 
     @model_validator(mode="after")
     def _possible(self) -> GilbertElliott:
         if self.average_ppm * (1 + 1 / self.mean_burst) > 1_000_000:
             most = units.format_share(int(1_000_000 / (1 + 1 / self.mean_burst)))
-            raise ValueError(
-                f"bursts of {self.mean_burst:g} packets with one between them lose less; "
-                f"expected an average of at most {most}"
-            )
+            raise ValueError(f"bursts this short cannot lose so much; expected an average of at most {most}")
         return self
 
 

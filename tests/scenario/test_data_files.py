@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from meshsim.scenario.data_files import (
+    DelayQuantiles,
+    DelaySamples,
     read_arrival_trace,
+    read_delays,
     read_radio_quantiles,
     read_radio_trace,
 )
@@ -106,3 +109,24 @@ def test_quantiles_grow() -> None:
     expected = ["q.csv:2:16: p99_ms is less than the quantile before; expected growing delays"]
     place = lambda message: Diagnostic("s.yaml", 1, 1, message)  # noqa: E731 - used once
     assert said(lambda: read_radio_quantiles(text.encode(), "q.csv", "a", place)) == expected
+
+
+def test_delays_are_samples_or_quantiles() -> None:
+    """A file of delays holds samples in any order; with a column of quantiles it holds points of a distribution."""
+    assert read_delays(b"delay_ms\n3\n0.5\n3\n", "d.csv") == DelaySamples((3_000_000, 500_000, 3_000_000))
+    quantiles = read_delays(b"quantile_percent,delay_ms\n0,1\n99.99,20\n100,20\n", "d.csv")
+    assert quantiles == DelayQuantiles(((0, 1_000_000), (999_900, 20_000_000), (1_000_000, 20_000_000)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("50,1\n101,2\n", ["d.csv:3:1: quantile_percent is over 100; expected 0 to 100"]),
+        ("50,1\n50,2\n", ["d.csv:3:1: quantile_percent is not above the row before; expected growing ones"]),
+        ("50,2\n60,1\n", ["d.csv:3:4: delay_ms is less than at the quantile before; expected growing delays"]),
+        ("50,x\n", ["d.csv:2:4: delay_ms is 'x'; expected a number of zero or more, such as 4.3"]),
+    ],
+)
+def test_delay_mistakes(rows: str, expected: list[str]) -> None:
+    """Quantiles grow, their delays never shrink, and both are numbers."""
+    assert said(lambda: read_delays(f"quantile_percent,delay_ms\n{rows}".encode(), "d.csv")) == expected

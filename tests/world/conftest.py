@@ -68,6 +68,7 @@ def simulate(tmp_path_factory: pytest.TempPathFactory) -> Simulate:
         "lab,uplink one-way,1,2,6,20,50\n"
         "lab,downlink one-way,0.5,1,3,10,30\n"
     )
+    (folder / "samples.csv").write_text("delay_ms\n1\n7\n2.5\n")
     (folder / "drive.csv").write_text("time_s,round_trip_ms,cell\n0,8,a\n0.4,30,a\n0.9,10.5,b\n1.4,90,b\n1.6,12,a\n")
 
     def run(scenario: str | Mapping[str, Any], **overrides: object) -> Result:

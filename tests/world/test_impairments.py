@@ -150,6 +150,24 @@ def test_reordering_is_put_right_by_tcp(simulate: Simulate) -> None:
     assert result.content() != kept.content()
 
 
+def test_delays_of_a_file(simulate: Simulate) -> None:
+    """The samples of a file beside the scenario are what a link adds to its latency each way, to the nanosecond."""
+    delay = {"empirical": {"file": "samples.csv"}}
+    plain, delayed = (
+        alike(simulate, mesh({"bandwidth": "10 Gbit/s"} | link, arrivals={"constant": "2 /s"}))
+        for link in ({}, {"delay": delay})
+    )
+    # A request right behind a handshake's last flight keeps its order, and so waits for that.
+    extra_ns = {
+        row.network_ns - other.network_ns
+        for row, other in zip(delayed.requests, plain.requests, strict=True)
+        if not row.handshake_ns
+    }
+    samples_ns = (1_000_000, 2_500_000, 7_000_000)
+    assert extra_ns <= {there_ns + back_ns for there_ns in samples_ns for back_ns in samples_ns}
+    assert len(extra_ns) > 2
+
+
 _links = st.fixed_dictionaries(
     {
         "jitter": st.sampled_from(("1 ms", "20 ms")),
@@ -165,6 +183,7 @@ _links = st.fixed_dictionaries(
         "delay": st.sampled_from(
             (
                 {"uniform": ["0 ms", "10 ms"]},
+                {"empirical": {"file": "samples.csv"}},
                 {"normal": {"mean": "3 ms", "standard_deviation": "2 ms"}},
                 {"lognormal": {"median": "1 ms", "p99": "30 ms"}},
             )

@@ -49,7 +49,7 @@ def networks(draw: st.DrawFn) -> Data:
         nodes[name] = node
     pairs = {(NODES[draw(st.integers(0, index - 1))], NODES[index]) for index in range(1, count)}
     pairs |= set(draw(st.lists(st.sampled_from(list(itertools.combinations(NODES[:count], 2))), max_size=2)))
-    links = [
+    links: list[Data] = [
         {
             "between": list(pair),
             "latency": draw(_durations),
