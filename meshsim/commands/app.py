@@ -189,3 +189,24 @@ def bench(
     from meshsim.commands.measuring import measure_speed
 
     return measure_speed(requests, quick=quick, quiet=quiet)
+
+
+@app.command()
+def validate(
+    only: Annotated[
+        list[str], typer.Option("--only", metavar="NAME", help="Only this section of the document. Repeatable.")
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    write: Annotated[bool, typer.Option("--write", help="Write docs/validation.md anew.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Draw other samples than the document's.")
+    ] = None,
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Hold the model against theory and measurements.
+
+    Closed forms, and what others have measured and published: see docs/validation.md. Exit 1 if anything does not hold.
+    """
+    from meshsim.commands.validating import validate_model
+
+    return validate_model(only, seed, write=write, quiet=quiet)

@@ -83,6 +83,13 @@ KEYS: dict[str, dict[str, str]] = {
         "requests": "requests of each repetition",
         "repetitions": "repetitions",
     },
+    "validate": {
+        "passed": "whether every criterion of every section holds; if not, exit code 1",
+        "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`; "
+        "where it is about one number, `expected`, `measured`, `tolerance`, `unit`, `comparison` and `by_chance` too), "
+        "`columns`, `rows`, `measures_host` (whether it measures this machine)",
+        "path": "the document that was written, absolute; null without `--write`",
+    },
 }
 """What else the document of each command holds once the command could be carried out."""
 
