@@ -15,7 +15,7 @@ from meshsim.network.tcp_receiver import Receiver
 from meshsim.network.tcp_sender import Runs, Sender
 from meshsim.network.tcp_timer import RoundTripEstimate, expiry_ns
 
-MAXIMUM_DURATION_NS = 3_600 * tcp.S
+MAXIMUM_DURATION_NS = 86_400 * tcp.S
 """A dialogue that takes longer is our mistake: every timer gives up before."""
 
 Memories = tuple[DestinationMemory | None, DestinationMemory | None]

@@ -36,8 +36,8 @@ class Receiver:
         if self._received_ns == NEVER:
             self._quick_left = self._parameters.quick_acks
         self._received_ns = now_ns
-        if start <= self._acknowledged_bytes < end:
-            self.echo_ns = sent_ns
+        if start <= self._acknowledged_bytes <= end:
+            self.echo_ns = max(self.echo_ns, sent_ns)
         if start > self.in_order_bytes:
             self._add_island(start, end)
             self._quick_left, self._interactive = self._parameters.quick_acks, False

@@ -141,7 +141,7 @@ class Sender:
                 if not segment.retransmitted:
                     latest_ns = now_ns - segment.sent_ns
                     selective_ns = latest_ns if selective_ns == NEVER else selective_ns
-            self._rack.acknowledged(up_to, sacks)
+        self._rack.acknowledged(up_to, sacks)
         self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
         if latest_ns != NEVER:
             self.estimate.shortest(latest_ns)
