@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from meshsim import __version__
+from meshsim.commands import handshaking
 from meshsim.commands.answer import Answer
 
 EXIT_CODES = (
@@ -210,3 +211,6 @@ def validate(
     from meshsim.commands.validating import validate_model
 
     return validate_model(only, seed, write=write, quiet=quiet)
+
+
+handshaking.register(app)

@@ -83,6 +83,11 @@ KEYS: dict[str, dict[str, str]] = {
         "requests": "requests of each repetition",
         "repetitions": "repetitions",
     },
+    "handshake": {
+        "results": "one for each combination of `--group` and `--key`: its parameters; `established_ms` and "
+        "`first_byte_ms`, each with p25 to p99, from connect; their means; `failed` connections; `bytes_sent` and "
+        "`bytes_received`, `flights`, `round_trips`; CPU of both ends; and where the time goes",
+    },
     "validate": {
         "passed": "whether every criterion of every section holds; if not, exit code 1",
         "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`; "
