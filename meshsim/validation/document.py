@@ -29,10 +29,9 @@ def render_document(result: Result) -> str:
     """The whole document, Markdown. What differs from machine to machine is left out."""
     lines = [_INTRODUCTION, "| Section | Name | Criteria | Result |", "|---|---|---|---|"]
     for name, section in result.sections.items():
-        link = f"[{section.title}](#{_anchor(section.title)})"
-        lines.append(f"| {link} | `{name}` | {len(section.criteria)} | {_word(section, section.passed)} |")
+        lines.append(summary_line(name, section))
     for name, section in result.sections.items():
-        lines += _section(name, section)
+        lines.append(render_section(name, section))
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +46,18 @@ def _word(section: Section, passed: bool) -> str:
     return "pass" if passed else "**FAIL**"
 
 
-def _section(name: str, section: Section) -> Iterator[str]:
+def summary_line(name: str, section: Section) -> str:
+    """A section's line in the list of all."""
+    link = f"[{section.title}](#{_anchor(section.title)})"
+    return f"| {link} | `{name}` | {len(section.criteria)} | {_word(section, section.passed)} |"
+
+
+def render_section(name: str, section: Section) -> str:
+    """One section of the document."""
+    return "\n".join(_lines(name, section))
+
+
+def _lines(name: str, section: Section) -> Iterator[str]:
     yield f"\n## {section.title}\n\n`meshsim validate --only {name}`\n\n{section.about.strip()}\n"
     yield "| What must hold | Found | Result |"
     yield "|---|---|---|"
