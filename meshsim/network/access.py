@@ -15,12 +15,12 @@ class RadioAccess:
     Order is kept. Nothing enters during a handover's interruption: the carrier waits for ``interrupted_until_ns``.
     """
 
-    __slots__ = ("_direction", "_last_tail_ns", "_model", "_slice", "interrupted_until_ns", "medium")
+    __slots__ = ("_direction", "_last_tail_ns", "_model", "_slice", "interrupted_until_ns", "is_radio", "medium")
 
-    is_radio = True
     mtu_bytes = MTU_BYTES
 
     def __init__(self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str) -> None:
+        self.is_radio = True
         self._direction = direction
         self._model = model
         self._slice = slice_name

@@ -37,6 +37,7 @@ class LinkDirection:
         "destination",
         "drops",
         "epoch",
+        "is_radio",
         "jitter_ns",
         "key",
         "latency_ns",
@@ -51,8 +52,6 @@ class LinkDirection:
         "up",
     )
 
-    is_radio = False
-
     def __init__(
         self,
         link: str,
@@ -66,6 +65,7 @@ class LinkDirection:
         impairments: Impairments = NO_IMPAIRMENTS,
         mtu_bytes: int = MTU_BYTES,
     ) -> None:
+        self.is_radio = False  # told for every hop: of an instance it is quicker to read than of a class
         self.link = link
         self.key = f"{source}->{destination}"
         self.source = source

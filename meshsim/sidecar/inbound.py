@@ -8,7 +8,7 @@ from meshsim.policy.question import Decision, Question
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import Phase
+from meshsim.sidecar.pool import READY, Phase
 from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
 from meshsim.sidecar.tls.outcome import TlsStep
@@ -99,7 +99,7 @@ class Inbound:
             commands.append(HandshakeEnded(downstream.connection_id, "server", None, step.refused))
             commands += self._close(downstream, step.refused.reason)
         elif step.established is not None:
-            downstream.phase = Phase.READY
+            downstream.phase = READY
             downstream.principal = step.established.peer_spiffe_id
             downstream.mutual = step.established.mutual
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
@@ -130,8 +130,8 @@ class Inbound:
             if self.side.settings.mode == "STRICT":
                 return self.flight(downstream, Plaintext(message.size_bytes, message.wire), now_ns)
             if downstream.phase is Phase.CONNECTING:
-                downstream.phase = Phase.READY
-        if downstream.phase is not Phase.READY:
+                downstream.phase = READY
+        if downstream.phase is not READY:
             downstream.held.append(message)
             return []
         return [self._ask(downstream, message)]

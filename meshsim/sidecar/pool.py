@@ -32,6 +32,10 @@ class Phase(IntEnum):
     CLOSED = 3
 
 
+READY = Phase.READY
+"""Asked for every message: a member of an enumeration takes ten times as long to look up as a plain name."""
+
+
 class Upstream:
     """The client's half of one connection."""
 
@@ -89,13 +93,13 @@ class Pool:
     def ready(self, streams_per_connection: int) -> Upstream | None:
         """Return the first ready connection with a free stream."""
         for upstream in self.connections:
-            if upstream.phase is Phase.READY and len(upstream.streams) < streams_per_connection:
+            if upstream.phase is READY and len(upstream.streams) < streams_per_connection:
                 return upstream
         return None
 
     def opening(self, streams_per_connection: int) -> Upstream | None:
         """Return the first connection that is being opened and has room for one more waiting call."""
         for upstream in self.connections:
-            if upstream.phase < Phase.READY and len(upstream.waiting) < streams_per_connection:
+            if upstream.phase < READY and len(upstream.waiting) < streams_per_connection:
                 return upstream
         return None

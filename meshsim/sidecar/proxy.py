@@ -47,7 +47,7 @@ class Sidecar:
         self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines)
         self.inbound = Inbound(settings, side, engines)
         self.config_version = 0
-        self._handlers: dict[type, Callable[[Any, int], list[Command]]] = {
+        self.handlers: dict[type, Callable[[Any, int], list[Command]]] = {
             events.CallStarted: self._call_started,
             events.TcpEstablished: self._tcp_established,
             events.ConnectionAccepted: self._connection_accepted,
@@ -61,10 +61,11 @@ class Sidecar:
             events.IdentityRotated: self._identity_rotated,
             events.TimerDue: self._timer_due,
         }
+        """What ``handle`` calls, by the event's type: a driver that is told millions of events goes there directly."""
 
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
         """Take one event at simulated time ``now_ns``; return what to do, in order."""
-        return self._handlers[type(event)](event, now_ns)
+        return self.handlers[type(event)](event, now_ns)
 
     # Real bytes, at fidelity real: written when a message leaves and read when it has arrived, in the order of TCP.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from random import Random
@@ -14,11 +15,13 @@ def poisson(rate_uhz: int, start_ns: int, stop_ns: int, random: Random) -> Itera
     """Yield the instants of a Poisson process of ``rate_uhz`` from ``start_ns`` until before ``stop_ns``."""
     mean_ns = _UHZ_NS / rate_uhz
     per_ns = 1 / mean_ns
-    draw = random.expovariate
-    now_ns = start_ns + round(draw(per_ns))
-    while now_ns < stop_ns:
+    uniform, log = random.random, math.log
+    now_ns = start_ns
+    while True:
+        now_ns += round(-log(1.0 - uniform()) / per_ns)  # what random.expovariate does, without the call
+        if now_ns >= stop_ns:
+            return
         yield now_ns
-        now_ns += round(draw(per_ns))
 
 
 def constant(rate_uhz: int, start_ns: int, stop_ns: int) -> Iterator[int]:

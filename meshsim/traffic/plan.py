@@ -15,6 +15,8 @@ def draw_groups(service: Service, random: Random) -> tuple[Group, ...]:
 
     A call with a probability under 100 % takes one draw, whatever the others do.
     """
+    if not service.calls:
+        return ()
     groups: list[Group] = []
     for step in service.calls:
         calls = step.parallel if isinstance(step, Parallel) else (step,)

@@ -13,22 +13,32 @@ from simpy import Environment, Event
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL
 
-_BEFORE_ALL = -2
-"""A priority ahead of SimPy's own, which are -1 to 1."""
+_PRIORITY = 2**60
+"""What one step of SimPy's priorities is worth in the order of what happens at one instant."""
+_BEFORE_ALL = -4 * _PRIORITY
+"""An order ahead of all others: SimPy's priorities are -1 to 1."""
+STRETCH_NS = 100_000_000
+"""How far ahead of the next alarm others are kept on the same heap."""
 
 
 class Clock(Environment):
     """A SimPy environment that also takes alarms: an action and its argument, without an event object.
 
-    Alarms lie on SimPy's heap as (time, priority, order, action, argument). SimPy's events come to it as alarms too, so
-    that the loop need not tell them apart: the action hands the event to SimPy when its instant has come. What happens
-    at one instant happens in the order in which it was set, alarms and events alike.
+    Alarms lie on SimPy's heap as (time, order, action, argument). SimPy's events come to it as alarms too, so that the
+    loop need not tell them apart: the action hands the event to SimPy when its instant has come. What happens at one
+    instant happens in the order in which it was set, alarms and events alike; SimPy's urgent events come first.
+
+    What is due later than the current stretch of time lies on a heap of its own. Sidecars' timers are seconds away and
+    there is one for each sidecar, so that the heap that every alarm goes through stays as small as what is in progress.
     """
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
         self.now_ns = 0
         """The current instant: what ``now`` says, as a plain attribute."""
+        self._order = 0
+        self._stretch_end_ns = 0
+        self._later: list[tuple[int, int, Callable[[Any], None], Any]] = []
 
     @property
     def now(self) -> int:
@@ -37,12 +47,18 @@ class Clock(Environment):
 
     def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Have ``action(argument)`` called at ``time_ns``, which is not in the past."""
-        heappush(self._queue, (time_ns, NORMAL, next(self._eid), action, argument))  # type: ignore[misc] # an alarm
+        self._order = order = self._order + 1
+        if time_ns < self._stretch_end_ns:
+            heappush(self._queue, (time_ns, order, action, argument))  # type: ignore[misc] # an alarm
+        else:
+            heappush(self._later, (time_ns, order, action, argument))
 
     def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Take an event of SimPy's, as an alarm."""
-        entry: Any = (self.now_ns + delay, priority, next(self._eid), self._occur, event)
-        heappush(self._queue, entry)
+        self._order += 1
+        order = self._order + (priority - NORMAL) * _PRIORITY
+        entry: Any = (self.now_ns + delay, order, self._occur, event)
+        heappush(self._queue if entry[0] < self._stretch_end_ns else self._later, entry)
 
     def _occur(self, event: Event) -> None:
         """Let an event of SimPy's happen in SimPy's own way: as the first on its heap."""
@@ -52,15 +68,31 @@ class Clock(Environment):
 
     def step(self) -> None:
         """Let the next thing happen, be it an alarm or an event; raises EmptySchedule if there is none."""
-        if not self._queue:
+        if not self._queue and not self._begin_stretch():
             raise EmptySchedule
         entry: Any = heappop(self._queue)
         self.now_ns = entry[0]
-        entry[3](entry[4])
+        entry[2](entry[3])
 
     def run_to_end(self) -> None:
         """Let everything happen, until nothing is left to happen."""
         queue: Any = self._queue
-        while queue:
-            self.now_ns, _, _, action, argument = heappop(queue)
-            action(argument)
+        while self._begin_stretch():
+            while queue:
+                self.now_ns, _, action, argument = heappop(queue)
+                action(argument)
+
+    def peek(self) -> Any:
+        """The instant of what happens next; infinity if there is nothing."""
+        self._begin_stretch()
+        return super().peek()
+
+    def _begin_stretch(self) -> bool:
+        """Take the alarms of the next stretch of time if this one has no more; return whether there is one."""
+        queue: Any = self._queue
+        later = self._later
+        if not queue and later:
+            self._stretch_end_ns = end_ns = later[0][0] + STRETCH_NS
+            while later and later[0][0] < end_ns:
+                queue.append(heappop(later))  # ascending, and so a heap
+        return bool(queue)

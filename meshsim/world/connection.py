@@ -71,6 +71,7 @@ class Connection:
         "connection_id",
         "established",
         "handshake",
+        "moves",
         "open_ends",
         "orders",
         "paths",
@@ -103,6 +104,9 @@ class Connection:
         self.orders: tuple[deque[Transfer], deque[Transfer]] = (deque(), deque())
         self.paths: tuple[Path | None, Path | None] = (None, None)
         self.stamp = -1
+        """Version of the topology that ``paths`` are of."""
+        self.moves = 0
+        """The client's moves when they were found."""
         self.segment_bytes = tcp.SEGMENT_BYTES
         """Payload of a full segment: what the smallest MTU on its way leaves."""
         self.broken_end = -1

@@ -58,7 +58,7 @@ class Driver:
         """Tell a sidecar what happened, and do what it says."""
         sidecar = host.sidecar
         carry_out = self._carry_out
-        for command in sidecar.handle(event, self._clock.now_ns):
+        for command in sidecar.handlers[type(event)](event, self._clock.now_ns):
             carry_out[type(command)](host, command)
         due_ns = sidecar.timers.next_ns
         if due_ns < host.wake_ns:
@@ -104,7 +104,8 @@ class Driver:
         account = self._accounts.get(unit.call_id)
         if account is not None and not account.ended and account.attempt == unit.attempt:
             if kind is RequestMessage:
-                self._waited(account, connection)
+                if account.waits_for >= 0 or account.mark_ns != now_ns:
+                    self._waited(account, connection)
                 account.connection_id = connection.connection_id
                 account.destination_node = connection.server.machine.name
                 account.encrypted = unit.encrypted
@@ -239,7 +240,7 @@ class Driver:
 
     def _finish_call(self, host: Host, command: commands.FinishCall) -> None:
         account = self._accounts[command.call_id]
-        account.retries = max(0, command.attempts - 1)
+        account.retries = command.attempts - 1 if command.attempts else 0
         response = command.response
         now_ns = self._clock.now_ns
         if response is None:

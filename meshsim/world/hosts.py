@@ -67,7 +67,7 @@ class Machine:
 class Host:
     """A sidecar with its workload."""
 
-    __slots__ = ("generation", "machine", "name", "sidecar", "spiffe_id", "starts", "wake_ns", "workload")
+    __slots__ = ("generation", "machine", "moves", "name", "sidecar", "spiffe_id", "starts", "wake_ns", "workload")
 
     sidecar: Sidecar
 
@@ -82,6 +82,8 @@ class Host:
         """Generation of its certificate."""
         self.starts = 0
         """How often it was started: names its ticket key."""
+        self.moves = 0
+        """How often the serving gnb changed: never for a replica."""
 
     @property
     def node(self) -> str:
@@ -122,7 +124,7 @@ class Replica(Host):
 class Device(Host):
     """One device of a fleet. With a radio it is a machine of its own, attached to the gnb of its serving cell."""
 
-    __slots__ = ("access", "gnb", "gnb_site", "moves", "radio", "radio_name")
+    __slots__ = ("access", "gnb", "gnb_site", "radio", "radio_name")
 
     def __init__(self, name: str, workload: str, machine: Machine, spiffe_id: str) -> None:
         super().__init__(name, workload, machine, spiffe_id)
@@ -130,8 +132,6 @@ class Device(Host):
         self.radio_name = ""
         self.gnb = machine.name
         self.gnb_site = machine.site
-        self.moves = 0
-        """How often the serving gnb changed."""
         self.access: dict[str, tuple[RadioAccess, RadioAccess]] = {}
         """Uplink and downlink by slice."""
 

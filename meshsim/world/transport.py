@@ -68,11 +68,10 @@ class Transport:
     def path(self, connection: Connection, direction: int) -> Path | None:
         """Return the hops of a connection in one direction as routes are now, or None if there is no way."""
         client = connection.client
-        stamp = self._topology.version
-        if type(client) is Device:
-            stamp += client.moves << 32
-        if connection.stamp != stamp:
-            connection.stamp = stamp
+        version = self._topology.version
+        if connection.stamp != version or connection.moves != client.moves:
+            connection.stamp = version
+            connection.moves = client.moves
             connection.paths = paths = (
                 self._hops(client, connection.server, connection.slice, up=True),
                 self._hops(client, connection.server, connection.slice, up=False),
@@ -159,15 +158,20 @@ class Transport:
 
     def _enter(self, transfer: Transfer) -> None:
         """Enter the next hop, at once or when a handover's interruption is over."""
-        hop = transfer.path[transfer.hop]
-        now_ns = self._clock.now_ns
+        path, index = transfer.path, transfer.hop
+        hop = path[index]
+        clock = self._clock
+        now_ns = clock.now_ns
         if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
-            self._clock.at(hop.interrupted_until_ns, self._enter, transfer)  # type: ignore[union-attr] # as above
+            clock.at(hop.interrupted_until_ns, self._enter, transfer)  # type: ignore[union-attr] # as above
             return
-        index = transfer.hop
         head_ns = hop.enter(transfer, now_ns)
         if head_ns >= 0:
-            self._entered(transfer, head_ns)
+            transfer.hop = index + 1
+            if index + 1 == len(path):
+                clock.at(transfer.tail_ns, self._arrive, transfer)
+            else:
+                clock.at(head_ns, self._cross, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:
@@ -186,14 +190,6 @@ class Transport:
         transfer.copies = 0
         self._enter(copy)
 
-    def _entered(self, transfer: Transfer, head_ns: int) -> None:
-        hop = transfer.hop + 1
-        transfer.hop = hop
-        if hop == len(transfer.path):
-            self._clock.at(transfer.tail_ns, self._arrive, transfer)
-        else:
-            self._clock.at(head_ns, self._cross, transfer)
-
     def _watch(self, medium: SharedMedium) -> None:
         """Call ``advance`` when a medium wants it: earlier than promised if a run was cut."""
         due_ns = medium.next_ns
@@ -210,10 +206,14 @@ class Transport:
         if transfer is not None:
             assert isinstance(transfer, Transfer)
             head_ns = transfer.path[transfer.hop].across(transfer, due_ns)  # type: ignore[union-attr] # it waited there
-            if head_ns >= 0:
-                self._entered(transfer, head_ns)
-            else:
+            if head_ns < 0:
                 self._lost(transfer)
+            else:
+                transfer.hop += 1
+                if transfer.hop == len(transfer.path):
+                    self._clock.at(transfer.tail_ns, self._arrive, transfer)
+                else:
+                    self._clock.at(head_ns, self._cross, transfer)
         self._watch(medium)
 
     def _arrive(self, transfer: Transfer) -> None:

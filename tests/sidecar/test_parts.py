@@ -160,4 +160,4 @@ def test_driver_knows_every_command(driver: Driver) -> None:
 
 def test_sidecar_knows_every_event(stage: Any) -> None:
     """Every type of event is handled by a sidecar, and nothing else."""
-    assert set(stage.sidecar().sidecar._handlers) == set(get_args(events.Event))
+    assert set(stage.sidecar().sidecar.handlers) == set(get_args(events.Event))
