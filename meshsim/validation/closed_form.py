@@ -17,7 +17,7 @@ TOLERANCE = 0.03
 COMPUTE_NS = 450_000
 """Of each end; it adds to both sides of the comparison."""
 DIALOGUE = (Turn(UP, (250,)), Turn(DOWN, (900,), COMPUTE_NS), Turn(UP, (80,), COMPUTE_NS), Turn(DOWN, (500,)))
-STANDARD_ERROR, ROUGH_ERROR = 0.009, 0.02
+STANDARD_ERROR, ROUGH_ERROR = 0.01, 0.025
 """Samples are drawn until the mean is known this well (relative), in whole batches: what is judged, and what is not."""
 BATCH = 10_000
 MOST_BATCHES = 15
