@@ -128,10 +128,12 @@ def slice_cells(figures: Mapping[str, Any]) -> list[str]:
 def _headline(summary: Mapping[str, Any]) -> str:
     totals = summary["totals"]
     shaken = show(totals["handshakes"], "count")
+    kills = totals["oom_kills"]
+    killed = f" Memory ran out {show(kills, 'count')} time{'' if kills == 1 else 's'}." if kills else ""
     return (
         f"{show(totals['requests'], 'count')} requests in {show_duration(totals['duration_ns'])}, "
         f"{_share(totals['success_rate'])} answered, {_share(totals['within_budget'])} within budget; "
-        f"{shaken} TLS handshakes, {show(totals['decisions'], 'count')} policy decisions."
+        f"{shaken} TLS handshakes, {show(totals['decisions'], 'count')} policy decisions.{killed}"
     )
 
 

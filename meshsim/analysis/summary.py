@@ -74,6 +74,7 @@ def _totals(run: RunData) -> dict[str, Any]:
         "call_bytes": int(run.ints("calls", "bytes_sent").sum() + run.ints("calls", "bytes_received").sum()),
         "decisions": len(decisions),
         "decisions_denied": count(~decisions),
+        "oom_kills": int(run.ints("nodes", "oom_kills").sum()),
         "outcomes": {outcome: count(rows.outcome(outcome)) for outcome in REQUEST_OUTCOMES},
     }
 

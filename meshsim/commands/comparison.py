@@ -38,6 +38,7 @@ DIRECTIONS: dict[str, int] = {
     "handshake_bytes": LESS,
     "handshake_cpu_ns": LESS,
     "calls_in_plaintext": LESS,
+    "oom_kills": LESS,
 }
 """Figures that have a better and a worse. All others are told apart only."""
 

@@ -62,6 +62,7 @@ def draw_run(console: Console, run: Run) -> None:
         console.print(_slice_table({name: slices[name] for name in names}, _parts(slices)))
     _draw_slowest(console, slices)
     _draw_faults(console, summary["faults"])
+    _draw_kills(console, run)
     _draw_expectations(console, summary["expectations"])
     word = overall(summary)
     console.print()
@@ -192,6 +193,13 @@ def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
         when = f"{show_duration(fault['t_start_ns'])} to {show_duration(fault['t_end_ns'])}"
         rows.append((Text(fault["fault_id"]), f"{kind}{fault['target']}, {when}: {touched}", None))
     draw_list(console, "faults, and what they touched", rows)
+
+
+def _draw_kills(console: Console, run: Run) -> None:
+    """Nodes on which memory ran out, and how often a replica was killed for it."""
+    kills = run.nodes[run.nodes["oom_kills"] > 0].groupby("node", observed=True)["oom_kills"].sum()
+    rows = [(Text(str(node)), f"{show(int(count), 'count')} killed", None) for node, count in kills.items()]
+    draw_list(console, "replicas killed because memory ran out", rows)
 
 
 def _draw_expectations(console: Console, verdicts: Sequence[Figures]) -> None:

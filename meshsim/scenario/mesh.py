@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Share
+from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Share, Size
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 TlsVersion = Literal["1.2", "1.3"]
@@ -131,6 +131,14 @@ class Control(Model):
     """How long it waits for further changes before it pushes. Default: 100 ms, as Istio."""
 
 
+class Proxy(Model):
+    """What sidecars take beside CPU time."""
+
+    memory_per_connection_bytes: Size = Field(default=34 * 1024, alias="memory_per_connection")
+    """Memory of one end of a connection at a replica's sidecar. Default: 34 KiB, as OpenSSL keeps in
+    buffers for an idle TLS connection by its manual (SSL_CTX_set_mode, SSL_MODE_RELEASE_BUFFERS)."""
+
+
 class Mesh(Model):
     """The service mesh's settings."""
 
@@ -144,6 +152,8 @@ class Mesh(Model):
     """Authorization policy. Default: none, so that every authenticated call is allowed and nothing is asked."""
     resilience: Resilience = Resilience()
     """Retries and timeouts."""
+    proxy: Proxy = Proxy()
+    """Sidecars."""
     pool: Pool = Pool()
     """Connection pools."""
     load_balancing: LoadBalancing = LoadBalancing()

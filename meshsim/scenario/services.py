@@ -112,6 +112,10 @@ class Service(Model):
     """Namespace, part of its SPIFFE ID. Default: default."""
     memory_bytes: Size = Field(default=128 * 1024**2, alias="memory")
     """Memory of one replica. Default: 128 MiB."""
+    memory_per_request_bytes: Size = Field(default=0, alias="memory_per_request")
+    """What a request takes on top, from the moment a replica has it until it answers. Default: 0 B."""
+    restart_after_ns: Duration = Field(default=5_000_000_000, alias="restart_after", gt=0)
+    """How long a replica that ran out of memory is gone before it runs again. Default: 5 s."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
     follow: Follow | None = None

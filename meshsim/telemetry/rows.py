@@ -215,7 +215,10 @@ class NodeRow(msgspec.Struct, frozen=True, gc=False):
     up: Annotated[bool, Meta(description="Whether it was up at the end.")]
     utilisation_ppm: Annotated[int, Meta(description="CPU time used over CPU time available, parts per million.")]
     queue: Annotated[int, Meta(description="Jobs that waited for a core at the end.")]
-    memory_bytes: Annotated[int, Meta(description="Memory of its services and sidecars.")]
+    memory_bytes: Annotated[
+        int, Meta(description="Memory of its services and sidecars at the end, requests and connections included.")
+    ]
+    oom_kills: Annotated[int, Meta(description="Replicas killed in the interval because memory ran out.")]
 
 
 class LinkRow(msgspec.Struct, frozen=True, gc=False):

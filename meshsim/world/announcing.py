@@ -76,7 +76,7 @@ class Announcing:
         host, announcement = push
         if announcement.version != self._discovery.current.version or self._state.over:
             return  # a newer one is on its way
-        latency_ns = self._state.topology.latency_ns(self._node, host.node) if host.machine.up else None
+        latency_ns = self._state.topology.latency_ns(self._node, host.node) if host.up else None
         if latency_ns is None or not self._state.machines[self._node].up:
             self._write(host, announcement, "stale")
             self._clock.at(self._clock.now_ns + RETRY_NS, self._try, push)
@@ -85,7 +85,7 @@ class Announcing:
 
     def _arrived(self, push: tuple[Host, Announcement]) -> None:
         host, announcement = push
-        if host.machine.up and host.sidecar.config_version < announcement.version:
+        if host.up and host.sidecar.config_version < announcement.version:
             self._apply(host, announcement)
 
     def _apply(self, host: Host, announcement: Announcement) -> None:

@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from meshsim.world.identities import Identities
     from meshsim.world.state import State
 
-SIDECAR_MEMORY_BYTES = 60_000_000
-"""Memory of one sidecar: Istio 1.24's published figure (istio.io, performance and scalability)."""
-
 TIERS = ("core", "regional", "edge", "gnb", "router")
 """Kinds of node in the order in which the control plane prefers them."""
 
@@ -67,7 +64,8 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
     network = state.scenario.network
     for name, node in network.nodes.items():
         costs = loaded.cost_profile.cpu(node.cpu)
-        state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
+        machine = state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
+        machine.memory_limit_bytes = node.memory_bytes
     for link in network.links:
         one, other = link.between
         state.links[link.key] = (
@@ -172,7 +170,7 @@ def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
         replicas = [_replica(state, name, number, node, spiffe_id) for number, node in enumerate(nodes)]
         for replica in replicas:
             replica.active = True
-            replica.machine.memory_bytes += memory_bytes(replica)
+            state.memory.place(replica)
         placement[name] = tuple(endpoint_of(replica) for replica in replicas)
         if service.follow is not None:
             # Wherever it may go, as many replicas stand ready as there are: none runs before it is moved there.
@@ -203,11 +201,6 @@ def endpoint_of(replica: Replica) -> Endpoint:
     """Return a replica as the control plane announces it."""
     machine = replica.machine
     return Endpoint(replica.endpoint_id, replica.workload, machine.name, machine.site, replica.spiffe_id)
-
-
-def memory_bytes(replica: Replica) -> int:
-    """Return what a replica takes of its node's memory, its sidecar included."""
-    return replica.service.memory_bytes + SIDECAR_MEMORY_BYTES
 
 
 def build_devices(state: State, loaded: LoadedScenario) -> None:

@@ -173,4 +173,4 @@ class Transfer(Train):
         self.retries = 0
         self.complete_ns = -1
         self.damaged = False
-        self.sender_epoch = (connection.client if direction == UP else connection.server).machine.epoch
+        self.sender_epoch = (connection.client if direction == UP else connection.server).epoch

@@ -32,6 +32,7 @@ class Connections:
         cipher = self._handshakes.default_cipher
         connection = Connection(command.connection_id, host, server, command.slice, cipher, self._clock.now_ns)
         self._state.connections[command.connection_id] = connection
+        self._state.memory.connected(host)
         self._syn(connection)
 
     def _syn(self, connection: Connection) -> None:
@@ -48,8 +49,12 @@ class Connections:
     def control_arrived(self, connection: Connection, direction: int, unit: object) -> None:
         """Act on a SYN, SYN-ACK, FIN or RST that has arrived."""
         if type(unit) is Syn:
+            if not connection.server.up:
+                self.reset(connection, DOWN, "connection refused")  # the node is up, and nobody listens
+                return
             if not connection.open_ends[DOWN] and connection.open_ends[UP]:
                 connection.open_ends[DOWN] = True
+                self._state.memory.connected(connection.server)
                 self._driver.tell(connection.server, events.ConnectionAccepted(connection.connection_id))
             self._state.transport.send_control(connection, DOWN, SynAck())
         elif type(unit) is SynAck:
@@ -94,7 +99,9 @@ class Connections:
             self._shut(connection, direction, "node crashed")
 
     def _shut(self, connection: Connection, direction: int, reason: str) -> None:
-        connection.open_ends[direction] = False
+        if connection.open_ends[direction]:
+            connection.open_ends[direction] = False
+            self._state.memory.disconnected(connection.sender(direction))
         self._handshakes.broken(connection, reason)
         if not any(connection.open_ends):
             self._state.connections.pop(connection.connection_id, None)

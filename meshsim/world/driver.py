@@ -69,7 +69,7 @@ class Driver:
 
     def _wake(self, wake: tuple[Host, int, int]) -> None:
         host, due_ns, starts = wake
-        if host.wake_ns != due_ns or host.starts != starts or not host.machine.up:
+        if host.wake_ns != due_ns or host.starts != starts or not host.up:
             return
         host.wake_ns = NEVER
         if self._state.over:
@@ -136,7 +136,7 @@ class Driver:
         """The CPU work of sending is done: the message leaves."""
         connection, direction = transfer.connection, transfer.direction
         host = connection.client if direction == UP else connection.server
-        if host.machine.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
+        if host.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
             return
         if connection.broken_end == direction:
             return
@@ -200,12 +200,12 @@ class Driver:
         proxy_ns = machine.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
-        job = (host, machine.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
+        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
         self._clock.at(start_ns + work_ns, self._decided, job)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
         host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached = job
-        if host.machine.epoch != epoch:
+        if host.epoch != epoch:
             return
         message = command.message
         if account is not None and not account.ended and account.attempt == message.attempt:
@@ -258,12 +258,12 @@ class Driver:
         proxy_ns = machine.response_ns
         work_ns = crypto_ns + proxy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
-        job = (host, machine.epoch, account, command, start_ns, crypto_ns, proxy_ns)
+        job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
         self._clock.at(start_ns + work_ns, self._opened, job)
 
     def _opened(self, job: tuple[Any, ...]) -> None:
         host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job
-        if host.machine.epoch != epoch:
+        if host.epoch != epoch:
             return
         parts = account.parts
         parts[QUEUE] += start_ns - account.mark_ns
@@ -316,11 +316,11 @@ class Driver:
             return
         work_ns = self._handshakes.charge(connection, host, command.step)
         start_ns = host.machine.cores.submit(self._clock.now_ns, work_ns)
-        self._clock.at(start_ns + work_ns, self._computed, (host, host.machine.epoch, command))
+        self._clock.at(start_ns + work_ns, self._computed, (host, host.epoch, command))
 
     def _computed(self, job: tuple[Host, int, commands.Compute]) -> None:
         host, epoch, command = job
-        if host.machine.epoch == epoch:
+        if host.epoch == epoch:
             self.tell(host, events.WorkDone(command.connection_id, command.step))
 
     def _handshake_ended(self, host: Host, command: commands.HandshakeEnded) -> None:

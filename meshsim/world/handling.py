@@ -38,7 +38,7 @@ class Handling:
         self.message = message
         self.attempt = message.attempt
         self.connection_id = connection_id
-        self.epoch = replica.machine.epoch
+        self.epoch = replica.epoch
         self.groups: tuple[Group, ...] = ()
         self.next_group = 0
         self.pending = 0

@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """A node with cores, or the computer in a device.
-
-    ``epoch`` counts the crashes: work that was begun in an earlier one never ends.
-    """
+    """A node with cores and memory, or the computer in a device, whose memory nobody watches."""
 
     __slots__ = (
         "_records_ns",
         "cores",
         "costs",
-        "epoch",
         "memory_bytes",
+        "memory_limit_bytes",
         "name",
+        "oom_kills",
         "request_ns",
         "response_ns",
         "site",
@@ -50,8 +48,12 @@ class Machine:
         self._records_ns: dict[tuple[str, int], int] = {}
         self.skew_ns = skew_ns
         self.up = True
-        self.epoch = 0
         self.memory_bytes = 0
+        """Memory of its replicas and their sidecars, requests and connections included."""
+        self.memory_limit_bytes = 0
+        """Memory that it has; of a node."""
+        self.oom_kills = 0
+        """Replicas that were killed because memory ran out, up to now."""
         self.worked_ns = 0
         """CPU time used up to the last sample."""
 
@@ -65,9 +67,24 @@ class Machine:
 
 
 class Host:
-    """A sidecar with its workload."""
+    """A sidecar with its workload.
 
-    __slots__ = ("generation", "machine", "moves", "name", "sidecar", "spiffe_id", "starts", "wake_ns", "workload")
+    ``epoch`` counts how often it was killed, with its machine or alone: what was begun in an earlier one never ends.
+    """
+
+    __slots__ = (
+        "epoch",
+        "generation",
+        "machine",
+        "moves",
+        "name",
+        "sidecar",
+        "spiffe_id",
+        "starts",
+        "up",
+        "wake_ns",
+        "workload",
+    )
 
     sidecar: Sidecar
 
@@ -82,6 +99,9 @@ class Host:
         """Generation of its certificate."""
         self.starts = 0
         """How often it was started: names its ticket key."""
+        self.up = True
+        """False from when it is killed until it starts again."""
+        self.epoch = 0
         self.moves = 0
         """How often the serving gnb changed: never for a replica."""
 
@@ -99,7 +119,7 @@ class Host:
 class Replica(Host):
     """One replica of a service."""
 
-    __slots__ = ("active", "call_random", "draw_work_ns", "endpoint_id", "service")
+    __slots__ = ("active", "base_bytes", "call_random", "draw_work_ns", "endpoint_id", "grown_bytes", "service")
 
     def __init__(
         self,
@@ -119,6 +139,10 @@ class Replica(Host):
         self.call_random = call_random
         self.active = False
         """Whether it runs; one that does not has no sidecar."""
+        self.base_bytes = 0
+        """Memory that it takes of its node while it is up, its sidecar included."""
+        self.grown_bytes = 0
+        """What its requests and connections take on top now."""
 
 
 class Device(Host):

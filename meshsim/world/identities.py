@@ -85,7 +85,7 @@ class Identities:
 
     def _rotate(self, job: tuple[Host, TlsSettings, int]) -> None:
         host, settings, starts = job
-        if host.starts == starts and host.machine.up:
+        if host.starts == starts and host.up:
             self.driver.tell(host, events.IdentityRotated(self.side(host, settings, "rotated")))
 
     def _expire(self, job: tuple[Host, int, int, int, int]) -> None:

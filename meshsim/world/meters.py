@@ -42,6 +42,7 @@ class Meters:
             *(queue for pair in state.cells.values() for air in pair for queue in air.queues.values()),
         ]
         self._before = [_Last() for _ in self._links]
+        self._oom_kills = dict.fromkeys(state.machines, 0)
 
     def begin(self) -> None:
         """Set the first sample."""
@@ -61,7 +62,8 @@ class Meters:
             for link, before in zip(self._links, self._before, strict=True)
         )
         worked = any(machine.cores.worked_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values())
-        if moved or worked:
+        killed = any(self._oom_kills[name] != machine.oom_kills for name, machine in self._state.machines.items())
+        if moved or worked or killed:
             self.sample()
 
     def sample(self) -> None:
@@ -82,8 +84,10 @@ class Meters:
                     (worked_ns - machine.worked_ns) * PPM // available_ns,
                     machine.cores.waiting(now_ns),
                     machine.memory_bytes if machine.up else 0,
+                    machine.oom_kills - self._oom_kills[machine.name],
                 )
             )
+            self._oom_kills[machine.name] = machine.oom_kills
             machine.worked_ns = worked_ns
         for link, before in zip(self._links, self._before, strict=True):
             worked_ns = link.busy_ns - link.backlog_ns(now_ns)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.control.following import best_placement, moves
-from meshsim.world.build import endpoint_of, memory_bytes
+from meshsim.world.build import endpoint_of
 
 if TYPE_CHECKING:
     from meshsim.scenario.services import Follow
@@ -69,13 +69,14 @@ class Migration:
 
     def _started(self, job: tuple[str, Replica, Replica]) -> None:
         name, old, new = job
-        if not new.machine.up:
-            # The node crashed while the replica was starting: the old one goes on, and the next look decides anew.
+        if not (new.machine.up and new.up):
+            # The node crashed, or memory ran out, while the replica was starting: the old one goes on, and the next
+            # look decides anew.
             serving = self._serving[name]
             serving[serving.index(new)] = old
             return
-        new.machine.memory_bytes += memory_bytes(new)
-        old.machine.memory_bytes -= memory_bytes(old)
+        self._state.memory.place(new)
+        self._state.memory.withdraw(old)
         if not new.active:
             new.active = True
             self._start(new)

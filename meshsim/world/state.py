@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from meshsim.world.clock import Clock
+from meshsim.world.memory import Memory
 from meshsim.world.streams import Streams
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class State:
         self.recorder = recorder
         self.clock = Clock()
         self.streams = Streams(scenario.seed)
+        self.memory = Memory(self)
         self.real = scenario.fidelity == "real"
         self.machines: dict[str, Machine] = {}
         """Nodes by name; a device with a radio has a machine of its own, which is not here."""

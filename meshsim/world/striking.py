@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from meshsim.faults.interventions import AddLatency, CrashNode, CutLink, Intervention, Planned, RestartNode, RestoreLink
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import FaultRow
-from meshsim.world.connection import DOWN, UP
 
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
-    from meshsim.world.connections import Connections
     from meshsim.world.driver import Driver
-    from meshsim.world.hosts import Host
+    from meshsim.world.killing import Killing
     from meshsim.world.state import State
-    from meshsim.world.workload import Workloads
 
 
 class Effects:
@@ -42,18 +39,14 @@ class Striking:
         self,
         state: State,
         driver: Driver,
-        connections: Connections,
-        workloads: Workloads,
         announcing: Announcing,
-        restart: Callable[[Host], None],
+        killing: Killing,
     ) -> None:
         self._state = state
         self._clock = state.clock
         self._driver = driver
-        self._connections = connections
-        self._workloads = workloads
         self._announcing = announcing
-        self._restart = restart
+        self._killing = killing
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.effects: list[Effects] = []
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -130,7 +123,7 @@ class Striking:
     def _rerouted(self, change: Callable[[], None]) -> None:
         change()
         for host in self._state.hosts():
-            if host.machine.up:
+            if host.up:
                 self._driver.tell(host, events.LocationChanged(host.node, host.site))
 
     # Nodes
@@ -147,23 +140,16 @@ class Striking:
         state = self._state
         machine = state.machines[intervention.node]
         machine.up = False
-        machine.epoch += 1
         machine.cores.reset(self._clock.now_ns)
         for direction in self._adjacent(intervention.node):
             direction.cut()
             direction.touched = 0
-        for host in state.hosts():
-            if host.machine is machine:
-                self._driver.forget_timers(host)
-        for connection in list(state.connections.values()):
-            for direction_sent in (UP, DOWN):
-                if connection.sender(direction_sent).machine is machine and connection.open_ends[direction_sent]:
-                    effects.connections += 1
-                    self._connections.crashed(connection, direction_sent)
-        for account in list(state.accounts.values()):
-            if account.caller.machine is machine and not account.ended:
-                effects.requests += 1
-                self._workloads.kill(account)
+        # One that had run out of memory is dead already.
+        connections, requests = self._killing.kill(
+            [host for host in state.hosts() if host.machine is machine and host.up]
+        )
+        effects.connections += connections
+        effects.requests += requests
         self._reroute(lambda: state.topology.set_node(intervention.node, up=False), intervention.node)
 
     def _restart_node(self, intervention: RestartNode, effects: Effects) -> None:
@@ -177,7 +163,7 @@ class Striking:
                 direction.restore(self._clock.now_ns)
         for host in state.hosts():
             if host.machine is machine:
-                self._restart(host)
+                self._killing.start(host)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True), intervention.node)
 
     def _is_cut(self, direction: LinkDirection) -> bool:

@@ -284,7 +284,7 @@ class Transport:
 
     def _resume(self, transfer: Transfer) -> None:
         connection, direction = transfer.connection, transfer.direction
-        sender = connection.sender(direction).machine
+        sender = connection.sender(direction)
         if not connection.open_ends[direction] or sender.epoch != transfer.sender_epoch:
             return
         if transfer.retries > MAXIMUM_RETRIES:

@@ -43,7 +43,7 @@ class Workloads:
         self._request_count += 1
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
         account = self._account(template, request, device, None)
-        if device.machine.up:
+        if device.up:
             self._driver.tell(device, events.CallStarted(account.call_id, template))
         else:
             self.ended(account, "unreachable", 503)
@@ -64,10 +64,12 @@ class Workloads:
         # Drawn now, so that the draws follow the order of arrival whatever the calls before them do.
         groups = draw_groups(replica.service, replica.call_random)
         start_ns = replica.machine.cores.submit(self._clock.now_ns, work_ns)
+        if replica.service.memory_per_request_bytes:
+            self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
         if account is None:
             # Its caller has given up; the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
-            self._clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.machine.epoch, answer))
+            self._clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.epoch, answer))
             return
         handling = Handling(replica, account, message, command.connection_id)
         handling.groups = groups
@@ -76,11 +78,11 @@ class Workloads:
 
     def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> None:
         replica, epoch, answer = job
-        if replica.machine.epoch == epoch:
-            self._driver.tell(replica, answer)
+        if replica.epoch == epoch:
+            self._answer(replica, answer)
 
     def _worked(self, handling: Handling) -> None:
-        if handling.replica.machine.epoch != handling.epoch:
+        if handling.replica.epoch != handling.epoch:
             return
         if handling.counts:
             account = handling.account
@@ -95,7 +97,7 @@ class Workloads:
             message = handling.message
             status = 502 if handling.failed else 200
             answer = events.ServiceAnswered(handling.connection_id, message.call_id, message.attempt, status)
-            self._driver.tell(replica, answer)
+            self._answer(replica, answer)
             return
         group = handling.groups[handling.next_group]
         handling.next_group += 1
@@ -105,6 +107,11 @@ class Workloads:
             template = self._template(call, account)
             child = self._account(template, account.request, replica, handling)
             self._driver.tell(replica, events.CallStarted(child.call_id, template))
+
+    def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> None:
+        if replica.service.memory_per_request_bytes:
+            self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
+        self._driver.tell(replica, answer)
 
     def _template(self, call: Call, account: Account) -> CallTemplate:
         return self._templates[id(call), account.template.slice]
@@ -129,7 +136,7 @@ class Workloads:
         if handling is None:
             self._request_ended(account)
             return
-        if handling.replica.machine.epoch != handling.epoch:
+        if handling.replica.epoch != handling.epoch:
             return
         if outcome != "ok" and not account.template.optional:
             handling.failed = True

@@ -20,6 +20,7 @@ from meshsim.world.connections import Connections
 from meshsim.world.driver import Driver
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.identities import Identities, tls_settings
+from meshsim.world.killing import Killing
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
 from meshsim.world.policies import Policies
@@ -82,7 +83,9 @@ class World:
         state.transport = Transport(state.clock, state.topology, driver.arrived, connections.broken)
         self._identities.driver = driver
         self._announcing = Announcing(state, driver, Discovery(placement), self._control_node())
-        self._striking = Striking(state, driver, connections, self._workloads, self._announcing, self._restart)
+        killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
+        state.memory.killing = killing
+        self._striking = Striking(state, driver, self._announcing, killing)
         self._migration = Migration(state, self._announcing, self._restart)
         self._meters = Meters(state)
 

@@ -206,7 +206,7 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
     for second in range(1, scenario.duration_ns // S + 1):
         for node in scenario.network.nodes:
             up = not (node == "edge-b" and 42 < second <= 45)
-            record["nodes"](NodeRow(second * S, node, up, draw.randrange(100_000, 600_000) * up, 0, 2**30))
+            record["nodes"](NodeRow(second * S, node, up, draw.randrange(100_000, 600_000) * up, 0, 2**30, 0))
         for link in scenario.network.links:
             for way in (link.between, link.between[::-1]):
                 used_ppm = draw.randrange(300_000)

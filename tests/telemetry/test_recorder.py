@@ -25,7 +25,7 @@ def test_rows_come_in_order_and_once(number: int, batch_rows: int) -> None:
     recorder = Recorder(memory, batch_rows=batch_rows)
     nodes, configs = recorder.appender("nodes"), recorder.appender("configs")
     for index in range(number):
-        nodes(NodeRow(index, "edge-a", True, 0, 0, 0))
+        nodes(NodeRow(index, "edge-a", True, 0, 0, 0, 0))
         configs(ConfigRow(index, 1, "edge-a", "sent", ""))
     recorder.flush()
     for table in ("nodes", "configs"):
@@ -38,9 +38,9 @@ def test_nothing_is_handed_on_twice() -> None:
     memory = _Memory()
     recorder = Recorder(memory)
     record = recorder.appender("nodes")
-    record(NodeRow(1, "a", True, 0, 0, 0))
+    record(NodeRow(1, "a", True, 0, 0, 0, 0))
     recorder.flush()
-    record(NodeRow(2, "a", True, 0, 0, 0))
+    record(NodeRow(2, "a", True, 0, 0, 0, 0))
     recorder.flush()
     recorder.flush()
     assert [[row.t_ns for row in rows] for _, rows in memory.batches] == [[1], [2]]  # type: ignore[attr-defined]  # node rows
