@@ -16,9 +16,14 @@ class Topology:
 
     Routes are found per source on first use and kept until something changes; ``version`` counts the changes. Ties are
     broken by the order in which links were added, so that routes are the same in every process.
+
+    ``leaves`` are nodes that forward nothing for others, as base stations: routes begin or end there, and never pass.
     """
 
-    def __init__(self, nodes: tuple[str, ...], links: tuple[LinkDirection, ...]) -> None:
+    def __init__(
+        self, nodes: tuple[str, ...], links: tuple[LinkDirection, ...], leaves: frozenset[str] = frozenset()
+    ) -> None:
+        self._leaves = leaves
         self._graph: nx.DiGraph[str] = nx.DiGraph()
         self._graph.add_nodes_from(nodes)
         for direction in links:
@@ -54,7 +59,13 @@ class Topology:
         if source not in self._graph or destination not in self._graph:
             return None
         if source not in self._paths:
-            self._paths[source] = nx.single_source_dijkstra_path(self._graph, source)
+            leaves = self._leaves
+            weight = (
+                (lambda node, _, edge: None if node in leaves and node != source else edge["weight"])
+                if leaves
+                else "weight"
+            )
+            self._paths[source] = nx.single_source_dijkstra_path(self._graph, source, weight=weight)
         path = self._paths[source].get(destination)
         if path is None:
             return None

@@ -180,9 +180,14 @@ def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
         yield from ((path, call) for path, call in calls if call.to in scenario.services)
 
 
-def components(scenario: Scenario) -> dict[str, int]:
-    """For each node the number of the part of the network it is in; nodes of one part reach each other."""
-    neighbours: dict[str, list[str]] = {name: [] for name in scenario.network.nodes}
+def components(scenario: Scenario) -> dict[str, frozenset[int]]:
+    """For each node the numbers of the parts of the network it is in; nodes that share one reach each other.
+
+    A base station forwards nothing for others: it is in every part that it has a link to, and joins none of them.
+    """
+    nodes = scenario.network.nodes
+    leaves = {name for name, node in nodes.items() if node.kind == "gnb"}
+    neighbours: dict[str, list[str]] = {name: [] for name in nodes}
     for link in scenario.network.links:
         one, other = link.between
         neighbours.setdefault(one, []).append(other)
@@ -193,12 +198,15 @@ def components(scenario: Scenario) -> dict[str, int]:
             continue
         waiting = [start]
         part[start] = number = len(part)
-        while waiting:
+        while waiting and start not in leaves:
             for node in neighbours[waiting.pop()]:
-                if node not in part:
+                if node not in part and node not in leaves:
                     part[node] = number
                     waiting.append(node)
-    return part
+    return {
+        name: frozenset((part[name], *(part[node] for node in near if name in leaves)))
+        for name, near in neighbours.items()
+    }
 
 
 def entry_nodes(scenario: Scenario, fleet_name: str) -> tuple[str, ...]:
@@ -225,14 +233,14 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     callers: dict[str, set[int]] = {name: set() for name in placed}
     for origins, to, path in _callings(scenario):
         if to in placed:
-            callers[to].update(part[node] for node in origins)
-            there = {part[node] for node in placed[to].replicas}
-            apart = next((node for node in origins if part[node] not in there), None)
+            callers[to].update(*(part[node] for node in origins))
+            there = frozenset[int]().union(*(part[node] for node in placed[to].replicas))
+            apart = next((node for node in origins if not part[node] & there), None)
             if apart is not None:
                 message = f"no replica of {to!r} can be reached from node {apart!r}; expected links that join them"
                 yield Finding(path, message)
     for name, service in placed.items():
-        reached = [node for node in service.replicas if part[node] in callers[name]]
+        reached = [node for node in service.replicas if part[node] & callers[name]]
         for node in service.replicas:
             if reached and node not in reached:
                 message = f"no caller of {name!r} reaches node {node!r}; expected a link to it, or no replica there"
@@ -262,14 +270,15 @@ def control_node(scenario: Scenario) -> str | None:
     return None
 
 
-def _check_control(scenario: Scenario, part: dict[str, int]) -> Iterator[Finding]:
+def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Iterator[Finding]:
     home = control_node(scenario)
     if home is None:
         message = "no node can carry the control plane; expected an edge, regional or core node, or mesh.control.node"
         yield Finding(("network", "nodes"), message, at_key=True)
         return
     carrying = [node for service in scenario.services.values() for node in service.replicas if node in part]
-    apart = next((node for node in carrying if part[node] != part.get(home)), None)
+    at_home = part.get(home, frozenset())
+    apart = next((node for node in carrying if not part[node] & at_home), None)
     if apart is not None and home in part:
         message = f"the control plane on {home!r} cannot reach node {apart!r}; expected links that join them"
         yield Finding(("network", "nodes", apart), message, at_key=True)

@@ -73,7 +73,8 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
             _direction(state, loaded, link, other, one),
         )
     directions = tuple(direction for pair in state.links.values() for direction in pair)
-    state.topology = Topology(tuple(state.machines), directions)
+    base_stations = frozenset(name for name, node in network.nodes.items() if node.kind == "gnb")
+    state.topology = Topology(tuple(state.machines), directions, base_stations)
     for radio_name, radio in network.radios.items():
         for cell in radio.cells:
             place, interval_ns, isolated = f"{radio_name}/{cell}", radio.scheduling_interval_ns, radio.slicing

@@ -11,6 +11,7 @@ from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 from meshsim.telemetry.rows import IdentityRow
 
 if TYPE_CHECKING:
+    from meshsim.identity.svid import Svid
     from meshsim.scenario.mesh import Tls, TlsOverride
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Host
@@ -52,11 +53,18 @@ class Identities:
         )
         self.authorities = {self.authority.id: self.authority}
         self._bundles = by_trust_domain([TrustBundle(trust_domain, frozenset(self.authorities))])
+        self._held: dict[str, Svid] = {}
+        """The certificate that each host was issued last, by the host's name."""
         self._record = state.recorder.appender("identities")
 
     def side(self, host: Host, settings: TlsSettings, event: str = "issued") -> TlsSide:
-        """Issue a certificate to a host, now; return what it brings to handshakes from now on."""
+        """Issue a certificate to a host, now; return what it brings to handshakes from now on.
+
+        An authority whose own certificate has ended issues nothing: the host keeps what it has, be it expired or none.
+        """
         true_ns = self._epoch_ns + self._clock.now_ns
+        if true_ns >= self.authority.not_after_ns:
+            return self._refuse(host, settings)
         svid = self.authority.issue(
             host.spiffe_id,
             self._key_type,
@@ -67,8 +75,22 @@ class Identities:
         )
         self._write(host.spiffe_id, event, svid.serial, svid.not_before_ns, svid.not_after_ns)
         host.generation += 1
+        self._held[host.name] = svid
         self._schedule(host, settings, svid.serial, svid.not_before_ns, svid.not_after_ns)
+        return self._with(host, settings, svid)
+
+    def _with(self, host: Host, settings: TlsSettings, svid: Svid | None) -> TlsSide:
         return TlsSide(settings=settings, svid=svid, bundles=self._bundles, ticket_key=f"{host.name}#{host.starts}")
+
+    def _refuse(self, host: Host, settings: TlsSettings) -> TlsSide:
+        held = self._held.get(host.name)
+        serial, not_before_ns, not_after_ns = (
+            (0, self._epoch_ns, self._epoch_ns)
+            if held is None
+            else (held.serial, held.not_before_ns, held.not_after_ns)
+        )
+        self._write(host.spiffe_id, "refused", serial, not_before_ns, not_after_ns)
+        return self._with(host, settings, held)
 
     def _schedule(self, host: Host, settings: TlsSettings, serial: int, not_before_ns: int, not_after_ns: int) -> None:
         lifetime_ns = self._identity.svid_ttl_ns

@@ -12,14 +12,14 @@ from meshsim.network.link import LinkDirection
 from meshsim.network.routing import Topology
 
 
-def topology(*links: tuple[str, str, int], nodes: str = "abcde") -> Topology:
+def topology(*links: tuple[str, str, int], nodes: str = "abcde", leaves: str = "") -> Topology:
     """Nodes named by letters, and links between them with their latencies."""
     directions = [
         LinkDirection(f"{one}--{other}", *ends, latency_ns, 1_000_000_000, 0, 1_000_000, Random(1))
         for one, other, latency_ns in links
         for ends in ((one, other), (other, one))
     ]
-    return Topology(tuple(nodes), tuple(directions))
+    return Topology(tuple(nodes), tuple(directions), frozenset(leaves))
 
 
 def hops(found: Topology, source: str, destination: str) -> str | None:
@@ -118,3 +118,12 @@ def test_latency_is_that_of_the_shortest_path(links: list[tuple[str, str, int]],
             latency_ns = found.latency_ns(source, destination)
             reachable = source not in down and destination not in down and expected[source][destination] < 100
             assert latency_ns == (expected[source][destination] if reachable else None)
+
+
+def test_base_stations_forward_nothing_for_others() -> None:
+    """A route begins or ends at a base station, and never passes through one, however short that would be."""
+    found = topology(("g", "a", 1), ("g", "b", 1), ("a", "b", 50), nodes="abg", leaves="g")
+    assert (hops(found, "a", "b"), hops(found, "g", "b"), hops(found, "a", "g")) == ("ab", "gb", "ag")
+    found.set_link("a--b", up=False)
+    assert hops(found, "a", "b") is None
+    assert hops(found, "g", "b") == "gb"

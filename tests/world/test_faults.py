@@ -232,3 +232,22 @@ def test_skewed_clock_refuses_its_peers(
     result = simulate(triangle, duration="500 ms")
     assert {row.outcome for row in result.requests} == {"tls-refused"}
     assert {(row.outcome, row.refused_by, row.alert) for row in result.handshakes} == {("refused", by, alert)}
+
+
+@pytest.mark.parametrize("fidelity", ["modelled", "sampled", "real"])
+def test_an_authority_that_has_ended_issues_nothing(simulate: Any, line: dict[str, Any], fidelity: str) -> None:
+    """After the end of the authority's certificate rotations are refused; hosts keep what they have until it ends."""
+    line["duration"] = "20 s"
+    line["mesh"] = {
+        "identity": {"ca_ttl": "12 s", "svid_ttl": "8 s", "backdate": "1 s"},
+        "pool": {"idle_timeout": "100 ms"},
+        "tls": {"resumption": False},
+    }
+    run = simulate(line, fidelity=fidelity)
+    events = [(row.event, row.t_ns > 11_000_000_000) for row in run.identities]
+    assert ("refused", True) in events
+    assert ("rotated", True) not in events
+    assert ("issued", True) not in events
+    late = {row.outcome for row in run.requests if row.t_intended_ns > 12_000_000_000}
+    assert late == {"tls-refused"}
+    assert {row.reason for row in run.handshakes if row.outcome == "refused"} == {"expired"}
