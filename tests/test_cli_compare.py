@@ -6,10 +6,10 @@ import io
 import json
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from meshsim.cli import run_command
 from meshsim.commands.comparison import DIRECTIONS, compare_summaries
 from meshsim.commands.docs import COMMON, KEYS
+from meshsim.results.content import run_digest
+from meshsim.results.tables import hash_table, table_file
+from meshsim.telemetry.rows import TABLES
 
 ROOT = Path(__file__).parent.parent
 
@@ -173,16 +176,47 @@ def test_another_seed_is_told(runs: Path) -> None:
     assert document["differences"]
 
 
+def changed_manifest(run_dir: Path, **facts: Any) -> None:
+    """Write facts into a run's manifest, with the hashes of the tables as they are now."""
+    tables = {table: hash_table(run_dir, table) for table in TABLES}
+    manifest = json.loads((run_dir / "manifest.json").read_text())
+    manifest["tables"] = {table: {"rows": rows, "sha256": sha256} for table, (rows, sha256) in tables.items()}
+    (run_dir / "manifest.json").write_text(json.dumps(manifest | {"digest": run_digest(tables)} | facts))
+
+
+def without_last_row(run_dir: Path, table: str) -> None:
+    """Remove the last row of a table, as a run that ended otherwise might have it."""
+    whole = pq.read_table(table_file(run_dir, table))
+    pq.write_table(whole.slice(0, whole.num_rows - 1), table_file(run_dir, table))
+
+
 def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:
     """When scenario, seed and cost profile are the same and results are not, the versions that differ are named."""
     other = shutil.copytree(runs / "a", tmp_path / "other")
-    manifest = json.loads((other / "manifest.json").read_text())
-    manifest["digest"] = "0" * 64
-    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    without_last_row(other, "nodes")
+    changed_manifest(other)
     assert "the code has changed" in compare(runs / "a", other)[1]
-    older = deepcopy(manifest) | {"versions": manifest["versions"] | {"openssl": "OpenSSL 0.9.8"}}
-    (other / "manifest.json").write_text(json.dumps(older), encoding="utf-8")
+    versions = json.loads((other / "manifest.json").read_text())["versions"]
+    changed_manifest(other, versions=versions | {"openssl": "OpenSSL 0.9.8"})
     assert "versions: openssl " in compare(runs / "a", other)[1]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another value", "digest"])
+def test_a_damaged_run_is_never_called_identical(runs: Path, tmp_path: Path, damage: str) -> None:
+    """A run whose tables are not what its manifest states is refused on either side, with one line and exit code 2."""
+    other = shutil.copytree(runs / "a", tmp_path / "other")
+    if damage == "truncated":
+        content = (other / "calls.parquet").read_bytes()
+        (other / "calls.parquet").write_bytes(content[: len(content) // 2])
+    elif damage == "another value":
+        without_last_row(other, "calls")
+    else:
+        changed_manifest(other, digest="0" * 64)
+    for sides in ((runs / "a", other), (other, runs / "a"), (other, other)):
+        exit_code, out, err = compare(*sides)
+        assert (exit_code, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        assert f"{other} is damaged: {'the digest' if damage == 'digest' else 'calls'} " in err
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def _side(path: Path) -> _Side:
         path = path.parent
     if path.is_dir():
         run = open_run_folder(path)
+        if problems := run.verify():
+            raise UsageError(f"{path} is damaged: {'; '.join(problems)}")
         return _Side(path, run.summary(), run)
     try:
         summary = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
