@@ -95,7 +95,10 @@ def run(
     fidelity: Fidelity = None,
     settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Run folder. Default: results/SCENARIO/RUN.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Run folder; replaces an earlier run in it. Default: results/SCENARIO/RUN."
+        ),
     ] = None,
     quiet: Quiet = False,
     _json: Json = False,
@@ -149,7 +152,7 @@ def compare(
     """Hold run B against run A, figure by figure.
 
     Exit 1 if a figure of B is worse than that of A by more than the tolerance, or an expectation fails that did not;
-    exit 3 if something of A is missing in B.
+    exit 3 if something of A is missing in B. The tables of both are verified against their digests first.
     """
     from meshsim.commands.comparing import compare_runs
 

@@ -29,6 +29,9 @@ _RESERVED = frozenset((MANIFEST, SCENARIO, SUMMARY, REPORT, *(f"{table}.parquet"
 
 _DIGEST_DIGITS = 8
 
+_MOST_LISTED = 3
+"""Foreign files that a message names."""
+
 
 class RunFolder:
     """One run on its way to disk. Use as a context manager: what is not finished by its end is removed.
@@ -57,7 +60,8 @@ class RunFolder:
         """Begin a run folder: ``out_dir`` itself, or a new ``<results_root>/<scenario_name>/<run id>`` if it is None.
 
         Remains of runs whose process is gone are swept from beside it. An earlier run in ``out_dir`` is replaced when
-        this one is complete. Raises UsageError if ``out_dir`` is a file, or a folder with anything else in it.
+        this one is complete. Raises UsageError if ``out_dir`` is a file, or a folder with anything in it that is not the
+        earlier run's own.
         """
         named = out_dir is not None
         target = Path(os.path.abspath(out_dir)) if out_dir is not None else results_root.absolute() / scenario_name
@@ -158,7 +162,7 @@ def _infrastructure(target: Path) -> Iterator[None]:
 
 
 def _check_replaceable(target: Path) -> None:
-    """Only a run, or an empty folder, may be replaced by a run."""
+    """Only a run with nothing beside it, or an empty folder, may be replaced by a run."""
     try:
         names = os.listdir(target)
     except FileNotFoundError:
@@ -169,3 +173,34 @@ def _check_replaceable(target: Path) -> None:
         raise InfrastructureError(f"cannot read {target}: {os.strerror(error.errno or errno.EIO)}") from error
     if names and MANIFEST not in names:
         raise UsageError(f"{target} holds files that are no run; expected a new or empty folder, or an earlier run")
+    foreign = sorted(_files(target) - _own(target)) if names else []
+    if foreign:
+        listed = ", ".join(foreign[:_MOST_LISTED]) + (" and more" if len(foreign) > _MOST_LISTED else "")
+        raise UsageError(
+            f"{target} holds more than an earlier run: {listed}; expected a new folder, or these files elsewhere"
+        )
+
+
+def _files(target: Path) -> set[str]:
+    """All files below ``target``, and the folders that hold none, by their path in it."""
+    found: set[str] = set()
+    for folder, below, files in os.walk(target):
+        here = Path(folder).relative_to(target)
+        # A link to a folder is listed as a folder, and not entered.
+        found.update(
+            (here / name).as_posix() for name in [*files, *(b for b in below if (Path(folder) / b).is_symlink())]
+        )
+        if not files and not below and folder != str(target):
+            found.add(f"{here.as_posix()}/")
+    return found
+
+
+def _own(target: Path) -> set[str]:
+    """What the run in ``target`` wrote: the reserved names, and the files that its scenario names."""
+    try:
+        manifest = msgspec.json.decode((target / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        raise UsageError(
+            f"{target} holds a {MANIFEST} that is not a run's; expected a new or empty folder, or an earlier run"
+        ) from None
+    return {*_RESERVED, *(Path(os.path.normpath(name)).as_posix() for name in manifest.inputs)}

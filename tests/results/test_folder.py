@@ -95,11 +95,9 @@ def test_a_named_folder_is_exactly_that_folder_and_replaces_an_earlier_run(
     """`--out DIR` puts the run in DIR, with nothing left of an earlier run in it or beside it."""
     target = tmp_path / "deep" / "out"
     assert _write_run(RunFolder.create(target, "x"), facts, {}) == target
-    (target / "notes.txt").write_text("of the earlier run")
     rows = random_rows("links", 3)
     assert _write_run(RunFolder.create(target, "x"), facts, {"links": rows}) == target
     assert open_run_folder(target).manifest.tables["links"].rows == 3
-    assert not (target / "notes.txt").exists()
     assert _names(target.parent) == ["out"]
 
 
@@ -136,6 +134,43 @@ def test_a_folder_of_anything_else_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         RunFolder.create(tmp_path / "precious" / "thesis.tex", "x")
     assert _names(tmp_path) == ["precious"]
+
+
+@pytest.mark.parametrize("foreign", ["notes.txt", "policies/mine.cedar", "empty/"])
+def test_what_the_user_put_beside_an_earlier_run_is_never_removed(
+    foreign: str, facts: RunFacts, tmp_path: Path
+) -> None:
+    """A file or folder that is not the run's own keeps the run from being replaced."""
+    target = tmp_path / "out"
+    named = msgspec.structs.replace(facts, inputs={"policies/x.cedar": ""})
+
+    def write() -> None:
+        with RunFolder.create(target, "x") as folder:
+            folder.add_input("policies/x.cedar", b"permit")
+            folder.seal(named, "scenario: x\n")
+            folder.finish({}, "")
+
+    def put() -> None:
+        place = target / foreign
+        place.parent.mkdir(exist_ok=True)
+        place.mkdir() if foreign.endswith("/") else place.write_text("precious")
+
+    write()
+    write()
+    put()
+    with pytest.raises(UsageError, match=f"more than an earlier run: {foreign}"):
+        write()
+    assert (target / foreign).exists()
+    assert open_run_folder(target).verify() == []
+
+
+def test_a_manifest_of_something_else_is_no_run(tmp_path: Path) -> None:
+    """Other tools write a manifest.json too: such a folder is not replaced."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "manifest.json").write_text('{"name": "site"}')
+    with pytest.raises(UsageError, match=r"manifest\.json that is not a run's"):
+        RunFolder.create(tmp_path / "site", "x")
+    assert _names(tmp_path / "site") == ["manifest.json"]
 
 
 def test_an_unwritable_target_is_one_line(tmp_path: Path) -> None:
