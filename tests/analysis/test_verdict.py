@@ -110,6 +110,14 @@ def test_only_a_latency_without_answers_is_inconclusive(judge: Callable[..., Ver
     assert judge({"success_rate": {"at_least": "1 %"}}, rows).word == "fail"
 
 
+@pytest.mark.parametrize(("unanswered", "reason"), [(0, ""), (1, ""), (2, "of the 98 % that were answered")])
+def test_a_latency_of_few_says_of_how_many(unanswered: int, reason: str, judge: Callable[..., Verdict]) -> None:
+    """Percentiles are of answered requests alone: under 99 % of them, a latency's verdict names the share."""
+    rows = [_request(n, n / 10, "timeout" if n <= unanswered else "ok", latency_ns=1) for n in range(1, 101)]
+    verdict = judge({"latency_p99": {"at_most": "10 ms"}}, {"requests": rows})
+    assert (verdict.word, verdict.reason) == ("pass", reason)
+
+
 def test_each_bounded_metric_has_its_own_verdict(corridor: Any) -> None:
     """One expectation with two metrics gives two verdicts, and both bounds of one are in its text."""
     run = RunData(corridor.folder.path, corridor.scenario, corridor.manifest)
