@@ -4,7 +4,9 @@ A *scenario* file describes slices, nodes, links, services, mesh settings, traff
 virtual time and leaves a *run folder* with tables, a summary, a verdict and a report.
 
 ``meshsim.run(path)`` runs a scenario and returns a :class:`meshsim.analysis.run.Run`; ``meshsim.open_run(folder)``
-opens a finished one. Both are looked up on first use, so that importing the package costs nothing.
+opens a finished one. What goes wrong is a :class:`MeshsimError`: a ``UsageError``, ``ScenarioError``,
+``InvariantViolation`` or ``InfrastructureError``. All are looked up on first use, so that importing the package costs
+nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +17,35 @@ if TYPE_CHECKING:
     from meshsim.analysis.run import Run as Run
     from meshsim.analysis.run import open_run as open_run
     from meshsim.experiment import run as run
+    from meshsim.scenario.errors import InfrastructureError as InfrastructureError
+    from meshsim.scenario.errors import InvariantViolation as InvariantViolation
+    from meshsim.scenario.errors import MeshsimError as MeshsimError
+    from meshsim.scenario.errors import ScenarioError as ScenarioError
+    from meshsim.scenario.errors import UsageError as UsageError
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "open_run", "run"]
+__all__ = [
+    "InfrastructureError",
+    "InvariantViolation",
+    "MeshsimError",
+    "Run",
+    "ScenarioError",
+    "UsageError",
+    "__version__",
+    "open_run",
+    "run",
+]
 
-_HOMES = {"run": "meshsim.experiment", "open_run": "meshsim.analysis.run", "Run": "meshsim.analysis.run"}
+_HOMES = {
+    "run": "meshsim.experiment",
+    "open_run": "meshsim.analysis.run",
+    "Run": "meshsim.analysis.run",
+    "MeshsimError": "meshsim.scenario.errors",
+    "UsageError": "meshsim.scenario.errors",
+    "ScenarioError": "meshsim.scenario.errors",
+    "InvariantViolation": "meshsim.scenario.errors",
+    "InfrastructureError": "meshsim.scenario.errors",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -29,3 +55,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What is there, with the public names that nobody has used yet."""
+    return sorted({*globals(), *__all__})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__
 from meshsim.results.folder import RESULTS_ROOT, RunFolder
 from meshsim.results.manifest import RunFacts
-from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.loader import LoadedScenario, load_scenario
 from meshsim.telemetry.recorder import Recorder
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from meshsim.world.world import Outcome
 
 Progress = Callable[[int, int], None]
+Overrides = str | Sequence[str] | Mapping[str, Any]
 
 
 def run(
@@ -30,14 +32,16 @@ def run(
     *,
     seed: int | None = None,
     fidelity: str | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Run a scenario file and return the finished run.
 
-    ``overrides`` are ``path=value`` pairs, as for ``--set``. The folder is ``results/<scenario>/<run id>``, or ``out``.
-    Raises ScenarioError for mistakes in the scenario (a fault that touched nothing is one), InvariantViolation when
+    ``overrides`` are ``path=value`` texts as for ``--set``, or one of them, or a mapping of paths to plain values
+    (``{"mesh.tls.groups": ["X25519"]}``). The folder is ``results/<scenario>/<run id>``; or ``out``, where an earlier
+    run is replaced. Raises UsageError for overrides that are none of these or an ``out`` that is no place for a run,
+    ScenarioError for mistakes in the scenario (a fault that touched nothing is one), InvariantViolation when
     prediction and OpenSSL disagree or an account does not close, InfrastructureError when the folder cannot be written.
     """
     from meshsim.analysis.run import open_run
@@ -46,15 +50,36 @@ def run(
 
 
 def load(
-    scenario: str | Path, seed: int | None = None, fidelity: str | None = None, overrides: Sequence[str] = ()
+    scenario: str | Path, seed: int | None = None, fidelity: str | None = None, overrides: Overrides = ()
 ) -> LoadedScenario:
     """Load a scenario with the options that every command shares."""
-    settings = list(overrides)
+    settings = _settings(overrides)
     if seed is not None:
         settings.append(f"seed={seed}")
     if fidelity is not None:
         settings.append(f"fidelity={fidelity}")
     return load_scenario(scenario, settings)
+
+
+def _settings(overrides: Overrides) -> list[str]:
+    """The overrides as ``path=value`` texts. UsageError for what is no override."""
+    if isinstance(overrides, str):
+        return [overrides]
+    if isinstance(overrides, Mapping):
+        try:
+            # A value is read as YAML, of which JSON is a part: a text stays a text, whatever it looks like.
+            return [f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in overrides.items()]
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"overrides: {error}; expected texts, numbers, booleans, None, and lists and mappings of them"
+            ) from None
+    settings = list(overrides)
+    for setting in settings:
+        if not isinstance(setting, str):
+            raise UsageError(
+                f"overrides: {setting!r} is no text; expected 'path=value', or a mapping of paths to values"
+            )
+    return settings
 
 
 def run_folder(

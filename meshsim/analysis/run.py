@@ -16,6 +16,7 @@ from meshsim.results.stored import StoredRun, open_run_folder
 from meshsim.results.tables import read_table
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.words import expected
 from meshsim.scenario.yaml_text import parse_yaml
 from meshsim.telemetry.rows import TABLES
 
@@ -139,15 +140,22 @@ class Run(RunData):
     ) -> Value | None:
         """One metric of the requests that match all filters, exact and in its base unit; None without any.
 
-        Raises UsageError for an unknown metric, phase or fault.
+        Raises UsageError for an unknown metric, slice, service, flow, phase or fault.
         """
         if name not in METRICS:
             raise UsageError(f"no metric {name!r}; there are {', '.join(sorted(METRICS))}")
+        for kind, asked, known in (
+            ("slice", slice, list(self.scenario.network.slices)),
+            ("service", service, list(self.scenario.services)),
+            ("flow", source, [flow.key for flow in self.scenario.traffic]),
+        ):
+            if asked is not None and asked not in known:
+                raise UsageError(f"no {kind} {asked!r}; {expected(asked, known)}")
         try:
             return measure(self, name, Selection(slice, service, source, during))
         except KeyError as error:
-            known = [*self.scenario.phases, *self.fault_windows]
-            raise UsageError(f"no phase or fault {during!r}; there are {', '.join(known) or 'none'}") from error
+            windows = [*self.scenario.phases, *self.fault_windows]
+            raise UsageError(f"no phase or fault {during!r}; there are {', '.join(windows) or 'none'}") from error
 
     def picture(self, name: str) -> Picture:
         """One figure of the report by its name: attribution, latency, timeline, handshakes or topology."""

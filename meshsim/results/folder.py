@@ -60,8 +60,8 @@ class RunFolder:
         """Begin a run folder: ``out_dir`` itself, or a new ``<results_root>/<scenario_name>/<run id>`` if it is None.
 
         Remains of runs whose process is gone are swept from beside it. An earlier run in ``out_dir`` is replaced when
-        this one is complete. Raises UsageError if ``out_dir`` is a file, or a folder with anything in it that is not the
-        earlier run's own.
+        this one is complete. Raises UsageError if ``out_dir`` is a file, or a folder with anything in it that is not
+        the earlier run's own.
         """
         named = out_dir is not None
         target = Path(os.path.abspath(out_dir)) if out_dir is not None else results_root.absolute() / scenario_name

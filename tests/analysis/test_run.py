@@ -92,6 +92,23 @@ def test_mistakes_are_answered_with_what_there_is(run: Run) -> None:
         run.frame("queries")
 
 
+@pytest.mark.parametrize(
+    ("kind", "filter_", "mistyped", "meant"),
+    [
+        ("slice", "slice", "v2xx", "v2x"),
+        ("service", "service", "hazrd", "hazard"),
+        ("flow", "source", "car", "cars"),
+    ],
+)
+def test_a_filter_that_nothing_can_match_is_refused(
+    run: Run, kind: str, filter_: str, mistyped: str, meant: str
+) -> None:
+    """An unknown slice, service or flow is a mistake with a suggestion, never a metric without a value."""
+    with pytest.raises(UsageError, match=rf"no {kind} '{mistyped}'; did you mean '{meant}'\?"):
+        run.metric("latency_p95", **{filter_: mistyped})
+    assert run.metric("requests", **{filter_: meant})
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     """Opening something else says what it lacks."""
     with pytest.raises(UsageError, match="no manifest"):
