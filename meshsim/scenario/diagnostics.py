@@ -48,12 +48,17 @@ def format_diagnostics(diagnostics: Iterable[Diagnostic], most: int = MOST_SHOWN
     return "\n".join(lines)
 
 
-def from_validation(details: list[ErrorDetails], data: Any, positions: Positions) -> list[Diagnostic]:
-    """Every mistake that the models found in ``data``, in the words of someone who edits the file."""
+def from_validation(
+    details: list[ErrorDetails], data: Any, positions: Positions, in_file: Callable[[Path], Path] = lambda path: path
+) -> list[Diagnostic]:
+    """Every mistake that the models found in ``data``, in the words of someone who edits the file.
+
+    ``in_file`` says where the file has what stands at a path of ``data``.
+    """
     found = []
     for detail in details[:MOST_KEPT]:
         path, at_key = error_path(detail, data)
-        place = positions.key(path) if at_key else positions.value(path)
+        place = positions.key(in_file(path)) if at_key else positions.value(in_file(path))
         found.append(place.diagnostic(_message(detail, path, data)))
     if len(details) > MOST_KEPT:
         last = max(positions.values.values(), key=lambda place: place.line)
@@ -66,13 +71,18 @@ def from_validation(details: list[ErrorDetails], data: Any, positions: Positions
 def error_path(detail: ErrorDetails, data: Any) -> tuple[Path, bool]:
     """The path of a refused value in ``data``, and whether its key is what is wrong.
 
-    A location of pydantic's also names the members of unions it tried, which are no keys of the file.
+    A location of pydantic's also names the members of unions it tried, which are no keys of the file, though one may
+    read like a key of it.
     """
     path: list[str | int] = []
     at_key = detail["type"] == "extra_forbidden"
+    root, at_member = data, False
     for part in detail["loc"]:
+        at_member = not at_member and (spot := spot_at(tuple(path), root)) is not None and part in kinds(spot)
         if part == "[key]":
             at_key = True
+        elif at_member:
+            continue
         elif has(data, part):
             path.append(part)
             data = step(data, part)
@@ -107,7 +117,13 @@ def _unknown_key(path: Path, data: Any) -> str:
     for key in path[:-1]:
         parent = step(parent, key)
     spot = spot_at(path[:-1], data) or ROOT
-    return f"unknown key {show(path[-1])}; {expected(path[-1], known_keys(spot, parent))}"
+    known = known_keys(spot, parent)
+    if len(known) == 1 and known[0] in parent:
+        only = child(spot, known[0], parent)
+        inside = only is not None and path[-1] in known_keys(only)
+        right = f"{show(path[-1])} inside it" if inside else f"no {show(path[-1])} beside it"
+        return f"{known[0]!r} stands alone; expected {right}"
+    return f"unknown key {show(path[-1])}; {expected(path[-1], known)}"
 
 
 def _missing(key: str, spot: Spot, value: Any, path: Path) -> str:

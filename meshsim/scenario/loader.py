@@ -93,9 +93,10 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     diagnostics += [one for one in dangling if (one.file, one.line, one.column) not in refused]
     if reading.scenario is None:
         raise ScenarioError(diagnostics)
-    named, wrong_files = read_named(reading.scenario, Folder(path.parent), positions)
+    named, wrong_files = read_named(reading.scenario, Folder(path.parent), positions, reading.in_file)
     diagnostics += wrong_files
-    diagnostics += _placed(_checks(reading, named), reading, positions)
+    findings = (reading.finding_in_file(one) for one in _checks(reading, named))
+    diagnostics += _placed(findings, reading, positions)
     if not diagnostics:
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
@@ -105,7 +106,8 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
 
 def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
     assert reading.scenario is not None
-    yield from check_values(reading.scenario, named, timed=reading.sound(("duration",)))
+    all_faults = ("faults",) not in reading.left
+    yield from check_values(reading.scenario, named, timed=reading.sound(("duration",)), all_faults=all_faults)
     if not reading.removed:
         yield from check_whole(reading.scenario)
 

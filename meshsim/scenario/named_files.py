@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -51,8 +51,13 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     """None if it could not be read."""
 
 
-def read_named(scenario: Scenario, folder: Folder, positions: Positions) -> tuple[Named, list[Diagnostic]]:
-    """Read all files that ``scenario`` names, and collect the mistakes in them."""
+def read_named(
+    scenario: Scenario, folder: Folder, positions: Positions, in_file: Callable[[Path], Path] = lambda path: path
+) -> tuple[Named, list[Diagnostic]]:
+    """Read all files that ``scenario`` names, and collect the mistakes in them.
+
+    ``in_file`` says where the scenario file has what stands at a path of ``scenario``.
+    """
     reader = _Reader(folder, positions)
     for name, radio in scenario.network.radios.items():
         at: Path = ("network", "radios", name)
@@ -63,12 +68,14 @@ def read_named(scenario: Scenario, folder: Folder, positions: Positions) -> tupl
     for index, link in enumerate(scenario.network.links):
         if link.delay is not None and link.delay.empirical is not None:
             place: Path = ("network", "links", index, "delay", "empirical", "file")
-            reader.delays(link.key, link.delay.empirical.file, place)
+            reader.delays(link.key, link.delay.empirical.file, in_file(place))
     for index, flow in enumerate(scenario.traffic):
         if flow.arrivals.trace is not None:
-            reader.arrivals(flow.key, flow.arrivals.trace.file, ("traffic", index, "arrivals", "trace", "file"))
+            reader.arrivals(
+                flow.key, flow.arrivals.trace.file, in_file(("traffic", index, "arrivals", "trace", "file"))
+            )
     for index, file in enumerate(scenario.mesh.policy.files if scenario.mesh.policy is not None else ()):
-        reader.policy(file, ("mesh", "policy", "files", index))
+        reader.policy(file, in_file(("mesh", "policy", "files", index)))
     profile = reader.profile(scenario.cost_profile)
     named = Named(
         files=MappingProxyType(dict(sorted(folder.files.items()))),

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from meshsim.scenario.diagnostics import error_path, from_validation
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.fields import Model
+from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Link, Node, Slice
 from meshsim.scenario.positions import Path, Positions
@@ -46,10 +47,48 @@ class Reading(msgspec.Struct):
     """Entries that are not as the file has them."""
     removed: bool = False
     """Whether entries are missing, so that how things hang together is not known."""
+    left: dict[Path, list[int]] = {}
+    """Of each list of the file that entries were taken out of: the indices of those that are left."""
 
     def sound(self, *paths: Path) -> bool:
         """Whether a finding about values at these paths rests on nothing that was changed."""
         return not any(path[:length] in self.changed for path in paths for length in range(1, 4))
+
+    def in_file(self, path: Path) -> Path:
+        """Where the file has what stands at ``path`` after the repairs: entries taken out had moved those behind."""
+        found: Path = ()
+        for key in path:
+            left = self.left.get(found)
+            if left is not None and isinstance(key, int) and key < len(left):
+                key = left[key]
+            found = (*found, key)
+        return found
+
+    def repaired(self, path: Path) -> Path | None:
+        """Where the repaired data has what the file has at ``path``; None if it was in an entry taken out."""
+        found: Path = ()
+        for length, key in enumerate(path):
+            left = self.left.get(path[:length])
+            if left is not None and isinstance(key, int):
+                if key not in left:
+                    return None
+                key = left.index(key)
+            found = (*found, key)
+        return found
+
+    def finding_in_file(self, finding: Finding) -> Finding:
+        """A finding about the repaired scenario, as one about the file."""
+        if not self.left:
+            return finding
+        involved = tuple(self.in_file(path) for path in finding.involved)
+        return msgspec.structs.replace(finding, path=self.in_file(finding.path), involved=involved)
+
+    def take_out(self, path: Path, holder: list[Any]) -> None:
+        """Take the entry at ``path`` out of the list that holds it."""
+        index = path[-1]
+        assert isinstance(index, int), "entries of lists have indices"
+        left = self.left.setdefault(self.in_file(path[:-1]), list(range(len(holder))))
+        del holder[index], left[index]
 
 
 def entry_of(path: Path) -> Path:
@@ -71,14 +110,15 @@ def read_models(data: Any, positions: Positions) -> Reading:
                 reading.diagnostics = from_validation(details, data, positions)
                 data = copy.deepcopy(data)
             else:
-                new = [one for one in details if not _follows(error_path(one, data)[0], mended)]
-                reading.diagnostics += from_validation(new, data, positions)
+                new = [one for one in details if not _follows(reading.in_file(error_path(one, data)[0]), mended)]
+                reading.diagnostics += from_validation(new, data, positions, reading.in_file)
             if len(details) > _MOST_REPAIRS:
                 break
-            # from the end, so that the indices of earlier list entries still hold
-            for path, missing, gone in reversed([_target(one, data) for one in details]):
+            # each repair may take entries out of lists: the others are found by their place in the file
+            for path, missing, gone in reversed([_target(one, data, reading) for one in details]):
                 mended.add((*path, missing) if missing else path)
-                if not _mend(data, path, missing, gone, reading):
+                now = reading.repaired(path)
+                if now is not None and not _mend(data, now, missing, gone, reading):
                     return reading
     return reading
 
@@ -88,10 +128,10 @@ def _follows(path: Path, mended: set[Path]) -> bool:
     return any(known[: len(path)] == path or path[: len(known)] == known for known in mended)
 
 
-def _target(detail: Any, data: Any) -> tuple[Path, str | None, bool]:
-    """Path of the refused value, the key that is missing in it, and whether it just has to go."""
+def _target(detail: Any, data: Any, reading: Reading) -> tuple[Path, str | None, bool]:
+    """Path in the file of the refused value, the key that is missing in it, and whether it just has to go."""
     path, at_key = error_path(detail, data)
-    return path, str(detail["loc"][-1]) if detail["type"] == "missing" else None, at_key
+    return reading.in_file(path), str(detail["loc"][-1]) if detail["type"] == "missing" else None, at_key
 
 
 def _mend(data: Any, path: Path, missing: str | None, gone: bool, reading: Reading) -> bool:
@@ -99,7 +139,7 @@ def _mend(data: Any, path: Path, missing: str | None, gone: bool, reading: Readi
     owner, key = (path, missing) if missing is not None else (path[:-1], path[-1] if path else None)
     if key is None:
         return False
-    reading.changed.add(entry_of((*owner, key)))
+    reading.changed.add(entry_of(reading.in_file((*owner, key))))
     holder = _at(data, owner)
     if gone and isinstance(holder, dict):
         holder.pop(key, None)
@@ -129,11 +169,11 @@ def _remove_entry(data: Any, path: Path, reading: Reading) -> bool:
         if spot is None or get_origin(spot.type) not in (dict, tuple) or child(spot, path[length - 1], holder) is None:
             continue
         key = path[length - 1]
-        reading.changed.add(entry_of(path[:length]))
+        reading.changed.add(entry_of(reading.in_file(path[:length])))
         if isinstance(holder, dict):
             holder.pop(key, None)
         elif isinstance(holder, list) and isinstance(key, int) and key < len(holder):
-            del holder[key]
+            reading.take_out(path[:length], holder)
         reading.removed = reading.removed or path[0] in ("network", "services", "fleets", "traffic")
         return True
     return False

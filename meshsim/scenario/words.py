@@ -46,6 +46,9 @@ def nearest(word: object, known: Iterable[str]) -> list[str]:
     if len(candidates) > MOST_COMPARED:
         candidates = [candidate for candidate in candidates if candidate[:2] == text[:2]][:MOST_COMPARED]
     near = difflib.get_close_matches(text, candidates, 3, 0.6)
+    if not near and len(text) > 2:  # a part of a longer word, as p95 is of latency_p95
+        parts = [candidate for candidate in candidates if plain in folded(candidate).split("-")]
+        return sorted(parts) if len(parts) <= 3 else []
     likeness = [difflib.SequenceMatcher(None, candidate, text).ratio() for candidate in near]
     return sorted(candidate for candidate, ratio in zip(near, likeness, strict=True) if ratio == likeness[0])
 
