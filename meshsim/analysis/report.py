@@ -11,6 +11,7 @@ from typing import Any
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
+from meshsim.analysis.reasons import Explained, explained
 from meshsim.results.manifest import Manifest
 from meshsim.telemetry.rows import ATTRIBUTION
 
@@ -60,6 +61,7 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
         f"<p class=facts>{_text(_headline(summary))}</p></header><main>",
         _section("Expectations", _expectations(summary["expectations"])),
         _section("Slices", slice_table(slices) + _attribution(slices)),
+        *(_section(part.title, _explained(part)) for part in explained(summary)),
         "<div class=pictures>",
         *figures.values(),
         "</div>",
@@ -183,6 +185,11 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _explained(part: Explained) -> str:
+    remark = f"<p>{_text(part.remark)}</p>" if part.remark else ""
+    return remark + _table(part.columns, part.rows, text_columns=len(part.columns) - 1)
+
+
 def _services(services: Mapping[str, Mapping[str, Any]]) -> str:
     return _table(
         ("service", "calls", "answered", "p50", "p99", "retries", "denied", "handshakes"),
@@ -201,7 +208,7 @@ def _services(services: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _handshakes(handshakes: Mapping[str, Any]) -> str:
-    table = _table(
+    return _table(
         ("kind", "established", "p50", "p99", "client CPU", "server CPU", "sent", "received"),
         (
             (
@@ -214,9 +221,6 @@ def _handshakes(handshakes: Mapping[str, Any]) -> str:
             for kind in ("full", "resumed")
         ),
     )
-    refused = handshakes["refused_by_reason"]
-    reasons = "; ".join(f"{escape(reason)} ({number})" for reason, number in refused.items())
-    return table + (f"<p>Refused: {reasons}.</p>" if refused else "")
 
 
 def _reproduce(manifest: Manifest) -> str:

@@ -21,6 +21,7 @@ from meshsim.analysis.metrics import (
     share,
 )
 from meshsim.analysis.numbers import to_json
+from meshsim.analysis.reasons import denials, failures
 from meshsim.analysis.verdict import Verdict
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
 
@@ -39,9 +40,9 @@ _HANDSHAKE_METRICS = (
 def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``faults``,
-    ``links``, ``expectations``. Durations are integers in nanoseconds and end in ``_ns``, shares are
-    floats from 0 to 1; null where nothing was measured.
+    Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
+    ``failures``, ``faults``, ``links``, ``expectations``. Durations are integers in nanoseconds and end in ``_ns``,
+    shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -53,6 +54,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "slices": {name: _of_slice(run, name) for name in run.scenario.network.slices},
         "services": dict(_services(run)),
         "handshakes": _handshakes(run),
+        "denials": denials(run),
+        "failures": failures(run),
         "faults": _faults(run),
         "links": _links(run),
         "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],

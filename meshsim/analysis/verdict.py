@@ -98,7 +98,10 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
         if value is None or (name not in _STANDS_WITHOUT_REQUESTS and not rows.requests.any()):
-            what = "handshakes" if metric.table == "handshakes" and rows.requests.any() else "requests"
+            if metric.table == "handshakes" and rows.requests.any():
+                what = "handshakes"
+            else:
+                what = "answered requests" if rows.requests.any() else "requests"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, f"no {what} to measure it by"))
             continue
         passed = _holds(value, bound, metric.kind)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshsim.analysis.numbers import show, show_duration
+from meshsim.analysis.reasons import Explained, explained
 from meshsim.analysis.report import overall, verdict_sentence
 from meshsim.commands.answer import shown_path
 from meshsim.telemetry.rows import ATTRIBUTION
@@ -40,6 +41,7 @@ SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS
 OVER = f"{MARKS['fail']} over"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 SLOWEST_PARTS = 3
+EXPLAINED_ROWS = 5
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
 
@@ -61,6 +63,8 @@ def draw_run(console: Console, run: Run) -> None:
         console.print()
         console.print(_slice_table({name: slices[name] for name in names}, _parts(slices)))
     _draw_slowest(console, slices)
+    for part in explained(summary):
+        _draw_explained(console, part)
     _draw_faults(console, summary["faults"])
     _draw_kills(console, run)
     _draw_expectations(console, summary["expectations"])
@@ -179,6 +183,18 @@ def _draw_slowest(console: Console, slices: Mapping[str, Figures]) -> None:
 
 def _percent(part: int, whole: int) -> str:
     return f"{round(100 * part / whole)} %"
+
+
+def _draw_explained(console: Console, part: Explained) -> None:
+    """The most frequent denials or failures, and how many there are of each."""
+    rows = [
+        (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(more), None) for *more, times in part.rows[:EXPLAINED_ROWS]
+    ]
+    draw_list(console, part.title.lower(), rows)
+    left = len(part.rows) - EXPLAINED_ROWS
+    remark = " ".join(filter(None, [part.remark, f"The report shows {left} more kinds." if left > 0 else ""]))
+    for line in wrapped(remark, console.width - 2):
+        console.print(Text(f"  {line}", "dim"))
 
 
 def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:

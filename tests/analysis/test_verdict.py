@@ -108,6 +108,8 @@ def test_only_a_latency_without_answers_is_inconclusive(judge: Callable[..., Ver
     """Requests that all failed have a success rate, but no latency."""
     rows = {"requests": [_request(1, 1, "timeout")]}
     assert judge({"success_rate": {"at_least": "1 %"}}, rows).word == "fail"
+    verdict = judge({"latency_p99": {"at_most": "1 s"}}, rows)
+    assert (verdict.word, verdict.reason) == ("inconclusive", "no answered requests to measure it by")
 
 
 @pytest.mark.parametrize(("unanswered", "reason"), [(0, ""), (1, ""), (2, "of the 98 % that were answered")])

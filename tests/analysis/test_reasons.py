@@ -1,0 +1,113 @@
+"""Denials and failures: counted by what they have in common, the most frequent first, causes before consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from meshsim.analysis.data import RunData
+from meshsim.analysis.reasons import CALL_REASONS, MOST, denials, explained, failures
+from meshsim.scenario.model import Scenario
+from meshsim.telemetry.columns import columns
+from meshsim.telemetry.rows import REQUEST_OUTCOMES, TABLES, CallRow, DecisionRow, HandshakeRow
+
+
+def _row(row_type: Any, **values: Any) -> Any:
+    table = next(name for name, kind in TABLES.items() if kind is row_type)
+    blank = {"int64": 0, "bool": False, "string": ""}
+    return row_type(**{column.name: blank[column.type] for column in columns(table)} | values)
+
+
+def _denied(call_id: int, path: str = "/") -> Any:
+    names = {"source": "cars", "destination": "hazard", "method": "GET", "path": path, "rule": "default-deny"}
+    return _row(DecisionRow, call_id=call_id, **names)
+
+
+@pytest.fixture
+def run_of(make_run: Callable[..., Any], corridor_scenario: Scenario) -> Callable[..., RunData]:
+    """``run_of(table=rows, ...)``: a run of exactly these rows."""
+
+    def made(**rows: list[msgspec.Struct]) -> RunData:
+        def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
+            for table, batch in rows.items():
+                for row in batch:
+                    record[table](row)
+
+        partial = make_run(corridor_scenario, fill)
+        return RunData(partial.folder.path, corridor_scenario, partial.manifest)
+
+    return made
+
+
+def _explained(run: RunData, denied: int) -> list[Any]:
+    summary = {"denials": denials(run), "failures": failures(run), "totals": {"decisions_denied": denied}}
+    return explained(summary)
+
+
+def test_denials_are_counted_by_question_and_rule(run_of: Callable[..., RunData]) -> None:
+    """What was allowed is not counted, and calls in plaintext are told apart from those with an identity."""
+    run = run_of(
+        decisions=[_denied(1), _denied(2), _denied(3, "/other"), msgspec.structs.replace(_denied(4), allowed=True)],
+        calls=[_row(CallRow, call_id=n, encrypted=n != 2) for n in range(1, 5)],
+    )
+    first, second = denials(run)
+    assert (first["path"], first["count"], first["unproven"]) == ("/", 2, 1)
+    assert (second["path"], second["count"], second["unproven"]) == ("/other", 1, 0)
+    (part,) = _explained(run, 3)
+    assert part.rows[0] == ("cars \N{RIGHTWARDS ARROW} hazard", "GET /", "no rule allows it (default-deny)", "2")
+    assert part.remark.startswith("1 of these calls came in plaintext (mesh.tls.mode DISABLE or PERMISSIVE)")
+
+
+def test_denials_with_identity_need_no_remark(run_of: Callable[..., RunData]) -> None:
+    """A caller that proved who it is was denied for that, and nothing more is said."""
+    (part,) = _explained(run_of(decisions=[_denied(1)], calls=[_row(CallRow, call_id=1, encrypted=True)]), 1)
+    assert part.remark == ""
+
+
+def test_only_the_most_frequent_are_listed(run_of: Callable[..., RunData]) -> None:
+    """Of more kinds than the list holds the rarest are left out, and it is said how many calls they were."""
+    rows = [_denied(1, f"/{number:02}") for number in range(MOST + 2) for _ in range(1 + (number == 7))]
+    run = run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)])
+    listed = denials(run)
+    assert [one["path"] for one in listed[:2]] == ["/07", "/00"]
+    assert len(listed) == MOST
+    assert "2 more calls were denied" in _explained(run, len(rows))[0].remark
+
+
+def test_failures_name_the_cause_first(run_of: Callable[..., RunData]) -> None:
+    """Devices of a fleet count as one client, and what failed for want of another call comes last."""
+
+    def call(outcome: str, source: str, destination: str) -> Any:
+        return _row(CallRow, outcome=outcome, source=source, destination=destination)
+
+    refused = {"server": "hazard", "outcome": "refused", "refused_by": "server", "reason": "expired"}
+    run = run_of(
+        calls=[call("failed", "cars", "hazard")] * 5 + [call("unreachable", "hazard", "alerts"), call("ok", "a", "b")],
+        handshakes=[_row(HandshakeRow, client=f"cars/{n}", **refused) for n in range(3)],
+    )
+    assert [(one["what"], one["outcome"], one["count"]) for one in failures(run)] == [
+        ("handshake", "refused", 3),
+        ("call", "unreachable", 1),
+        ("call", "failed", 5),
+    ]
+    (part,) = _explained(run, 0)
+    assert part.rows[0] == (
+        "cars \N{RIGHTWARDS ARROW} hazard",
+        "handshake refused by the server",
+        "expired",
+        "3",
+    )
+
+
+def test_nothing_is_said_where_nothing_failed(run_of: Callable[..., RunData]) -> None:
+    """A run without denials and failures has empty lists and no tables."""
+    run = run_of(calls=[_row(CallRow, outcome="ok")])
+    assert (denials(run), failures(run), _explained(run, 0)) == ([], [], [])
+
+
+def test_every_outcome_has_its_reason() -> None:
+    """Only calls that were answered or denied are no failures."""
+    assert {"ok", "denied", *CALL_REASONS} == set(REQUEST_OUTCOMES)
