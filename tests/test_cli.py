@@ -218,6 +218,26 @@ def test_check_reads_policies(lab: Path, tmp_path: Path) -> None:
         assert [(one["file"], one["line"]) for one in said.document["errors"]] == [(str(policy), 1)]
 
 
+def test_check_tells_mistakes_of_scenario_and_policy_together(lab: Path, tmp_path: Path) -> None:
+    """A policy is held against the names that the scenario declares, though entries of it are wrong."""
+    text = (lab / "hello.yaml").read_text(encoding="utf-8")
+    scenario = tmp_path / "wrong.yaml"
+    scenario.write_text(text.replace("size: 5", "size: none").replace("sst: 1", "sst: -1"))
+    policy = tmp_path / "mesh.cedar"
+    policy.write_text(
+        'permit (principal in Fleet::"phones", action, resource == Service::"greeter")\n'
+        'when { context.slice == Slice::"web" && context.site == Site::"gnb-1" };\n'
+        'permit (principal in Fleet::"phone", action, resource);\n'
+    )
+    said = meshsim("check", scenario, "--json")
+    assert said.exit_code == 2
+    places = [(Path(one["file"]).name, one["line"]) for one in said.document["errors"]]
+    assert places == [("wrong.yaml", 10), ("wrong.yaml", 16), ("mesh.cedar", 3)]
+    scenario.write_text(text.replace("fleets:\n", "fleet:\n"))
+    told = meshsim("check", scenario, "--json").document["errors"]
+    assert {Path(one["file"]).name for one in told} == {"wrong.yaml"}  # there are no fleets to hold it against
+
+
 def test_common_options_reach_the_scenario(lab: Path) -> None:
     """A wrong --set is told as the mistake that it is, and a right one changes the scenario that is checked."""
     said = meshsim("check", lab / "hello.yaml", "--set", "duratio=1 s", "--json")

@@ -10,7 +10,11 @@ import msgspec
 
 from meshsim.commands.answer import EXIT_PASSED, EXIT_USAGE, Answer
 from meshsim.experiment import load
+from meshsim.policy.engine import Directory, PolicyFile
+from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.expectations import MetricExpectation
+from meshsim.scenario.policy_sources import PolicySources, RefusedScenario
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.world import World
 
@@ -40,6 +44,8 @@ def check_files(
             sound.append((file, loaded))
         except ScenarioError as error:
             errors += error.diagnostics
+            if isinstance(error, RefusedScenario) and error.policies is not None:
+                errors += _policy_mistakes(error.policies, file.parent)
 
     def draw(console: Console) -> None:
         for file, loaded in [] if quiet else sound:
@@ -59,6 +65,26 @@ def check_files(
     return Answer(document, draw, EXIT_USAGE if errors else EXIT_PASSED, tuple(errors))
 
 
+def _policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
+    """What is wrong with the policies of a scenario that has mistakes itself.
+
+    Identities of single workloads are not looked up: which there are is known of a sound scenario alone.
+    """
+    directory = Directory(
+        services=sources.services,
+        fleets=sources.fleets,
+        slices=sources.slices,
+        sites=sources.sites,
+        trust_domains=frozenset((sources.trust_domain,)),
+    )
+    files = [PolicyFile(name, text, str(base / name)) for name, text in sources.files]
+    try:
+        build_engine(sources.engine, files, directory)
+    except ScenarioError as error:
+        return error.diagnostics
+    return []
+
+
 def _content(loaded: LoadedScenario) -> str:
     """What a scenario holds, in one line."""
     scenario = loaded.scenario
@@ -68,7 +94,10 @@ def _content(loaded: LoadedScenario) -> str:
         "service": len(scenario.services),
         "flow": len(scenario.traffic),
         "fault": len(scenario.faults),
-        "expectation": len(scenario.expect),
+        # One that bounds several metrics gets a verdict for each.
+        "expectation": sum(
+            len(one.metrics()) if isinstance(one, MetricExpectation) else 1 for one in scenario.expect
+        ),
     }
     return f"{scenario.scenario} ({', '.join(_counted(number, noun) for noun, number in numbers.items() if number)})"
 

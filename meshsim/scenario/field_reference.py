@@ -19,8 +19,11 @@ _HEAD = f"""\
 Generated from the models in `meshsim/scenario` by `python -m meshsim.scenario.field_reference docs`; edit those.
 
 A scenario is one YAML 1.2 file in UTF-8. A key that is not listed here is an error, and so is a thing that is declared
-and never used. `meshsim check FILE` tells all mistakes at once, with line and column; `meshsim init DIR` writes a
-commented scenario to begin with. For completion in an editor, name the schema in the file's first line:
+and never used. `meshsim check FILE` tells all mistakes at once, with line and column, those in the files that it names
+among them; only what is no YAML is told by itself. Some things show once all else is right: that a thing is never used,
+that a policy names an identity that no workload has, and, when a service, node, link, fleet or flow is beyond reading,
+what cannot be reached without it. `meshsim init DIR` writes a commented scenario to begin with. For completion in an
+editor, name the schema in the file's first line:
 
 ```yaml
 # yaml-language-server: $schema={SCHEMA_FILE}

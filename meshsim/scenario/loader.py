@@ -19,6 +19,7 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named, read_named
 from meshsim.scenario.overrides import apply_overrides
+from meshsim.scenario.policy_sources import RefusedScenario, policy_sources
 from meshsim.scenario.positions import Positions
 from meshsim.scenario.reading import Folder, bad_byte_message, decode, read_bounded
 from meshsim.scenario.references import check_references, check_unused
@@ -100,7 +101,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     if not diagnostics:
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
-        raise ScenarioError(diagnostics)
+        raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
     return _loaded(reading.scenario, named, positions, path, text)
 
 

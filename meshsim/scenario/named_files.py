@@ -150,7 +150,8 @@ class _Reader:
             text, bad = decode(content, self.folder.shown(file))
             if bad is not None:
                 self.diagnostics.append(bad.diagnostic(bad_byte_message(content)))
-            self.policies.append((file, text))
+            else:
+                self.policies.append((file, text))
 
     def profile(self, name: str) -> CostProfile | None:
         try:

@@ -1,0 +1,59 @@
+"""The policy files of a scenario and the names that they may speak of, though the scenario itself may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.references import declared
+from meshsim.scenario.shape import step
+
+
+class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
+    """What policies can be checked against before there is a sound scenario."""
+
+    engine: str
+    """Name of the policy engine."""
+    files: tuple[tuple[str, str], ...]
+    """(name, text) of each policy file that could be read."""
+    services: frozenset[str]
+    fleets: frozenset[str]
+    slices: frozenset[str]
+    sites: frozenset[str]
+    trust_domain: str
+
+
+class RefusedScenario(ScenarioError):  # noqa: N818 - says what it is, as its base's name says that it is an error
+    """A scenario with mistakes, and what of its policies can be checked all the same."""
+
+    def __init__(self, diagnostics: list[Diagnostic], policies: PolicySources | None) -> None:
+        super().__init__(diagnostics)
+        self.policies = policies
+        """None if the scenario has no policies, or if its names could not be read."""
+
+
+def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str]]) -> PolicySources | None:
+    """The policies of a repaired ``scenario`` with the names that the plain ``data`` declares.
+
+    None if there are none, or if a list of names is not there to hold them against.
+    """
+    network = step(data, "network")
+    nodes = step(network, "nodes")
+    homes = (step(data, "services"), step(data, "fleets"), step(network, "slices"), nodes)
+    if scenario.mesh.policy is None or not files or not all(isinstance(home, dict) for home in homes):
+        return None
+    names = declared(data)
+    trust_domain = step(step(data, "mesh"), "trust_domain")  # as written, though it may be refused
+    return PolicySources(
+        engine=scenario.mesh.policy.engine,
+        files=tuple(files),
+        services=frozenset(names["service"]),
+        fleets=frozenset(names["fleet"]),
+        slices=frozenset(names["slice"]),
+        sites=frozenset(str(step(node, "site") or name) for name, node in nodes.items()),
+        trust_domain=str(trust_domain or scenario.mesh.trust_domain),
+    )
