@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -15,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.cli import run_command
-from meshsim.commands.comparison import DIRECTIONS, compare_summaries
+from meshsim.commands.comparing import _change, _shown
+from meshsim.commands.comparison import DIRECTIONS, Difference, compare_summaries
 from meshsim.commands.docs import COMMON, KEYS
 from meshsim.results.content import run_digest
+from meshsim.results.stored import open_run_folder
 from meshsim.results.tables import hash_table, table_file
 from meshsim.telemetry.rows import TABLES
 
@@ -172,6 +175,8 @@ def test_another_seed_is_told(runs: Path) -> None:
     """Runs with different seeds are not called the same scenario, and the summary inside a run folder is that run."""
     document = json.loads(compare(runs / "a" / "summary.json", runs / "c", "--tolerance", "100 %", "--json")[1])
     assert (document["identical"], document["same_scenario"]) == (False, False)
+    assert document["changes"] == [{"path": "seed", "a": "1", "b": "77"}]
+    assert "what was asked differs (A / B): seed (1 / 77)\n" in compare(runs / "a", runs / "c")[1]
     assert document["a"]["path"] == str(runs / "a")
     assert document["differences"]
 
@@ -190,6 +195,80 @@ def without_last_row(run_dir: Path, table: str) -> None:
     pq.write_table(whole.slice(0, whole.num_rows - 1), table_file(run_dir, table))
 
 
+def changed_scenario(run_dir: Path, *changes: tuple[str, str], **facts: Any) -> None:
+    """Replace words in a run's scenario, and write the manifest that such a run would have."""
+    text = (run_dir / "scenario.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (run_dir / "scenario.yaml").write_text(text)
+    changed_manifest(run_dir, scenario_sha256=hashlib.sha256(text.encode()).hexdigest(), **facts)
+
+
+def test_what_was_asked_otherwise_is_named(runs: Path, tmp_path: Path) -> None:
+    """Fields by their path, files and the cost profile are told apart, the first five of them to people."""
+    other = shutil.copytree(runs / "a", tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    inputs = dict.fromkeys(manifest["inputs"], "1" * 64)
+    changed_scenario(
+        other,
+        ("uplink: 3 ms", "uplink: 4 ms"),
+        ("size: 10", "size: 11"),
+        ("never: plaintext-on-wire", "never: plaintext-on-wire\n  - extra: 1"),
+        inputs=inputs,
+        cost_profile_sha256="2" * 64,
+    )
+    assert open_run_folder(other).verify() == []
+    document = json.loads(compare(runs / "a", other, "--json")[1])
+    changes = {change["path"]: (change["a"], change["b"]) for change in document["changes"]}
+    assert changes["network.radios.air.fixed.uplink"] == ("3 ms", "4 ms")
+    assert changes["fleets.phones.size"] == ("10", "11")
+    assert changes["the file policies/hello-mesh.cedar"][1] == "sha256 111111111111"
+    assert changes["the cost profile"][1] == "sha256 222222222222"
+    assert (document["identical"], document["same_scenario"]) == (True, False)
+    out = compare(runs / "a", other)[1]
+    assert "identical results" in out
+    assert "fleets.phones.size (10 / 11); " in out
+
+
+def test_different_scenarios_are_told_first(runs: Path, tmp_path: Path) -> None:
+    """Two scenarios, also where one is a baseline, are called that before any figure."""
+    baseline = tmp_path / "other.json"
+    baseline.write_text(json.dumps(json.loads((runs / "a" / "summary.json").read_text()) | {"scenario": "plant"}))
+    first = "! these are different scenarios: A is 'plant', B is 'hello-mesh'"
+    assert compare(baseline, runs / "b")[1].splitlines()[0] == first
+    assert "different scenarios" not in compare(runs / "a", runs / "c")[1]
+
+
+def test_figures_are_counted_apart(runs: Path, tmp_path: Path) -> None:
+    """What both have and what only one has are counted apart, so that no more differ than were compared."""
+    plain = json.loads((runs / "a" / "summary.json").read_text())
+    count = json.loads(compare(runs / "a", runs / "b", "--json")[1])["compared"]
+    assert f"no difference: none of {count} figures differ\n" in compare(runs / "a", runs / "b")[1]
+    plain["slices"]["web"]["latency_p50_ns"] -= 1
+    plain["slices"]["new"] = plain["slices"]["web"]
+    del plain["services"]["greeter"]["calls"]
+    (tmp_path / "b.json").write_text(json.dumps(plain))
+    out = compare(runs / "a", tmp_path / "b.json")[1]
+    assert f"1 of {count - 1} figures differs, 1 in A only, " in out
+    assert " in B only\n" in out
+
+
+@given(
+    metric=st.sampled_from(sorted([*DIRECTIONS, "requests_per_s", "memory_bytes"])),
+    a=st.integers(0, 10**12),
+    apart=st.integers(1, 1000),
+)
+def test_a_difference_is_always_visible(metric: str, a: int, apart: int) -> None:
+    """However close two figures are, they are not printed alike, nor is their change printed as nothing."""
+    whole = metric not in ("success_rate", "within_budget", "requests_per_s")
+    one, other = (a, a + apart) if whole else (a / 10**12 * 0.9, a / 10**12 * 0.9 + apart / 10**6)
+    difference = Difference("slice", "web", metric, one, other, None if not one else 0.0, "worse")
+    before, after = _shown(difference)
+    assert before != after
+    assert not one or _change(difference) not in ("+0.0 %", "-0.0 %")
+
+
 def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:
     """When scenario, seed and cost profile are the same and results are not, the versions that differ are named."""
     other = shutil.copytree(runs / "a", tmp_path / "other")
@@ -201,7 +280,7 @@ def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:
     assert "versions: openssl " in compare(runs / "a", other)[1]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "another value", "digest"])
+@pytest.mark.parametrize("damage", ["truncated", "another value", "digest", "scenario"])
 def test_a_damaged_run_is_never_called_identical(runs: Path, tmp_path: Path, damage: str) -> None:
     """A run whose tables are not what its manifest states is refused on either side, with one line and exit code 2."""
     other = shutil.copytree(runs / "a", tmp_path / "other")
@@ -211,12 +290,13 @@ def test_a_damaged_run_is_never_called_identical(runs: Path, tmp_path: Path, dam
     elif damage == "another value":
         without_last_row(other, "calls")
     else:
-        changed_manifest(other, digest="0" * 64)
+        changed_manifest(other, **{"digest": "0" * 64} if damage == "digest" else {"scenario_sha256": "0" * 64})
+    told = {"digest": "the digest ", "scenario": "scenario.yaml "}.get(damage, "calls ")
     for sides in ((runs / "a", other), (other, runs / "a"), (other, other)):
         exit_code, out, err = compare(*sides)
         assert (exit_code, out) == (2, "")
         assert len(err.splitlines()) == 1
-        assert f"{other} is damaged: {'the digest' if damage == 'digest' else 'calls'} " in err
+        assert f"{other} is damaged: {told}" in err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from fractions import Fraction
 
 from meshsim.analysis.metrics import Kind, Value
 
+_DIGITS = 3
+"""Significant digits, where nobody asks for more."""
+
 _STEPS_NS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
 _STEPS_BYTES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
@@ -16,32 +19,51 @@ JSON_DIGITS = 6
 """Digits behind the point of every share and rate in JSON."""
 
 
-def show(value: Value | None, kind: Kind) -> str:
-    """``value`` in its base unit, for people: ``8.21 ms``, ``99.95 %``, ``1200 /s``; a dash for None."""
+_MOST_DIGITS = 15
+"""Significant digits that a float has for sure."""
+
+
+def show_apart(one: Value, other: Value, kind: Kind) -> tuple[str, str]:
+    """Two values for people, with as many digits as it takes to tell them apart; three if that is enough."""
+    for digits in range(_DIGITS, _MOST_DIGITS + 1):
+        texts = (show(one, kind, digits), show(other, kind, digits))
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def show(value: Value | None, kind: Kind, digits: int = _DIGITS) -> str:
+    """``value`` in its base unit, for people: ``8.21 ms``, ``99.95 %``, ``1200 /s``; a dash for None.
+
+    Durations, rates and sizes have ``digits`` significant digits, shares two fewer behind the point of the percentage.
+    """
     if value is None:
         return NOTHING
     if kind == "duration":
-        return show_duration(value)
+        return _in_steps(value, _STEPS_NS, "ns", digits)
     if kind == "share":
-        return show_share(value)
+        return show_share(value, digits - 2)
     if kind == "rate":
-        return f"{_three_digits(value)} /s"
+        return f"{_significant(value, digits)} /s"
     if kind == "size":
-        return _in_steps(value, _STEPS_BYTES, "B")
+        return _in_steps(value, _STEPS_BYTES, "B", digits)
     return f"{int(value):,}".replace(",", "\u202f")
 
 
 def show_duration(value_ns: Value) -> str:
     """``8_210_000`` -> ``8.21 ms``: three significant digits."""
-    return _in_steps(value_ns, _STEPS_NS, "ns")
+    return _in_steps(value_ns, _STEPS_NS, "ns", _DIGITS)
 
 
-def show_share(value: Value) -> str:
-    """``Fraction(1999, 2000)`` -> ``99.95 %``; never rounded up to 100 % or down to 0 %."""
+def show_share(value: Value, digits: int = 1) -> str:
+    """``Fraction(1999, 2000)`` -> ``99.95 %``; never rounded up to 100 % or down to 0 %.
+
+    ``digits`` behind the point, one more below 1 % and above 99 %.
+    """
     percent = Fraction(value) * 100
     if percent in (0, 100):
         return f"{int(percent)} %"
-    digits = 1 if 1 <= percent <= 99 else 2
+    digits += not 1 <= percent <= 99
     while Fraction(f"{float(percent):.{digits}f}") in (0, 100) and digits < JSON_DIGITS:
         digits += 1
     text = f"{float(percent):.{digits}f}"
@@ -57,15 +79,15 @@ def to_json(value: Value | None, kind: Kind) -> int | float | None:
     return round(value)
 
 
-def _in_steps(value: Value, steps: tuple[tuple[int, str], ...], base: str) -> str:
+def _in_steps(value: Value, steps: tuple[tuple[int, str], ...], base: str, digits: int) -> str:
     for factor, unit in steps:
         if abs(Fraction(value)) >= factor:
-            return f"{_three_digits(Fraction(value) / factor)} {unit}"
+            return f"{_significant(Fraction(value) / factor, digits)} {unit}"
     return f"{round(value)} {base}"
 
 
-def _three_digits(value: Value) -> str:
+def _significant(value: Value, digits: int) -> str:
     number = float(value)
-    digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
-    text = f"{number:.{digits}f}"
+    before = 3 if abs(number) >= 100 else 2 if abs(number) >= 10 else 1
+    text = f"{number:.{max(0, digits - before)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -166,7 +166,7 @@ class Run(RunData):
         return PLOTS[name](self)
 
     def verify(self) -> list[str]:
-        """Hash every table again; one line for each difference from the manifest, none if all is well."""
+        """Hash scenario and tables again; one line for each difference from the manifest, none if all is well."""
         return self._stored.verify()
 
     def _repr_html_(self) -> str:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from meshsim.analysis.numbers import show
+from meshsim.analysis.metrics import Kind
+from meshsim.analysis.numbers import show, show_apart
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
-from meshsim.commands.comparison import PPM, Comparison, Difference, Figure, compare_summaries
+from meshsim.commands.changes import Change, changes_between, told
+from meshsim.commands.comparison import PPM, Comparison, Difference, compare_summaries
 from meshsim.results.folder import MANIFEST, SUMMARY
 from meshsim.results.stored import StoredRun, open_run_folder
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_share_ppm
+from meshsim.scenario.words import show as show_word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +28,8 @@ SUMMARY_KEYS = ("totals", "slices", "services", "expectations")
 EXIT_BY_VERDICT = {"regression": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 TELLING = ("worse", "gone")
 """Judgements that decide the exit code."""
+LEAST_PERCENT = 0.05
+"""What is nothing with one digit behind the point."""
 MARKS = {
     "worse": "\N{HEAVY MULTIPLICATION X} worse",
     "gone": "? gone",
@@ -58,20 +63,25 @@ def compare_runs(a: Path, b: Path, tolerance: str, *, quiet: bool) -> Answer:
         raise UsageError(f"one of {a} and {b} is no summary of this version: {error!r}") from error
     runs = (before.run, after.run)
     identical = None if None in runs else len({run.manifest.digest for run in runs if run is not None}) == 1
-    same = None if before.run is None or after.run is None else _same_scenario(before.run, after.run)
+    changes = None if before.run is None or after.run is None else changes_between(before.run, after.run)
     document = {
         "a": _plain(before),
         "b": _plain(after),
         "tolerance": tolerance_ppm / PPM,
         "identical": identical,
-        "same_scenario": same,
+        "same_scenario": None if changes is None else not changes,
+        "changes": msgspec.to_builtins(changes),
         "compared": comparison.compared,
         "differences": msgspec.to_builtins(comparison.differences),
         "verdict": comparison.verdict,
     }
-    remarks = _remarks(identical, same, before.run, after.run)
+    names = [side.summary.get("scenario") for side in (before, after)]
+    warning = None
+    if names[0] != names[1]:
+        warning = f"these are different scenarios: A is {show_word(names[0])}, B is {show_word(names[1])}"
+    remarks = _remarks(changes, before.run, after.run)
     exit_code = EXIT_BY_VERDICT.get(comparison.verdict, EXIT_PASSED)
-    return Answer(document, lambda console: _draw(console, comparison, remarks, quiet=quiet), exit_code)
+    return Answer(document, lambda console: _draw(console, comparison, warning, remarks, quiet=quiet), exit_code)
 
 
 def _side(path: Path) -> _Side:
@@ -101,28 +111,14 @@ def _plain(side: _Side) -> dict[str, Any]:
     return {"path": str(side.path), **facts}
 
 
-def _same_scenario(a: StoredRun, b: StoredRun) -> bool:
-    """Whether scenario, seed, cost profile and every named file are the same. Fidelity never changes a result."""
-
-    def asked(run: StoredRun) -> tuple[list[str], str, dict[str, str]]:
-        lines = run.scenario_text().splitlines()
-        manifest = run.manifest
-        return (
-            [line for line in lines if not line.startswith("fidelity:")],
-            manifest.cost_profile_sha256,
-            manifest.inputs,
-        )
-
-    return asked(a) == asked(b)
-
-
-def _remarks(identical: bool | None, same: bool | None, a: StoredRun | None, b: StoredRun | None) -> list[str]:
-    if a is None or b is None:
+def _remarks(changes: list[Change] | None, a: StoredRun | None, b: StoredRun | None) -> list[str]:
+    if changes is None or a is None or b is None:
         return ["a summary alone has no digest: figures are compared, not every byte"]
-    if identical:
-        return [f"identical results: both have the digest {a.manifest.digest}"]
-    if not same:
-        return ["the scenario, a file that it names, the seed or the cost profile is another one"]
+    asked = [f"what was asked differs (A / B): {told(changes)}"] if changes else []
+    if a.manifest.digest == b.manifest.digest:
+        return [f"identical results: both have the digest {a.manifest.digest}", *asked]
+    if asked:
+        return asked
     old, new = a.manifest.versions, b.manifest.versions
     moved = [
         f"{name} {old.get(name)} to {new.get(name)}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)
@@ -131,10 +127,13 @@ def _remarks(identical: bool | None, same: bool | None, a: StoredRun | None, b: 
     return ["other results from the same scenario, files, seed and cost profile", why]
 
 
-def _draw(console: Console, comparison: Comparison, remarks: list[str], *, quiet: bool) -> None:
+def _draw(console: Console, comparison: Comparison, warning: str | None, remarks: list[str], *, quiet: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if warning:
+        console.print(f"! {warning}", soft_wrap=True)
+        console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     table.add_column("what", overflow="fold")
@@ -145,11 +144,19 @@ def _draw(console: Console, comparison: Comparison, remarks: list[str], *, quiet
     if table.row_count:
         console.print(table)
         console.print()
-    number = len(comparison.differences)
-    differ = f"{number} difference{'' if number == 1 else 's'}"
-    console.print(f"{comparison.verdict}: {comparison.compared} figures compared, {differ}")
+    console.print(f"{comparison.verdict}: {_counted(comparison)}", soft_wrap=True)
     for remark in [] if quiet else remarks:
         console.print(remark, soft_wrap=True)
+
+
+def _counted(comparison: Comparison) -> str:
+    """How many figures both have, how many of these differ, and how many only one has."""
+    only_a = sum(one.b is None for one in comparison.differences)
+    only_b = sum(one.a is None for one in comparison.differences)
+    differ = len(comparison.differences) - only_a - only_b
+    parts = [f"{differ or 'none'} of {comparison.compared} figures {'differs' if differ == 1 else 'differ'}"]
+    parts += [f"{number} in {side} only" for number, side in ((only_a, "A"), (only_b, "B")) if number]
+    return ", ".join(parts)
 
 
 def _rows(differences: Sequence[Difference]) -> Iterator[tuple[str, str, str, str, str]]:
@@ -167,19 +174,35 @@ def _rows(differences: Sequence[Difference]) -> Iterator[tuple[str, str, str, st
             continue
         metric = "" if one.scope == "expectation" else one.metric.removesuffix("_ns")
         what = " ".join(part for part in (one.name or one.scope, metric) if part)
-        change = "" if one.change is None else f"{one.change * 100:+.1f} %"
-        yield one.verdict, what, _shown(one, one.a), _shown(one, one.b), change
+        yield one.verdict, what, *_shown(one), _change(one)
 
 
-def _shown(one: Difference, value: Figure) -> str:
-    """A figure for people, by the unit that its key ends in."""
-    if value is None or isinstance(value, str):
-        return value or show(None, "count")
-    exact = Fraction(str(value))
-    if one.metric.endswith("_ns"):
-        return show(exact, "duration")
-    if one.metric in ("success_rate", "within_budget"):
-        return show(exact, "share")
-    if one.metric.endswith("_per_s"):
-        return show(exact, "rate")
-    return show(exact, "size" if one.metric.endswith("bytes") else "count")
+def _change(one: Difference) -> str:
+    """The change in percent; one digit behind the point, or as many as it takes to be more than nothing."""
+    if one.change is None or not isinstance(one.a, int | float) or not isinstance(one.b, int | float):
+        return ""
+    old, new = Fraction(str(one.a)), Fraction(str(one.b))
+    percent = float(100 * (new - old) / old)
+    return f"{percent:+.1f} %" if abs(percent) >= LEAST_PERCENT else f"{percent:+.1g} %"
+
+
+def _shown(one: Difference) -> tuple[str, str]:
+    """Both figures for people, by the unit that the key ends in."""
+    kind = _kind(one.metric)
+    if isinstance(one.a, int | float) and isinstance(one.b, int | float):
+        return show_apart(Fraction(str(one.a)), Fraction(str(one.b)), kind)
+    a, b = (
+        show(Fraction(str(value)), kind) if isinstance(value, int | float) else value or show(None, kind)
+        for value in (one.a, one.b)
+    )
+    return a, b
+
+
+def _kind(metric: str) -> Kind:
+    if metric.endswith("_ns"):
+        return "duration"
+    if metric in ("success_rate", "within_budget"):
+        return "share"
+    if metric.endswith("_per_s"):
+        return "rate"
+    return "size" if metric.endswith("bytes") else "count"

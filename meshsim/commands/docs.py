@@ -52,6 +52,8 @@ KEYS: dict[str, dict[str, str]] = {
         "identical": "whether the digests are equal; null without two run folders",
         "same_scenario": "whether resolved scenario, the files it names, seed and cost profile are equal (fidelity "
         "apart); null likewise",
+        "changes": "which of these are not, each with `path` (a field of the scenario as for `--set`, or a file or the "
+        "cost profile in words), and `a` and `b` in short (null where it is not there); null likewise",
         "compared": "how many figures both have",
         "differences": "figures that differ, the worst first, each with `scope` (total, slice, service, expectation), "
         "`name`, `metric`, `a`, `b`, `change` (relative to A; null if A is 0 or nothing) and `verdict`: worse, gone "

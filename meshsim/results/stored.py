@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class StoredRun(msgspec.Struct, frozen=True):
         return self.path / REPORT
 
     def verify(self) -> list[str]:
-        """Hash every table again; return one line for each difference from the manifest, none if all is well."""
+        """Hash scenario and tables again; return a line for each difference from the manifest, none if all is well."""
         found: dict[str, tuple[int, str]] = {}
         problems: list[str] = []
         for table in TABLES:
@@ -55,6 +56,13 @@ class StoredRun(msgspec.Struct, frozen=True):
                 problems.append(f"{table} has {found[table][0]} rows, and not the content that the manifest states")
         if not problems and run_digest(found) != self.manifest.digest:
             problems.append("the digest is not the one of these tables")
+        try:
+            scenario_sha256 = hashlib.sha256((self.path / SCENARIO).read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(f"{SCENARIO} cannot be read: {error.strerror}")
+        else:
+            if scenario_sha256 != self.manifest.scenario_sha256:
+                problems.append(f"{SCENARIO} has not the content that the manifest states")
         return problems
 
 
