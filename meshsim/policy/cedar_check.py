@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import cedarpy
 
 from meshsim.policy.cedar_text import PolicyText, Token, offending, split
+from meshsim.policy.cedar_types import misfits
 from meshsim.policy.engine import Directory, PolicyFile, trust_domain_of
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY
 from meshsim.scenario.errors import Diagnostic
@@ -23,6 +24,7 @@ _WORDS = (
 )
 """What a misspelt word may have been meant to be."""
 
+_ACTION_GROUPS = ('Action::"read"', 'Action::"write"', 'Action::"call"')
 _NO_REQUEST = "unable to find an applicable action given the policy scope constraints"
 _SCOPE_HINT = (
     "no request can match this scope; a principal is a Workload (in a Service, Fleet or TrustDomain) or "
@@ -42,6 +44,9 @@ def check(
     mistakes: list[Diagnostic] = []
     for file in files:
         in_file, unusable = split(file)
+        if not in_file and not unusable:
+            message = "the file holds no policy, so it allows no request; write one, or take the file from the scenario"
+            mistakes.append(Diagnostic(file.place, 0, 0, message))
         policies += in_file
         mistakes += unusable
     parsed = []
@@ -75,23 +80,65 @@ def _syntax(policy: PolicyText) -> Diagnostic | None:
         return policy.at(slot, f"a template with {slot.text} authorizes nothing here; write the entity in its place")
     if found := re.fullmatch("unexpected token `(.*)`", message, re.DOTALL):
         token = offending(policy, found[1], lambda text: _syntax_error(text).startswith("unexpected end"))
-        before = policy.tokens[max(policy.tokens.index(token) - 1, 0)]
-        if token.text == "(" and before.text in ("permit", "forbid"):  # the parser took it for a kind of condition
-            return policy.at(before, f'unexpected `{before.text}`; end the policy before it with ";"')
+        if last := _unended(policy, policy.tokens.index(token)):
+            return policy.at(last, 'this policy has no end; end it with ";" here, before the next one begins')
         return policy.at(token, f"unexpected {_quoted(token)}{_meant(token.text)}")
+    if message.startswith("'=' is not"):
+        index = next(index for index, token in enumerate(policy.tokens) if token.text == "=")
+        left = "".join(token.text for token in policy.tokens[max(index - 3, 0) : index] if token.kind != "string")
+        compared = left if re.fullmatch(r"[a-z]+\.[a-z_]+", left) else policy.tokens[max(index - 1, 0)].text
+        return policy.at(policy.tokens[index], f"`{compared} =`: {message}; write `{compared} ==`")
     token = _named_in(policy, message) or policy.tokens[0]
     return policy.at(token, message + _meant(token.text))
 
 
+def _unended(policy: PolicyText, index: int) -> Token | None:
+    """The last token of a policy without a semicolon, if the parser stumbled over the beginning of the next."""
+    tokens = policy.tokens
+    if tokens[index].text == "(" and index > 0:  # the parser took `permit` for a kind of condition
+        index -= 1
+    begins = tokens[index].text == "@" or [token.text for token in tokens[index : index + 2]] in (
+        ["permit", "("],
+        ["forbid", "("],
+    )
+    return tokens[index - 1] if begins and index > 0 and tokens[index - 1].text in (")", "}") else None
+
+
+def _groups(policy: PolicyText) -> Iterator[Diagnostic]:
+    """Principals and actions that are said to equal a group: none ever does."""
+    for subject, operator, kind, colons, name in zip(*(policy.tokens[start:] for start in range(5)), strict=False):
+        if operator.text not in ("==", "!=") or colons.text != "::" or name.kind != "string":
+            continue
+        entity = f"{kind.text}::{name.text}"
+        if subject.text == "principal" and kind.text in ("Service", "Fleet", "TrustDomain"):
+            group = f"a {kind.text} is a group of workloads"
+        elif subject.text == "action" and entity in _ACTION_GROUPS:
+            group = f"{name.text} is a group of methods"
+        else:
+            continue
+        right = f"{subject.text} in {entity}"
+        right = right if operator.text == "==" else f"!({right})"
+        yield policy.at(operator, f"{group}, which no {subject.text} equals; write `{right}`")
+
+
 def _types(policy: PolicyText, schema: cedarpy.Schema) -> Iterator[Diagnostic]:
     """What the engine's validator says of a policy."""
-    found = (error.error for error in cedarpy.validate_policies(policy.text, schema).errors)
-    # The validator tries each action by itself and says the same thing of each.
-    errors = [re.sub(r"^for policy `[^`]*`, | for Action::\"[^\"]*\"", "", message) for message in found]
+
+    def complaints(text: str) -> list[str]:
+        found = (error.error for error in cedarpy.validate_policies(text, schema).errors)
+        # The validator tries each action by itself and says the same thing of each.
+        return [re.sub(r"^for policy `[^`]*`, | for Action::\"[^\"]*\"", "", message) for message in found]
+
+    groups = list(_groups(policy))
+    yield from groups
+    errors = complaints(policy.text)
     for message in dict.fromkeys(errors):
         if message == _NO_REQUEST:
-            if set(errors) == {_NO_REQUEST}:
+            if set(errors) == {_NO_REQUEST} and not groups:
                 yield policy.at(policy.tokens[0], _SCOPE_HINT)
+            continue
+        if placed := misfits(policy, message, complaints):
+            yield from placed
             continue
         token = _named_in(policy, message)
         hint = "" if token is None else _meant(token.text.strip('"'))
@@ -170,5 +217,7 @@ def _meant(word: str) -> str:
     """``; did you mean …?`` for a misspelt word of the language or the schema."""
     if word in _WORDS or not word.isidentifier():
         return ""
+    if same := next((known for known in _WORDS if known.lower() == word.lower()), None):
+        return f"; did you mean `{same}`?"
     near = difflib.get_close_matches(word, _WORDS, 1, 0.7)
     return f"; did you mean `{near[0]}`?" if near else ""

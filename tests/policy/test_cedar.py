@@ -203,7 +203,10 @@ def test_version_is_a_hash_of_what_decides() -> None:
 
 def test_size_counts_policies() -> None:
     """The size, by which a decision's cost is charged, is the number of policies in all files."""
-    assert engine("permit (principal, action, resource);" * 3, "// none here\n").size == 3
+    assert (
+        engine("permit (principal, action, resource);" * 3, "// one here\nforbid (principal, action, resource);").size
+        == 4
+    )
 
 
 def test_schema_explains_itself_with_a_policy_that_works() -> None:
