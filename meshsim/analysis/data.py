@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
+from meshsim.analysis.reading import Column, Flags, Ints, Names, Part, read_columns, read_parts, size_bytes
 from meshsim.results.manifest import Manifest
-from meshsim.results.tables import read_table
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
 
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+__all__ = ["CACHE_BYTES", "Flags", "Ints", "Names", "RunData", "Window"]
 
-
-class Names(NamedTuple):
-    """A column of strings: ``values[codes[i]]`` is the string of row i. The values are sorted and without doubles."""
-
-    codes: npt.NDArray[np.int32]
-    values: tuple[str, ...]
-
-    def code(self, value: str) -> int:
-        """The code of ``value``; -1, which no row has, if it does not occur."""
-        return self.values.index(value) if value in self.values else -1
-
-    def is_in(self, wanted: frozenset[str] | tuple[str, ...]) -> Flags:
-        """Which rows have one of the ``wanted`` strings."""
-        return np.array([value in wanted for value in self.values] + [False])[self.codes]
+CACHE_BYTES = 32_000_000
+"""Memory for the columns of a run that are kept: those used last."""
+_LARGEST_BYTES = 8
+"""Memory of one value of any column, at most."""
 
 
 class Window(NamedTuple):
@@ -44,37 +32,47 @@ class Window(NamedTuple):
 class RunData:
     """The tables, the scenario and the manifest of one run: all that the rest of this room computes from.
 
-    Columns are read on first use and kept, so that memory goes with the columns a question needs, not with the run.
+    Columns are read on first use, into the narrowest type that holds them, and kept as long as there is room: memory
+    does not grow with the length of the run by more than the few columns of one question.
     """
 
     def __init__(self, path: Path, scenario: Scenario, manifest: Manifest) -> None:
         self.path = path
         self.scenario = scenario
         self.manifest = manifest
-        self._columns: dict[tuple[str, str], Any] = {}
+        self._columns: dict[tuple[str, str], Column] = {}
 
     def __repr__(self) -> str:
         return f"<run of {self.manifest.scenario}, seed {self.manifest.seed}, digest {self.manifest.digest[:12]}>"
 
     def ints(self, table: str, name: str) -> Ints:
         """A column of integers. KeyError if there is no such column."""
-        array: Ints = self._column(table, name, "int64")
-        return array
+        return self.compact(table, name).astype(np.int64, copy=False)
+
+    def compact(self, table: str, name: str) -> Ints:
+        """The same in 32 bits if that holds every value: to compare, order and sum up, not to calculate with."""
+        return cast(Ints, self._column(table, name, "int64"))
 
     def flags(self, table: str, name: str) -> Flags:
         """A column of booleans. KeyError if there is no such column."""
-        array: Flags = self._column(table, name, "bool")
-        return array
+        return cast(Flags, self._column(table, name, "bool"))
 
     def names(self, table: str, name: str) -> Names:
         """A column of strings. KeyError if there is no such column."""
-        names: Names = self._column(table, name, "string")
-        return names
+        return cast(Names, self._column(table, name, "string"))
+
+    def rows(self, table: str) -> int:
+        """Number of rows of a table."""
+        return self.manifest.tables[table].rows
+
+    def parts(self, table: str, names: Sequence[str], ints: Sequence[str]) -> Iterator[Part]:
+        """Columns of strings and of integers, some rows at a time; nothing is kept."""
+        return read_parts(self.path, table, names, ints)
 
     def preload(self, table: str, *names: str) -> None:
-        """Read several columns in one go, which is faster than one by one."""
+        """Read several columns in one go, which is faster than one by one, if all of them can be kept."""
         missing = [name for name in names if (table, name) not in self._columns]
-        if missing:
+        if missing and self.rows(table) * len(missing) * _LARGEST_BYTES <= CACHE_BYTES:
             self._load(table, missing)
 
     @cached_property
@@ -106,27 +104,21 @@ class RunData:
             return Window(phase.from_ns, min(phase.to_ns, self.duration_ns))
         return self.fault_windows[during]
 
-    def _column(self, table: str, name: str, kind: str) -> Any:
+    def _column(self, table: str, name: str, kind: str) -> Column:
         actual = next((column.type for column in columns(table) if column.name == name), None)
         if actual != kind:
             raise KeyError(f"{table} has no {kind} column {name}")
-        if (table, name) not in self._columns:
+        if (table, name) in self._columns:
+            self._columns[table, name] = self._columns.pop((table, name))  # used last, dropped last
+        else:
             self._load(table, [name])
         return self._columns[table, name]
 
     def _load(self, table: str, names: list[str]) -> None:
-        read = read_table(self.path, table, names)
-        for name in names:
-            self._columns[table, name] = _to_numpy(read.column(name))
-
-
-def _to_numpy(column: Any) -> Any:
-    """An Arrow column as an array, or as ``Names`` if it is one of strings."""
-    if not pa.types.is_dictionary(column.type):
-        return column.to_numpy()
-    whole = column.unify_dictionaries().combine_chunks()
-    found = whole.dictionary.to_pylist()
-    values = sorted(set(found))
-    position = {value: code for code, value in enumerate(values)}
-    recode = np.array([position[value] for value in found], dtype=np.int32)
-    return Names(recode[whole.indices.to_numpy()], tuple(values))
+        for name, column in read_columns(self.path, table, names).items():
+            self._columns[table, name] = column
+        kept = sum(map(size_bytes, self._columns.values()))
+        for key in list(self._columns):
+            if kept <= CACHE_BYTES or (key[0] == table and key[1] in names):
+                return
+            kept -= size_bytes(self._columns.pop(key))

@@ -14,7 +14,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from meshsim.analysis.data import Flags, Ints, RunData, Window
+from meshsim.analysis.data import RunData, Window
+from meshsim.analysis.reading import Flags, Ints
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
 
 PPM = 1_000_000
@@ -62,9 +63,10 @@ class Selected:
     @cached_property
     def requests(self) -> Flags:
         """Which rows of ``requests`` are selected."""
-        chosen = self._within(self.run.ints("requests", "t_intended_ns"))
+        chosen = self._within("requests", "t_intended_ns")
         for name in ("slice", "service", "source"):
-            chosen &= self._named("requests", name, getattr(self.selection, name))
+            if getattr(self.selection, name) is not None:
+                chosen &= self._named("requests", name, getattr(self.selection, name))
         return chosen
 
     @cached_property
@@ -72,15 +74,15 @@ class Selected:
         """Which rows of ``requests`` are selected and ended as ok."""
         return self.requests & self.outcome("ok")
 
-    @cached_property
+    @property
     def latencies_ns(self) -> Ints:
-        """Latencies of the selected requests that were answered."""
-        return self.run.ints("requests", "latency_ns")[self.answered]
+        """Latencies of the selected requests that were answered: a new array each time, the caller's to reorder."""
+        return self.run.compact("requests", "latency_ns")[self.answered]
 
     @cached_property
     def handshakes(self) -> Flags:
         """Which rows of ``handshakes`` are selected."""
-        chosen = self._within(self.run.ints("handshakes", "t_start_ns"))
+        chosen = self._within("handshakes", "t_start_ns")
         chosen &= self._named("handshakes", "slice", self.selection.slice)
         chosen &= self._named("handshakes", "server", self.selection.service)
         if self.selection.source is not None:
@@ -100,10 +102,10 @@ class Selected:
         """Which rows of ``handshakes`` are selected and were established."""
         return self.handshakes & self._named("handshakes", "outcome", "established")
 
-    @cached_property
+    @property
     def handshake_durations_ns(self) -> Ints:
-        """Durations of the selected handshakes that were established."""
-        return self.run.ints("handshakes", "duration_ns")[self.established]
+        """Durations of the selected handshakes that were established, the caller's to reorder."""
+        return self.run.compact("handshakes", "duration_ns")[self.established]
 
     def outcome(self, outcome: str) -> Flags:
         """Which rows of ``requests`` ended so."""
@@ -111,7 +113,7 @@ class Selected:
 
     def sum_of(self, table: str, column: str, rows: Flags) -> int:
         """The sum of a column over some rows."""
-        return int(self.run.ints(table, column)[rows].sum())
+        return total(self.run.compact(table, column), rows)
 
     def handshakes_with(self, outcome: str, resumed: bool | None = None) -> int:
         """Number of selected handshakes with this outcome."""
@@ -120,9 +122,10 @@ class Selected:
             rows &= self.run.flags("handshakes", "resumed") == resumed
         return count(rows)
 
-    def _within(self, times_ns: Ints) -> Flags:
+    def _within(self, table: str, time_column: str) -> Flags:
         if self.selection.during is None:
-            return np.ones(len(times_ns), dtype=np.bool_)
+            return np.ones(self.run.rows(table), dtype=np.bool_)
+        times_ns = self.run.ints(table, time_column)
         chosen: Flags = (times_ns >= self.window.from_ns) & (times_ns < self.window.to_ns)
         return chosen
 
@@ -139,12 +142,23 @@ def count(rows: Flags) -> int:
     return int(np.count_nonzero(rows))
 
 
+def total(values: Ints, rows: Flags) -> int:
+    """The sum over the chosen rows, without copying them."""
+    return int(np.sum(values, where=rows, dtype=np.int64))
+
+
+def mean_of(values: Ints, rows: Flags) -> Fraction | None:
+    """The exact mean over the chosen rows, without copying them; None if there are none."""
+    return share(total(values, rows), count(rows))
+
+
 def quantile(values: Ints, share_ppm: int) -> int | None:
-    """The nearest-rank quantile, None without values; ``share_ppm`` from 1 to 1 000 000."""
+    """The nearest-rank quantile, None without values; ``share_ppm`` from 1 to 1 000 000. It reorders the values."""
     if not values.size:
         return None
     rank = -(-values.size * share_ppm // PPM) - 1
-    return int(np.partition(values, rank)[rank])
+    values.partition(rank)
+    return int(values[rank])
 
 
 def mean(values: Ints) -> Fraction | None:
@@ -167,7 +181,7 @@ def measure(run: RunData, name: str, selection: Selection | None = None) -> Valu
 
 def within_budget(rows: Selected) -> int:
     """How many selected requests were answered within their budget."""
-    in_time = rows.run.ints("requests", "latency_ns") <= rows.run.ints("requests", "budget_ns")
+    in_time = rows.run.compact("requests", "latency_ns") <= rows.run.compact("requests", "budget_ns")
     return count(rows.answered & in_time)
 
 
@@ -192,7 +206,7 @@ def _handshake(share_ppm: int) -> Callable[[Selected], int | None]:
 
 
 def _mean_of(column: str) -> Callable[[Selected], Fraction | None]:
-    return lambda rows: mean(rows.run.ints("requests", column)[rows.answered])
+    return lambda rows: mean_of(rows.run.compact("requests", column), rows.answered)
 
 
 def _catalogue() -> dict[str, Metric]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import Selected, Selection, count, mean, share, within_budget
+from meshsim.analysis.metrics import Selected, Selection, count, mean_of, share, within_budget
 from meshsim.analysis.numbers import show_duration, show_share
 from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.pictures import (
@@ -71,7 +71,9 @@ def attribution(run: RunData) -> Picture:
     with house_style():
         picture = Picture("Where the latency goes", height)
         for index, (name, rows) in enumerate(bars.items()):
-            budget = in_ms(int(run.ints("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max()))
+            budget = in_ms(
+                int(run.compact("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max())
+            )
             write(picture, 0, 0.22 + index * row_in, name, fontweight="bold")
             axes = axes_at(picture, 0.98, 0.3 + index * row_in, WIDTH_IN - 1.28, 0.56)
             _draw_bars(axes, rows, shown, budget)
@@ -87,8 +89,11 @@ def _bars(run: RunData, name: str) -> list[dict[str, float]]:
     if not rows.answered.any():
         return []
     return [
-        {column.removesuffix("_ns"): in_ms(mean(run.ints("requests", column)[chosen]) or 0) for column in ATTRIBUTION}
-        for chosen in (np.flatnonzero(rows.answered), np.flatnonzero(slowest(rows)))
+        {
+            column.removesuffix("_ns"): in_ms(mean_of(run.compact("requests", column), chosen) or 0)
+            for column in ATTRIBUTION
+        }
+        for chosen in (rows.answered, slowest(rows))
     ]
 
 
@@ -150,9 +155,10 @@ def latency(run: RunData) -> Picture:
             total = count(rows.requests)
             if not rows.answered.any():
                 continue
-            ordered = np.sort(rows.latencies_ns)
+            ordered = rows.latencies_ns
+            ordered.sort()
             picks = np.unique(np.linspace(0, ordered.size - 1, 300).astype(np.int64))
-            budget_ns = int(run.ints("requests", "budget_ns")[rows.requests].max())
+            budget_ns = int(run.compact("requests", "budget_ns")[rows.requests].max())
             good = share(within_budget(rows), total)
             assert good is not None
             label = f"{name}: {show_share(good)} within {show_duration(budget_ns)}"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from meshsim.analysis.data import Flags, Ints, RunData
+from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import (
     LATENCY_QUANTILES_PPM,
     METRICS,
@@ -17,10 +17,12 @@ from meshsim.analysis.metrics import (
     Selection,
     count,
     mean,
+    mean_of,
     quantile,
     share,
 )
 from meshsim.analysis.numbers import to_json
+from meshsim.analysis.reading import Flags, Ints, compacted
 from meshsim.analysis.reasons import denials, failures
 from meshsim.analysis.verdict import Verdict
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
@@ -74,7 +76,9 @@ def _totals(run: RunData) -> dict[str, Any]:
         "requests_per_s": _json("requests_per_s", rows),
         "calls": len(run.flags("calls", "encrypted")),
         "calls_in_plaintext": count(~run.flags("calls", "encrypted")),
-        "call_bytes": int(run.ints("calls", "bytes_sent").sum() + run.ints("calls", "bytes_received").sum()),
+        "call_bytes": sum(
+            int(run.compact("calls", name).sum(dtype=np.int64)) for name in ("bytes_sent", "bytes_received")
+        ),
         "decisions": len(decisions),
         "decisions_denied": count(~decisions),
         "oom_kills": int(run.ints("nodes", "oom_kills").sum()),
@@ -84,7 +88,7 @@ def _totals(run: RunData) -> dict[str, Any]:
 
 def _of_slice(run: RunData, name: str) -> dict[str, Any]:
     rows = Selected(run, Selection(slice=name))
-    budgets = run.ints("requests", "budget_ns")[rows.requests]
+    budgets = run.compact("requests", "budget_ns")[rows.requests]
     settings = run.scenario.network.slices[name]
     return {
         **_request_figures(rows),
@@ -99,13 +103,13 @@ def _of_slice(run: RunData, name: str) -> dict[str, Any]:
 
 
 def _request_figures(rows: Selected) -> dict[str, Any]:
-    latencies = rows.latencies_ns
     figures: dict[str, Any] = {
         name: _json(name, rows)
         for name in ("requests", "success_rate", "within_budget", "denied", "timeouts", "failures", "retries")
     }
-    figures["latency_mean_ns"] = to_json(mean(latencies), "duration")
-    ordered = np.sort(latencies)
+    ordered = rows.latencies_ns
+    ordered.sort()
+    figures["latency_mean_ns"] = to_json(mean(ordered), "duration")
     for name, share_ppm in {**LATENCY_QUANTILES_PPM, "max": PPM}.items():
         figures[f"latency_{name}_ns"] = quantile_of_sorted(ordered, share_ppm)
     return figures
@@ -116,7 +120,7 @@ def slowest(rows: Selected) -> Flags:
     limit = quantile(rows.latencies_ns, SLOWEST_PPM)
     if limit is None:
         return rows.answered
-    chosen: Flags = rows.answered & (rows.run.ints("requests", "latency_ns") >= limit)
+    chosen: Flags = rows.answered & (rows.run.compact("requests", "latency_ns") >= limit)
     return chosen
 
 
@@ -127,38 +131,71 @@ def quantile_of_sorted(ordered: Ints, share_ppm: int) -> int | None:
 
 def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
     """Mean of each attribution column over ``rows``, keyed without its unit's ending."""
-    chosen = np.flatnonzero(rows)
-    means = {column: mean(run.ints("requests", column)[chosen]) for column in ATTRIBUTION}
+    means = {column: mean_of(run.compact("requests", column), rows) for column in ATTRIBUTION}
     return {column.removesuffix("_ns"): None if value is None else round(value) for column, value in means.items()}
+
+
+class _ServiceCalls:
+    """Calls to one service, added up part by part: there are too many to hold all of their columns at once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.ok = 0
+        self.denied = 0
+        self.retries = 0
+        self._took_ns: list[Ints] = []
+
+    def add(self, took_ns: Ints, ok: Flags, denied: Flags, retries: Ints) -> None:
+        self.calls += took_ns.size
+        self.ok += count(ok)
+        self.denied += count(denied)
+        self.retries += int(retries.sum(dtype=np.int64))
+        self._took_ns.append(compacted(took_ns[ok]))
+
+    def ordered_ns(self) -> Ints:
+        """How long the calls took that ended as ok, in ascending order; forgotten with this."""
+        ordered = np.concatenate(self._took_ns) if self._took_ns else np.zeros(0, dtype=np.int64)
+        self._took_ns.clear()
+        ordered.sort()
+        return ordered
+
+
+def _calls_by_service(run: RunData) -> dict[str, _ServiceCalls]:
+    found: dict[str, _ServiceCalls] = {}
+    for part in run.parts("calls", ("destination", "outcome"), ("t_start_ns", "t_end_ns", "retries")):
+        destinations, outcomes = part.names["destination"], part.names["outcome"]
+        took_ns = part.ints["t_end_ns"] - part.ints["t_start_ns"]
+        order = np.argsort(destinations.codes, kind="stable")
+        bounds = np.searchsorted(destinations.codes[order], np.arange(len(destinations.values) + 1))
+        ok, denied = (outcomes.codes == outcomes.code(outcome) for outcome in ("ok", "denied"))
+        for code, name in enumerate(destinations.values):
+            rows = order[bounds[code] : bounds[code + 1]]
+            calls = found.setdefault(name, _ServiceCalls())
+            calls.add(took_ns[rows], ok[rows], denied[rows], part.ints["retries"][rows])
+    return found
 
 
 def _services(run: RunData) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each service's callers saw, and its sidecars' handshakes as server."""
-    destinations = run.names("calls", "destination")
-    outcomes = run.names("calls", "outcome")
-    took_ns = run.ints("calls", "t_end_ns") - run.ints("calls", "t_start_ns")
-    ok = outcomes.codes == outcomes.code("ok")
-    denied = outcomes.codes == outcomes.code("denied")
-    retries = run.ints("calls", "retries")
+    found = _calls_by_service(run)
     servers = run.names("handshakes", "server")
-    established = run.names("handshakes", "outcome")
-    order = np.argsort(destinations.codes, kind="stable")
-    bounds = np.searchsorted(destinations.codes[order], np.arange(len(destinations.values) + 1))
+    outcomes = run.names("handshakes", "outcome")
+    established = np.bincount(
+        servers.codes[outcomes.codes == outcomes.code("established")], minlength=len(servers.values) + 1
+    )  # and a last one, none, for services without handshakes: code -1
     for name in run.scenario.services:
-        code = destinations.code(name)
-        rows = order[bounds[code] : bounds[code + 1]] if code >= 0 else order[:0]
-        ordered = np.sort(took_ns[rows][ok[rows]])
-        shaken = (servers.codes == servers.code(name)) & (established.codes == established.code("established"))
+        calls = found.get(name, _ServiceCalls())
+        ordered_ns = calls.ordered_ns()
         yield (
             name,
             {
-                "calls": rows.size,
-                "success_rate": to_json(share(count(ok[rows]), rows.size), "share"),
-                "denied": count(denied[rows]),
-                "retries": int(retries[rows].sum()),
-                "call_p50_ns": quantile_of_sorted(ordered, 500_000),
-                "call_p99_ns": quantile_of_sorted(ordered, 990_000),
-                "handshakes": count(shaken),
+                "calls": calls.calls,
+                "success_rate": to_json(share(calls.ok, calls.calls), "share"),
+                "denied": calls.denied,
+                "retries": calls.retries,
+                "call_p50_ns": quantile_of_sorted(ordered_ns, 500_000),
+                "call_p99_ns": quantile_of_sorted(ordered_ns, 990_000),
+                "handshakes": int(established[servers.code(name)]),
             },
         )
 

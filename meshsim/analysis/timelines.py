@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from meshsim.analysis.data import Flags, Ints, RunData
+from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import NS_PER_S, Selected, Selection, count, quantile
 from meshsim.analysis.numbers import show, show_duration
 from meshsim.analysis.palette import BLUE, FAINT, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
@@ -26,6 +25,7 @@ from meshsim.analysis.pictures import (
     shade_faults,
     slice_style,
 )
+from meshsim.analysis.reading import Flags, Ints
 from meshsim.telemetry.rows import REQUEST_OUTCOMES
 
 OUTCOMES: dict[str, tuple[str, str]] = {
@@ -40,6 +40,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 
 MOST_BUCKETS = 60
 """A run is cut into at most so many pieces of a round length."""
+_PART_ROWS = 262_144
 
 
 class _Buckets(NamedTuple):
@@ -50,13 +51,23 @@ class _Buckets(NamedTuple):
     """Ends of the pieces, one more than there are pieces."""
 
     def of(self, times_ns: Ints) -> Ints:
-        """The number of the piece that each time falls in."""
-        pieces: Ints = np.minimum(times_ns // self.width_ns, len(self.edges_s) - 2)
+        """The number of the piece that each time falls in, in one byte each: there are at most ``MOST_BUCKETS``."""
+        pieces = np.empty(times_ns.size, dtype=np.int8)
+        for part in _parts(times_ns.size):
+            pieces[part] = np.minimum(times_ns[part] // self.width_ns, len(self.edges_s) - 2)
         return pieces
 
     def per_s(self, pieces: Ints) -> Any:
         """How many fall in each piece, per second."""
-        return np.bincount(pieces, minlength=len(self.edges_s) - 1) / np.diff(self.edges_s)
+        counts = np.zeros(len(self.edges_s) - 1, dtype=np.int64)
+        for part in _parts(pieces.size):
+            counts += np.bincount(pieces[part], minlength=counts.size)
+        return counts / np.diff(self.edges_s)
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    """Parts of a column that are short enough for NumPy to make longer integers of them."""
+    return (slice(begin, begin + _PART_ROWS) for begin in range(0, rows, _PART_ROWS))
 
 
 def _buckets(duration_ns: int) -> _Buckets:
@@ -129,7 +140,7 @@ def _draw_slice(
     middles = (buckets.edges_s[:-1] + buckets.edges_s[1:]) / 2
     places[2].plot(middles, p99_ns / 1e6, **style)
     if rows.requests.any():
-        budget_ns = int(run.ints("requests", "budget_ns")[rows.requests].max())
+        budget_ns = int(run.compact("requests", "budget_ns")[rows.requests].max())
         places[2].axhline(in_ms(budget_ns), **{**style, "linewidth": 0.9})
     if np.isnan(p99_ns).all():
         return None
@@ -139,9 +150,7 @@ def _draw_slice(
 
 def _p99_per_piece(pieces: Ints, latencies_ns: Ints, number: int) -> Any:
     """p99 in nanoseconds of the answered requests of each piece, NaN where there are none."""
-    order = np.argsort(pieces, kind="stable")
-    bounds = np.searchsorted(pieces[order], np.arange(number + 1))
-    found = (quantile(latencies_ns[order[start:end]], 990_000) for start, end in pairwise(bounds))
+    found = (quantile(latencies_ns[pieces == piece], 990_000) for piece in range(number))
     return np.array([np.nan if value is None else value for value in found])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +29,8 @@ from meshsim.analysis.pictures import (
 TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
 
+_PART_ROWS = 262_144
+"""Rows of a table that are looked at together."""
 _APART_IN = 0.042
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -95,11 +98,11 @@ def _used_links(run: RunData) -> dict[str, set[Pair]]:
     graph.add_nodes_from(run.scenario.network.nodes)
     for link in run.scenario.network.links:
         graph.add_edge(*link.between, latency_ns=link.latency_ns)
-    ways = dict(nx.all_pairs_dijkstra_path(graph, weight="latency_ns"))
+    ways = cache(lambda start: nx.single_source_dijkstra_path(graph, start, weight="latency_ns"))
     used: dict[str, set[Pair]] = {}
     for slice_name, source, destination in _node_pairs(run):
         for start in _entries(run, source):
-            path = ways.get(start, {}).get(destination, [])
+            path = ways(start).get(destination, []) if start in graph else []
             used.setdefault(slice_name, set()).update((min(pair), max(pair)) for pair in pairwise(path))
     return used
 
@@ -110,13 +113,17 @@ def _node_pairs(run: RunData) -> list[tuple[str, str, str]]:
     slices = run.names("requests", "slice")
     if not sources.codes.size:
         return []
-    slice_of = np.zeros(int(run.ints("requests", "request_id").max()) + 1, dtype=np.int64)
-    slice_of[run.ints("requests", "request_id")] = slices.codes
-    # Three small codes in one integer: finding the distinct ones is then one sort.
-    packed = slice_of[run.ints("calls", "request_id")] * len(sources.values) + sources.codes
-    packed = packed * len(destinations.values) + destinations.codes
+    slice_of = np.zeros(int(run.compact("requests", "request_id").max()) + 1, dtype=slices.codes.dtype)
+    slice_of[run.compact("requests", "request_id")] = slices.codes
+    # Three small codes in one integer: finding the distinct ones is then one sort of each part.
+    call_slices = slice_of[run.compact("calls", "request_id")]
+    packed: set[int] = set()
+    for begin in range(0, call_slices.size, _PART_ROWS):
+        part = slice(begin, begin + _PART_ROWS)
+        codes = call_slices[part].astype(np.int64) * len(sources.values) + sources.codes[part]
+        packed.update(np.unique(codes * len(destinations.values) + destinations.codes[part]).tolist())
     pairs = []
-    for code in np.unique(packed).tolist():
+    for code in sorted(packed):
         rest, destination = divmod(code, len(destinations.values))
         slice_code, source = divmod(rest, len(sources.values))
         pairs.append((slices.values[slice_code], sources.values[source], destinations.values[destination]))

@@ -9,9 +9,10 @@ from typing import Literal, assert_never
 import msgspec
 import numpy as np
 
-from meshsim.analysis.data import Flags, RunData
+from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS, NS_PER_S, Kind, Selected, Selection, Value, count, share
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
+from meshsim.analysis.reading import Flags
 from meshsim.scenario.expectations import (
     CountBound,
     DurationBound,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 
 from meshsim.telemetry.columns import columns as columns_of
 from meshsim.telemetry.rows import TABLES
@@ -28,20 +29,13 @@ class TableHash:
         self.rows = 0
         self._columns = [(column.name, column.type, hashlib.sha256()) for column in columns_of(table)]
 
-    def update(self, columns: Sequence[pa.Array | list[str]]) -> None:
-        """Take one batch: the columns of the table, in order, without nulls and all of one length.
-
-        A column of strings may come as a list, which saves taking them out of an array again.
-        """
+    def update(self, columns: Sequence[npt.NDArray[Any] | list[str]]) -> None:
+        """Take one batch: the columns of the table, in order and all of one length; strings come as lists."""
         for (_, kind, state), column in zip(self._columns, columns, strict=True):
             if isinstance(column, list):
                 state.update(_strings(column))
-            elif kind == "string":
-                state.update(_strings(column.to_pylist()))
-            elif kind == "bool":
-                state.update(column.to_numpy(zero_copy_only=False).astype(np.uint8).tobytes())
             else:
-                state.update(column.to_numpy().astype("<i8", copy=False).tobytes())
+                state.update(np.ascontiguousarray(column, dtype="<i8" if kind == "int64" else np.uint8).data)
         self.rows += len(columns[0])
 
     def hexdigest(self) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from meshsim.telemetry.rows import TABLES
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 8_192
 """Rows kept in memory per table before they are handed on. The digest does not depend on it."""
 
 

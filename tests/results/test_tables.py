@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,6 +44,11 @@ def test_every_table_gets_its_file(tmp_path: Path) -> None:
         assert hash_table(tmp_path, table) == totals[table]
 
 
+def _column(values: tuple[Any, ...]) -> Any:
+    """A column as the hash takes it: strings as a list, others as an array."""
+    return list(values) if isinstance(values[0], str) else np.array(values)
+
+
 @pytest.mark.parametrize("batch_rows", [1, 2, 15, 16, 17, 1000])
 def test_hash_does_not_depend_on_batches(batch_rows: int, random_rows: Rows, tmp_path: Path) -> None:
     """However rows are batched, the content hash is the same, and the file verifies against it."""
@@ -55,9 +62,7 @@ def test_hash_does_not_depend_on_batches(batch_rows: int, random_rows: Rows, tmp
     recorder.flush()
     totals = sink.close()
     values = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    whole.update(
-        [pa.array(value, type=field.type) for value, field in zip(values, schema_of("handshakes"), strict=True)]
-    )
+    whole.update([_column(value) for value in values])
     assert totals["handshakes"] == (100, whole.hexdigest()) == hash_table(tmp_path, "handshakes")
 
 
@@ -65,12 +70,7 @@ def test_hash_of_a_table_is_what_its_description_says() -> None:
     """The content hash, computed by hand from its definition, is the one that the code gives."""
     row = FaultRow("cut", "link-down", "a--b", 1, 2, 3, 1, 1, 1)
     state = TableHash("faults")
-    state.update(
-        [
-            pa.array([value], type=field.type)
-            for value, field in zip(msgspec.structs.astuple(row), schema_of("faults"), strict=True)
-        ]
-    )
+    state.update([_column((value,)) for value in msgspec.structs.astuple(row)])
     expected = hashlib.sha256()
     for column in columns("faults"):
         value = getattr(row, column.name)

@@ -1,0 +1,80 @@
+"""Columns read into narrow arrays are the columns of the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meshsim.analysis import data
+from meshsim.analysis.data import RunData
+from meshsim.analysis.reading import Names, compacted, read_columns, read_parts, size_bytes
+from meshsim.results.tables import read_table
+from meshsim.telemetry.columns import columns
+
+
+def _plain(column: Any) -> list[Any]:
+    if isinstance(column, Names):
+        return [column.values[code] for code in column.codes.tolist()]
+    values: list[Any] = column.tolist()
+    return values
+
+
+@pytest.mark.parametrize("table", ["requests", "calls", "handshakes", "decisions", "faults", "identities"])
+def test_columns_are_those_of_the_file(table: str, corridor: Any) -> None:
+    """Each column holds the values of the file in their order, in as few bits as they allow."""
+    path = corridor.folder.path
+    names = [column.name for column in columns(table)]
+    expected = read_table(path, table)
+    for name, column in read_columns(path, table, names).items():
+        assert _plain(column) == expected.column(name).to_pylist()
+        if not isinstance(column, Names) and column.dtype == np.int64 and column.size:
+            assert max(abs(int(column.min())), abs(int(column.max()))) > 2**31 - 1
+
+
+def test_parts_make_up_the_whole(corridor: Any) -> None:
+    """Read part by part, rows come in the order of the file, with their names."""
+    path = corridor.folder.path
+    parts = list(read_parts(path, "calls", ["destination"], ["t_start_ns"]))
+    expected = read_table(path, "calls", ["destination", "t_start_ns"])
+    assert [name for part in parts for name in _plain(part.names["destination"])] == expected.column(0).to_pylist()
+    assert [time for part in parts for time in part.ints["t_start_ns"].tolist()] == expected.column(1).to_pylist()
+
+
+def test_one_value_throughout_takes_no_room(corridor: Any) -> None:
+    """A column with a single value is that value told many times."""
+    column = read_columns(corridor.folder.path, "requests", ["backoff_ns"])["backoff_ns"]
+    assert column.size > 1000  # type: ignore[union-attr] # a column of integers
+    assert (size_bytes(column) == 4) == (np.unique(column).size == 1)  # type: ignore[arg-type] # as above
+
+
+def test_integers_are_long_when_they_are_asked_for(corridor: Any) -> None:
+    """What notebooks calculate with has 64 bits, whatever its values are."""
+    run = RunData(corridor.folder.path, corridor.scenario, corridor.manifest)
+    assert run.compact("requests", "latency_ns").dtype.itemsize in (4, 8)
+    assert run.ints("requests", "latency_ns").dtype == np.int64
+    assert run.ints("requests", "latency_ns").tolist() == run.compact("requests", "latency_ns").tolist()
+
+
+def test_what_was_used_last_is_kept(corridor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns over the limit are dropped, the longest unused first, and read again when asked for."""
+    run = RunData(corridor.folder.path, corridor.scenario, corridor.manifest)
+    first = run.ints("requests", "t_intended_ns")
+    monkeypatch.setattr(data, "CACHE_BYTES", 2 * first.nbytes)
+    run.ints("requests", "t_sent_ns")
+    assert run.ints("requests", "t_intended_ns") is first
+    run.ints("requests", "t_done_ns")
+    assert run.ints("requests", "t_intended_ns") is first
+    run.ints("requests", "t_sent_ns")
+    run.ints("requests", "t_done_ns")
+    again = run.ints("requests", "t_intended_ns")
+    assert again is not first
+    assert again.tolist() == first.tolist()
+
+
+def test_compacting_keeps_the_values() -> None:
+    """The narrowest type is wide enough at its very ends."""
+    for values in ([0], [2**31 - 1, -(2**31)], [2**31], [-(2**31) - 1], [2**62, -5], []):
+        assert compacted(np.array(values, dtype=np.int64)).tolist() == values
+    assert compacted(np.array([2**31 - 1, -(2**31)])).dtype == np.int32
