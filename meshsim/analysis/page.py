@@ -34,6 +34,8 @@ h1{{font-size:1.9rem;line-height:1.15;margin:.5rem 0 .3rem;overflow-wrap:anywher
 h2{{font-size:1.1rem;margin:0 0 .5rem}}
 p{{margin:.3rem 0}}
 .lead{{max-width:46rem}}
+.budgets{{margin:.4rem 0;padding-left:1.1rem;max-width:46rem}}
+td.over{{color:var(--bad);font-weight:600}}
 .facts{{color:var(--faint);max-width:46rem}}
 .badge{{display:inline-block;margin:0;padding:.3rem .85rem;border-radius:1rem;border:2px solid;font-weight:600}}
 .pass .badge,.pass .mark,.pass .word{{color:var(--good)}}
@@ -42,7 +44,7 @@ p{{margin:.3rem 0}}
 .none .badge{{color:var(--faint)}}
 section{{margin:1.9rem 0}}
 .expectations{{list-style:none;margin:0;padding:0;display:grid;gap:.35rem}}
-.expectations li{{display:grid;grid-template-columns:1.3rem 6.6rem 1fr;gap:.2rem;align-items:baseline}}
+.expectations li{{display:grid;grid-template-columns:1.3rem 7.4rem 1fr;gap:.2rem .4rem;align-items:baseline}}
 .mark,.word{{font-weight:700}}
 .reason{{color:var(--faint)}}
 .pictures{{columns:2 30rem;column-gap:2.4rem}}

@@ -160,12 +160,16 @@ def faults_text(run: RunData) -> str:
 def log_ms(axes: Axes, which: Literal["x", "y"]) -> None:
     """Make one axis logarithmic, in milliseconds, with as many labels as have room; call it when all is drawn."""
     across = which == "x"
+    set_limits, half = axes.set_xlim if across else axes.set_ylim, sqrt(_LEAST_RANGE)
+    low, high = axes.dataLim.intervalx if across else axes.dataLim.intervaly
+    if low == high > 0:  # such as a budget alone: matplotlib warns that it finds no limits around it
+        set_limits(low / half, high * half)
     (axes.set_xscale if across else axes.set_yscale)("log")
     low, high = axes.get_xlim() if across else axes.get_ylim()
     if high < low * _LEAST_RANGE:  # or else there might be no round number in it
-        middle, half = sqrt(low * high), sqrt(_LEAST_RANGE)
+        middle = sqrt(low * high)
         low, high = middle / half, middle * half
-        (axes.set_xlim if across else axes.set_ylim)(low, high)
+        set_limits(low, high)
     decades = log10(high / low) / (1.0 if across else 0.7)
     axis = axes.xaxis if across else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1, 3) if decades < 4 else (1,)))

@@ -48,7 +48,7 @@ def denials(run: RunData) -> list[dict[str, Any]]:
     keys, group = _grouped(run, "decisions", names, refused)
     in_plaintext = run.ints("calls", "call_id")[~run.flags("calls", "encrypted")]
     unproven = np.isin(run.ints("decisions", "call_id")[refused], in_plaintext)
-    counted = [
+    counted: list[dict[str, Any]] = [
         {**key, "count": number, "unproven": plain}
         for key, number, plain in zip(keys, _counts(group, len(keys)), _counts(group[unproven], len(keys)), strict=True)
     ]

@@ -12,6 +12,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
 from meshsim.analysis.reasons import Explained, explained
+from meshsim.analysis.verdict import NEARLY_ALL
 from meshsim.results.manifest import Manifest
 from meshsim.telemetry.rows import ATTRIBUTION
 
@@ -31,6 +32,9 @@ SLICE_COLUMNS = (
 """Columns of the table of slices."""
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
+
+OVER = "\N{HEAVY MULTIPLICATION X} over"
+"""Marks a latency over its budget."""
 
 _MARKS = {
     "pass": "\N{HEAVY CHECK MARK}",
@@ -58,7 +62,7 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
     parts = [
         f"<header class='verdict {word}'><p class=badge><span aria-hidden=true>{_MARKS[word]}</span> "
         f"{escape(sentence)}</p><h1>{escape(manifest.scenario)}</h1>{description}"
-        f"<p class=facts>{_text(_headline(summary))}</p></header><main>",
+        f"<p class=facts>{_text(_headline(summary))}</p>{_budgets(slices)}</header><main>",
         _section("Expectations", _expectations(summary["expectations"])),
         _section("Slices", slice_table(slices) + _attribution(slices)),
         *(_section(part.title, _explained(part)) for part in explained(summary)),
@@ -119,12 +123,37 @@ def slice_cells(figures: Mapping[str, Any]) -> list[str]:
     return [
         show(figures["requests"], "count"),
         _share(figures["success_rate"]),
-        *(show(figures[f"latency_{name}_ns"], "duration") for name in ("p50", "p95", "p99")),
+        *(_against_budget(figures, name) for name in ("p50", "p95", "p99")),
         show(figures["budget_ns"], "duration"),
         _share(figures["within_budget"]),
         *(show(figures[f"handshakes_{kind}"], "count") for kind in ("full", "resumed", "refused")),
         show(figures["denied"], "count"),
     ]
+
+
+def _against_budget(figures: Mapping[str, Any], name: str) -> str:
+    """A latency, marked if it is over the slice's budget."""
+    return show(figures[f"latency_{name}_ns"], "duration") + (f" {OVER}" if is_over(figures, name) else "")
+
+
+def is_over(figures: Mapping[str, Any], name: str) -> bool:
+    """Whether a latency of a slice, ``p50`` to ``max``, is over the slice's budget."""
+    latency_ns, budget_ns = figures[f"latency_{name}_ns"], figures["budget_ns"]
+    return latency_ns is not None and budget_ns is not None and latency_ns > budget_ns
+
+
+def budget_sentence(name: str, figures: Mapping[str, Any]) -> str:
+    """One slice against its budget, in one sentence."""
+    requests, answered = figures["requests"], figures["success_rate"]
+    if not requests:
+        return f"{name}: no requests."
+    if figures["latency_p99_ns"] is None:
+        return f"{name}: none of {show(requests, 'count')} requests was answered."
+    within = f"{_share(figures['within_budget'])} of {show(requests, 'count')} requests were answered within it"
+    relation = "over" if is_over(figures, "p99") else "within"
+    p99, budget = (show(figures[key], "duration") for key in ("latency_p99_ns", "budget_ns"))
+    few = f" (of the {_share(answered)} that were answered)" if answered < NEARLY_ALL else ""
+    return f"{name}: p99 latency {p99}{few} is {relation} the budget of {budget}; {within}."
 
 
 def _headline(summary: Mapping[str, Any]) -> str:
@@ -137,6 +166,14 @@ def _headline(summary: Mapping[str, Any]) -> str:
         f"{_share(totals['success_rate'])} answered, {_share(totals['within_budget'])} within budget; "
         f"{shaken} TLS handshakes, {show(totals['decisions'], 'count')} policy decisions.{killed}"
     )
+
+
+def _budgets(slices: Mapping[str, Mapping[str, Any]]) -> str:
+    items = (
+        f"<li{' class=over' if is_over(figures, 'p99') else ''}>{_text(budget_sentence(name, figures))}</li>"
+        for name, figures in slices.items()
+    )
+    return f"<ul class=budgets>{''.join(items)}</ul>"
 
 
 def _attribution(slices: Mapping[str, Mapping[str, Any]]) -> str:
@@ -254,7 +291,8 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: 
     def cell(index: int, text: str) -> str:
         if index == 0:
             return f"<th scope=row>{escape(text)}</th>"
-        return f"<td{' class=text' if index < text_columns else ''}>{escape(text)}</td>"
+        kind = " class=text" if index < text_columns else " class=over" if text.endswith(OVER) else ""
+        return f"<td{kind}>{escape(text)}</td>"
 
     head = "".join(
         f"<th scope=col{' class=text' if index < text_columns else ''}>{escape(name)}</th>"

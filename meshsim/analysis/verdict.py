@@ -38,7 +38,7 @@ _BASE_UNITS: dict[Kind, Fraction] = {
 _STANDS_WITHOUT_REQUESTS = frozenset({"requests", "requests_per_s"})
 """Metrics for which a selection without requests is an answer and not the lack of one."""
 
-_NEARLY_ALL = Fraction(99, 100)
+NEARLY_ALL = Fraction(99, 100)
 """A verdict on latency says of how many requests it speaks when fewer than this share were answered."""
 
 Bound = DurationBound | ShareBound | RateBound | CountBound
@@ -115,7 +115,7 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
 def _caution(rows: Selected) -> str:
     """What share of the requests a latency speaks of, where it is not nearly all: those that failed have none."""
     answered = share(count(rows.answered), count(rows.requests))
-    return "" if answered is None or answered >= _NEARLY_ALL else f"of the {show_share(answered)} that were answered"
+    return "" if answered is None or answered >= NEARLY_ALL else f"of the {show_share(answered)} that were answered"
 
 
 def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:

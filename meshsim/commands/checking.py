@@ -95,9 +95,7 @@ def _content(loaded: LoadedScenario) -> str:
         "flow": len(scenario.traffic),
         "fault": len(scenario.faults),
         # One that bounds several metrics gets a verdict for each.
-        "expectation": sum(
-            len(one.metrics()) if isinstance(one, MetricExpectation) else 1 for one in scenario.expect
-        ),
+        "expectation": sum(len(one.metrics()) if isinstance(one, MetricExpectation) else 1 for one in scenario.expect),
     }
     return f"{scenario.scenario} ({', '.join(_counted(number, noun) for noun, number in numbers.items() if number)})"
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from meshsim.analysis.numbers import show, show_duration
 from meshsim.analysis.reasons import Explained, explained
-from meshsim.analysis.report import overall, verdict_sentence
+from meshsim.analysis.report import OVER, is_over, overall, verdict_sentence
 from meshsim.commands.answer import shown_path
 from meshsim.telemetry.rows import ATTRIBUTION
 
@@ -38,7 +38,6 @@ STYLES = {"pass": "bold cyan", "fail": "bold red", "inconclusive": "bold yellow"
 
 LABEL_COLUMNS, VALUE_COLUMNS, BAR_COLUMNS = 22, 9, 7
 SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS
-OVER = f"{MARKS['fail']} over"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 SLOWEST_PARTS = 3
 EXPLAINED_ROWS = 5
@@ -107,7 +106,7 @@ def _rows(slices: Mapping[str, Figures]) -> Iterator[tuple[str, Callable[[Figure
     yield "requests", _counter("requests")
     yield "success rate", lambda figures: _value(_share(figures["success_rate"]))
     for name in ("p50", "p95", "p99"):
-        yield f"{name} latency", _latency(f"latency_{name}_ns")
+        yield f"{name} latency", _latency(name)
     yield "latency budget", lambda figures: _value(show(figures["budget_ns"], "duration"))
     yield "within budget", lambda figures: _value(_share(figures["within_budget"]))
     yield "handshakes, full", _counter("handshakes_full")
@@ -128,11 +127,10 @@ def _counter(key: str) -> Callable[[Figures], Text]:
     return lambda figures: _value(show(figures[key], "count"))
 
 
-def _latency(key: str) -> Callable[[Figures], Text]:
+def _latency(name: str) -> Callable[[Figures], Text]:
     def cell(figures: Figures) -> Text:
-        latency_ns, budget_ns = figures[key], figures["budget_ns"]
-        over = latency_ns is not None and budget_ns is not None and latency_ns > budget_ns
-        return _value(show(latency_ns, "duration"), OVER if over else "", STYLES["fail"])
+        over = is_over(figures, name)
+        return _value(show(figures[f"latency_{name}_ns"], "duration"), OVER if over else "", STYLES["fail"])
 
     return cell
 

@@ -14,8 +14,10 @@ from meshsim.analysis.conclude import Conclusion, conclude
 from meshsim.analysis.data import RunData
 from meshsim.analysis.palette import VARIABLES
 from meshsim.analysis.plots import PLOTS
-from meshsim.analysis.report import overall, verdict_sentence
+from meshsim.analysis.report import budget_sentence, overall, slice_cells, verdict_sentence
 from meshsim.scenario.model import Scenario
+from meshsim.telemetry.columns import columns
+from meshsim.telemetry.rows import RequestRow
 
 LEAST_FONT_PX = 10
 
@@ -211,3 +213,62 @@ def test_the_verdict_in_one_line(words: list[str], word: str, sentence: str) -> 
     summary = {"expectations": [{"verdict": each} for each in words]}
     assert overall(summary) == word
     assert verdict_sentence(summary) == sentence
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("budget", ["25 ms", "1 s"])
+def test_pictures_of_a_run_without_answers_draw_in_silence(
+    budget: str, corridor_scenario: Scenario, make_run: Callable[..., Any]
+) -> None:
+    """A budget alone on a logarithmic axis gives no warning, a power of ten neither."""
+    plain = corridor_scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    plain["network"]["slices"] = {"v2x": {"sst": 4, "five_qi": 79, "latency_budget": budget}}
+    plain |= {"traffic": plain["traffic"][:1], "expect": []}
+    scenario = Scenario.model_validate(plain)
+    blank = {"int64": 0, "string": ""}
+    texts = {"slice": "v2x", "client": "cars/0", "service": "hazard", "outcome": "denied"}
+    values = {column.name: blank[column.type] for column in columns("requests")} | texts
+    budget_ns = scenario.network.slices["v2x"].latency_budget_ns
+    row = RequestRow(**values | {"budget_ns": budget_ns})
+    partial = make_run(scenario, lambda scenario, record: record["requests"](row))
+    for draw in PLOTS.values():
+        draw(RunData(partial.folder.path, scenario, partial.manifest)).to_svg()
+
+
+def test_slices_are_held_against_their_budgets(conclusion: Conclusion) -> None:
+    """A latency over its budget is marked in the table, and each slice has a sentence near the top."""
+    page = _parsed(conclusion.report)
+    text = "".join(page.text).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.index("v2x: p99 latency") < text.index("Expectations")
+    figures = conclusion.summary["slices"]["v2x"]
+    marked = slice_cells({**figures, "latency_p95_ns": 50_000_000, "latency_p99_ns": 50_000_001})
+    assert marked[3:5] == ["50 ms", "50 ms \N{HEAVY MULTIPLICATION X} over"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentence"),
+    [
+        ({"requests": 0, "success_rate": None}, "web: no requests."),
+        ({"requests": 1200, "latency_p99_ns": None}, "web: none of 1\u202f200 requests was answered."),
+        (
+            {},
+            "web: p99 latency 20 ms is within the budget of 25 ms; "
+            "99.5 % of 1\u202f000 requests were answered within it.",
+        ),
+        (
+            {"latency_p99_ns": 30_000_000, "success_rate": 0.347, "within_budget": 0.3},
+            "web: p99 latency 30 ms (of the 34.7 % that were answered) is over the budget of 25 ms; "
+            "30 % of 1\u202f000 requests were answered within it.",
+        ),
+    ],
+)
+def test_a_slice_against_its_budget_in_one_sentence(figures: dict[str, Any], sentence: str) -> None:
+    """A latency that few requests had says so, and one that none had is not made up."""
+    usual = {
+        "requests": 1000,
+        "success_rate": 0.999,
+        "within_budget": 0.995,
+        "latency_p99_ns": 20_000_000,
+        "budget_ns": 25_000_000,
+    }
+    assert budget_sentence("web", usual | figures) == sentence
