@@ -6,11 +6,14 @@ connection; its time on the radio alone exceeds the budget; it was sent while a 
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 
 import pandas as pd
 
 import meshsim
+from meshsim.scenario.words import expected
 
 SETTLING_NS = 3_000_000_000
 """Connections that are opened this long after a node is back are put down to its crash."""
@@ -40,10 +43,13 @@ def requests_of(run: meshsim.Run, slice_name: str) -> pd.DataFrame:
     return table
 
 
-def main(run_dir: str, slice_name: str) -> None:
-    """Print the findings."""
-    run = meshsim.open_run(run_dir)
+def explain(run: meshsim.Run, slice_name: str) -> None:
+    """Print the findings. Raises UsageError for a slice that the run does not have, or that had no requests."""
+    if slice_name not in run.scenario.network.slices:
+        raise meshsim.UsageError(f"no slice {slice_name!r}; {expected(slice_name, list(run.scenario.network.slices))}")
     table = requests_of(run, slice_name)
+    if table.empty:
+        raise meshsim.UsageError(f"slice {slice_name} had no requests in {run.path}")
     late, budget_ns = table[table.late], int(table.budget_ns.max())
     print(f"{slice_name}: {len(table)} requests, {share(len(late), len(table))} later than {budget_ns / 1e6:g} ms")
     cold, radio = late.cold, late.radio_ns > late.budget_ns
@@ -77,5 +83,22 @@ def main(run_dir: str, slice_name: str) -> None:
     )
 
 
+def main() -> int:
+    """Explain the slice that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(description="Says why requests of a slice miss its latency budget.")
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
+    parser.add_argument("slice_name", metavar="SLICE", help="one of its slices")
+    options = parser.parse_args()
+    try:
+        explain(meshsim.open_run(options.run_dir), options.slice_name)
+        sys.stdout.flush()
+    except meshsim.MeshsimError as error:
+        print(f"late.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main())

@@ -5,6 +5,7 @@ Writes it twice beside this file, for light and for dark pages. The same run giv
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -37,8 +38,10 @@ def groups(run: meshsim.Run) -> dict[str, pd.DataFrame]:
 
 
 def draw(run: meshsim.Run) -> Picture:
-    """Return mean latency by cause for each group, against the budget."""
+    """Return mean latency by cause for each group, against the budget. Raises UsageError without answered requests."""
     rows = {name: table for name, table in groups(run).items() if len(table)}
+    if not rows:
+        raise meshsim.UsageError(f"no answered requests of slice {SLICE} in {run.path}; expected a run of the corridor")
     means_ms = {name: {part: table[f"{part}_ns"].mean() / 1e6 for part in PARTS} for name, table in rows.items()}
     shown = [part for part in PARTS if part != "other" and any(row[part] >= LEAST_MS for row in means_ms.values())]
     budget_ms = run.requests.budget_ns[run.requests["slice"] == SLICE].max() / 1e6
@@ -80,6 +83,20 @@ def themes(picture: Picture) -> dict[str, str]:
     }
 
 
-if __name__ == "__main__":
-    for theme, text in themes(draw(meshsim.open_run(sys.argv[1]))).items():
+def main() -> int:
+    """Draw the run that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(description="Draws the picture of the README from a run of the corridor.")
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run of scenarios/v2x-corridor.yaml")
+    options = parser.parse_args()
+    try:
+        pictures = themes(draw(meshsim.open_run(options.run_dir)))
+    except meshsim.MeshsimError as error:
+        print(f"draw.py: {error}", file=sys.stderr)
+        return error.exit_code
+    for theme, text in pictures.items():
         Path(__file__).with_name(f"corridor-{theme}.svg").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
