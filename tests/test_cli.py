@@ -309,7 +309,7 @@ def test_our_faults_and_the_machines(
 ) -> None:
     """What is not the user's mistake has its exit code and its line, and no traceback unless asked for."""
 
-    def fail() -> None:
+    def fail(_: Path) -> None:
         raise error
 
     monkeypatch.setattr(listing, "list_runs", fail)
@@ -325,7 +325,7 @@ def test_our_faults_and_the_machines(
 def test_a_swallowed_interruption_still_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a callback swallows the interruption, what goes wrong next is told as the interruption that it is."""
 
-    def swallow() -> None:
+    def swallow(_: Path) -> None:
         with pytest.raises(Interrupted):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)  # a second one waits for the unwinding
@@ -390,6 +390,18 @@ def test_runs_lists_newest_first(lab: Path, tmp_path: Path, monkeypatch: pytest.
     assert "\u2716 fail" in meshsim("runs", "other").out
     (tmp_path / second / "summary.json").write_text("{}", encoding="utf-8")
     assert "! damaged" in meshsim("runs", "other").out
+
+
+def test_runs_lists_another_folder(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that --out put below another folder are listed from there; a folder that is none is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    assert meshsim("run", lab / "hello.yaml", "--out", "runs/mine", "--quiet").exit_code == 0
+    assert meshsim("runs", "--in", "runs", "--quiet").out == "runs/mine\n"
+    assert meshsim("runs", "--in", "runs", "nothing").out == "no finished runs of nothing below runs/\n"
+    assert meshsim("runs", "--quiet").out == ""
+    refused = meshsim("runs", "--in", "nowhere")
+    assert (refused.exit_code, refused.out) == (2, "")
+    assert "nowhere is not a folder" in refused.err
 
 
 def test_calibrate_writes_a_profile_once(tmp_path: Path) -> None:

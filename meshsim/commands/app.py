@@ -127,16 +127,19 @@ def report(run_dir: RunFolder, quiet: Quiet = False, _json: Json = False) -> Ans
 @app.command()
 def runs(
     scenario: Annotated[str | None, typer.Argument(metavar="SCENARIO", help="Only runs of this scenario.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--in", metavar="DIR", help="Folder with the run folders. Default: results.")
+    ] = None,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
     """List finished runs, newest first.
 
-    Those below results/ in the working directory.
+    Those below results/ in the working directory, or below another folder that runs were written to with --out.
     """
     from meshsim.commands.listing import list_finished
 
-    return list_finished(scenario, quiet=quiet)
+    return list_finished(scenario, folder, quiet=quiet)
 
 
 @app.command()

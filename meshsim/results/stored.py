@@ -91,9 +91,9 @@ def open_run_folder(path: Path) -> StoredRun:
 
 
 def list_runs(results_root: Path = RESULTS_ROOT) -> list[StoredRun]:
-    """The complete runs under ``<results_root>/<scenario>/<run id>``, by scenario and then oldest first."""
+    """The complete runs under ``results_root``, as ``<scenario>/<run id>`` or under a name of their own, by path."""
     runs = []
-    for path in sorted(results_root.glob(f"*/*/{MANIFEST}")):
+    for path in sorted([*results_root.glob(f"*/{MANIFEST}"), *results_root.glob(f"*/*/{MANIFEST}")]):
         try:
             runs.append(open_run_folder(path.parent))
         except UsageError:
