@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meshsim.analysis.data import Flags, Ints, RunData
+from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
+from meshsim.analysis.reading import Flags, Ints
 
 MOST = 10
 """So many denials, and so many failures, are listed."""
@@ -44,10 +45,14 @@ def denials(run: RunData) -> list[dict[str, Any]]:
     ``unproven`` counts the calls that came in plaintext, so that their sender proved no identity to the policy.
     """
     refused = ~run.flags("decisions", "allowed")
+    if not refused.any():
+        return []
     names = ("source", "destination", "method", "path", "rule")
     keys, group = _grouped(run, "decisions", names, refused)
-    in_plaintext = run.ints("calls", "call_id")[~run.flags("calls", "encrypted")]
-    unproven = np.isin(run.ints("decisions", "call_id")[refused], in_plaintext)
+    in_plaintext = ~run.flags("calls", "encrypted")
+    unproven = np.zeros(group.size, dtype=np.bool_)
+    if in_plaintext.any():
+        unproven = np.isin(run.compact("decisions", "call_id")[refused], run.compact("calls", "call_id")[in_plaintext])
     counted: list[dict[str, Any]] = [
         {**key, "count": number, "unproven": plain}
         for key, number, plain in zip(keys, _counts(group, len(keys)), _counts(group[unproven], len(keys)), strict=True)
@@ -80,6 +85,8 @@ def failures(run: RunData) -> list[dict[str, Any]]:
 def _grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tuple[list[dict[str, str]], Ints]:
     """What the chosen rows that agree in all of these columns have in common, and the group that each row is in."""
     chosen = np.flatnonzero(rows)
+    if not chosen.size:
+        return [], chosen
     group = np.zeros(chosen.size, dtype=np.int64)
     columns = []
     for name in names:
@@ -87,9 +94,9 @@ def _grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tup
         # The devices of a fleet count as one client.
         texts = [value.partition("/")[0] if name == "client" else value for value in found.values]
         distinct = sorted(set(texts))
-        columns.append((name, distinct, _recoded(texts, distinct)[found.codes[chosen]] if texts else group))
+        columns.append((name, distinct, _recoded(texts, distinct)[found.codes[chosen]]))
         # Made small again at once, lest the product of many columns overflow.
-        _, group = np.unique(group * max(1, len(distinct)) + columns[-1][2], return_inverse=True)
+        _, group = np.unique(group * len(distinct) + columns[-1][2], return_inverse=True)
     _, first = np.unique(group, return_index=True)
     return [{name: distinct[codes[row]] for name, distinct, codes in columns} for row in first.tolist()], group
 
