@@ -141,7 +141,8 @@ def _usage(error: Any) -> _Failure:
     """A command line that cannot be understood."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
-    message = error.format_message() or "a command is missing"
+    # what refuses a value puts its own name for that before the message
+    message = error.format_message().replace(": Value error, ", ": ") or "a command is missing"
     return _plain(2, message, f"Try '{path} --help'.")
 
 

@@ -268,6 +268,7 @@ def test_common_options_reach_the_scenario(lab: Path) -> None:
         (("calibrate", "--samples", "1"), "too few"),
         (("bench", "--quick", "--requests", "500"), "expected one of them"),
         (("bench", "--requests", "1"), "too few"),
+        (("check", "none.yaml", "--fidelity", "full"), "'--fidelity': 'full' is not one of 'real', 'sampled'"),
     ],
 )
 def test_usage_errors(
@@ -278,6 +279,7 @@ def test_usage_errors(
     said = meshsim(*arguments)
     assert (said.exit_code, said.out) == (2, "")
     assert message in said.err
+    assert "Value error" not in said.err
     assert len(said.err.splitlines()) <= 2
     same = meshsim(*arguments, "--json")
     assert (same.exit_code, same.document["exit_code"]) == (2, 2)

@@ -103,6 +103,6 @@ def _operands(tokens: tuple[Token, ...]) -> Iterator[_Operand]:
         token, before = tokens[index], tokens[index - 1].text
         if token.text in _BASES and tokens[index + 1].text == "." and index + 2 < len(tokens):
             yield _Operand(index, index + 2)
-        elif token.kind in ("string", "number") or token.text in ("true", "false"):
-            if before not in ("::", "like", "has", "."):
-                yield _Operand(index, index)
+        literal = token.kind in ("string", "number") or token.text in ("true", "false")
+        if literal and before not in ("::", "like", "has", "."):
+            yield _Operand(index, index)

@@ -177,10 +177,11 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
             f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
             f"{units.format_duration(identity.svid_ttl_ns)}; expected backdate to be less than svid_ttl"
         )
-        yield Finding((*at, "backdate"), message)
+        yield Finding((*at, "backdate"), message, rivals=((*at, "svid_ttl"),))
     if identity.ca_ttl_ns <= identity.svid_ttl_ns:
         message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
-        yield Finding((*at, "ca_ttl"), f"{message} (svid_ttl); expected ca_ttl to be more")
+        message = f"{message} (svid_ttl); expected ca_ttl to be more"
+        yield Finding((*at, "ca_ttl"), message, rivals=((*at, "svid_ttl"),))
     if scenario.epoch_ns + scenario.duration_ns + identity.ca_ttl_ns >= 2**63:
         yield Finding(
             (*at, "ca_ttl"), "the authority's certificate ends after the year 2261; expected a shorter ca_ttl"
@@ -196,7 +197,8 @@ def check_resilience(scenario: Scenario) -> Iterator[Finding]:
             f"an attempt may take {units.format_duration(attempt_ns)}, all together "
             f"{units.format_duration(resilience.request_timeout_ns)}; expected attempt_timeout to be at most that"
         )
-        yield Finding(("mesh", "resilience", "attempt_timeout"), message)
+        rival = ("mesh", "resilience", "request_timeout")
+        yield Finding(("mesh", "resilience", "attempt_timeout"), message, rivals=(rival,))
     files = scenario.mesh.policy.files if scenario.mesh.policy is not None else ()
     for index, name in enumerate(files):
         if name in files[:index]:

@@ -185,6 +185,8 @@ def _union_tag(detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
 def _mapping(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
     keys = known_keys(spot, value)
     what = f"a mapping with {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}" if keys else "a mapping of names"
+    if path[-1:] == ("replicas",):
+        what = "a mapping from nodes to numbers, such as {edge-1: 2}"
     return f"{_name(path)} is {_empty(value)}; expected {what}"
 
 

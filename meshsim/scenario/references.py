@@ -158,7 +158,7 @@ def check_references(data: Any) -> Iterator[Finding]:
 
 
 def _own(own: Collection[str]) -> str:
-    return f"; or {one_of(list(own))} of five_qis" if own else ""
+    return f"; or {one_of(list(own))} of network.five_qis" if own else ", or one of your own (network.five_qis)"
 
 
 def _dangling(use: Reference, names: dict[str, dict[str, Path]]) -> str:

@@ -81,7 +81,8 @@ class Reading(msgspec.Struct):
         if not self.left:
             return finding
         involved = tuple(self.in_file(path) for path in finding.involved)
-        return msgspec.structs.replace(finding, path=self.in_file(finding.path), involved=involved)
+        rivals = tuple(self.in_file(path) for path in finding.rivals)
+        return msgspec.structs.replace(finding, path=self.in_file(finding.path), involved=involved, rivals=rivals)
 
     def take_out(self, path: Path, holder: list[Any]) -> None:
         """Take the entry at ``path`` out of the list that holds it."""

@@ -83,6 +83,25 @@ def test_all_mistakes_at_once() -> None:
     ]
 
 
+def test_conflicts_are_told_where_the_author_wrote() -> None:
+    """Of two values that do not go together, the one that is told is set by hand: on the command line, or written."""
+    said = "certificates are backdated by 10 s and live for 10 s; expected backdate to be less than svid_ttl"
+    option = "mesh.identity.svid_ttl=10 s"
+    assert told(VALID, option) == [f"--set {option}: {said}"]
+    both = VALID.replace("svid_ttl: 1 h", "svid_ttl: 1 h, backdate: 10 s")
+    assert told(both, option) == [f"--set {option}: {said}"]
+    assert told(both.replace("1 h", "10 s")) == [f"valid.yaml:44:40: {said}"]
+    late = "an attempt may take 2 s, all together 1 s; expected attempt_timeout to be at most that"
+    option = "mesh.resilience.request_timeout=1 s"
+    assert told(VALID, option) == [f"--set {option}: {late}"]
+
+
+def test_replicas_without_a_node() -> None:
+    """A bare number of replicas is answered with the form that is expected."""
+    said = "valid.yaml:29:15: 'replicas' is 2; expected a mapping from nodes to numbers, such as {edge-1: 2}"
+    assert told(VALID.replace("replicas: {edge-1: 2}", "replicas: 2")) == [said]
+
+
 def test_no_name_for_each_flow() -> None:
     """Two flows of one fleet need names, since tables tell them apart by name."""
     flow = "  - {from: cars, to: vision, slice: video, arrivals: {constant: 1 /s}}\nphases:"

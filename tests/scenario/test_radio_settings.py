@@ -175,7 +175,7 @@ def test_mistakes_in_a_radio(settings: str, says: str) -> None:
             "five_qi: 200",
             "five_qi: 201",
             "27:46: 201 is not a standardised 5QI; expected one of 3GPP TS 23.501 table 5.7.4-1, "
-            "such as 87, 88, 89, 90; or 200 of five_qis",
+            "such as 87, 88, 89, 90; or 200 of network.five_qis",
         ),
         (
             "five_qi: 200",
