@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from meshsim.scenario.model import Scenario
@@ -39,9 +40,12 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and isinstance(_plain(value), str) else _quoted(value)
-    return json.dumps(value)
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+@lru_cache(maxsize=4096)  # keys and units come over and over
+def _text(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) and isinstance(_plain(value), str) else _quoted(value)
 
 
 def _quoted(text: str) -> str:

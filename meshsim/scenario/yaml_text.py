@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
 from meshsim.scenario.yaml_problems import begins_before, plain_problem
+from meshsim.scenario.yaml_scanner import QuickParser, QuickScanner
 
 MAX_DEPTH = 64
 """Mappings and lists inside each other."""
@@ -138,7 +139,9 @@ class _Reader:
 
     def _events(self, text: str) -> Iterator[Event]:
         try:
-            yield from YAML(typ="safe", pure=True).parse(text)
+            yaml = YAML(typ="safe", pure=True)
+            yaml.Scanner, yaml.Parser = QuickScanner, QuickParser
+            yield from yaml.parse(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             if error.context_mark and begins_before(str(error.problem)):
