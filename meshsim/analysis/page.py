@@ -67,6 +67,7 @@ body{{font-size:15px}}
 .expectations li{{grid-template-columns:1.3rem 1fr;}}
 .expectations .word{{position:absolute;clip-path:inset(50%)}}
 dl{{grid-template-columns:1fr;gap:0}}dd{{margin-bottom:.5rem}}
+td.text{{white-space:normal}}
 }}
 summary{{cursor:pointer;color:var(--faint)}}
 details{{margin-top:.8rem}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +12,8 @@ from matplotlib.patches import Patch
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import Selected, Selection, count, mean_of, share, within_budget
 from meshsim.analysis.numbers import show_duration, show_share
-from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, SKY, VERMILLION, YELLOW
+from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
 from meshsim.analysis.pictures import (
     WIDTH_IN,
     Picture,
@@ -44,46 +45,61 @@ PARTS: dict[str, tuple[str, str]] = {
 }
 """Colour and hatch of each part of latency."""
 
+_SMALL = "small parts"
+_STYLES = {**PARTS, _SMALL: (FAINT, "")}
 _LEAST_SHARE = 0.01
-"""A part that is less than this of every bar goes into `other`."""
+"""Parts that are less than this of every bar are drawn as one."""
 
 _OFF_SCALE = 2.5
 """A budget further away than this many times the longest bar is named, not drawn to scale."""
 
-_CUT = 4
-"""A bar longer than this many times the mean and the budget is cut, lest it squeeze them to nothing."""
+_APART = 4
+"""Bars go on scales of their own if the longer is this many times the mean and the budget: on one, it squeezes them."""
+
+_BARS_IN, _BAR_IN, _AXIS_IN, _SLICE_IN = 0.56, 0.28, 0.3, 1.2
+"""Heights of two bars on one scale, of one on its own, of the scale under it, and of a slice with one scale."""
 
 _RIGHTWARDS = "\N{RIGHTWARDS ARROW}"
+
+Row = dict[str, float]
+"""Milliseconds by part of latency."""
 
 
 def attribution(run: RunData) -> Picture:
     """Where the latency of each slice goes, in all answered requests and in the slowest of them, against the budget."""
     bars = {name: _bars(run, name) for name in run.scenario.network.slices}
     bars = {name: rows for name, rows in bars.items() if rows}
-    shown = [
-        part
-        for part in PARTS
-        if part != "other"
-        and any(row[part] >= _LEAST_SHARE * sum(row.values()) for rows in bars.values() for row in rows)
-    ]
-    row_in, legend_rows = 1.2, -(-(len(shown) + 1) // 4)
-    height = 0.1 + row_in * max(1, len(bars)) + 0.22 * legend_rows + 0.1
+    budgets_ms = {
+        name: in_ms(int(run.compact("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max()))
+        for name in bars
+    }
+    every = [row for rows in bars.values() for row in rows]
+    large = [part for part in PARTS if any(row.get(part, 0) >= _LEAST_SHARE * sum(row.values()) for row in every)]
+    shown = (
+        [*large, _SMALL] if any(value for row in every for part, value in row.items() if part not in large) else large
+    )
+    apart = {name: _needs_scales(rows, budgets_ms[name]) for name, rows in bars.items()}
+    legend_in = 0.22 * -(-len(shown) // 4)
+    height = 0.2 + sum(_SLICE_IN + _AXIS_IN * apart[name] for name in bars) + legend_in if bars else 0.6
     with house_style():
         picture = Picture("Where the latency goes", height)
-        for index, (name, rows) in enumerate(bars.items()):
-            budget = in_ms(
-                int(run.compact("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max())
-            )
-            write(picture, 0, 0.22 + index * row_in, name, fontweight="bold")
-            axes = axes_at(picture, 0.98, 0.3 + index * row_in, WIDTH_IN - 1.28, 0.56)
-            _draw_bars(axes, rows, shown, budget)
-        handles = [Patch(facecolor=PARTS[part][0], hatch=PARTS[part][1], label=part) for part in [*shown, "other"]]
-        picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 0.05 / height), ncols=4)
+        top = 0.22
+        for name, rows in bars.items():
+            write(picture, 0, top, name, fontweight="bold")
+            _draw_slice(picture, top + 0.08, rows, shown, budgets_ms[name], apart=apart[name])
+            top += _SLICE_IN + _AXIS_IN * apart[name]
+        if bars:
+            handles = [
+                Patch(facecolor=_STYLES[name][0], hatch=_STYLES[name][1], label=part_label(name)) for name in shown
+            ]
+            picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 0.05 / height), ncols=4)
+        else:
+            write(picture, WIDTH_IN / 2, 0.3, "nothing was answered", color=FAINT, ha="center", va="center")
     picture.caption = _attribution_caption(bars)
     return picture
 
 
-def _bars(run: RunData, name: str) -> list[dict[str, float]]:
+def _bars(run: RunData, name: str) -> list[Row]:
     """Mean milliseconds per part: over all answered requests, and over the slowest one in a hundred."""
     rows = Selected(run, Selection(slice=name))
     if not rows.answered.any():
@@ -97,50 +113,79 @@ def _bars(run: RunData, name: str) -> list[dict[str, float]]:
     ]
 
 
-def _draw_bars(axes: Axes, rows: list[dict[str, float]], shown: list[str], budget_ms: float) -> None:
-    for place, row in zip((1, 0), rows, strict=True):
+def _needs_scales(rows: Sequence[Row], budget_ms: float) -> bool:
+    mean_ms, slow_ms = (sum(row.values()) for row in rows)
+    return slow_ms > _APART * max(mean_ms, budget_ms)
+
+
+def _draw_slice(
+    picture: Picture, top: float, rows: Sequence[Row], shown: Sequence[str], budget_ms: float, *, apart: bool
+) -> None:
+    """Draw the two bars of a slice on one scale, or each on its own, which its label says: whole bars either way."""
+    labels = ("all, mean", "slowest 1 %")
+    left, width = 0.98, WIDTH_IN - 1.28
+    if not apart:
+        axes = axes_at(picture, left, top, width, _BARS_IN)
+        _draw_bars(axes, dict(zip(labels, rows, strict=True)), shown)
+        _draw_budget(axes, max(sum(row.values()) for row in rows), budget_ms, named=True)
+        return
+    for number, (label, row) in enumerate(zip(labels, rows, strict=True)):
+        axes = axes_at(picture, left, top + number * (_BAR_IN + _AXIS_IN), width, _BAR_IN)
+        _draw_bars(axes, {f"{label}\n(own scale)" if number else label: row}, shown)
+        _draw_budget(axes, sum(row.values()), budget_ms, named=not number)
+
+
+def _draw_bars(axes: Axes, rows: Mapping[str, Row], shown: Sequence[str]) -> None:
+    for place, row in zip(range(len(rows) - 1, -1, -1), rows.values(), strict=True):
         left = 0.0
-        rest = sum(value for part, value in row.items() if part not in shown)
-        for part, value in [*((part, row[part]) for part in shown), ("other", rest)]:
-            colour, hatch = PARTS[part]
+        small = sum(value for part, value in row.items() if part not in shown)
+        for part in shown:
+            value = small if part == _SMALL else row[part]
+            colour, hatch = _STYLES[part]
             axes.barh(place, value, left=left, height=0.74, color=colour, hatch=hatch, linewidth=0)
             left += value
-    axes.set_yticks((1, 0), ("all, mean", "slowest 1 %"))
+    axes.set_yticks(range(len(rows) - 1, -1, -1), list(rows))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(-0.5, 1.5)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(lambda value, _: _shown_ms(value) if value else "0")
-    mean_ms, slow_ms = (sum(row.values()) for row in rows)
-    in_scale = budget_ms <= _OFF_SCALE * slow_ms
-    right = 1.06 * max(slow_ms, budget_ms) if in_scale else 1.3 * slow_ms
-    cut = _CUT * max(mean_ms, budget_ms)
-    if slow_ms > cut:
-        right = cut
-        axes.text(right, 0, f" {_shown_ms(slow_ms)} {_RIGHTWARDS}", ha="right", va="center", backgroundcolor=PAPER)
+
+
+def _draw_budget(axes: Axes, longest_ms: float, budget_ms: float, *, named: bool) -> None:
+    """The budget over bars of at most this length: a line, or its name at the edge if it is far away."""
+    in_scale = budget_ms <= _OFF_SCALE * longest_ms
+    right = 1.06 * max(longest_ms, budget_ms) if in_scale else 1.3 * longest_ms
     axes.set_xlim(0, right)
-    text = f"budget {_shown_ms(budget_ms)}"
     if in_scale:
         axes.axvline(budget_ms, color=INK, linewidth=1.6, linestyle=(0, (4, 1.5)))
-        axes.text(budget_ms, 1.56, text, ha="right" if budget_ms > 0.6 * right else "left", va="bottom")
+    if not named:
+        return
+    text, above = f"budget {_shown_ms(budget_ms)}", axes.get_ylim()[1] + 0.06
+    if in_scale:
+        axes.text(budget_ms, above, text, ha="right" if budget_ms > 0.6 * right else "left", va="bottom")
     else:
-        axes.text(right, 1.56, f"{text} {_RIGHTWARDS}", ha="right", va="bottom")
+        axes.text(right, above, f"{text} {_RIGHTWARDS}", ha="right", va="bottom")
 
 
 def _shown_ms(value_ms: float) -> str:
     return show_duration(round(value_ms * 1e6))
 
 
-def _attribution_caption(bars: dict[str, list[dict[str, float]]]) -> str:
+def _attribution_caption(bars: Mapping[str, Sequence[Row]]) -> str:
     if not bars:
         return "No request was answered, so there is no latency to take apart."
-    phrases = []
+    phrases, named = [], set()
     for name, (everyone, slow) in bars.items():
         largest = max(everyone, key=everyone.__getitem__)
         grown = max(slow, key=lambda part: slow[part] - everyone[part])
         spent = show_share(round(Fraction(everyone[largest] / sum(everyone.values())), 2))
-        phrases.append(f"{name} spends most on {largest} ({spent}), and its slowest lose most on {grown}")
-    return f"Mean latency by cause against the budget: {'; '.join(phrases)}."
+        phrases.append(
+            f"{name} spends most on {part_label(largest)} ({spent}), and its slowest lose most on {part_label(grown)}"
+        )
+        named |= {largest, grown}
+    remark = f"; {OTHER_EXPLAINED}" if OTHER in named else ""
+    return f"Mean latency by cause against the budget: {'; '.join(phrases)}{remark}."
 
 
 def latency(run: RunData) -> Picture:

@@ -11,6 +11,7 @@ from typing import Any
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
+from meshsim.analysis.parts import OTHER_EXPLAINED, part_label
 from meshsim.analysis.reasons import Explained, explained
 from meshsim.analysis.verdict import NEARLY_ALL
 from meshsim.results.manifest import Manifest
@@ -184,8 +185,11 @@ def _attribution(slices: Mapping[str, Mapping[str, Any]]) -> str:
         for name, figures in slices.items()
         for key, text in (("attribution_mean_ns", "all, mean"), ("attribution_slowest_ns", "slowest 1 %"))
     )
-    table = _table(("slice", "answered requests", *parts), rows, text_columns=2)
-    return f"<details><summary>Where the latency goes, in numbers</summary>{table}</details>"
+    table = _table(("slice", "answered requests", *map(part_label, parts)), rows, text_columns=2)
+    return (
+        f"<details><summary>Where the latency goes, in numbers</summary>{table}"
+        f"<p class=facts>{escape(OTHER_EXPLAINED)}.</p></details>"
+    )
 
 
 def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:

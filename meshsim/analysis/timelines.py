@@ -57,12 +57,16 @@ class _Buckets(NamedTuple):
             pieces[part] = np.minimum(times_ns[part] // self.width_ns, len(self.edges_s) - 2)
         return pieces
 
-    def per_s(self, pieces: Ints) -> Any:
-        """How many fall in each piece, per second."""
+    def counts(self, pieces: Ints) -> Ints:
+        """How many fall in each piece."""
         counts = np.zeros(len(self.edges_s) - 1, dtype=np.int64)
         for part in _parts(pieces.size):
             counts += np.bincount(pieces[part], minlength=counts.size)
-        return counts / np.diff(self.edges_s)
+        return counts
+
+    def per_s(self, pieces: Ints) -> Any:
+        """How many fall in each piece, per second."""
+        return self.counts(pieces) / np.diff(self.edges_s)
 
 
 def _parts(rows: int) -> Iterator[slice]:
@@ -70,8 +74,9 @@ def _parts(rows: int) -> Iterator[slice]:
     return (slice(begin, begin + _PART_ROWS) for begin in range(0, rows, _PART_ROWS))
 
 
-def _buckets(duration_ns: int) -> _Buckets:
-    width = _round_width(duration_ns)
+def _buckets(duration_ns: int, least_ns: int = 1) -> _Buckets:
+    """Pieces of ``least_ns`` or longer."""
+    width = max(least_ns, _round_width(duration_ns))
     number = -(-duration_ns // width)
     return _Buckets(width, np.minimum(np.arange(number + 1) * width, duration_ns) / NS_PER_S)
 
@@ -157,42 +162,45 @@ def _p99_per_piece(pieces: Ints, latencies_ns: Ints, number: int) -> Any:
 def _draw_failures(run: RunData, axes: Axes, buckets: _Buckets, pieces: Ints, failed: Sequence[str]) -> None:
     """Stack the outcomes but ok."""
     outcomes = run.names("requests", "outcome")
-    _stack(axes, buckets, ((pieces[outcomes.codes == outcomes.code(name)], *OUTCOMES[name]) for name in failed))
+    rates = ((buckets.per_s(pieces[outcomes.codes == outcomes.code(name)]), *OUTCOMES[name]) for name in failed)
+    _stack(axes, buckets, rates)
     if not failed:
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", color=FAINT)
         axes.set_yticks([0])
 
 
-def _stack(axes: Axes, buckets: _Buckets, layers: Iterable[tuple[Ints, str, str]]) -> Any:
-    """Stack layers of (pieces, colour, hatch) as rates; return the rates of all together."""
+def _stack(axes: Axes, buckets: _Buckets, layers: Iterable[tuple[Any, str, str]]) -> Any:
+    """Stack layers of (one value per piece, colour, hatch); return the values of all together."""
     below = np.zeros(len(buckets.edges_s) - 1)
-    for pieces, colour, hatch in layers:
-        above = below + buckets.per_s(pieces)
+    for values, colour, hatch in layers:
+        above = below + values
         axes.stairs(above, buckets.edges_s, baseline=below, fill=True, facecolor=colour, hatch=hatch, linewidth=0)
         below = above
     return below
 
 
 def handshakes(run: RunData) -> Picture:
-    """TLS handshakes over time: full, resumed, refused, broken."""
-    buckets = _buckets(run.duration_ns)
+    """TLS handshakes over time: full, resumed, refused, broken; counted, for they come in bursts."""
+    buckets = _buckets(run.duration_ns, least_ns=NS_PER_S)
+    per = "second" if buckets.width_ns == NS_PER_S else show_duration(buckets.width_ns)
     pieces = buckets.of(run.ints("handshakes", "t_start_ns"))
     kinds = {name: kind for name, kind in _kinds(run).items() if kind[0].any()}
     with house_style():
         picture = Picture("TLS handshakes", 2.6)
         axes = axes_at(picture, 0.55, 0.42, WIDTH_IN - 0.8, 1.5)
-        rates = _stack(axes, buckets, ((pieces[rows], colour, hatch) for rows, colour, hatch in kinds.values()))
+        layers = ((buckets.counts(pieces[rows]), colour, hatch) for rows, colour, hatch in kinds.values())
+        numbers = _stack(axes, buckets, layers)
         shade_faults(run, [axes])
-        _time_axis(run, axes, "per second", above=True)
+        _time_axis(run, axes, f"per {per}", above=True)
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="y", nbins=4)
         handles = [Patch(facecolor=colour, hatch=hatch, label=name) for name, (_, colour, hatch) in kinds.items()]
         if handles:
             picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.02), ncols=4)
     counts = [f"{show(count(rows), 'count')} {name}" for name, (rows, _, _) in kinds.items()]
-    peak = int(np.argmax(rates))
+    peak = int(np.argmax(numbers))
     picture.caption = (
-        f"TLS handshakes over the run: {joined(counts)}; at most {rates[peak]:.3g} per second, "
+        f"TLS handshakes over the run: {joined(counts)}; at most {show(int(numbers[peak]), 'count')} per {per}, "
         f"at {buckets.edges_s[peak]:g} s."
         if counts
         else "No TLS handshake took place."

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meshsim.analysis.numbers import show, show_duration
+from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
 from meshsim.analysis.reasons import Explained, explained
 from meshsim.analysis.report import OVER, is_over, overall, verdict_sentence
 from meshsim.commands.answer import shown_path
@@ -62,6 +63,10 @@ def draw_run(console: Console, run: Run) -> None:
         console.print()
         console.print(_slice_table({name: slices[name] for name in names}, _parts(slices)))
     _draw_slowest(console, slices)
+    if OTHER in _parts(slices):
+        console.print()
+        for line in wrapped(f"{OTHER_EXPLAINED}.", console.width):
+            console.print(Text(line, "dim"))
     for part in explained(summary):
         _draw_explained(console, part)
     _draw_faults(console, summary["faults"])
@@ -97,7 +102,9 @@ def _slice_table(slices: Mapping[str, Figures], parts: Sequence[str]) -> Table:
         *(_value(show(figures["latency_mean_ns"], "duration"), "made of", "dim") for figures in slices.values()),
     )
     for part in parts:
-        table.add_row(part, *(_part_cell(figures["attribution_mean_ns"], part) for figures in slices.values()))
+        table.add_row(
+            part_label(part), *(_part_cell(figures["attribution_mean_ns"], part) for figures in slices.values())
+        )
     return table
 
 
@@ -173,7 +180,10 @@ def _draw_slowest(console: Console, slices: Mapping[str, Figures]) -> None:
         means_ns = {part: value for part, value in figures["attribution_slowest_ns"].items() if value}
         whole_ns = sum(means_ns.values())
         biggest = sorted(means_ns, key=lambda part: (-means_ns[part], part))[:SLOWEST_PARTS]
-        parts = [f"{part} {show_duration(means_ns[part])}, {_percent(means_ns[part], whole_ns)}" for part in biggest]
+        parts = [
+            f"{part_label(part)} {show_duration(means_ns[part])}, {_percent(means_ns[part], whole_ns)}"
+            for part in biggest
+        ]
         if parts:
             rows.append((Text(name), "; ".join(parts), None))
     draw_list(console, "slowest 1 %", rows)

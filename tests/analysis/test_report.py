@@ -17,7 +17,7 @@ from meshsim.analysis.plots import PLOTS
 from meshsim.analysis.report import budget_sentence, overall, slice_cells, verdict_sentence
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
-from meshsim.telemetry.rows import RequestRow
+from meshsim.telemetry.rows import HandshakeRow, RequestRow
 
 LEAST_FONT_PX = 10
 
@@ -272,3 +272,50 @@ def test_a_slice_against_its_budget_in_one_sentence(figures: dict[str, Any], sen
         "budget_ns": 25_000_000,
     }
     assert budget_sentence("web", usual | figures) == sentence
+
+
+def _few_slow(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
+    """A hundred requests, of which the last takes a hundred times as long, for want of an answer."""
+    blank = {"int64": 0, "string": ""}
+    texts = {"slice": "v2x", "client": "cars/0", "service": "hazard", "outcome": "ok"}
+    values = {column.name: blank[column.type] for column in columns("requests")} | texts
+    for number in range(100):
+        parts = {"service_ns": 1_000_000, "other_ns": 100_000_000 if number == 99 else 0}
+        record["requests"](RequestRow(**values | parts | {"latency_ns": sum(parts.values()), "budget_ns": 10_000_000}))
+
+
+def test_slow_bars_that_squeeze_the_mean_have_a_scale_of_their_own(
+    corridor_scenario: Scenario, make_run: Callable[..., Any]
+) -> None:
+    """A bar much longer than mean and budget is drawn whole, on a scale that says so, and waiting is explained."""
+    partial = make_run(corridor_scenario, _few_slow)
+    picture = PLOTS["attribution"](RunData(partial.folder.path, corridor_scenario, partial.manifest))
+    mean, slow = picture.axes
+    assert "slowest 1 %\n(own scale)" in [label.get_text() for label in slow.get_yticklabels()]
+    assert mean.get_xlim()[1] < 101 < slow.get_xlim()[1]
+    svg = picture.to_svg()
+    assert "waiting (other)" in svg
+    assert "waiting (other) is time that no other part explains" in picture.caption
+
+
+def test_an_empty_attribution_has_no_legend(empty: Any) -> None:
+    """Where nothing was answered the picture says so, and names no parts."""
+    picture = PLOTS["attribution"](RunData(empty.folder.path, empty.scenario, empty.manifest))
+    assert picture.legends == []
+    assert "nothing was answered" in picture.to_svg()
+
+
+def test_handshakes_are_counted_per_second(corridor_scenario: Scenario, make_run: Callable[..., Any]) -> None:
+    """Ten handshakes within a second are ten per second, however short the run is."""
+    plain = corridor_scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    scenario = Scenario.model_validate(plain | {"duration": "5 s", "faults": [], "phases": {}, "expect": []})
+    blank = {"int64": 0, "bool": False, "string": ""}
+    values = {column.name: blank[column.type] for column in columns("handshakes")} | {"outcome": "established"}
+
+    def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
+        for number in range(10):
+            record["handshakes"](HandshakeRow(**values | {"t_start_ns": 3_000_000_000 + number}))
+
+    partial = make_run(scenario, fill)
+    caption = PLOTS["handshakes"](RunData(partial.folder.path, scenario, partial.manifest)).caption
+    assert caption == "TLS handshakes over the run: 10 full; at most 10 per second, at 3 s."
