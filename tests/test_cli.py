@@ -207,6 +207,13 @@ def test_check_lists_every_mistake_with_its_place(lab: Path) -> None:
     assert "2 mistakes in 1 of 2 files" in spoken.out
 
 
+def test_check_counts_expectations_as_run_does(lab: Path) -> None:
+    """An expectation that bounds two metrics counts as two: each has its verdict."""
+    said = meshsim("check", lab / "hello.yaml", "--set", "expect.0.success_rate={at_least: 1 %}")
+    assert said.exit_code == 0
+    assert "3 expectations" in said.out
+
+
 def test_check_reads_policies(lab: Path, tmp_path: Path) -> None:
     """A mistake in a policy file is found by check, at its place, and not only by run."""
     scenario = shutil.copy(lab / "hello.yaml", tmp_path)
