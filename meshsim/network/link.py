@@ -175,6 +175,7 @@ class LinkDirection:
     def restore(self, now_ns: int) -> None:
         """Let everything pass again, with an empty queue."""
         self.up = True
+        self.busy_ns -= self.backlog_ns(now_ns)  # what waited when it was cut is not sent any more
         self._free_at_ns = now_ns
         self._last_head_ns = self._last_tail_ns = now_ns
 

@@ -47,7 +47,9 @@ def networks(draw: st.DrawFn) -> Data:
         if index > 1 and draw(st.booleans()):
             node |= {"cpu": "cortex-a72", "clock_skew": draw(st.sampled_from(("-90 s", "-3 s", "5 s", "2 h")))}
         nodes[name] = node
-    pairs = {(NODES[draw(st.integers(0, index - 1))], NODES[index]) for index in range(1, count)}
+    # A base station forwards nothing for others: what joins the rest is a tree over the other nodes.
+    joints = [[node for node in range(index) if node not in (0, 2)] or [0] for index in range(1, count)]
+    pairs = {(NODES[draw(st.sampled_from(near))], NODES[index]) for index, near in enumerate(joints, 1)}
     pairs |= set(draw(st.lists(st.sampled_from(list(itertools.combinations(NODES[:count], 2))), max_size=2)))
     links: list[Data] = [
         {
