@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from meshsim.sidecar import commands, events
 from meshsim.sidecar.balancer import Balancer, Endpoint
-from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.resilience import STATUS, ResilienceSettings, backoff_ns, outcome_of_status
 from meshsim.sidecar.timers import NEVER, Timers
 from meshsim.telemetry.rows import REQUEST_OUTCOMES
@@ -159,6 +158,6 @@ def test_driver_knows_every_command(driver: Driver) -> None:
     assert set(driver._carry_out) == set(get_args(commands.Command))
 
 
-def test_sidecar_knows_every_event() -> None:
+def test_sidecar_knows_every_event(stage: Any) -> None:
     """Every type of event is handled by a sidecar, and nothing else."""
-    assert set(HANDLERS) == set(get_args(events.Event))
+    assert set(stage.sidecar().sidecar.handlers) == set(get_args(events.Event))
