@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
 
-__all__ = ["NEVER", "Sidecar"]
+__all__ = ["HANDLERS", "NEVER", "Sidecar"]
 
 
 class Sidecar:
@@ -47,25 +47,10 @@ class Sidecar:
         self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines)
         self.inbound = Inbound(settings, side, engines)
         self.config_version = 0
-        self.handlers: dict[type, Callable[[Any, int], list[Command]]] = {
-            events.CallStarted: self._call_started,
-            events.TcpEstablished: self._tcp_established,
-            events.ConnectionAccepted: self._connection_accepted,
-            events.UnitReceived: self._unit_received,
-            events.WorkDone: self._work_done,
-            events.PolicyAnswered: self._policy_answered,
-            events.ServiceAnswered: self._service_answered,
-            events.ConnectionLost: self._connection_lost,
-            events.EndpointsChanged: self._endpoints_changed,
-            events.LocationChanged: self._location_changed,
-            events.IdentityRotated: self._identity_rotated,
-            events.TimerDue: self._timer_due,
-        }
-        """What ``handle`` calls, by the event's type: a driver that is told millions of events goes there directly."""
 
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
         """Take one event at simulated time ``now_ns``; return what to do, in order."""
-        return self.handlers[type(event)](event, now_ns)
+        return HANDLERS[type(event)](self, event, now_ns)
 
     # Real bytes, at fidelity real: written when a message leaves and read when it has arrived, in the order of TCP.
 
@@ -173,3 +158,23 @@ class Sidecar:
 def _is_over(tls: TlsEnd | None) -> bool:
     """Say whether TLS has ended in an alert: there is nothing more to encrypt with."""
     return tls is not None and tls.state is State.REFUSED
+
+
+HANDLERS: dict[type, Callable[[Sidecar, Any, int], list[Command]]] = {
+    events.CallStarted: Sidecar._call_started,
+    events.TcpEstablished: Sidecar._tcp_established,
+    events.ConnectionAccepted: Sidecar._connection_accepted,
+    events.UnitReceived: Sidecar._unit_received,
+    events.WorkDone: Sidecar._work_done,
+    events.PolicyAnswered: Sidecar._policy_answered,
+    events.ServiceAnswered: Sidecar._service_answered,
+    events.ConnectionLost: Sidecar._connection_lost,
+    events.EndpointsChanged: Sidecar._endpoints_changed,
+    events.LocationChanged: Sidecar._location_changed,
+    events.IdentityRotated: Sidecar._identity_rotated,
+    events.TimerDue: Sidecar._timer_due,
+}
+"""What ``handle`` calls, by the event's type: a driver that tells millions of events goes there directly.
+
+One table for all: among a thousand sidecars, a table for each would be cold memory with every event.
+"""

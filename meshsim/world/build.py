@@ -36,6 +36,7 @@ from meshsim.world.hosts import Device, Host, Machine, Replica
 if TYPE_CHECKING:
     from random import Random
 
+    from meshsim.scenario.cost_profile import CpuCosts
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
@@ -64,7 +65,7 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
     network = state.scenario.network
     for name, node in network.nodes.items():
         costs = loaded.cost_profile.cpu(node.cpu)
-        machine = state.machines[name] = Machine(name, node.site or name, node.cores, costs, node.clock_skew_ns)
+        machine = state.machines[name] = _machine(state, name, node.site or name, node.cores, costs, node.clock_skew_ns)
         machine.memory_limit_bytes = node.memory_bytes
     for link in network.links:
         one, other = link.between
@@ -82,6 +83,10 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
                 _medium(state, place, " up", radio.uplink_bps, interval_ns, isolated=isolated),
                 _medium(state, place, " down", radio.downlink_bps, interval_ns, isolated=isolated),
             )
+
+
+def _machine(state: State, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> Machine:
+    return Machine(name, site, cores, costs, skew_ns, state.records_ns.setdefault(costs.name, {}))
 
 
 def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, destination: str) -> LinkDirection:
@@ -222,7 +227,7 @@ def _device(
     if fleet.node is not None:
         return Device(host_name, name, state.machines[fleet.node], spiffe_id)
     assert fleet.radio is not None
-    machine = Machine(host_name, "", fleet.cores, loaded.cost_profile.cpu(fleet.cpu), 0)
+    machine = _machine(state, host_name, "", fleet.cores, loaded.cost_profile.cpu(fleet.cpu), 0)
     device = Device(host_name, name, machine, spiffe_id)
     device.radio_name = fleet.radio
     model = device.radio = radio_model(state, loaded, fleet.radio, device, index, fleet.size)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
 from meshsim.telemetry.rows import DecisionRow
 from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, OTHER, POLICY, PROXY, QUEUE, TCP, Account
@@ -58,7 +59,7 @@ class Driver:
         """Tell a sidecar what happened, and do what it says."""
         sidecar = host.sidecar
         carry_out = self._carry_out
-        for command in sidecar.handlers[type(event)](event, self._clock.now_ns):
+        for command in HANDLERS[type(event)](sidecar, event, self._clock.now_ns):
             carry_out[type(command)](host, command)
         due_ns = sidecar.timers.next_ns
         if due_ns < host.wake_ns:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from meshsim.sidecar.proxy import Sidecar
 
 
+RecordsNs = dict[tuple[str, int], int]
+"""CPU time of sealing or opening a message on one kind of CPU, by cipher suite and size, as far as it was asked for."""
+
+
 class Machine:
     """A node with cores and memory, or the computer in a device, whose memory nobody watches."""
 
@@ -36,7 +40,7 @@ class Machine:
         "worked_ns",
     )
 
-    def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> None:
+    def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int, records_ns: RecordsNs) -> None:
         self.name = name
         self.site = site
         self.cores = Cores(cores)
@@ -45,7 +49,7 @@ class Machine:
         """CPU time of sending or receiving a request, its encryption not included."""
         self.response_ns = costs.proxy_response_ns + costs.tcp_message_ns
         """The same for a response."""
-        self._records_ns: dict[tuple[str, int], int] = {}
+        self._records_ns = records_ns
         self.skew_ns = skew_ns
         self.up = True
         self.memory_bytes = 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meshsim.telemetry.recorder import Recorder
     from meshsim.world.accounts import Account
     from meshsim.world.connection import Connection
-    from meshsim.world.hosts import Device, Host, Machine, Replica
+    from meshsim.world.hosts import Device, Host, Machine, RecordsNs, Replica
     from meshsim.world.policies import Policies
     from meshsim.world.transport import Transport
 
@@ -38,6 +38,8 @@ class State:
         self.real = scenario.fidelity == "real"
         self.machines: dict[str, Machine] = {}
         """Nodes by name; a device with a radio has a machine of its own, which is not here."""
+        self.records_ns: dict[str, RecordsNs] = {}
+        """By kind of CPU: machines of one kind share them."""
         self.replicas: list[Replica] = []
         """By endpoint id, which counts from 1: replica 0 of the list has id 1."""
         self.devices: dict[str, list[Device]] = {}
