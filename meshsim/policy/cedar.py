@@ -34,6 +34,8 @@ class CedarEngine:
     """Policies, parsed once, and the entities they speak of. Build it with :meth:`from_sources`."""
 
     name = "cedar"
+    reads: frozenset[str] = frozenset()
+    """The schema has none of the attributes that are filled on demand."""
 
     def __init__(self, files: Sequence[PolicyFile], directory: Directory, default: Default) -> None:
         policies, rules, mistakes = check(files, _schema(), directory)

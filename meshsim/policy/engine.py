@@ -63,5 +63,9 @@ class PolicyEngine(Protocol):
     def size(self) -> int:
         """Number of policies."""
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which of :data:`meshsim.policy.question.EXTRA_ATTRIBUTES` its policies depend on."""
+
     def decide(self, question: Question) -> Decision:
         """Answer one question."""

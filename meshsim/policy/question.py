@@ -16,6 +16,9 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
 
     ``source`` is who truly calls. ``principal`` is what the peer *proved*: engines decide on that, never on ``source``,
     which no real enforcement point can see.
+
+    From ``port`` on, an attribute has its value only if the engine's ``reads`` names it, and is empty otherwise: so
+    that questions which differ in nothing that matters are equal, and are asked once.
     """
 
     principal: str
@@ -34,6 +37,34 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Site of the caller; empty when it has none."""
     mutual: bool
     """Whether both ends of the connection proved an identity (mutual TLS)."""
+    port: int = 0
+    """Port of the service that is called."""
+    host: str = ""
+    """Authority of the request (``Host``, ``:authority``)."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Header fields of the request in their order, names in lower case."""
+    claims: str = ""
+    """Claims of the token that was checked, as canonical JSON; empty without a valid token."""
+    node: str = ""
+    """Node on which the called replica runs."""
+    source_node: str = ""
+    """Node from which the caller reaches the network (of a device: its base station)."""
+    source_ip: str = ""
+    """Address of the peer of the connection."""
+    tls_version: str = ""
+    """Version of TLS on the connection ("1.3"); empty for plaintext."""
+    cipher: str = ""
+    """Cipher suite of the connection."""
+    group: str = ""
+    """Key exchange group of the connection."""
+    certificate_age_s: int = -1
+    """Whole seconds since the not-before of the peer's certificate, by the clock of the called node; -1 without one."""
+    time_s: int = 0
+    """The clock of the called node: whole seconds since the Unix epoch."""
+
+
+EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :])
+"""The attributes that are filled only for an engine whose ``reads`` names them."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
