@@ -41,6 +41,36 @@ def check_names(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(("phases", name), message, at_key=True)
 
 
+def check_ports(scenario: Scenario) -> Iterator[Finding]:
+    """Calls and flows to ports that a service does not have."""
+    uses: list[tuple[Path, str, int | None]] = [
+        (("traffic", index, "port"), flow.to, flow.port) for index, flow in enumerate(scenario.traffic)
+    ]
+    for name in scenario.services:
+        uses += [(("services", name, *below, "port"), call.to, call.port) for below, call in calls_of(scenario, name)]
+    for path, to, port in uses:
+        service = scenario.services.get(to)
+        if port is not None and service is not None and port not in service.protocols:
+            message = f"{to!r} has no port {port}; {expected(port, list(service.ports))}"
+            yield Finding(path, message, involved=(("services", to),))
+
+
+def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:
+    """Services that share an identity though policies tell them apart by name."""
+    if scenario.mesh.policy is None or scenario.mesh.policy.engine != "cedar":
+        return
+    seen: dict[str, str] = {}
+    for name, service in scenario.services.items():
+        first = seen.setdefault(service.spiffe_id(name, scenario.mesh.trust_domain), name)
+        if first != name:
+            message = (
+                f"{name!r} has the service account of {first!r}, and Cedar policies tell services apart by it; "
+                "expected one for each"
+            )
+            path: Path = ("services", name, "service_account")
+            yield Finding(path, message, involved=(("services", first),))
+
+
 def check_cpus(scenario: Scenario, cpus: Mapping[str, CpuCosts]) -> Iterator[Finding]:
     """CPUs that the cost profile does not know, and devices' CPUs where no device is."""
     uses: list[tuple[Path, str]] = [

@@ -9,7 +9,9 @@ from meshsim.scenario.check_mesh import (
     check_cpus,
     check_identity,
     check_names,
+    check_ports,
     check_resilience,
+    check_service_accounts,
     check_tls,
 )
 from meshsim.scenario.check_network import (
@@ -54,6 +56,8 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     if named.cost_profile is not None:
         yield from check_cpus(scenario, named.cost_profile.cpus)
     yield from check_calls(scenario)
+    yield from check_ports(scenario)
+    yield from check_service_accounts(scenario)
     yield from check_tls(scenario)
     yield from check_identity(scenario)
     yield from check_resilience(scenario)

@@ -27,6 +27,18 @@ _PATTERNS = {
     "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
     "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
     "[0-9]{1,3}": ("is not a 5QI", "one of your own in quotes, '128' to '254'"),
+    "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])": (
+        "is not a port",
+        "a number from 1 to 65535",
+    ),
+    "([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?": (
+        "is not a label's key",
+        "at most 63 letters, digits, '-', '_' and '.', after a domain and '/' if need be",
+    ),
+    "([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?": (
+        "is not a label's value",
+        "at most 63 letters, digits, '-', '_' and '.', in quotes if it reads as a number",
+    ),
     "[a-z0-9._-]{1,255}": (
         "is not a trust domain",
         "lower-case letters, digits, '.', '_' and '-', such as 'mesh.example'",

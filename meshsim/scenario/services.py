@@ -11,6 +11,24 @@ from meshsim.scenario.mesh import TlsOverride
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+PortNumber = Annotated[int, Field(ge=1, le=65_535)]
+PortKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+    ),
+]
+"""A port number as the key of a mapping."""
+LabelKey = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
+Labels = dict[LabelKey, LabelValue]
+"""Labels as Kubernetes has them."""
+Protocol = Literal["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"]
+
+DEFAULT_PORT = 8080
+"""Port of a service that says nothing of ports."""
 
 
 class LognormalWork(Model):
@@ -66,6 +84,8 @@ class Call(Model):
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
     """Body of the response. Default: 1 KiB."""
+    port: PortNumber | None = None
+    """Port of the service. Default: its first one."""
     timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)
     """Time for all attempts together. Default: the mesh's request_timeout."""
     optional: bool = False
@@ -99,6 +119,13 @@ class Follow(Model):
     """How long a replica takes to start at its new node; the old one serves until then. Default: 500 ms."""
 
 
+class Port(Model):
+    """One port of a service."""
+
+    protocol: Protocol = "http"
+    """What is spoken on it, as in a Kubernetes Service. Default: http."""
+
+
 class Service(Model):
     """A microservice with a sidecar at every replica."""
 
@@ -110,6 +137,12 @@ class Service(Model):
     """What it calls, in order; `{parallel: [...]}` for calls at the same time. Default: nothing."""
     namespace: Name = "default"
     """Namespace, part of its SPIFFE ID. Default: default."""
+    service_account: Name | None = None
+    """Service account, part of its SPIFFE ID. Default: the service's name."""
+    labels: Labels = {}
+    """Labels of its replicas. Default: none."""
+    ports: dict[PortKey, Port] = Field(default={str(DEFAULT_PORT): Port()}, min_length=1, max_length=64)
+    """Ports that it listens on, by number; calls that name none go to the first. Default: 8080, http."""
     memory_bytes: Size = Field(default=128 * 1024**2, alias="memory")
     """Memory of one replica. Default: 128 MiB."""
     memory_per_request_bytes: Size = Field(default=0, alias="memory_per_request")
@@ -120,6 +153,20 @@ class Service(Model):
     """Settings that differ from the mesh's. Default: none."""
     follow: Follow | None = None
     """Whether it moves with its users while the run goes on. Default: none: it stays."""
+
+    @property
+    def first_port(self) -> int:
+        """The port that calls go to which name none."""
+        return int(next(iter(self.ports)))
+
+    @property
+    def protocols(self) -> dict[int, str]:
+        """What is spoken on each port."""
+        return {int(number): port.protocol for number, port in self.ports.items()}
+
+    def spiffe_id(self, name: str, trust_domain: str) -> str:
+        """The SPIFFE ID of its replicas, ``name`` being the service's."""
+        return f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.service_account or name}"
 
 
 class Fleet(Model):
@@ -195,6 +242,8 @@ class Traffic(Model):
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
     """Body of the response. Default: 1 KiB."""
+    port: PortNumber | None = None
+    """Port of the service. Default: its first one."""
     timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)
     """Time for all attempts together. Default: the mesh's request_timeout."""
     start_ns: Duration = Field(default=0, alias="start")

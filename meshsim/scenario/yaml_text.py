@@ -233,21 +233,26 @@ class _Reader:
     def _add_pair(self, parent: _Open, key: Node, value: Node) -> None:
         if key.kind != "scalar":
             message = f"a key is a {key.kind}; expected text"
-        elif not isinstance(key.content, str):
+        elif not isinstance(key.content, str) and not _is_integer(key.content):
             shown = "empty" if key.empty else f"{key.content!r:.60}, which is not text"
             message = f"a key is {shown}; expected text, in quotes if need be"
         elif key.content == "<<":
             message = "merge keys (<<) are not part of YAML 1.2; expected the keys themselves"
-        elif key.content in parent.seen:
+        else:
+            text = str(key.content)  # a whole number (a port, as Kubernetes writes it) is its digits
+            if text not in parent.seen:
+                parent.seen[text] = key.line
+                parent.node.content.append((text, Place(self.file, key.line, key.column), value))
+                return
             message = (
-                f"the key {key.content[:60]!r} stands twice in one mapping, first at line {parent.seen[key.content]}; "
+                f"the key {text[:60]!r} stands twice in one mapping, first at line {parent.seen[text]}; "
                 "expected each key once"
             )
-        else:
-            parent.seen[key.content] = key.line
-            parent.node.content.append((key.content, Place(self.file, key.line, key.column), value))
-            return
         self.diagnostics.append(Diagnostic(self.file, key.line, key.column, message))
+
+
+def _is_integer(content: Any) -> bool:
+    return isinstance(content, int) and not isinstance(content, bool)
 
 
 def _expand(node: Node, path: tuple[str | int, ...], depth: int, positions: Positions, count: list[int]) -> Any:

@@ -17,6 +17,8 @@ class OpenConnection(msgspec.Struct, frozen=True, gc=False):
     endpoint_id: int
     slice: str
     """Slice of the call that needs it."""
+    port: int = 8080
+    """Port of the endpoint."""
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):

@@ -29,6 +29,8 @@ class ConnectionAccepted(msgspec.Struct, frozen=True, gc=False):
     """Somebody connected."""
 
     connection_id: int
+    port: int = 8080
+    """Port that it came to."""
 
 
 class UnitReceived(msgspec.Struct, frozen=True, gc=False):

@@ -32,14 +32,17 @@ class Downstream:
         "held",
         "mutual",
         "phase",
+        "port",
         "principal",
         "questions",
         "requests",
         "tls",
     )
 
-    def __init__(self, connection_id: int) -> None:
+    def __init__(self, connection_id: int, port: int) -> None:
         self.connection_id = connection_id
+        self.port = port
+        """Port that the peer connected to."""
         self.phase = Phase.CONNECTING
         self.tls: TlsServer | None = None
         self.principal = ""
@@ -66,9 +69,9 @@ class Inbound:
         self.downstreams: dict[int, Downstream] = {}
         self._sizes: dict[tuple[int, int, bool, bool], int] = {}
 
-    def accepted(self, connection_id: int) -> None:
-        """Take note of a new connection; what it speaks is seen when the first unit arrives."""
-        self.downstreams[connection_id] = Downstream(connection_id)
+    def accepted(self, connection_id: int, port: int) -> None:
+        """Take note of a new connection to a port; what it speaks is seen when the first unit arrives."""
+        self.downstreams[connection_id] = Downstream(connection_id, port)
 
     @property
     def strict(self) -> bool:

@@ -22,6 +22,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """For all attempts together."""
     optional: bool = False
     """Whether the caller can do without an answer."""
+    port: int = 8080
+    """Port of the service."""
 
 
 class RequestMessage(msgspec.Struct, frozen=True, gc=False):

@@ -79,9 +79,9 @@ class Outbound:
         self._engines = engines
         self.site = ""
         self._calls: dict[int, OutboundCall] = {}
-        self._pools: dict[tuple[int, str], Pool] = {}
+        self._pools: dict[tuple[int, int, str], Pool] = {}
         self.upstreams: dict[int, Upstream] = {}
-        self._tickets: dict[tuple[int, str], SessionTicket] = {}
+        self._tickets: dict[tuple[int, int, str], SessionTicket] = {}
         """The newest session ticket of each pool: each listener seals with a key of its own."""
         self._sizes: dict[tuple[int, bool, bool], int] = {}
 
@@ -109,7 +109,7 @@ class Outbound:
         attempt_timeout_ns = self._resilience.attempt_timeout_ns
         if attempt_timeout_ns is not None:
             self._timers.add_after(now_ns, attempt_timeout_ns, self._attempt_deadline, (call.call_id, call.attempt))
-        key = (endpoint_id, template.slice if self._pool_per_slice else "")
+        key = (endpoint_id, template.port, template.slice if self._pool_per_slice else "")
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key)
@@ -125,7 +125,7 @@ class Outbound:
             self.upstreams[upstream.connection_id] = upstream
             connect_deadline_ns = now_ns + self._resilience.connect_timeout_ns
             self._timers.add(connect_deadline_ns, self._connect_deadline, upstream.connection_id)
-            commands.append(OpenConnection(upstream.connection_id, endpoint_id, template.slice))
+            commands.append(OpenConnection(upstream.connection_id, endpoint_id, template.slice, template.port))
         if upstream is None:
             pool.waiting.append(call.call_id)
             call.pool = pool

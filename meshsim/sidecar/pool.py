@@ -79,13 +79,13 @@ class Upstream:
 
 
 class Pool:
-    """Connections to one endpoint (for a device: in one slice)."""
+    """Connections to one port of one endpoint (for a device: in one slice)."""
 
     __slots__ = ("connections", "key", "waiting")
 
-    def __init__(self, key: tuple[int, str]) -> None:
+    def __init__(self, key: tuple[int, int, str]) -> None:
         self.key = key
-        """Endpoint id and slice (empty where slices share)."""
+        """Endpoint id, port and slice (empty where slices share)."""
         self.connections: list[Upstream] = []
         self.waiting: deque[int] = deque()
         """Calls that wait because every connection is full and no more may be opened."""

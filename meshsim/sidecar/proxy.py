@@ -92,7 +92,7 @@ class Sidecar:
         return [] if upstream is None else self.outbound.connected(upstream, now_ns)
 
     def _connection_accepted(self, event: events.ConnectionAccepted, now_ns: int) -> list[Command]:
-        self.inbound.accepted(event.connection_id)
+        self.inbound.accepted(event.connection_id, event.port)
         return []
 
     def _unit_received(self, event: events.UnitReceived, now_ns: int) -> list[Command]:

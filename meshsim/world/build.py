@@ -171,7 +171,7 @@ def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
     scenario = state.scenario
     placement: dict[str, tuple[Endpoint, ...]] = {}
     for name, service in scenario.services.items():
-        spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/ns/{service.namespace}/sa/{name}"
+        spiffe_id = service.spiffe_id(name, scenario.mesh.trust_domain)
         nodes = [node for node, count in service.replicas.items() for _ in range(count)]
         replicas = [_replica(state, name, number, node, spiffe_id) for number, node in enumerate(nodes)]
         for replica in replicas:
@@ -298,6 +298,7 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
             flow.response_bytes,
             flow.slice,
             flow.timeout_ns or default_ns,
+            port=flow.port or scenario.services[flow.to].first_port,
         )
         for index, flow in enumerate(scenario.traffic)
     ]
@@ -307,11 +308,12 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
             for call in step.parallel if isinstance(step, Parallel) else (step,):
                 for slice_name in scenario.network.slices:
                     index = len(flows) + len(calls)
-                    calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns)
+                    port = call.port or scenario.services[call.to].first_port
+                    calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port)
     return flows, calls
 
 
-def _call_template(index: int, call: Call, slice_name: str, default_ns: int) -> CallTemplate:
+def _call_template(index: int, call: Call, slice_name: str, default_ns: int, port: int) -> CallTemplate:
     return CallTemplate(
         index,
         call.to,
@@ -322,4 +324,5 @@ def _call_template(index: int, call: Call, slice_name: str, default_ns: int) -> 
         slice_name,
         call.timeout_ns or default_ns,
         call.optional,
+        port,
     )

@@ -75,6 +75,7 @@ class Connection:
         "open_ends",
         "orders",
         "paths",
+        "port",
         "round_trip_ns",
         "segment_bytes",
         "server",
@@ -86,12 +87,14 @@ class Connection:
     )
 
     def __init__(
-        self, connection_id: int, client: Host, server: Replica, slice_name: str, cipher: str, now_ns: int
+        self, connection_id: int, client: Host, server: Replica, slice_name: str, port: int, cipher: str, now_ns: int
     ) -> None:
         self.connection_id = connection_id
         self.client = client
         self.server = server
         self.slice = slice_name
+        self.port = port
+        """Port of the server."""
         self.cipher = cipher
         """Cipher suite, which record costs depend on: the one that was negotiated, or that is expected before."""
         self.t_open_ns = now_ns

@@ -30,7 +30,8 @@ class Connections:
         """Send the first SYN."""
         server = self._state.replicas[command.endpoint_id - 1]
         cipher = self._handshakes.default_cipher
-        connection = Connection(command.connection_id, host, server, command.slice, cipher, self._clock.now_ns)
+        connection_id, now_ns = command.connection_id, self._clock.now_ns
+        connection = Connection(connection_id, host, server, command.slice, command.port, cipher, now_ns)
         self._state.connections[command.connection_id] = connection
         self._state.memory.connected(host)
         self._syn(connection)
@@ -55,7 +56,8 @@ class Connections:
             if not connection.open_ends[DOWN] and connection.open_ends[UP]:
                 connection.open_ends[DOWN] = True
                 self._state.memory.connected(connection.server)
-                self._driver.tell(connection.server, events.ConnectionAccepted(connection.connection_id))
+                accepted = events.ConnectionAccepted(connection.connection_id, connection.port)
+                self._driver.tell(connection.server, accepted)
             self._state.transport.send_control(connection, DOWN, SynAck())
         elif type(unit) is SynAck:
             if connection.open_ends[UP] and not connection.established:

@@ -150,7 +150,7 @@ def test_mistakes_in_a_radio(settings: str, says: str) -> None:
         ),
         ('"200":', '"99":', "18:5: 5QI 99 is not an operator's own; expected 128 to 254 (TS 24.501 table 9.11.4.12.1)"),
         ('"200":', "fast:", "18:5: 'fast' is not a 5QI; expected one of your own in quotes, '128' to '254'"),
-        ('"200":', "200:", "18:5: a key is 200, which is not text; expected text, in quotes if need be"),
+        ('"200":', "2.5:", "18:5: a key is 2.5, which is not text; expected text, in quotes if need be"),
         (
             "      max_burst: 300 B\n",
             "",

@@ -51,6 +51,17 @@ def test_connection_is_used_again(stage: Any) -> None:
     assert second.unit.size_bytes < first.unit.size_bytes
 
 
+def test_ports_have_connections_of_their_own(stage: Any) -> None:
+    """A call to another port of the same replica opens another connection, which knows its port."""
+    book = stage.sidecar()
+    book.on(stage.call(1)).expects((OpenConnection, {"connection_id": 1, "port": 8080}), WaitForConnection)
+    book.on(stage.call(2, port=9000)).expects(
+        (OpenConnection, {"connection_id": 2, "endpoint_id": 1, "port": 9000}),
+        (WaitForConnection, {"connection_id": 2}),
+    )
+    book.on(stage.call(3, port=9000)).expects((WaitForConnection, {"connection_id": 2}))
+
+
 def test_streams_limit_then_connections_limit_then_wait(stage: Any) -> None:
     """Calls fill the streams of one connection, then have another opened up to the limit, then wait for a stream."""
     book = stage.sidecar()

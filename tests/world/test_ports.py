@@ -1,0 +1,67 @@
+"""Ports, labels and service accounts in the world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCENARIO = """
+scenario: ports
+duration: 2 s
+network:
+  nodes:
+    edge: {kind: edge}
+    core: {kind: core}
+  links:
+    - {between: [edge, core], latency: 1 ms}
+  slices:
+    control: {sst: 1, five_qi: 80}
+services:
+  front:
+    replicas: {edge: 1}
+    work: {constant: 1 ms}
+    service_account: bookinfo-front
+    calls: [{to: store, port: 9000}, {to: store}]
+  store:
+    namespace: data
+    replicas: {core: 1}
+    work: {constant: 1 ms}
+    ports: {9001: {protocol: grpc}, 9000: {protocol: http}}
+    labels: {app: store, version: v1}
+fleets:
+  users: {node: edge}
+mesh: {tls: {mode: STRICT}}
+traffic:
+  - {from: users, to: front, slice: control, arrivals: {constant: 20 /s}}
+"""
+
+
+def test_each_port_has_its_connection(simulate: Any) -> None:
+    """Calls to two ports of one replica go over two connections, each with a handshake of its own."""
+    result = simulate(SCENARIO)
+    assert {row.outcome for row in result.requests} == {"ok"}
+    used = [{row.connection_id for row in calls} for calls in _by_turn(result)]
+    assert [len(ids) for ids in used] == [1, 1]
+    assert used[0] != used[1]
+    assert len([row for row in result.handshakes if row.server == "store"]) == 2
+
+
+def _by_turn(result: Any) -> tuple[list[Any], list[Any]]:
+    """The calls to the store: the first of each request, and the second."""
+    calls = sorted((row for row in result.calls if row.destination == "store"), key=lambda row: row.call_id)
+    return calls[::2], calls[1::2]
+
+
+def test_identities_name_the_service_account(simulate: Any) -> None:
+    """A SPIFFE ID has the namespace and the service account, which is the service's name if none is given."""
+    issued = {row.spiffe_id for row in simulate(SCENARIO).identities}
+    assert "spiffe://mesh.example/ns/default/sa/bookinfo-front" in issued
+    assert "spiffe://mesh.example/ns/data/sa/store" in issued
+
+
+def test_the_first_port_is_the_default(simulate: Any) -> None:
+    """A call that names no port goes to the first one in the file."""
+    loaded = simulate(SCENARIO).loaded
+    store = loaded.scenario.services["store"]
+    assert store.first_port == 9001
+    assert store.protocols == {9001: "grpc", 9000: "http"}
+    assert loaded.scenario.services["front"].first_port == 8080
