@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
@@ -14,8 +14,9 @@ import cedarpy
 import msgspec
 
 from meshsim.policy.cedar_check import check
+from meshsim.policy.cedar_explain import account
 from meshsim.policy.engine import Default, Directory, PolicyFile, trust_domain_of
-from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question, RuleAccount
 from meshsim.scenario.errors import ScenarioError
 
 
@@ -42,6 +43,7 @@ class CedarEngine:
         if mistakes:
             raise ScenarioError(mistakes)
         self.rules = tuple(rules)
+        self._texts = tuple(policies)
         self.size = len(rules)
         self.version = _version(files, default)
         # The engine numbers policies policy0, policy1, … in the order of the text.
@@ -63,6 +65,20 @@ class CedarEngine:
 
     def decide(self, question: Question) -> Decision:
         """Answer one question."""
+        answer = self._ask(question, self._policies)
+        numbers = sorted(self._number[policy] for policy in answer.diagnostics.reasons)
+        reasons = tuple(self.rules[number] for number in numbers)
+        errors = tuple(sorted(self._error(message) for message in answer.diagnostics.errors))
+        if reasons:
+            return Decision(answer.allowed, reasons[0], reasons, errors)
+        return msgspec.structs.replace(self._by_default, errors=errors) if errors else self._by_default
+
+    def explain(self, question: Question) -> tuple[RuleAccount, ...]:
+        """Say of every policy whether it matches the question, and if not, why."""
+        ask = partial(self._ask, question)
+        return tuple(account(text, rule, question, ask) for text, rule in zip(self._texts, self.rules, strict=True))
+
+    def _ask(self, question: Question, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
         request = {
             "principal": {"type": "Workload", "id": question.principal}
             if question.principal
@@ -77,13 +93,7 @@ class CedarEngine:
                 "mutual": question.mutual,
             },
         }
-        answer = cedarpy.is_authorized(request, self._policies, self._entities_for(question.principal))
-        numbers = sorted(self._number[policy] for policy in answer.diagnostics.reasons)
-        reasons = tuple(self.rules[number] for number in numbers)
-        errors = tuple(sorted(self._error(message) for message in answer.diagnostics.errors))
-        if reasons:
-            return Decision(answer.allowed, reasons[0], reasons, errors)
-        return msgspec.structs.replace(self._by_default, errors=errors) if errors else self._by_default
+        return cedarpy.is_authorized(request, policies, self._entities_for(question.principal))
 
     def _entities_for(self, principal: str) -> cedarpy.Entities:
         """The entities that a decision on this principal needs.

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from meshsim.policy.question import Decision, Question
+from meshsim.policy.question import Decision, Question, RuleAccount
 
 Default = Literal["deny", "allow"]
 """What holds when no policy has a say."""
@@ -39,6 +39,14 @@ class Directory(msgspec.Struct, frozen=True):
     """The mesh's own trust domain and those it federates with."""
     workloads: Mapping[str, str] = {}
     """SPIFFE ID → name of the service or fleet that the identity was issued to."""
+    namespaces: Mapping[str, str] = {}
+    """Service or fleet → its namespace."""
+    labels: Mapping[str, Mapping[str, str]] = {}
+    """Service or fleet → the labels of its workloads; those without any are left out."""
+    ports: Mapping[str, Mapping[int, str]] = {}
+    """Service → port → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
+    root_namespace: str = "istio-system"
+    """The namespace whose policies hold for the whole mesh."""
 
 
 def trust_domain_of(spiffe_id: str) -> str:
@@ -69,3 +77,6 @@ class PolicyEngine(Protocol):
 
     def decide(self, question: Question) -> Decision:
         """Answer one question."""
+
+    def explain(self, question: Question) -> tuple[RuleAccount, ...]:
+        """Say of every rule, in the order of the files, whether it matches the question, and if not, why."""

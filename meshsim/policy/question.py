@@ -77,3 +77,21 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Every rule that made the decision, in the order of the files; empty when the default did."""
     errors: tuple[str, ...] = ()
     """Policies that failed while they were evaluated, and so had no say: ``rule: what went wrong``."""
+    audited: tuple[str, ...] = ()
+    """Rules of policies that only ask for an audit and that matched, in the order of the files; they decide nothing."""
+    dry_run: str = ""
+    """The rule by which policies on trial (Istio's dry-run) would have denied what was allowed; empty if none."""
+
+
+class RuleAccount(msgspec.Struct, frozen=True, gc=False):
+    """What became of one rule when a question was answered; for people."""
+
+    rule: str
+    """Its name, as decisions use it."""
+    place: str
+    """Where it stands: ``file:line:column``."""
+    effect: str
+    """What it does when it matches: ``allow``, ``deny``, ``audit`` or ``custom``."""
+    matched: bool
+    why: str
+    """The first condition that did not hold, with what it wants and what was found; empty when the rule matched."""

@@ -116,6 +116,7 @@ class World:
             sites=frozenset(machine.site for machine in state.machines.values()),
             trust_domains=frozenset((scenario.mesh.trust_domain,)),
             workloads={host.spiffe_id: host.workload for host in hosts},
+            namespaces={name: service.namespace for name, service in scenario.services.items()},
         )
         base = self._loaded.base_dir
         files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]

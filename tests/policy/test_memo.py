@@ -10,7 +10,7 @@ from meshsim.policy.cedar import CedarEngine
 from meshsim.policy.engine import Directory, PolicyEngine, PolicyFile
 from meshsim.policy.engines import ENGINES, build_engine
 from meshsim.policy.memo import Asked
-from meshsim.policy.question import Decision, Question
+from meshsim.policy.question import Decision, Question, RuleAccount
 from meshsim.scenario.errors import InvariantViolation, UsageError
 
 A, B = "spiffe://plant.example/sa/a", "spiffe://plant.example/sa/b"
@@ -56,6 +56,10 @@ class Fickle:
         """Allow every second time."""
         self.asked += 1
         return Decision(self.asked % 2 == 0, "whim")
+
+    def explain(self, _question: Question) -> tuple[RuleAccount, ...]:
+        """Give no reason."""
+        return ()
 
 
 QUESTION = Question(A, "a", "b", "GET", "/", "", "plant", True)
