@@ -8,6 +8,7 @@ from meshsim.scenario import units
 from meshsim.scenario.check_network import calls_of
 from meshsim.scenario.cpu_costs import CpuCosts
 from meshsim.scenario.findings import Finding
+from meshsim.scenario.identity import Identity
 from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
@@ -202,6 +203,7 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
                 f"{units.format_duration(value_ns)!r} is no whole number of seconds; expected one, as X.509 has it"
             )
             yield Finding((*at, key), message, alone=True)
+    yield from _check_rotation(identity)
     if identity.backdate_ns >= identity.svid_ttl_ns:
         message = (
             f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
@@ -216,6 +218,15 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(
             (*at, "ca_ttl"), "the authority's certificate ends after the year 2261; expected a shorter ca_ttl"
         )
+
+
+def _check_rotation(identity: Identity) -> Iterator[Finding]:
+    at_ppm, jitter_ppm = identity.rotate_at_ppm, identity.rotate_jitter_ppm
+    if jitter_ppm and not jitter_ppm < at_ppm <= units.PPM - jitter_ppm:
+        early, late = (units.format_share(max(0, min(units.PPM, at_ppm + way * jitter_ppm))) for way in (-1, 1))
+        message = f"certificates would be replaced at {early} to {late} of their lifetime; expected all of it inside"
+        at = ("mesh", "identity")
+        yield Finding((*at, "rotate_jitter"), message, rivals=((*at, "rotate_at"),))
 
 
 def check_resilience(scenario: Scenario) -> Iterator[Finding]:

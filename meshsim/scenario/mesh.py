@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Share, Size
+from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
+from meshsim.scenario.identity import Identity
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 TlsVersion = Literal["1.2", "1.3"]
@@ -55,19 +56,6 @@ class TlsOverride(Model):
     """As in mesh.tls."""
     resumption: bool | None = None
     """As in mesh.tls."""
-
-
-class Identity(Model):
-    """Certificates of workloads (X.509-SVIDs)."""
-
-    svid_ttl_ns: Duration = Field(default=3600 * S, alias="svid_ttl", ge=S)
-    """Lifetime of a workload's certificate, whole seconds. Default: 1 h, as SPIRE."""
-    rotate_at_ppm: Share = Field(default=500_000, alias="rotate_at", gt=0)
-    """Part of its lifetime after which a certificate is replaced; 100 % lets it expire. Default: 50 %."""
-    backdate_ns: Duration = Field(default=10 * S, alias="backdate")
-    """How far not-before lies before the instant of issue. Default: 10 s, as SPIRE."""
-    ca_ttl_ns: Duration = Field(default=31_536_000 * S, alias="ca_ttl", ge=S)
-    """Lifetime of the certificate authority's own certificate. Default: 365 d."""
 
 
 class Policy(Model):

@@ -11,6 +11,8 @@ from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 from meshsim.telemetry.rows import IdentityRow
 
 if TYPE_CHECKING:
+    from random import Random
+
     from meshsim.identity.svid import Svid
     from meshsim.scenario.mesh import Tls, TlsOverride
     from meshsim.world.driver import Driver
@@ -55,6 +57,8 @@ class Identities:
         self._bundles = by_trust_domain([TrustBundle(trust_domain, frozenset(self.authorities))])
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
+        self._randoms: dict[str, Random] = {}
+        """Draws of each host for when its certificates are replaced."""
         self._record = state.recorder.appender("identities")
 
     def side(self, host: Host, settings: TlsSettings, event: str = "issued") -> TlsSide:
@@ -93,13 +97,23 @@ class Identities:
         return self._with(host, settings, held)
 
     def _schedule(self, host: Host, settings: TlsSettings, serial: int, not_before_ns: int, not_after_ns: int) -> None:
-        lifetime_ns = self._identity.svid_ttl_ns
         if self._identity.rotate_at_ppm < 1_000_000:
-            due_ns = self._clock.now_ns + lifetime_ns * self._identity.rotate_at_ppm // 1_000_000
+            due_ns = self._clock.now_ns + self._rotates_after_ns(host)
             self._at(due_ns, self._rotate, (host, settings, host.starts))
         # A certificate is still valid at the instant at which it ends (RFC 5280, section 4.1.2.5), and not after that.
         expiry_ns = not_after_ns + 1 - self._epoch_ns
         self._at(expiry_ns, self._expire, (host, host.generation, serial, not_before_ns, not_after_ns))
+
+    def _rotates_after_ns(self, host: Host) -> int:
+        """Draw the age at which a certificate of this host is replaced."""
+        identity = self._identity
+        share_ppm: float = identity.rotate_at_ppm
+        if identity.rotate_jitter_ppm:
+            random = self._randoms.get(host.name)
+            if random is None:
+                random = self._randoms[host.name] = self._state.streams.stream("rotation", host.name)
+            share_ppm += identity.rotate_jitter_ppm * (2 * random.random() - 1)
+        return int(identity.svid_ttl_ns * share_ppm) // 1_000_000
 
     def _at(self, due_ns: int, action: object, argument: object) -> None:
         if due_ns < self._state.scenario.duration_ns:
