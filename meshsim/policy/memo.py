@@ -7,6 +7,10 @@ from meshsim.policy.question import Decision, Question
 from meshsim.scenario.errors import InvariantViolation
 
 
+MOST_REMEMBERED = 100_000
+"""Answers that are kept; then memory starts anew, since questions with a time in them never end."""
+
+
 class Asked:
     """Asks the engine each distinct question once and remembers the answer.
 
@@ -23,7 +27,7 @@ class Asked:
 
     @property
     def distinct(self) -> int:
-        """Number of distinct questions so far."""
+        """Number of distinct questions that are remembered."""
         return len(self._decisions)
 
     def knows(self, question: Question) -> bool:
@@ -34,6 +38,8 @@ class Asked:
         """Answer one question; raises :class:`InvariantViolation` when the engine contradicts itself."""
         remembered = self._decisions.get(question)
         if remembered is None:
+            if len(self._decisions) >= MOST_REMEMBERED:
+                self._decisions.clear()
             remembered = self._decisions[question] = self.engine.decide(question)
         elif self._every_time:
             answer = self.engine.decide(question)

@@ -42,7 +42,10 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     host: str = ""
     """Authority of the request (``Host``, ``:authority``)."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Header fields of the request in their order, names in lower case."""
+    """Header fields that the calling workload set, in their order, names in lower case.
+
+    Without those that sidecars add themselves (``x-request-id``, ``traceparent``): they differ in each request.
+    """
     claims: str = ""
     """Claims of the token that was checked, as canonical JSON; empty without a valid token."""
     node: str = ""
@@ -61,10 +64,17 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Whole seconds since the not-before of the peer's certificate, by the clock of the called node; -1 without one."""
     time_s: int = 0
     """The clock of the called node: whole seconds since the Unix epoch."""
+    query: str = ""
+    """Query of the request target, without the question mark."""
+    destination_ip: str = ""
+    """Address of the called replica."""
 
 
 EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :])
 """The attributes that are filled only for an engine whose ``reads`` names them."""
+
+TIMED = frozenset({"certificate_age_s", "time_s"})
+"""Those of them that change while time passes."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from meshsim.scenario import units
 from meshsim.scenario.check_network import calls_of
 from meshsim.scenario.cpu_costs import CpuCosts
 from meshsim.scenario.findings import Finding
+from meshsim.scenario.headers import check_headers
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
@@ -105,6 +106,15 @@ def check_calls(scenario: Scenario) -> Iterator[Finding]:
     if total > MOST_REPLICAS:
         message = f"the services have {total} replicas in all; expected at most {MOST_REPLICAS}"
         yield Finding(("services",), message, at_key=True)
+
+
+def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
+    """Header fields of all requests and calls."""
+    for index, flow in enumerate(scenario.traffic):
+        yield from check_headers(flow.headers, ("traffic", index, "headers"))
+    for name in scenario.services:
+        for below, call in calls_of(scenario, name):
+            yield from check_headers(call.headers, ("services", name, *below, "headers"))
 
 
 def _walk(scenario: Scenario, start: str, state: dict[str, int], order: list[str]) -> Finding | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.check_mesh import (
+    check_all_headers,
     check_calls,
     check_cpus,
     check_identity,
@@ -58,6 +59,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_calls(scenario)
     yield from check_ports(scenario)
     yield from check_service_accounts(scenario)
+    yield from check_all_headers(scenario)
     yield from check_tls(scenario)
     yield from check_identity(scenario)
     yield from check_resilience(scenario)

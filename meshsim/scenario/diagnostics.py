@@ -25,6 +25,11 @@ _PATTERNS = {
         "at most 63 lower-case letters, digits and inner hyphens",
     ),
     "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
+    "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}": ("is no name of a header field", "one such as 'x-tenant'"),
+    "([!-~]([ \\t!-~]{0,4094}[!-~])?)?": (
+        "is no value of a header field",
+        "up to 4096 visible ASCII characters, no space at either end",
+    ),
     "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
     "[0-9]{1,3}": ("is not a 5QI", "one of your own in quotes, '128' to '254'"),
     "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])": (

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
+from meshsim.scenario.headers import Headers
 from meshsim.scenario.mesh import TlsOverride
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
@@ -80,6 +81,8 @@ class Call(Model):
     """HTTP method. Default: GET."""
     path: HttpPath = "/"
     """HTTP path. Default: /."""
+    headers: Headers = {}
+    """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
@@ -238,6 +241,8 @@ class Traffic(Model):
     """HTTP method. Default: GET."""
     path: HttpPath = "/"
     """HTTP path. Default: /."""
+    headers: Headers = {}
+    """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")

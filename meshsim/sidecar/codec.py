@@ -44,6 +44,7 @@ def _request(message: RequestMessage) -> Request:
         request_id=request_id(message.call_id, message.attempt),
         traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",
         body=_body(message.call_id, template.request_bytes),
+        headers=template.headers,
     )
 
 
@@ -86,9 +87,8 @@ class ClientCodec(_Codec):
         request = _request(message)
         stream_id, plain = self._http.request(request)
         self._streams[stream_id] = (message.call_id, message.attempt)
-        size_bytes = request_size_bytes(
-            request.method, request.path, request.authority, len(request.body), first=self._fresh
-        )
+        parts = (request.method, request.path, request.authority, len(request.body), request.headers)
+        size_bytes = request_size_bytes(*parts, first=self._fresh)
         self._fresh = False
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"request {message.call_id}"))
 

@@ -31,6 +31,8 @@ class ConnectionAccepted(msgspec.Struct, frozen=True, gc=False):
     connection_id: int
     port: int = 8080
     """Port that it came to."""
+    source_ip: str = ""
+    """Address of the client; empty unless policies read it."""
 
 
 class UnitReceived(msgspec.Struct, frozen=True, gc=False):

@@ -2,7 +2,8 @@
 
 A request carries ``:method``, ``:scheme``, ``:path``, ``:authority``, an ``x-request-id`` and a W3C ``traceparent``; a
 response carries ``:status`` and the request's id. As proxies do, the ends keep what is different in every message
-(path, ids, rare methods and statuses) out of HPACK's dynamic table, so that only the authority is in it.
+(path, ids, rare methods and statuses) out of HPACK's dynamic table, so that only the authority is in it. The fields that
+a workload adds stay out of it too: they often carry secrets, and then no size depends on what went before.
 
 Both ends grant the largest windows that there are and know that the other does, so flow control never holds anything
 back. Nominal sizes use the average length of a hexadecimal digit in HPACK's Huffman code for the two ids; a real
@@ -43,6 +44,8 @@ ID_SLACK_BYTES: Final = 7
 
 _STATIC_METHODS: Final = frozenset({"GET", "POST"})
 _STATIC_PATHS: Final = frozenset({"/", "/index.html"})
+_OWN_FIELDS: Final = frozenset({":method", ":scheme", ":path", ":authority", "x-request-id", "traceparent"})
+"""What the ends themselves send with a request."""
 _STATIC_STATUSES: Final = frozenset({200, 204, 206, 304, 400, 404, 500})
 
 
@@ -57,6 +60,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     traceparent: str
     """Version, trace id, parent id and flags (W3C Trace Context, section 3.2)."""
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """Fields of the calling workload, names in lower case."""
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
@@ -67,9 +72,17 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-def request_size_bytes(method: str, path: str, authority: str, body_bytes: int, *, first: bool) -> int:
+def request_size_bytes(
+    method: str,
+    path: str,
+    authority: str,
+    body_bytes: int,
+    headers: tuple[tuple[str, str], ...] = (),
+    *,
+    first: bool,
+) -> int:
     """Return the nominal size of a request's frames; ``first`` on its connection, it brings the preface along."""
-    size = _request_headers_bytes(method, path, authority, first) + _data_bytes(body_bytes)
+    size = _request_headers_bytes(method, path, authority, headers, first) + _data_bytes(body_bytes)
     return size + MAGIC_BYTES + OPENING_BYTES if first else size
 
 
@@ -85,12 +98,15 @@ def _data_bytes(body_bytes: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _request_headers_bytes(method: str, path: str, authority: str, first: bool) -> int:
+def _request_headers_bytes(
+    method: str, path: str, authority: str, headers: tuple[tuple[str, str], ...], first: bool
+) -> int:
     fields = 1  # the scheme is in HPACK's static table
     fields += 1 if method in _STATIC_METHODS else 1 + _string_bytes(method)
     fields += 1 if path in _STATIC_PATHS else 1 + _string_bytes(path)
     fields += 1 + _string_bytes(authority) if first else 1
     fields += _id_field_bytes("x-request-id", REQUEST_ID_BYTES) + _id_field_bytes("traceparent", TRACEPARENT_BYTES)
+    fields += sum(_field_bytes(name, value) for name, value in headers)
     return _header_frames_bytes(fields)
 
 
@@ -103,6 +119,19 @@ def _response_headers_bytes(status: int) -> int:
 def _header_frames_bytes(fields_bytes: int) -> int:
     """HEADERS and, for more than a frame holds, CONTINUATION."""
     return fields_bytes + -(-fields_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
+
+
+def _field_bytes(name: str, value: str) -> int:
+    """Return the size of a field that is never put into HPACK's dynamic table (RFC 7541, sections 6.1 and 6.2.3)."""
+    from hpack.table import HeaderTable
+
+    known = HeaderTable.STATIC_TABLE_MAPPING.get(name.encode())
+    if known is None:
+        return 1 + _string_bytes(name) + _string_bytes(value)
+    index, values = known
+    if value.encode() in values:
+        return 1
+    return (1 if index < 15 else 2) + _string_bytes(value)  # an index with a prefix of four bits
 
 
 def _id_field_bytes(name: str, value_bytes: int) -> int:
@@ -129,7 +158,7 @@ class _H2End:
         # Both ends know how the other begins and act on it beforehand; when it comes, it must be just that.
         self._expected_opening = _opening(client=not client)
         connection.receive_data(self._expected_opening)
-        self._messages: dict[int, tuple[dict[str, str], list[bytes]]] = {}
+        self._messages: dict[int, tuple[list[tuple[str, str]], list[bytes]]] = {}
 
     def _fields(self, *fields: tuple[str, str, bool]) -> list[Any]:
         from hpack import HeaderTuple, NeverIndexedHeaderTuple
@@ -144,7 +173,7 @@ class _H2End:
             connection.send_data(stream_id, body[start:end], end_stream=end >= len(body))
         return connection.data_to_send()
 
-    def _receive(self, wire: bytes) -> list[tuple[int, dict[str, str], bytes]]:
+    def _receive(self, wire: bytes) -> list[tuple[int, list[tuple[str, str]], bytes]]:
         """Take in bytes; return the messages that are now complete: stream, header fields, body."""
         from h2 import events
 
@@ -160,7 +189,7 @@ class _H2End:
                 case events.RequestReceived() | events.ResponseReceived():
                     assert event.stream_id is not None
                     assert event.headers is not None
-                    fields = {_text(name): _text(value) for name, value in event.headers}
+                    fields = [(_text(name), _text(value)) for name, value in event.headers]
                     self._messages[event.stream_id] = (fields, [])
                 case events.DataReceived():
                     assert event.stream_id is not None
@@ -189,14 +218,16 @@ class H2Client(_H2End):
             (":authority", request.authority, True),
             ("x-request-id", request.request_id, False),
             ("traceparent", request.traceparent, False),
+            *((name, value, False) for name, value in request.headers),
         )
         return stream_id, self._send(stream_id, fields, request.body)
 
     def receive(self, wire: bytes) -> list[tuple[int, Response]]:
         """Take in bytes; return the responses that are now complete, by stream."""
         return [
-            (stream_id, Response(status=int(fields[":status"]), request_id=fields["x-request-id"], body=body))
+            (stream_id, Response(status=int(known[":status"]), request_id=known["x-request-id"], body=body))
             for stream_id, fields, body in self._receive(wire)
+            for known in (dict(fields),)
         ]
 
 
@@ -216,20 +247,20 @@ class H2Server(_H2End):
 
     def receive(self, wire: bytes) -> list[tuple[int, Request]]:
         """Take in bytes; return the requests that are now complete, by stream."""
-        return [
-            (
-                stream_id,
-                Request(
-                    method=fields[":method"],
-                    path=fields[":path"],
-                    authority=fields[":authority"],
-                    request_id=fields["x-request-id"],
-                    traceparent=fields["traceparent"],
-                    body=body,
-                ),
-            )
-            for stream_id, fields, body in self._receive(wire)
-        ]
+        return [(stream_id, _request(fields, body)) for stream_id, fields, body in self._receive(wire)]
+
+
+def _request(fields: list[tuple[str, str]], body: bytes) -> Request:
+    known = dict(fields)
+    return Request(
+        method=known[":method"],
+        path=known[":path"],
+        authority=known[":authority"],
+        request_id=known["x-request-id"],
+        traceparent=known["traceparent"],
+        body=body,
+        headers=tuple((name, value) for name, value in fields if name not in _OWN_FIELDS),
+    )
 
 
 def _connection(*, client: bool) -> H2Connection:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.policy.question import Decision, Question
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import READY, Phase
+from meshsim.sidecar.questions import Questions
 from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
-from meshsim.sidecar.tls.outcome import TlsStep
+from meshsim.sidecar.tls.outcome import Established, TlsStep
 from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
+    from meshsim.policy.question import Decision, Question
     from meshsim.sidecar.codec import ServerCodec
     from meshsim.sidecar.settings import SidecarSettings
     from meshsim.sidecar.tls.openssl import Engines
@@ -26,8 +27,10 @@ class Downstream:
     """The server's half of one connection."""
 
     __slots__ = (
+        "asked_s",
         "codec",
         "connection_id",
+        "established",
         "fresh",
         "held",
         "mutual",
@@ -36,24 +39,30 @@ class Downstream:
         "principal",
         "questions",
         "requests",
+        "source_ip",
         "tls",
     )
 
-    def __init__(self, connection_id: int, port: int) -> None:
+    def __init__(self, connection_id: int, port: int, source_ip: str = "") -> None:
         self.connection_id = connection_id
         self.port = port
         """Port that the peer connected to."""
+        self.source_ip = source_ip
         self.phase = Phase.CONNECTING
         self.tls: TlsServer | None = None
         self.principal = ""
         """SPIFFE ID that the peer proved; empty if none."""
         self.mutual = False
+        self.established: Established | None = None
+        """What the handshake came to; None on plaintext."""
         self.held: list[RequestMessage | Flight] = []
         """What arrived before the work of the handshake's last step was done."""
         self.requests: dict[tuple[int, int], CallTemplate] = {}
         """Requests in progress by call and attempt."""
         self.questions: dict[tuple[int, str], Question] = {}
-        """Questions that differ in nothing are one object, which is cheaper to look up."""
+        """By kind of call, and the caller's site or node."""
+        self.asked_s = 0
+        """The second that they are of, where policies read a clock."""
         self.fresh = True
         """Whether no response was sent on it yet (HPACK's table is empty)."""
         self.codec: ServerCodec | None = None
@@ -68,10 +77,11 @@ class Inbound:
         self._engines = engines
         self.downstreams: dict[int, Downstream] = {}
         self._sizes: dict[tuple[int, int, bool, bool], int] = {}
+        self._questions = Questions(settings)
 
-    def accepted(self, connection_id: int, port: int) -> None:
+    def accepted(self, connection_id: int, port: int, source_ip: str = "") -> None:
         """Take note of a new connection to a port; what it speaks is seen when the first unit arrives."""
-        self.downstreams[connection_id] = Downstream(connection_id, port)
+        self.downstreams[connection_id] = Downstream(connection_id, port, source_ip)
 
     @property
     def strict(self) -> bool:
@@ -105,11 +115,12 @@ class Inbound:
             downstream.phase = READY
             downstream.principal = step.established.peer_spiffe_id
             downstream.mutual = step.established.mutual
+            downstream.established = step.established
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
             held, downstream.held = downstream.held, []
             for unit in held:
                 if isinstance(unit, RequestMessage):
-                    commands.append(self._ask(downstream, unit))
+                    commands.append(self._ask(downstream, unit, now_ns))
                 else:
                     commands += self.flight(downstream, unit, now_ns)
         return commands
@@ -137,26 +148,12 @@ class Inbound:
         if downstream.phase is not READY:
             downstream.held.append(message)
             return []
-        return [self._ask(downstream, message)]
+        return [self._ask(downstream, message, now_ns)]
 
-    def _ask(self, downstream: Downstream, message: RequestMessage) -> AskPolicy:
-        template = message.template
-        downstream.requests[message.call_id, message.attempt] = template
-        if not self._settings.policy_asked:
-            return AskPolicy(downstream.connection_id, message, None)
-        key = (template.index, message.site)
-        question = downstream.questions.get(key)
-        if question is None:
-            question = downstream.questions[key] = Question(
-                principal=downstream.principal,
-                source=message.source,
-                destination=template.destination,
-                method=template.method,
-                path=template.path,
-                slice=template.slice,
-                site=message.site,
-                mutual=downstream.mutual,
-            )
+    def _ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> AskPolicy:
+        downstream.requests[message.call_id, message.attempt] = message.template
+        asked = self._settings.policy_asked
+        question = self._questions.ask(downstream, message, now_ns) if asked else None
         return AskPolicy(downstream.connection_id, message, question)
 
     def answered(self, downstream: Downstream, message: RequestMessage, decision: Decision | None) -> list[Command]:

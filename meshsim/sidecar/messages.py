@@ -24,6 +24,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Whether the caller can do without an answer."""
     port: int = 8080
     """Port of the service."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Header fields that the workload adds, names in lower case, ``cookie`` last (as HTTP/2 ends hand it on)."""
 
 
 class RequestMessage(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +39,8 @@ class RequestMessage(msgspec.Struct, frozen=True, gc=False):
     """Calling service or fleet."""
     site: str
     """Site of the caller."""
+    node: str
+    """Node from which the caller reaches the network: of a device, its base station."""
     size_bytes: int
     """Nominal: HTTP/2 frames, and TLS records when encrypted."""
     encrypted: bool

@@ -78,6 +78,7 @@ class Outbound:
         self._connection_ids = connection_ids
         self._engines = engines
         self.site = ""
+        self.node = ""
         self._calls: dict[int, OutboundCall] = {}
         self._pools: dict[tuple[int, int, str], Pool] = {}
         self.upstreams: dict[int, Upstream] = {}
@@ -144,15 +145,15 @@ class Outbound:
         key = (template.index, upstream.fresh, encrypted)
         size_bytes = self._sizes.get(key)
         if size_bytes is None:
-            size_bytes = request_size_bytes(
-                template.method, template.path, template.destination, template.request_bytes, first=upstream.fresh
-            )
+            parts = (template.method, template.path, template.destination, template.request_bytes, template.headers)
+            size_bytes = request_size_bytes(*parts, first=upstream.fresh)
             if encrypted:
                 size_bytes = sealed_size_bytes(size_bytes)
             self._sizes[key] = size_bytes
         upstream.fresh = False
+        source = self._settings.workload
         message = RequestMessage(
-            call.call_id, call.attempt, template, self._settings.workload, self.site, size_bytes, encrypted
+            call.call_id, call.attempt, template, source, self.site, self.node, size_bytes, encrypted
         )
         commands.append(Send(upstream.connection_id, message))
 

@@ -92,7 +92,7 @@ class Sidecar:
         return [] if upstream is None else self.outbound.connected(upstream, now_ns)
 
     def _connection_accepted(self, event: events.ConnectionAccepted, now_ns: int) -> list[Command]:
-        self.inbound.accepted(event.connection_id, event.port)
+        self.inbound.accepted(event.connection_id, event.port, event.source_ip)
         return []
 
     def _unit_received(self, event: events.UnitReceived, now_ns: int) -> list[Command]:
@@ -142,6 +142,7 @@ class Sidecar:
     def _location_changed(self, event: events.LocationChanged, now_ns: int) -> list[Command]:
         self._balancer.move(event.node, event.site)
         self.outbound.site = event.site
+        self.outbound.node = event.node
         return []
 
     def _identity_rotated(self, event: events.IdentityRotated, now_ns: int) -> list[Command]:

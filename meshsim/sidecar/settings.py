@@ -23,3 +23,9 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Whether connections are kept apart by slice, as a device's sessions are."""
     policy_asked: bool
     """Whether incoming calls are put to a policy engine."""
+    policy_reads: frozenset[str] = frozenset()
+    """Which of ``meshsim.policy.question.EXTRA_ATTRIBUTES`` questions are filled with."""
+    node: str = ""
+    """Node on which it runs."""
+    address: str = ""
+    """Its IP address; empty unless policies read it."""

@@ -21,6 +21,7 @@ from meshsim.network.radio import (
 )
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
+from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.services import Call, Parallel
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
@@ -268,7 +269,10 @@ def make_sidecar(
             ),
             pool_per_slice=(isinstance(host, Device) and host.radio is not None)
             or any(link.slicing for link in state.scenario.network.links),
-            policy_asked=mesh.policy is not None,
+            policy_asked=state.policy is not None,
+            policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
+            node=host.node,
+            address=state.addresses.of(host) if state.addresses is not None else "",
         ),
         identities.side(host, settings),
         Balancer(
@@ -282,7 +286,7 @@ def make_sidecar(
         state.connection_ids,
         engines,
     )
-    host.sidecar.outbound.site = host.site
+    host.sidecar.outbound.site, host.sidecar.outbound.node = host.site, host.node
 
 
 def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[int, str], CallTemplate]]:
@@ -299,6 +303,7 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
             flow.slice,
             flow.timeout_ns or default_ns,
             port=flow.port or scenario.services[flow.to].first_port,
+            headers=on_the_wire(flow.headers),
         )
         for index, flow in enumerate(scenario.traffic)
     ]
@@ -325,4 +330,5 @@ def _call_template(index: int, call: Call, slice_name: str, default_ns: int, por
         call.timeout_ns or default_ns,
         call.optional,
         port,
+        on_the_wire(call.headers),
     )

@@ -56,7 +56,9 @@ class Connections:
             if not connection.open_ends[DOWN] and connection.open_ends[UP]:
                 connection.open_ends[DOWN] = True
                 self._state.memory.connected(connection.server)
-                accepted = events.ConnectionAccepted(connection.connection_id, connection.port)
+                addresses = self._state.addresses
+                source_ip = addresses.of(connection.client) if addresses is not None else ""
+                accepted = events.ConnectionAccepted(connection.connection_id, connection.port, source_ip)
                 self._driver.tell(connection.server, accepted)
             self._state.transport.send_control(connection, DOWN, SynAck())
         elif type(unit) is SynAck:

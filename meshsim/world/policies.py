@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.policy.memo import Asked
+from meshsim.policy.question import TIMED
 
 if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 CACHE_HIT_NS = 1_000
 """Looking a decision up in a sidecar's cache: one hash of a short key, charged flat."""
+MOST_CACHED = 10_000
+"""Decisions in a sidecar's cache where policies read a clock; then it starts anew, for old ones are of no use."""
 
 
 class Policies:
@@ -23,6 +26,7 @@ class Policies:
         self._asked = Asked(engine, every_time=real)
         self._cache = cache
         self._seen: dict[str, set[Question]] = {}
+        self._timed = not engine.reads.isdisjoint(TIMED)
         self._costs_ns: dict[str, int] = {}
 
     def decide(self, host: Host, question: Question) -> tuple[Decision, int, bool]:
@@ -32,6 +36,8 @@ class Policies:
             seen = self._seen.setdefault(host.name, set())
             if question in seen:
                 return decision, CACHE_HIT_NS, True
+            if self._timed and len(seen) >= MOST_CACHED:
+                seen.clear()
             seen.add(question)
         costs = host.machine.costs
         cost_ns = self._costs_ns.get(costs.name)

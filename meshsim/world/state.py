@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
     from meshsim.telemetry.recorder import Recorder
     from meshsim.world.accounts import Account
+    from meshsim.world.addresses import Addresses
     from meshsim.world.connection import Connection
     from meshsim.world.hosts import Device, Host, Machine, RecordsNs, Replica
     from meshsim.world.policies import Policies
@@ -28,6 +29,8 @@ class State:
     transport: Transport
     topology: Topology
     policy: Policies | None = None
+    addresses: Addresses | None = None
+    """None unless policies read addresses."""
 
     def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
         self.scenario = scenario

@@ -14,6 +14,7 @@ from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.traffic import arrivals
 from meshsim.world import build
+from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
@@ -67,7 +68,9 @@ class World:
         placement = build.build_replicas(state)
         build.build_devices(state, loaded)
         self._identities = Identities(state)
-        state.policy = self._policies()
+        state.policy = policy = self._policies()
+        if policy is not None and not policy.engine.reads.isdisjoint(("source_ip", "destination_ip")):
+            state.addresses = Addresses(state)
         self._sampler = HandshakeSampler(self._identities.authorities) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {

@@ -128,7 +128,7 @@ class Stage:
         balancer = Balancer(balancing, locality=True, distance_ns=distance_ns, node="a", site="plant")  # type: ignore[arg-type] # one of its literals
         ids = count(1)
         sidecar = Sidecar(settings, side or self.side("planner", mode=mode), balancer, Random(4), ids)
-        sidecar.outbound.site = "plant"
+        sidecar.outbound.site, sidecar.outbound.node = "plant", "a"
         known = (self.endpoint(1),) if endpoints is None else endpoints
         book = Playbook(sidecar)
         return book.on(events.EndpointsChanged(1, {"vision": known})).expects()
@@ -158,7 +158,7 @@ class Stage:
     ) -> events.UnitReceived:
         """A request arrives."""
         template = self.template(**changes)
-        message = RequestMessage(call_id, 1, template, "cars", "depot", 400, encrypted)
+        message = RequestMessage(call_id, 1, template, "cars", "depot", "gnb-1", 400, encrypted)
         return events.UnitReceived(connection_id, message)
 
 

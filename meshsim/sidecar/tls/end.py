@@ -129,6 +129,7 @@ def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *
         mutual=mutual,
         peer_spiffe_id="" if peer is None else peer.spiffe_id,
         peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+        peer_not_before_ns=0 if peer is None else peer.not_before_ns,
         resumed_after_expiry=False,
     )
 
@@ -144,6 +145,7 @@ def established_again(ticket: SessionTicket, peer: Svid | None, cipher: str, gro
         mutual=ticket.client_svid is not None,
         peer_spiffe_id="" if peer is None else peer.spiffe_id,
         peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+        peer_not_before_ns=0 if peer is None else peer.not_before_ns,
         resumed_after_expiry=outlived(ticket, clock_ns),
     )
 

@@ -225,6 +225,7 @@ class OpenSslEngine:
             mutual=mutual,
             peer_spiffe_id="" if peer is None else peer.spiffe_id,
             peer_not_after_ns=0 if peer is None else peer.not_after_ns,
+            peer_not_before_ns=0 if peer is None else peer.not_before_ns,
             resumed_after_expiry=False,
         )
 

@@ -85,6 +85,8 @@ class Established(msgspec.Struct, frozen=True, gc=False):
     """Empty on a server whose client presented no certificate."""
     peer_not_after_ns: int
     """End of validity of the peer's certificate, epoch; 0 when it presented none."""
+    peer_not_before_ns: int
+    """Start of its validity, epoch; 0 when it presented none."""
     resumed_after_expiry: bool
     """Ground truth: the session goes back to a certificate of either end that has expired by now, by this end's clock.
 

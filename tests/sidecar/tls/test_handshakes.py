@@ -36,6 +36,7 @@ def test_full_and_resumed(mesh: Any, group: str, mutual: bool, cipher: str) -> N
         known = end is client or mutual
         assert end.peer_spiffe_id == (peer.spiffe_id if known else "")
         assert end.peer_not_after_ns == (peer.not_after_ns if known else 0)
+        assert end.peer_not_before_ns == (peer.not_before_ns if known else 0)
     assert full.round_trips == 1
     resumed = mesh.proven(msgspec.structs.replace(case, ticket=full.ticket))
     assert resumed.established

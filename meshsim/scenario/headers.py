@@ -1,0 +1,54 @@
+"""Header fields that a scenario adds to requests (RFC 9110, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.positions import Path
+
+MOST_BYTES: Final = 4096
+"""Names and values of one request together: in HTTP/2 they never outgrow one frame."""
+
+_OF_THE_MESH: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"),
+        "is about one connection and is not sent in HTTP/2",
+    ),
+    "content-length": "follows from the size of the body",
+    "host": "follows from the service that is called",
+    "x-request-id": "is set by the sidecar",
+    "traceparent": "is set by the sidecar",
+}
+"""Names that a scenario cannot set, and why (RFC 9113, section 8.2.2, for the first)."""
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
+"""A token (RFC 9110, section 5.1), in any case; on the wire in lower case, as HTTP/2 demands."""
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^([!-~]([ \t!-~]{0,4094}[!-~])?)?$")]
+"""Visible ASCII with spaces and tabs inside (RFC 9110, section 5.5)."""
+Headers = dict[HeaderName, HeaderValue]
+
+
+def check_headers(headers: Mapping[str, str], path: Path) -> Iterator[Finding]:
+    """Fields that a request cannot carry, stated twice, or too long together."""
+    seen: dict[str, str] = {}
+    for name in headers:
+        folded = name.lower()
+        if folded in _OF_THE_MESH:
+            yield Finding((*path, name), f"{name!r} {_OF_THE_MESH[folded]}; expected another field", at_key=True)
+        elif folded in seen:
+            message = f"{name!r} and {seen[folded]!r} are one field; expected it once, its values joined by commas"
+            yield Finding((*path, name), message, at_key=True)
+        seen[folded] = name
+    total = sum(len(name) + len(value) for name, value in headers.items())
+    if total > MOST_BYTES:
+        yield Finding(path, f"the header fields have {total} characters; expected at most {MOST_BYTES}")
+
+
+def on_the_wire(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Header fields as HTTP/2 carries them: in lower case, ``cookie`` last, where receivers put it (RFC 9113, 8.2.3)."""
+    fields = [(name.lower(), value) for name, value in headers.items()]
+    return tuple(sorted(fields, key=lambda field: field[0] == "cookie"))

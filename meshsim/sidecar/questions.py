@@ -1,0 +1,106 @@
+"""The questions that a called sidecar puts to its policy engine, filled with what the engine reads and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meshsim.policy.question import TIMED, Question
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.inbound import Downstream
+    from meshsim.sidecar.messages import RequestMessage
+    from meshsim.sidecar.settings import SidecarSettings
+
+S = 1_000_000_000
+
+
+class _Facts(NamedTuple):
+    """All that an enforcement point knows when it asks."""
+
+    settings: SidecarSettings
+    downstream: Downstream
+    message: RequestMessage
+    clock_s: int
+    """The clock of its node: whole seconds since the Unix epoch."""
+
+
+def _tls(field: str) -> Callable[[_Facts], str]:
+    def read(facts: _Facts) -> str:
+        established = facts.downstream.established
+        return "" if established is None else str(getattr(established, field))
+
+    return read
+
+
+def _certificate_age_s(facts: _Facts) -> int:
+    established = facts.downstream.established
+    if established is None or not established.peer_spiffe_id:
+        return -1
+    return facts.clock_s - established.peer_not_before_ns // S
+
+
+_EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
+    {
+        "port": lambda facts: facts.downstream.port,
+        "host": lambda facts: facts.message.template.destination,
+        "headers": lambda facts: facts.message.template.headers,
+        "claims": lambda facts: "",
+        "node": lambda facts: facts.settings.node,
+        "source_node": lambda facts: facts.message.node,
+        "source_ip": lambda facts: facts.downstream.source_ip,
+        "tls_version": _tls("version"),
+        "cipher": _tls("cipher"),
+        "group": _tls("group"),
+        "certificate_age_s": _certificate_age_s,
+        "time_s": lambda facts: facts.clock_s,
+        "query": lambda facts: facts.message.template.path.partition("?")[2],
+        "destination_ip": lambda facts: facts.settings.address,
+    }
+)
+"""What fills each attribute that is filled on demand."""
+
+
+class Questions:
+    """Makes the questions of one sidecar; those on one connection that differ in nothing are one object.
+
+    That is cheaper to look up. Where policies read a clock, it holds within one second.
+    """
+
+    def __init__(self, settings: SidecarSettings) -> None:
+        self._settings = settings
+        self._reads = sorted(settings.policy_reads)
+        self._timed = not settings.policy_reads.isdisjoint(TIMED)
+
+    def ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Question:
+        """Return the question about a request, at simulated time ``now_ns``."""
+        template = message.template
+        if not self._reads:
+            key = (template.index, message.site)
+        else:
+            key = (template.index, message.node)  # a node is at one site
+            if self._timed:
+                clock_s = (self._settings.clock_offset_ns + now_ns) // S
+                if clock_s != downstream.asked_s:
+                    downstream.asked_s = clock_s
+                    downstream.questions.clear()
+        question = downstream.questions.get(key)
+        if question is None:
+            question = downstream.questions[key] = self._question(downstream, message, now_ns)
+        return question
+
+    def _question(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Question:
+        template = message.template
+        facts = _Facts(self._settings, downstream, message, (self._settings.clock_offset_ns + now_ns) // S)
+        return Question(
+            principal=downstream.principal,
+            source=message.source,
+            destination=template.destination,
+            method=template.method,
+            path=template.path.partition("?")[0],
+            slice=template.slice,
+            site=message.site,
+            mutual=downstream.mutual,
+            **{attribute: _EXTRA[attribute](facts) for attribute in self._reads},
+        )
