@@ -6,7 +6,6 @@ from meshsim.policy.engine import PolicyEngine
 from meshsim.policy.question import Decision, Question
 from meshsim.scenario.errors import InvariantViolation
 
-
 MOST_REMEMBERED = 100_000
 """Answers that are kept; then memory starts anew, since questions with a time in them never end."""
 

@@ -49,6 +49,6 @@ def check_headers(headers: Mapping[str, str], path: Path) -> Iterator[Finding]:
 
 
 def on_the_wire(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Header fields as HTTP/2 carries them: in lower case, ``cookie`` last, where receivers put it (RFC 9113, 8.2.3)."""
+    """Header fields as HTTP/2 carries them: in lower case, ``cookie`` last, where receivers put it."""
     fields = [(name.lower(), value) for name, value in headers.items()]
     return tuple(sorted(fields, key=lambda field: field[0] == "cookie"))

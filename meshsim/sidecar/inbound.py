@@ -45,9 +45,9 @@ class Downstream:
 
     def __init__(self, connection_id: int, port: int, source_ip: str = "") -> None:
         self.connection_id = connection_id
-        self.port = port
+        self.port: int = port
         """Port that the peer connected to."""
-        self.source_ip = source_ip
+        self.source_ip: str = source_ip
         self.phase = Phase.CONNECTING
         self.tls: TlsServer | None = None
         self.principal = ""

@@ -100,6 +100,7 @@ class Stage:
         endpoints: tuple[Endpoint, ...] | None = None,
         distance_ns: Callable[[str, str], int | None] = lambda one, other: 0 if one == other else 5 * MS,
         policy_asked: bool = False,
+        policy_reads: frozenset[str] = frozenset(),
         pool_per_slice: bool = False,
         balancing: str = "round_robin",
         **changes: Any,
@@ -124,6 +125,9 @@ class Stage:
             resilience=ResilienceSettings(**resilience),
             pool_per_slice=pool_per_slice,
             policy_asked=policy_asked,
+            policy_reads=policy_reads,
+            node="a",
+            address="10.244.0.2",
         )
         balancer = Balancer(balancing, locality=True, distance_ns=distance_ns, node="a", site="plant")  # type: ignore[arg-type] # one of its literals
         ids = count(1)
@@ -154,11 +158,11 @@ class Stage:
         return events.UnitReceived(connection_id, message)
 
     def request(
-        self, connection_id: int, call_id: int, *, encrypted: bool = False, **changes: Any
+        self, connection_id: int, call_id: int, *, encrypted: bool = False, node: str = "gnb-1", **changes: Any
     ) -> events.UnitReceived:
         """A request arrives."""
         template = self.template(**changes)
-        message = RequestMessage(call_id, 1, template, "cars", "depot", "gnb-1", 400, encrypted)
+        message = RequestMessage(call_id, 1, template, "cars", "depot", node, 400, encrypted)
         return events.UnitReceived(connection_id, message)
 
 

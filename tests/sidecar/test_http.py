@@ -17,6 +17,15 @@ from meshsim.sidecar.http import (
 
 UUIDS = st.uuids(version=4)
 PATHS = st.text("abcdefxyz0189-_/.?=&%~", max_size=300).map(lambda text: "/" + text)
+FIELD_NAMES = st.one_of(
+    st.sampled_from(["authorization", "x-tenant", "accept", "accept-encoding", "user-agent", "via", "x_y!"]),
+    st.text("abcxyz019-_.~!#$", min_size=1, max_size=20),
+)
+FIELD_VALUES = st.one_of(
+    st.sampled_from(["", "gzip, deflate", "Bearer a.b-c"]),
+    st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), max_size=200),
+)
+FIELDS = st.dictionaries(FIELD_NAMES, FIELD_VALUES, max_size=5).map(lambda fields: tuple(fields.items()))
 BODIES = st.one_of(st.integers(0, 40), st.integers(0, 60_000))
 EXCHANGES = st.tuples(
     st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]),
@@ -24,6 +33,7 @@ EXCHANGES = st.tuples(
     UUIDS,
     UUIDS,
     BODIES,
+    FIELDS,
     st.sampled_from([200, 204, 403, 404, 429, 500, 503, 504]),
     BODIES,
 )
@@ -34,7 +44,7 @@ EXCHANGES = st.tuples(
 def test_real_ends_carry_what_was_sent_in_nominal_size(exchanges: list[tuple], authority: str) -> None:  # type: ignore[type-arg] # the base class is generic only in its stubs
     """Whatever is exchanged on a connection arrives as it was sent, and is as long as predicted but for its ids."""
     client, server = H2Client(), H2Server()
-    for index, (method, path, identity, trace, request_bytes, status, response_bytes) in enumerate(exchanges):
+    for index, (method, path, identity, trace, request_bytes, headers, status, response_bytes) in enumerate(exchanges):
         request = Request(
             method=method,
             path=path,
@@ -42,9 +52,10 @@ def test_real_ends_carry_what_was_sent_in_nominal_size(exchanges: list[tuple], a
             request_id=str(identity),
             traceparent=f"00-{trace.hex}-{identity.hex[:16]}-01",
             body=b"q" * request_bytes,
+            headers=headers,
         )
         stream_id, wire = client.request(request)
-        nominal = request_size_bytes(method, path, authority, request_bytes, first=index == 0)
+        nominal = request_size_bytes(method, path, authority, request_bytes, headers, first=index == 0)
         assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
         assert server.receive(wire) == [(stream_id, request)]
         response = Response(status=status, request_id=request.request_id, body=b"a" * response_bytes)
@@ -85,3 +96,15 @@ def test_sizes_of_bodies() -> None:
     assert request_size_bytes("GET", "/a", "b", 1, first=False) == empty + 10
     assert request_size_bytes("GET", "/a", "b", 16_384, first=False) == empty + 16_384 + 9
     assert request_size_bytes("GET", "/a", "b", 16_385, first=False) == empty + 16_385 + 18
+
+
+def test_sizes_of_fields() -> None:
+    """A field costs its name and value, one whose name HPACK knows its index and value, one it knows whole a byte."""
+    plain = request_size_bytes("GET", "/a", "b", 0, first=False)
+
+    def cost(name: str, value: str) -> int:
+        return request_size_bytes("GET", "/a", "b", 0, ((name, value),), first=False) - plain
+
+    assert cost("aaaaaaaa", "11111111") == 1 + 6 + 6
+    assert cost("cookie", "11111111") == 2 + 6
+    assert cost("accept-encoding", "gzip, deflate") == 1
