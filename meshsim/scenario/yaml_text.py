@@ -87,18 +87,33 @@ def parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     Raises ScenarioError with every duplicate or unusable key, tag and scalar, or with the first place where the text
     is not YAML, is nested deeper than ``MAX_DEPTH`` or holds more than ``MAX_VALUES`` keys and values.
     """
+    documents = _parse(text, file, several=False)
+    return documents[0] if documents else (None, Positions(file))
+
+
+def parse_documents(text: str, file: str) -> list[tuple[Any, Positions]]:
+    """Return the plain data of each document of ``text`` (between lines ``---``) and the places of its keys and values.
+
+    Paths begin anew in each document, lines go on. Documents without anything in them are left out. The bounds hold for
+    all documents together. Raises ScenarioError as :func:`parse_yaml` does, with the mistakes of all documents.
+    """
+    return [(data, positions) for data, positions in _parse(text, file, several=True) if data is not None]
+
+
+def _parse(text: str, file: str, *, several: bool) -> list[tuple[Any, Positions]]:
     bad = _UNPRINTABLE.search(text)
     if bad:
         line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
         message = f"the control character U+{ord(bad.group()):04X} is not allowed; expected printable text"
         raise ScenarioError([Diagnostic(file, line, column, message)])
-    reader = _Reader(file)
-    root = reader.read(text)
-    positions = Positions(file)
-    data = None if root is None else _expand(root, (), 0, positions, [0])
+    reader = _Reader(file, several=several)
+    documents, count = [], [0]
+    for root in reader.read(text):
+        positions = Positions(file)
+        documents.append((_expand(root, (), 0, positions, count), positions))
     if reader.diagnostics:
         raise ScenarioError(reader.diagnostics)
-    return data, positions
+    return documents
 
 
 class _Open(msgspec.Struct, eq=False):
@@ -113,15 +128,17 @@ class _Open(msgspec.Struct, eq=False):
 class _Reader:
     """Builds the tree of nodes from parser events, collecting what can be said about more than one place."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, *, several: bool) -> None:
         self.file = file
         self.diagnostics: list[Diagnostic] = []
+        self._several = several
         self._anchors: dict[str, Node] = {}
         self._open: list[_Open] = []
-        self._root: Node | None = None
+        self._roots: list[Node] = []
         self._count = 0
 
-    def read(self, text: str) -> Node | None:
+    def read(self, text: str) -> list[Node]:
+        """The root of each document."""
         for event in self._events(text):
             if isinstance(event, DocumentStartEvent):
                 self._start_document(event)
@@ -135,7 +152,7 @@ class _Reader:
                 done = self._open.pop()
                 if done.anchor:  # only now, so that nothing can hold itself
                     self._anchors[done.anchor] = done.node
-        return self._root
+        return self._roots
 
     def _events(self, text: str) -> Iterator[Event]:
         try:
@@ -163,7 +180,8 @@ class _Reader:
         self.diagnostics.append(Diagnostic(self.file, event.start_mark.line + 1, event.start_mark.column + 1, message))
 
     def _start_document(self, event: DocumentStartEvent) -> None:
-        if self._root is not None:
+        self._anchors.clear()
+        if self._roots and not self._several:
             self._stop(
                 event.start_mark.line + 1,
                 event.start_mark.column + 1,
@@ -219,7 +237,7 @@ class _Reader:
         if anchor:
             self._anchors[anchor] = node
         if not self._open:
-            self._root = node
+            self._roots.append(node)
             return
         parent = self._open[-1]
         if parent.node.kind == "list":

@@ -120,6 +120,8 @@ class World:
             trust_domains=frozenset((scenario.mesh.trust_domain,)),
             workloads={host.spiffe_id: host.workload for host in hosts},
             namespaces={name: service.namespace for name, service in scenario.services.items()},
+            labels={name: service.labels for name, service in scenario.services.items() if service.labels},
+            ports={name: service.protocols for name, service in scenario.services.items()},
         )
         base = self._loaded.base_dir
         files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
