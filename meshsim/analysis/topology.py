@@ -25,6 +25,7 @@ from meshsim.analysis.pictures import (
     joined,
     slice_style,
 )
+from meshsim.scenario.variants import replicas_by_node
 
 TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
@@ -75,7 +76,7 @@ def _place(run: RunData) -> tuple[dict[str, Box], dict[str, Box], float]:
     """Boxes of nodes and of fleets with a radio, and how high the picture gets."""
     contents: dict[str, list[str]] = {name: [] for name in run.scenario.network.nodes}
     for service, settings in run.scenario.services.items():
-        for node, replicas in settings.replicas.items():
+        for node, replicas in replicas_by_node(settings).items():
             contents[node].append(f"{replicas} {_TIMES} {service}" if replicas > 1 else service)
     for name, fleet in run.scenario.fleets.items():
         if fleet.node is not None:

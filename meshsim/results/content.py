@@ -3,6 +3,8 @@
 Each column is hashed on its own, value after value, so that neither the size of the batches nor the version of the
 Parquet writer can reach the result. A table's hash covers, column by column in the order of the contract, the name,
 the type and the hash of the values; the digest covers the name, the number of rows and the hash of every table.
+Columns that came later than the others count where they say anything at all: as long as nothing uses what they are
+about, results have the hash that they had before.
 """
 
 from __future__ import annotations
@@ -27,23 +29,42 @@ class TableHash:
 
     def __init__(self, table: str) -> None:
         self.rows = 0
-        self._columns = [(column.name, column.type, hashlib.sha256()) for column in columns_of(table)]
+        self._columns = [_ColumnHash(column.name, column.type, later=column.later) for column in columns_of(table)]
 
     def update(self, columns: Sequence[npt.NDArray[Any] | list[str]]) -> None:
         """Take one batch: the columns of the table, in order and all of one length; strings come as lists."""
-        for (_, kind, state), column in zip(self._columns, columns, strict=True):
-            if isinstance(column, list):
-                state.update(_strings(column))
-            else:
-                state.update(np.ascontiguousarray(column, dtype="<i8" if kind == "int64" else np.uint8).data)
+        for known, column in zip(self._columns, columns, strict=True):
+            known.update(column)
         self.rows += len(columns[0])
 
     def hexdigest(self) -> str:
         """The hash of all rows so far, 64 hexadecimal digits."""
         whole = hashlib.sha256()
-        for name, kind, state in self._columns:
-            whole.update(f"{name}:{kind}:{state.hexdigest()}\n".encode())
+        for column in self._columns:
+            if column.counts:
+                whole.update(f"{column.name}:{column.kind}:{column.state.hexdigest()}\n".encode())
         return whole.hexdigest()
+
+
+class _ColumnHash:
+    """The running hash of one column."""
+
+    def __init__(self, name: str, kind: str, *, later: bool) -> None:
+        self.name = name
+        self.kind = kind
+        self.state = hashlib.sha256()
+        self.counts = not later
+        """Whether it counts: one that came later does as soon as a value is not zero, false or empty."""
+
+    def update(self, column: npt.NDArray[Any] | list[str]) -> None:
+        """Take the values of one batch."""
+        if not self.counts:
+            self.counts = any(column) if isinstance(column, list) else bool(np.any(column))
+        if isinstance(column, list):
+            self.state.update(_strings(column))
+        else:
+            values = np.ascontiguousarray(column, dtype="<i8" if self.kind == "int64" else np.uint8)
+            self.state.update(values.data)
 
 
 def run_digest(tables: Mapping[str, tuple[int, str]]) -> str:

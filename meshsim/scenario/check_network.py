@@ -10,8 +10,9 @@ from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Call, Parallel
+from meshsim.scenario.services import Call, Parallel, Step
 from meshsim.scenario.slicing import promised_ppm
+from meshsim.scenario.variants import placements, replica_count, replicas_by_node
 from meshsim.scenario.words import expected, shorten
 
 SIDECAR_MEMORY_BYTES = 60_000_000
@@ -112,7 +113,7 @@ def check_memory(scenario: Scenario) -> Iterator[Finding]:
     """Nodes whose replicas, clients and sidecars do not fit their memory."""
     needed: Counter[str] = Counter()
     for service in scenario.services.values():
-        for place, count in service.replicas.items():
+        for place, count in replicas_by_node(service).items():
             needed[place] += count * (service.memory_bytes + SIDECAR_MEMORY_BYTES)
     for fleet in scenario.fleets.values():
         if fleet.node is not None:
@@ -137,11 +138,13 @@ def check_follow(scenario: Scenario) -> Iterator[Finding]:
         if fleet is not None and fleet.radio is None:
             message = f"the fleet {follow.fleet!r} stays on its node; expected one with a radio"
             yield Finding((*path, "fleet"), message)
-        for node in service.replicas:
+        if service.versions:
+            yield Finding(path, "a service with versions stays where it is; expected no 'follow' here", at_key=True)
+        for node in replicas_by_node(service):
             if node not in follow.among:
                 message = f"a replica begins on {node!r}, which is not among the nodes it may be on; expected it there"
                 yield Finding((*path, "among"), message)
-        count = sum(service.replicas.values())
+        count = replica_count(service)
         if count > MOST_FOLLOWING_REPLICAS:
             message = (
                 f"{count} replicas follow; expected at most {MOST_FOLLOWING_REPLICAS}, as every placement is tried"
@@ -155,9 +158,9 @@ def check_routers(scenario: Scenario) -> Iterator[Finding]:
     nodes = scenario.network.nodes
     routers = {name for name, node in nodes.items() if node.kind == "router"}
     for name, service in scenario.services.items():
-        for place in service.replicas:
-            if place in routers:
-                yield Finding(("services", name, "replicas", place), message, at_key=True)
+        for place in placements(service):
+            if place.node in routers:
+                yield Finding(("services", name, *place.path), message, at_key=True)
     for name, fleet in scenario.fleets.items():
         if fleet.node in routers:
             yield Finding(("fleets", name, "node"), message)
@@ -170,14 +173,24 @@ def _gigabytes(size_bytes: int) -> str:
 
 
 def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
-    """Each call of a service to a declared one, with its path below the service."""
-    for index, step in enumerate(scenario.services[name].calls):
-        calls: list[tuple[Path, Call]]
-        if isinstance(step, Parallel):
-            calls = [(("calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
-        else:
-            calls = [(("calls", index), step)]
-        yield from ((path, call) for path, call in calls if call.to in scenario.services)
+    """Each call of a service, and of its versions, to a declared one, with its path below the service."""
+    service = scenario.services[name]
+    of_versions = ((("versions", key), version.calls or ()) for key, version in service.versions.items())
+    groups: list[tuple[Path, tuple[Step, ...]]] = [((), service.calls), *of_versions]
+    for at, steps in groups:
+        for index, step in enumerate(steps):
+            calls: list[tuple[Path, Call]]
+            if isinstance(step, Parallel):
+                calls = [((*at, "calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
+            else:
+                calls = [((*at, "calls", index), step)]
+            yield from ((path, call) for path, call in calls if call.to in scenario.services)
+
+
+def steps_calls(steps: tuple[Step, ...]) -> Iterator[Call]:
+    """Each call of some steps."""
+    for step in steps:
+        yield from step.parallel if isinstance(step, Parallel) else (step,)
 
 
 def components(scenario: Scenario) -> dict[str, frozenset[int]]:
@@ -229,22 +242,24 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     if any(end not in nodes for link in scenario.network.links for end in link.between):
         return
     part = components(scenario)
-    placed = {name: service for name, service in scenario.services.items() if nodes.keys() >= service.replicas.keys()}
+    placed = {name: replicas_by_node(service) for name, service in scenario.services.items()}
+    placed = {name: counts for name, counts in placed.items() if nodes.keys() >= counts.keys()}
     callers: dict[str, set[int]] = {name: set() for name in placed}
     for origins, to, path in _callings(scenario):
         if to in placed:
             callers[to].update(*(part[node] for node in origins))
-            there = frozenset[int]().union(*(part[node] for node in placed[to].replicas))
+            there = frozenset[int]().union(*(part[node] for node in placed[to]))
             apart = next((node for node in origins if not part[node] & there), None)
             if apart is not None:
                 message = f"no replica of {to!r} can be reached from node {apart!r}; expected links that join them"
                 yield Finding(path, message)
-    for name, service in placed.items():
-        reached = [node for node in service.replicas if part[node] & callers[name]]
-        for node in service.replicas:
+    for name, counts in placed.items():
+        reached = [node for node in counts if part[node] & callers[name]]
+        paths = {place.node: place.path for place in placements(scenario.services[name])}
+        for node in counts:
             if reached and node not in reached:
                 message = f"no caller of {name!r} reaches node {node!r}; expected a link to it, or no replica there"
-                yield Finding(("services", name, "replicas", node), message, at_key=True)
+                yield Finding(("services", name, *paths[node]), message, at_key=True)
     yield from _check_control(scenario, part)
 
 
@@ -254,7 +269,7 @@ def _callings(scenario: Scenario) -> Iterator[tuple[list[str], str, Path]]:
     for index, flow in enumerate(scenario.traffic):
         yield [node for node in entry_nodes(scenario, flow.source) if node in nodes], flow.to, ("traffic", index, "to")
     for name, service in scenario.services.items():
-        origins = [node for node in service.replicas if node in nodes]
+        origins = [node for node in replicas_by_node(service) if node in nodes]
         for below, call in calls_of(scenario, name):
             yield origins, call.to, ("services", name, *below, "to")
 
@@ -276,7 +291,7 @@ def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Itera
         message = "no node can carry the control plane; expected an edge, regional or core node, or mesh.control.node"
         yield Finding(("network", "nodes"), message, at_key=True)
         return
-    carrying = [node for service in scenario.services.values() for node in service.replicas if node in part]
+    carrying = [node for service in scenario.services.values() for node in replicas_by_node(service) if node in part]
     at_home = part.get(home, frozenset())
     apart = next((node for node in carrying if not part[node] & at_home), None)
     if apart is not None and home in part:

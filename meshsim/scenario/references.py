@@ -40,9 +40,10 @@ def _items(data: Any, *path: str | int) -> Iterator[tuple[Path, Any]]:
 
 def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
     for service, _ in _items(data, "services"):
-        for path, call in _items(data, *service, "calls"):
-            yield path, call
-            yield from _items(data, *path, "parallel")
+        for owner in (service, *(path for path, _ in _items(data, *service, "versions"))):
+            for path, call in _items(data, *owner, "calls"):
+                yield path, call
+                yield from _items(data, *path, "parallel")
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -65,7 +66,9 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     for radio, _ in _items(data, "network", "radios"):
         yield from ((path, "node", value, False) for path, value in _items(data, *radio, "cells"))
     for service, _ in _items(data, "services"):
-        yield from ((path, "node", path[-1], True) for path, _ in _items(data, *service, "replicas"))
+        for owner in (service, *(path for path, _ in _items(data, *service, "versions"))):
+            yield from ((path, "node", path[-1], True) for path, _ in _items(data, *owner, "replicas"))
+            yield from ((path, "node", value, False) for path, value in _items(data, *owner, "placement"))
         yield from ((path, "node", value, False) for path, value in _items(data, *service, "follow", "among"))
         followed = step(step(step(step(data, "services"), service[-1]), "follow"), "fleet")
         yield (*service, "follow", "fleet"), "fleet", followed, False

@@ -9,27 +9,13 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
 from meshsim.scenario.headers import Headers
 from meshsim.scenario.mesh import TlsOverride
+from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-PortNumber = Annotated[int, Field(ge=1, le=65_535)]
-PortKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
-    ),
-]
-"""A port number as the key of a mapping."""
-LabelKey = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
-]
-LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
-Labels = dict[LabelKey, LabelValue]
-"""Labels as Kubernetes has them."""
-Protocol = Literal["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"]
-
-DEFAULT_PORT = 8080
-"""Port of a service that says nothing of ports."""
+Replicas = Annotated[dict[Name, Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1)]
+Count = Annotated[int, Field(ge=0, le=1000)]
+Placement = Annotated[tuple[Name, ...], FromList, Field(min_length=1, max_length=1000)]
 
 
 class LognormalWork(Model):
@@ -122,18 +108,43 @@ class Follow(Model):
     """How long a replica takes to start at its new node; the old one serves until then. Default: 500 ms."""
 
 
-class Port(Model):
-    """One port of a service."""
+class Version(Model):
+    """Replicas of a service that run one version of it; what is left out is the service's."""
 
-    protocol: Protocol = "http"
-    """What is spoken on it, as in a Kubernetes Service. Default: http."""
+    replicas: Replicas | None = None
+    """How many replicas on which node."""
+    count: Count | None = None
+    """How many replicas, shared out among the nodes of `placement`. Default: 1, without `replicas`."""
+    placement: Placement | None = None
+    """Nodes that `count` replicas are dealt out to in turn. Default: the service's."""
+    labels: Labels = {}
+    """Labels of its replicas, beside the service's. Default: none."""
+    service_account: Name | None = None
+    """Service account, part of its SPIFFE ID. Default: the service's."""
+    work: Work | None = None
+    """CPU time of one request, before its calls. Default: the service's."""
+    calls: Annotated[tuple[Step, ...] | None, FromList] = None
+    """What it calls, in order. Default: the service's calls."""
+
+    @model_validator(mode="after")
+    def _one_placement(self) -> Version:
+        if self.replicas is not None and (self.count is not None or self.placement is not None):
+            raise ValueError("replicas stands beside count or placement; expected replicas alone, or the other two")
+        return self
 
 
 class Service(Model):
     """A microservice with a sidecar at every replica."""
 
-    replicas: dict[Name, Annotated[int, Field(ge=1, le=1000)]] = Field(min_length=1)
-    """How many replicas on which node."""
+    replicas: Replicas | None = None
+    """How many replicas on which node. Default: none, where `count`, `placement` or `versions` say it."""
+    count: Count | None = None
+    """How many replicas, shared out among the nodes of `placement`. Default: 1, with `placement`."""
+    placement: Placement | None = None
+    """Nodes that `count` replicas, or those of `versions`, are dealt out to in turn. Default: none."""
+    versions: dict[Name, Version] = Field(default={}, max_length=100)
+    """Groups of replicas that differ, as the Deployments behind one Kubernetes Service; instead of replicas and
+    count. Default: none."""
     work: Work
     """CPU time of one request, before its calls."""
     calls: Annotated[tuple[Step, ...], FromList] = ()
@@ -167,9 +178,25 @@ class Service(Model):
         """What is spoken on each port."""
         return {int(number): port.protocol for number, port in self.ports.items()}
 
-    def spiffe_id(self, name: str, trust_domain: str) -> str:
-        """The SPIFFE ID of its replicas, ``name`` being the service's."""
-        return f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.service_account or name}"
+    @model_validator(mode="after")
+    def _one_placement(self) -> Service:
+        if self.versions:
+            if self.replicas is not None or self.count is not None:
+                raise ValueError("replicas or count stands beside versions; expected it in each of them")
+            for name, version in self.versions.items():
+                if version.replicas is None and version.placement is None and self.placement is None:
+                    raise ValueError(
+                        f"version {name!r} says not where it runs; expected replicas, or a placement here or in it"
+                    )
+            if all(version.count == 0 for version in self.versions.values()):
+                raise ValueError("no version has a replica; expected at least one")
+        elif self.count == 0:
+            raise ValueError("the service has no replica; expected a count of at least 1")
+        elif self.replicas is None and self.placement is None:
+            raise ValueError("'replicas' is missing; expected it here: how many replicas on which node")
+        elif self.replicas is not None and (self.count is not None or self.placement is not None):
+            raise ValueError("replicas stands beside count or placement; expected replicas alone, or the other two")
+        return self
 
 
 class Fleet(Model):

@@ -16,6 +16,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     node: str
     site: str
     spiffe_id: str
+    version: str = ""
+    """Version of the service that it runs; empty if there are none."""
 
 
 DistanceNs = Callable[[str, str], int | None]

@@ -7,7 +7,7 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from meshsim.telemetry.rows import TABLES
+from meshsim.telemetry.rows import LATER, TABLES
 
 UNITS = {"_ns": "ns", "_bytes": "bytes", "_ppm": "ppm"}
 """What the end of a column's name says about its unit."""
@@ -16,12 +16,16 @@ _BYTES = frozenset({"bytes_sent", "bytes_received"})
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column: ``type`` is ``int64``, ``bool`` or ``string``; ``unit`` is empty for counts, names and flags."""
+    """One column: ``type`` is ``int64``, ``bool`` or ``string``; ``unit`` is empty for counts, names and flags.
+
+    ``later``: it came later than others, and counts in hashes only where it says something.
+    """
 
     name: str
     type: str
     unit: str
     description: str
+    later: bool = False
 
 
 @cache
@@ -33,11 +37,13 @@ def columns(table: str) -> tuple[Column, ...]:
 
 
 def _column(name: str, hint: object) -> Column:
-    description = ""
+    description, later = "", False
     if get_origin(hint) is Annotated:
         hint, *extras = get_args(hint)
-        description = next((meta.description for meta in extras if isinstance(meta, msgspec.Meta)), None) or ""
+        metas = [meta for meta in extras if isinstance(meta, msgspec.Meta)]
+        description = next((meta.description for meta in metas if meta.description), "")
+        later = any(meta.extra == LATER for meta in metas)
     kind = {int: "int64", bool: "bool", str: "string"}.get(hint)  # type: ignore[call-overload]  # any object may be asked for
     assert kind is not None, f"column {name} is {hint!r}: rows hold integers, booleans and strings only"
     unit = "bytes" if name in _BYTES else next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
-    return Column(name, kind, unit, description)
+    return Column(name, kind, unit, description, later)

@@ -33,7 +33,8 @@ from 0 to 1, and null means that there was nothing to measure.
 Equal digests mean equal results, whatever the machine, the fidelity and the version of the Parquet writer: it is a hash
 of values, not of files. Each column's values are hashed with SHA-256 one after the other (int64 as eight bytes, little
 endian; bool as one byte; strings as MessagePack). A table's hash is the SHA-256 of one line `name:type:hash` for each
-column; the digest is that of one line `table:rows:hash` for each table, in the order below.
+column (of one that is marked as later, only where a value is not zero, false or empty); the digest is that of one line
+`table:rows:hash` for each table, in the order below.
 
 ## The tables
 
@@ -53,7 +54,7 @@ def _table(table: str) -> Iterator[str]:
     yield "| Column | Type | Unit | What |"
     yield "|---|---|---|---|"
     for column in columns(table):
-        description = column.description.replace("|", "\\|")
+        description = column.description.replace("|", "\\|") + (" *Later.*" if column.later else "")
         yield f"| `{column.name}` | {column.type} | {column.unit} | {description} |"
     yield ""
 

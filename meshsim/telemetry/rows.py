@@ -11,6 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+LATER: dict[str, bool] = {"later": True}
+"""Marks a column that came later than the others: in hashes it counts only where it is not zero, false or empty."""
+
 ATTRIBUTION = (
     "radio_ns",
     "network_ns",
@@ -110,6 +113,13 @@ class CallRow(msgspec.Struct, frozen=True, gc=False):
         bool,
         Meta(description="A message of it was damaged on its way and taken as it came, in plaintext."),
     ]
+    destination_version: Annotated[
+        str,
+        Meta(
+            description="Version of the called service that the last attempt went to; empty if it has none.",
+            extra=LATER,
+        ),
+    ] = ""
 
 
 class HandshakeRow(msgspec.Struct, frozen=True, gc=False):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from random import Random
 
-from meshsim.scenario.services import Call, Parallel, Service
+from meshsim.scenario.services import Call, Parallel, Step
 
 Group = tuple[Call, ...]
 """Calls that are made at the same time; one call for a sequential step."""
 
 
-def draw_groups(service: Service, random: Random) -> tuple[Group, ...]:
+def draw_groups(steps: tuple[Step, ...], random: Random) -> tuple[Group, ...]:
     """Return the groups of calls to make, in order. Calls that are not drawn are left out, empty groups too.
 
     A call with a probability under 100 % takes one draw, whatever the others do.
     """
-    if not service.calls:
+    if not steps:
         return ()
     groups: list[Group] = []
-    for step in service.calls:
+    for step in steps:
         calls = step.parallel if isinstance(step, Parallel) else (step,)
         drawn = tuple(call for call in calls if _happens(call, random))
         if drawn:

@@ -50,6 +50,7 @@ class Account:
         "corrupted",
         "critical",
         "destination_node",
+        "destination_version",
         "encrypted",
         "end_ns",
         "ended",
@@ -82,6 +83,7 @@ class Account:
         """Connection that it waits for; 0 while it waits for a free stream, -1 while it does not wait."""
         self.connection_id = 0
         self.destination_node = ""
+        self.destination_version = ""
         self.bytes_sent = 0
         self.bytes_received = 0
         self.encrypted = True

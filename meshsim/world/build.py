@@ -21,10 +21,11 @@ from meshsim.network.radio import (
 )
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
+from meshsim.scenario.check_network import calls_of
 from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.network import BurstLoss
-from meshsim.scenario.services import Call, Parallel
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
+from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.pool import PoolSettings
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
-    from meshsim.scenario.services import Fleet
+    from meshsim.scenario.services import Call, Fleet
+    from meshsim.scenario.variants import Variant
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.identities import Identities
@@ -172,32 +174,33 @@ def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
     scenario = state.scenario
     placement: dict[str, tuple[Endpoint, ...]] = {}
     for name, service in scenario.services.items():
-        spiffe_id = service.spiffe_id(name, scenario.mesh.trust_domain)
-        nodes = [node for node, count in service.replicas.items() for _ in range(count)]
-        replicas = [_replica(state, name, number, node, spiffe_id) for number, node in enumerate(nodes)]
+        kinds = variants(name, service)
+        places = [(node, variant) for variant in kinds for node in variant.nodes]
+        replicas = [_replica(state, name, number, node, variant) for number, (node, variant) in enumerate(places)]
         for replica in replicas:
             replica.active = True
             state.memory.place(replica)
         placement[name] = tuple(endpoint_of(replica) for replica in replicas)
         if service.follow is not None:
             # Wherever it may go, as many replicas stand ready as there are: none runs before it is moved there.
-            spare = [node for node in service.follow.among for _ in nodes]
-            for number, node in enumerate(spare, len(nodes)):
-                _replica(state, name, number, node, spiffe_id)
+            spare = [node for node in service.follow.among for _ in places]
+            for number, node in enumerate(spare, len(places)):
+                _replica(state, name, number, node, kinds[0])
     return placement
 
 
-def _replica(state: State, name: str, number: int, node: str, spiffe_id: str) -> Replica:
+def _replica(state: State, name: str, number: int, node: str, variant: Variant) -> Replica:
     service = state.scenario.services[name]
     host_name = f"{name}/{number}"
     replica = Replica(
         host_name,
         name,
         state.machines[node],
-        spiffe_id,
+        spiffe_id(service, variant, state.scenario.mesh.trust_domain),
         len(state.replicas) + 1,
         service,
-        sampler(service.work, state.streams.stream("work", host_name)),
+        variant,
+        sampler(variant.work, state.streams.stream("work", host_name)),
         state.streams.stream("calls", host_name),
     )
     state.replicas.append(replica)
@@ -207,7 +210,8 @@ def _replica(state: State, name: str, number: int, node: str, spiffe_id: str) ->
 def endpoint_of(replica: Replica) -> Endpoint:
     """Return a replica as the control plane announces it."""
     machine = replica.machine
-    return Endpoint(replica.endpoint_id, replica.workload, machine.name, machine.site, replica.spiffe_id)
+    site, version = machine.site, replica.version
+    return Endpoint(replica.endpoint_id, replica.workload, machine.name, site, replica.spiffe_id, version)
 
 
 def build_devices(state: State, loaded: LoadedScenario) -> None:
@@ -308,13 +312,12 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
         for index, flow in enumerate(scenario.traffic)
     ]
     calls: dict[tuple[int, str], CallTemplate] = {}
-    for service in scenario.services.values():
-        for step in service.calls:
-            for call in step.parallel if isinstance(step, Parallel) else (step,):
-                for slice_name in scenario.network.slices:
-                    index = len(flows) + len(calls)
-                    port = call.port or scenario.services[call.to].first_port
-                    calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port)
+    for name in scenario.services:
+        for _, call in calls_of(scenario, name):
+            for slice_name in scenario.network.slices:
+                index = len(flows) + len(calls)
+                port = call.port or scenario.services[call.to].first_port
+                calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port)
     return flows, calls
 
 

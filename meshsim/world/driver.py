@@ -109,6 +109,7 @@ class Driver:
                     self._waited(account, connection)
                 account.connection_id = connection.connection_id
                 account.destination_node = connection.server.machine.name
+                account.destination_version = connection.server.version
                 account.encrypted = unit.encrypted
                 account.bytes_sent += size_bytes
             elif account.mark_ns != now_ns:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meshsim.network.radio import RadioModel
     from meshsim.scenario.cost_profile import CpuCosts
     from meshsim.scenario.services import Service
+    from meshsim.scenario.variants import Variant
     from meshsim.sidecar.proxy import Sidecar
 
 
@@ -123,7 +124,17 @@ class Host:
 class Replica(Host):
     """One replica of a service."""
 
-    __slots__ = ("active", "base_bytes", "call_random", "draw_work_ns", "endpoint_id", "grown_bytes", "service")
+    __slots__ = (
+        "active",
+        "base_bytes",
+        "call_random",
+        "draw_work_ns",
+        "endpoint_id",
+        "grown_bytes",
+        "service",
+        "steps",
+        "version",
+    )
 
     def __init__(
         self,
@@ -133,12 +144,16 @@ class Replica(Host):
         spiffe_id: str,
         endpoint_id: int,
         service: Service,
+        variant: Variant,
         draw_work_ns: Callable[[], int],
         call_random: Random,
     ) -> None:
         super().__init__(name, workload, machine, spiffe_id)
         self.endpoint_id = endpoint_id
         self.service = service
+        self.version = variant.version
+        """Name of its version; empty if the service has none."""
+        self.steps = variant.calls
         self.draw_work_ns = draw_work_ns
         self.call_random = call_random
         self.active = False

@@ -62,7 +62,7 @@ class Workloads:
         account = self._accounts.get(message.call_id)
         work_ns = replica.draw_work_ns()
         # Drawn now, so that the draws follow the order of arrival whatever the calls before them do.
-        groups = draw_groups(replica.service, replica.call_random)
+        groups = draw_groups(replica.steps, replica.call_random)
         start_ns = replica.machine.cores.submit(self._clock.now_ns, work_ns)
         if replica.service.memory_per_request_bytes:
             self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
@@ -202,6 +202,7 @@ class Workloads:
                 account.encrypted,
                 account.critical,
                 account.corrupted,
+                account.destination_version,
             )
         )
 

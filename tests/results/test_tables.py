@@ -134,3 +134,22 @@ def test_a_file_with_other_columns_is_refused(random_rows: Rows, tmp_path: Path)
     table_file(tmp_path, "links").replace(table_file(tmp_path, "nodes"))
     with pytest.raises(ValueError, match="columns of nodes"):
         hash_table(tmp_path, "nodes")
+
+
+def test_later_columns_count_where_they_say_something(random_rows: Rows) -> None:
+    """A column that came later changes a hash only with a value that is not empty, in whatever batch it comes."""
+    later = [column.name for column in columns("calls") if column.later]
+    assert later
+    rows = [msgspec.structs.replace(row, **dict.fromkeys(later, "")) for row in random_rows("calls", 3)]
+
+    def hashed(values: list[msgspec.Struct]) -> tuple[str, list[str]]:
+        table = TableHash("calls")
+        for row in values:
+            table.update([_column((value,)) for value in msgspec.structs.astuple(row)])
+        return table.hexdigest(), [column.name for column in table._columns if column.counts]
+
+    silent, counted = hashed(rows)
+    assert not set(later) & set(counted)
+    spoken, counted = hashed([*rows[:2], msgspec.structs.replace(rows[2], destination_version="v1")])
+    assert spoken != silent
+    assert "destination_version" in counted

@@ -103,7 +103,7 @@ def service(*calls: Any) -> Service:
 
 def groups(made: Service, random: Random) -> list[list[str]]:
     """Whom it calls, group by group."""
-    return [[call.to for call in group] for group in draw_groups(made, random)]
+    return [[call.to for call in group] for group in draw_groups(made.calls, random)]
 
 
 def test_groups_keep_their_order() -> None:

@@ -1,0 +1,35 @@
+"""Ports and labels of services, as Kubernetes has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from meshsim.scenario.fields import Model
+
+PortNumber = Annotated[int, Field(ge=1, le=65_535)]
+PortKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$"
+    ),
+]
+"""A port number as the key of a mapping."""
+LabelKey = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
+Labels = dict[LabelKey, LabelValue]
+"""Labels as Kubernetes has them."""
+Protocol = Literal["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"]
+
+DEFAULT_PORT = 8080
+"""Port of a service that says nothing of ports."""
+
+
+class Port(Model):
+    """One port of a service."""
+
+    protocol: Protocol = "http"
+    """What is spoken on it, as in a Kubernetes Service. Default: http."""
