@@ -1,0 +1,114 @@
+"""Reading Kubernetes manifests: what all kinds have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.scenario.manifest_reader import Manifest, read_manifests
+
+KNOWN = {"Thing": ("example.org/v1", "example.org/v1beta1"), "Service": ("v1",)}
+HEAD = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: a, namespace: plant}\n"
+
+
+def read(text: str) -> list[Manifest]:
+    """The objects of a text without mistakes."""
+    found, mistakes = read_manifests(text, "m.yaml", KNOWN)
+    assert mistakes == []
+    return found
+
+
+def told(text: str) -> list[str]:
+    """The mistakes in a text."""
+    return [str(mistake) for mistake in read_manifests(text, "m.yaml", KNOWN)[1]]
+
+
+def test_objects_of_a_file() -> None:
+    """Each document is an object; the namespace is default if none is named."""
+    first, second = read(f"{HEAD}spec: {{size: 1}}\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: b.c\n")
+    assert (first.api_version, first.kind, first.name, first.namespace) == ("example.org/v1", "Thing", "a", "plant")
+    assert first.spec.fields("size")["size"].data == 1
+    assert (second.kind, second.name, second.namespace, second.spec.data) == ("Service", "b.c", "default", {})
+
+
+def test_what_a_cluster_writes_is_no_mistake() -> None:
+    """Objects as kubectl prints them can be read, a List of them too."""
+    item = (
+        "- apiVersion: v1\n  kind: Service\n  metadata:\n    name: b\n    namespace: ''\n    uid: x\n"
+        "    creationTimestamp: 2026-01-01T00:00:00Z\n    labels: {app: b}\n    annotations: {note: c}\n"
+    )
+    (found,) = read(f"apiVersion: v1\nkind: List\nmetadata: {{}}\nitems:\n{item}")
+    assert (found.name, found.namespace, found.labels, found.annotations["note"].data) == (
+        "b",
+        "default",
+        {"app": "b"},
+        "c",
+    )
+    assert found.annotations["note"].place.line == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", ["m.yaml:1:1: the document is a list; expected a mapping with apiVersion, kind, metadata and spec"]),
+        (
+            "kind: Thing\n",
+            [
+                "m.yaml:1:1: 'apiVersion' is missing; expected it here, as every Kubernetes object has it",
+                "m.yaml:1:1: 'metadata' is missing; expected it here, as every Kubernetes object has it",
+            ],
+        ),
+        (
+            HEAD.replace("v1\n", "v2\n"),
+            ["m.yaml:1:13: 'apiVersion' is 'example.org/v2', which is not known; did you mean 'example.org/v1'?"],
+        ),
+        (HEAD.replace("Thing", "Thang"), ["m.yaml:2:7: 'kind' is 'Thang', which is not known; did you mean 'Thing'?"]),
+        (HEAD.replace("name: a", "nam: a"), None),
+        (
+            HEAD.replace("name: a", "name: A b"),
+            [
+                "m.yaml:3:18: 'A b' is no name in Kubernetes; expected at most 253 lower-case letters, digits, inner "
+                "hyphens, dots"
+            ],
+        ),
+        (HEAD.replace("name: a", "name: ''"), None),
+        (
+            HEAD.replace("plant", "plant.a"),
+            [
+                "m.yaml:3:32: 'plant.a' is no name in Kubernetes; expected at most 63 lower-case letters, digits, "
+                "inner hyphens"
+            ],
+        ),
+        (HEAD.replace("name: a", "name: 7"), ["m.yaml:3:18: 'name' is 7; expected text, in quotes: '7'"]),
+        (
+            HEAD.replace("name: a", "name: a, labels: {b: true}"),
+            ["m.yaml:3:33: 'b' is true; expected text, in quotes: 'true'"],
+        ),
+        ("a: [\n", None),
+        ("apiVersion: v1\nkind: List\nitems: {}\n", ["m.yaml:3:8: 'items' is a mapping; expected a list"]),
+    ],
+)
+def test_mistakes(text: str, said: list[str] | None) -> None:
+    """What all objects have in common is checked, and told at its place."""
+    assert told(text)
+    if said is not None:
+        assert told(text) == said
+
+
+def test_values_note_what_is_wrong_and_go_on() -> None:
+    """Whoever reads a value of the wrong type gets an empty one, and the mistake is kept."""
+    spec = "spec: {size: x, flag: maybe, names: [a, 1, ''], kind: c, sice: 2, nothing: null, map: 7}\n"
+    found, mistakes = read_manifests(HEAD + spec, "m.yaml", KNOWN)
+    fields = found[0].spec.fields("size", "flag", "names", "kind", "nothing", "map")
+    assert "nothing" not in fields
+    assert (fields["size"].items(), fields["flag"].flag(), fields["kind"].choice(("a", "b"))) == ([], False, "")
+    assert [value.data for value in fields["names"].texts()] == ["a", ""]
+    assert (fields["map"].fields("a"), fields["map"].entries()) == ({}, {})
+    assert [str(mistake).partition("; ")[0] for mistake in mistakes] == [
+        "m.yaml:4:58: unknown key 'sice'",
+        "m.yaml:4:14: 'size' is 'x'",
+        "m.yaml:4:23: 'flag' is 'maybe'",
+        "m.yaml:4:55: 'kind' is 'c', which is not known",
+        "m.yaml:4:41: an entry of 'names' is 1",
+        "m.yaml:4:87: 'map' is 7",
+        "m.yaml:4:87: 'map' is 7",
+    ]
