@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from meshsim.analysis.metrics import Kind, Value
+from meshsim.analysis.selection import Kind, Value
 
 _DIGITS = 3
 """Significant digits, where nobody asks for more."""

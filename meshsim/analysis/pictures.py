@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import NS_PER_S
 from meshsim.analysis.numbers import show_duration
 from meshsim.analysis.palette import BLUE, FAINT, GREEN, GRID, INK, ORANGE, PAPER, PURPLE, SKY, VARIABLES, VERMILLION
+from meshsim.analysis.selection import NS_PER_S
 
 WIDTH_IN = 5.2
 """Width of every picture: at 72 points an inch about the width of a phone, so that 10 points stay 10 pixels there."""

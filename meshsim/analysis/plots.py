@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import Selected, Selection, count, mean_of, share, within_budget
 from meshsim.analysis.numbers import show_duration, show_share
 from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
@@ -24,6 +23,7 @@ from meshsim.analysis.pictures import (
     slice_style,
     write,
 )
+from meshsim.analysis.selection import Selected, Selection, count, mean_of, share, within_budget
 from meshsim.analysis.summary import slowest
 from meshsim.analysis.timelines import handshakes, timeline
 from meshsim.analysis.topology import topology

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from html import escape
 from typing import Any
@@ -12,6 +12,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
 from meshsim.analysis.parts import OTHER_EXPLAINED, part_label
+from meshsim.analysis.radio_figures import AIR_COLUMNS, AIR_EXPLAINED, air_rows
 from meshsim.analysis.reasons import Explained, explained
 from meshsim.analysis.verdict import NEARLY_ALL
 from meshsim.results.manifest import Manifest
@@ -36,6 +37,9 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
 
 OVER = "\N{HEAVY MULTIPLICATION X} over"
 """Marks a latency over its budget."""
+
+UNDER = f"{OVER[0]} under"
+"""Marks a share of packets that is less than the standard asks for."""
 
 _MARKS = {
     "pass": "\N{HEAVY CHECK MARK}",
@@ -66,6 +70,7 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
         f"<p class=facts>{_text(_headline(summary))}</p>{_budgets(slices)}</header><main>",
         _section("Expectations", _expectations(summary["expectations"])),
         _section("Slices", slice_table(slices) + _attribution(slices)),
+        *(_section("Radio part of the delay budget", air) for air in _air(slices)),
         *(_section(part.title, _explained(part)) for part in explained(summary)),
         "<div class=pictures>",
         *figures.values(),
@@ -192,6 +197,13 @@ def _attribution(slices: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def _air(slices: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """How delay budgets were kept on the air; nothing if nobody came by radio."""
+    rows = air_rows(slices, f" {UNDER}", f" {OVER}")
+    if rows:
+        yield _table(AIR_COLUMNS, rows, text_columns=2) + f"<p class=facts>{_text(AIR_EXPLAINED)}</p>"
+
+
 def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
     if not verdicts:
         return "<p>The scenario sets none.</p>"
@@ -295,7 +307,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: 
     def cell(index: int, text: str) -> str:
         if index == 0:
             return f"<th scope=row>{escape(text)}</th>"
-        kind = " class=text" if index < text_columns else " class=over" if text.endswith(OVER) else ""
+        kind = " class=text" if index < text_columns else " class=over" if text.endswith((OVER, UNDER)) else ""
         return f"<td{kind}>{escape(text)}</td>"
 
     head = "".join(

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import METRICS, Selection, Value, measure
+from meshsim.analysis.metrics import METRICS, measure
+from meshsim.analysis.selection import Selection, Value
 from meshsim.results.folder import SCENARIO
 from meshsim.results.stored import StoredRun, open_run_folder
 from meshsim.results.tables import read_table
@@ -63,12 +64,16 @@ class Run(RunData):
 
     @property
     def slices(self) -> pd.DataFrame:
-        """One row per slice: the figures of the summary, without the attribution."""
+        """One row per slice: the figures of the summary, without the attribution and the figures of the air."""
         import pandas as pd
 
         return pd.DataFrame(
             {
-                name: {key: value for key, value in self.summary["slices"][name].items() if not isinstance(value, dict)}
+                name: {
+                    key: value
+                    for key, value in self.summary["slices"][name].items()
+                    if key != "radio" and not isinstance(value, dict)
+                }
                 for name in self.scenario.network.slices
             }
         ).T.infer_objects()
@@ -118,6 +123,11 @@ class Run(RunData):
         """Links, sampled."""
         return self.frame("links")
 
+    @property
+    def radio(self) -> pd.DataFrame:
+        """Packets over the air, sampled."""
+        return self.frame("radio")
+
     def frame(self, table: str) -> pd.DataFrame:
         """A table as a frame; KeyError for an unknown table, UsageError if its file is damaged."""
         if table not in TABLES:
@@ -151,6 +161,8 @@ class Run(RunData):
         ):
             if asked is not None and asked not in known:
                 raise UsageError(f"no {kind} {asked!r}; {expected(asked, known)}")
+        if METRICS[name].table == "radio" and (service is not None or source is not None):
+            raise UsageError(f"{name} counts the packets of slices; expected no service and no source")
         try:
             return measure(self, name, Selection(slice, service, source, during))
         except KeyError as error:

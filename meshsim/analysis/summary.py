@@ -9,22 +9,14 @@ import msgspec
 import numpy as np
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import (
-    LATENCY_QUANTILES_PPM,
-    METRICS,
-    PPM,
-    Selected,
-    Selection,
-    count,
-    mean,
-    mean_of,
-    quantile,
-    share,
-)
+from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
+from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints, compacted
 from meshsim.analysis.reasons import denials, failures
+from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
 from meshsim.analysis.verdict import Verdict
+from meshsim.scenario.expectations import RADIO_METRIC_NAMES
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
 
 SLOWEST_PPM = 990_000
@@ -99,6 +91,8 @@ def _of_slice(run: RunData, name: str) -> dict[str, Any]:
         "five_qi": settings.five_qi,
         "attribution_mean_ns": _attribution(run, rows.answered),
         "attribution_slowest_ns": _attribution(run, slowest(rows)),
+        **{name: _json(name, rows) for name in RADIO_METRIC_NAMES},
+        "radio": air_of_slice(run, name),
     }
 
 

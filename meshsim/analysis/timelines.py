@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import NS_PER_S, Selected, Selection, count, quantile
 from meshsim.analysis.numbers import show, show_duration
 from meshsim.analysis.palette import BLUE, FAINT, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.pictures import (
@@ -26,6 +25,7 @@ from meshsim.analysis.pictures import (
     slice_style,
 )
 from meshsim.analysis.reading import Flags, Ints
+from meshsim.analysis.selection import NS_PER_S, Selected, Selection, count, quantile
 from meshsim.telemetry.rows import REQUEST_OUTCOMES
 
 OUTCOMES: dict[str, tuple[str, str]] = {

@@ -10,9 +10,12 @@ import msgspec
 import numpy as np
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import METRICS, NS_PER_S, Kind, Selected, Selection, Value, count, share
+from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
+from meshsim.analysis.radio_metrics import TABLE as RADIO
+from meshsim.analysis.radio_metrics import within
 from meshsim.analysis.reading import Flags
+from meshsim.analysis.selection import NS_PER_S, Kind, Selected, Selection, Value, count, share
 from meshsim.scenario.expectations import (
     CountBound,
     DurationBound,
@@ -98,18 +101,25 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         metric = METRICS[name]
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
-        if value is None or (name not in _STANDS_WITHOUT_REQUESTS and not rows.requests.any()):
-            if metric.table == "handshakes" and rows.requests.any():
-                what = "handshakes"
-            else:
-                what = "answered requests" if rows.requests.any() else "requests"
-            verdicts.append(Verdict(text, None, show(None, metric.kind), None, f"no {what} to measure it by"))
+        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table == RADIO
+        if value is None or not (without_requests or rows.requests.any()):
+            why = f"no {_lacking(rows, metric.table)} to measure it by"
+            verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))
             continue
         passed = _holds(value, bound, metric.kind)
         measured = show(value, metric.kind)
         reason = _caution(rows) if metric.kind == "duration" and metric.table == "requests" else ""
         verdicts.append(Verdict(text, passed, measured, to_json(value, metric.kind), reason))
     return verdicts
+
+
+def _lacking(rows: Selected, table: str) -> str:
+    """What there would have to be for a metric of this table."""
+    if table == RADIO:
+        return "packets that anything is promised" if within(rows) is not None else "packets by radio"
+    if not rows.requests.any():
+        return "requests"
+    return "handshakes" if table == "handshakes" else "answered requests"
 
 
 def _caution(rows: Selected) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from meshsim.analysis.metrics import Kind
 from meshsim.analysis.numbers import show, show_apart
+from meshsim.analysis.selection import Kind
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
 from meshsim.commands.changes import Change, changes_between, told
 from meshsim.commands.comparison import PPM, Comparison, Difference, compare_summaries

@@ -22,6 +22,8 @@ LESS, MORE = -1, 1
 DIRECTIONS: dict[str, int] = {
     "success_rate": MORE,
     "within_budget": MORE,
+    "radio_within_budget": MORE,
+    "packet_error_rate": LESS,
     "latency_mean_ns": LESS,
     "latency_p50_ns": LESS,
     "latency_p95_ns": LESS,

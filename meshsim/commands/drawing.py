@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from meshsim.analysis.numbers import show, show_duration
+from meshsim.analysis.numbers import NOTHING, show, show_duration
 from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
+from meshsim.analysis.radio_figures import AirLine, air_line
 from meshsim.analysis.reasons import Explained, explained
-from meshsim.analysis.report import OVER, is_over, overall, verdict_sentence
+from meshsim.analysis.report import OVER, UNDER, is_over, overall, verdict_sentence
 from meshsim.commands.answer import shown_path
 from meshsim.telemetry.rows import ATTRIBUTION
 
@@ -116,6 +117,7 @@ def _rows(slices: Mapping[str, Figures]) -> Iterator[tuple[str, Callable[[Figure
         yield f"{name} latency", _latency(name)
     yield "latency budget", lambda figures: _value(show(figures["budget_ns"], "duration"))
     yield "within budget", lambda figures: _value(_share(figures["within_budget"]))
+    yield from _air_rows(slices)
     yield "handshakes, full", _counter("handshakes_full")
     yield "handshakes, resumed", _counter("handshakes_resumed")
     yield "requests denied", _counter("denied")
@@ -128,6 +130,26 @@ def _rows(slices: Mapping[str, Figures]) -> Iterator[tuple[str, Callable[[Figure
     ):
         if any(figures[key] for figures in slices.values()):
             yield label, _counter(key)
+
+
+def _air_rows(slices: Mapping[str, Figures]) -> Iterator[tuple[str, Callable[[Figures], Text]]]:
+    """How the radio part of delay budgets was kept; no rows if nobody came by radio."""
+
+    def cell(text: Callable[[AirLine], str], mark: Callable[[AirLine], str] = lambda line: "") -> Callable[..., Text]:
+        def draw(figures: Figures) -> Text:
+            line = air_line(figures["radio"]) if figures["radio"] else None
+            return _value(NOTHING) if line is None else _value(text(line) or NOTHING, mark(line), STYLES["fail"])
+
+        return draw
+
+    lines = [air_line(figures["radio"]) for figures in slices.values() if figures["radio"]]
+    if lines:
+        yield "radio part of budget", cell(lambda line: line.radio)
+        yield "packets within it", cell(lambda line: line.within, lambda line: UNDER if line.missed else "")
+    if any(line.lost for line in lines):
+        yield "late, so lost", cell(lambda line: line.lost, lambda line: OVER if line.over else "")
+    if any(line.beyond for line in lines):
+        yield "beyond promise", cell(lambda line: line.beyond)
 
 
 def _counter(key: str) -> Callable[[Figures], Text]:

@@ -4,38 +4,55 @@ from __future__ import annotations
 
 from meshsim.network.link import MTU_BYTES
 from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.promise import AirPromise
 from meshsim.network.radio import RadioModel
-from meshsim.network.train import COPY, Train
+from meshsim.network.train import COPY, LOST, Train
 
 
 class RadioAccess:
     """One device's radio link, one way, in one slice: the hop that trains cross.
 
     A train waits for its turn on the air of the serving cell, is sent, and takes the access delay of that instant.
-    Order is kept. Nothing enters during a handover's interruption: the carrier waits for ``interrupted_until_ns``.
+    Order is kept. Nothing enters during a handover's interruption: the carrier waits for ``interrupted_until_ns``. All
+    of that counts against the radio part of the delay budget; how it was kept is counted at the cell.
     """
 
-    __slots__ = ("_direction", "_last_tail_ns", "_model", "_slice", "interrupted_until_ns", "is_radio", "medium")
+    __slots__ = (
+        "_direction",
+        "_last_tail_ns",
+        "_model",
+        "_promise",
+        "_slice",
+        "interrupted_until_ns",
+        "is_radio",
+        "medium",
+    )
 
     mtu_bytes = MTU_BYTES
 
-    def __init__(self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str) -> None:
+    def __init__(
+        self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str, promise: AirPromise
+    ) -> None:
         self.is_radio = True
         self._direction = direction
         self._model = model
         self._slice = slice_name
+        self._promise = promise
         self.medium = medium
         """Air of the serving cell, this way; another after a handover."""
         self.interrupted_until_ns = 0
         self._last_tail_ns = 0
 
     def enter(self, train: Train, now_ns: int) -> int:
-        """Offer ``train`` to the air; return when it is across, or ``WAITING`` if ``across`` is to be asked later."""
+        """Offer ``train`` to the air; return what ``across`` does, or ``WAITING`` if that is to be asked later."""
         sent_ns = self.medium.offer(self._slice, train, now_ns)
         return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
 
     def across(self, train: Train, sent_ns: int) -> int:
-        """Return when a train is across that was sent by ``sent_ns``. ``train.radio_ns`` grows by its time here."""
+        """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` if it is dropped for being late.
+
+        ``train.radio_ns`` grows by its time here. A train is late if its last packet is.
+        """
         tail_in_ns = train.tail_ns
         # On the downlink the tail may still be on its way here: it is not on the air before.
         tail_ns = max(sent_ns, tail_in_ns)
@@ -44,8 +61,14 @@ class RadioAccess:
         if tail_ns < self._last_tail_ns:
             tail_ns = self._last_tail_ns
         self._last_tail_ns = tail_ns
+        took_ns = tail_ns - tail_in_ns
+        if train.copies != COPY:
+            queue = self.medium.queues[self._slice]
+            if not queue.air.count(self._promise, train.segments, train.size_bytes, tail_in_ns, took_ns):
+                queue.lose(train)
+                return LOST
         train.tail_ns = tail_ns
-        train.radio_ns += tail_ns - tail_in_ns
+        train.radio_ns += took_ns
         return tail_ns
 
     def leave(self, train: Train) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from meshsim.network.promise import AirTally
 from meshsim.network.train import Train
 
 WAITING = -2
@@ -32,6 +33,7 @@ class SliceQueue:
         "_filled_at_ns",
         "_tokens",
         "_waiting_bytes",
+        "air",
         "busy_ns",
         "delivered_bytes",
         "drops",
@@ -65,6 +67,8 @@ class SliceQueue:
         self.delivered_bytes = 0
         self.lost_bytes = 0
         self.drops = 0
+        self.air = AirTally()
+        """What radio access counts of the packets that it took across; untouched at a link."""
 
     def enqueue(self, train: Train) -> None:
         """Have a train wait."""
@@ -84,6 +88,14 @@ class SliceQueue:
         self._tokens = min(self._tokens + rate * (now_ns - self._filled_at_ns), rate * window_ns)
         self._filled_at_ns = now_ns
         return self._tokens > 0
+
+    def lose(self, train: Train) -> None:
+        """Take back that a train was delivered: its sender dropped it."""
+        packets = train.segments
+        lost_bytes = train.lose(packets, tail=True)
+        self.delivered_bytes -= lost_bytes
+        self.lost_bytes += lost_bytes
+        self.drops += packets
 
     def sent(self, size_bytes: int) -> None:
         """Take bytes that were sent off what waits."""

@@ -57,6 +57,7 @@ def check_slices(scenario: Scenario) -> Iterator[Finding]:
         message = f"the other slices take 100 %, so {without[0]!r} has no bandwidth; expected them to leave a share"
         yield Finding(("network", "slices", without[0]), message, at_key=True)
     yield from _check_admission(scenario)
+    yield from _check_discarding(scenario)
     seen: dict[tuple[int, str], str] = {}
     for name, entry in slices.items():
         # FFFFFF says that there is no slice differentiator (3GPP TS 23.003, section 28.4.2)
@@ -87,6 +88,19 @@ def _check_admission(scenario: Scenario) -> Iterator[Finding]:
             )
             yield Finding(("network", "slices", rated[-1], "guaranteed"), message)
             return
+
+
+def _check_discarding(scenario: Scenario) -> Iterator[Finding]:
+    """Slices whose late packets the radio should drop, and in which nothing is sent by radio."""
+    of_radio = {
+        flow.slice
+        for flow in scenario.traffic
+        if (fleet := scenario.fleets.get(flow.source)) is None or fleet.radio is not None
+    }
+    for name, entry in scenario.network.slices.items():
+        if entry.discard_late and name not in of_radio:
+            message = f"nothing in {name!r} is sent by radio, which would drop it; expected no discard_late"
+            yield Finding(("network", "slices", name, "discard_late"), message, at_key=True)
 
 
 def check_radios(scenario: Scenario, traces: Mapping[str, RadioTrace]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
 from meshsim.scenario.data_files import ArrivalTrace
-from meshsim.scenario.expectations import MetricExpectation, RecoveryExpectation
+from meshsim.scenario.expectations import RADIO_METRIC_NAMES, MetricExpectation, RecoveryExpectation
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
@@ -141,3 +141,21 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             what = ", ".join(f"{key} {value!r}" for key, value in given.items())
             message = f"no flow has {what}, so nothing would be measured; expected what a flow has"
             yield Finding((*path, next(reversed(given))), message)
+        elif isinstance(expectation, MetricExpectation):
+            yield from _check_air(scenario, expectation, path)
+
+
+def _check_air(scenario: Scenario, expectation: MetricExpectation, path: Path) -> Iterator[Finding]:
+    """Expectations about packets on the air where nobody sends by radio."""
+    bounds = [name for name in RADIO_METRIC_NAMES if getattr(expectation, name) is not None]
+    by_radio = (
+        flow
+        for flow in scenario.traffic
+        if expectation.slice in (None, flow.slice)
+        and (fleet := scenario.fleets.get(flow.source)) is not None
+        and fleet.radio is not None
+    )
+    if bounds and next(by_radio, None) is None:
+        where = "" if expectation.slice is None else f" in slice {expectation.slice!r}"
+        message = f"no flow{where} comes by radio, so nothing would be measured; expected a fleet with a radio"
+        yield Finding((*path, bounds[0]), message, at_key=True)

@@ -107,11 +107,19 @@ class MetricExpectation(Model):
     """Median time of established handshakes, TCP set-up not counted."""
     handshake_p99: DurationBound | None = None
     """99th percentile of the time of established handshakes."""
+    radio_within_budget: ShareBound | None = None
+    """Packets that kept the radio part of their delay budget over all packets sent by radio, handshakes' too."""
+    packet_error_rate: ShareBound | None = None
+    """Packets that count as lost on the air over those within burst volume and guaranteed bit rate."""
 
     @model_validator(mode="after")
     def _has_metrics(self) -> MetricExpectation:
         if not self.metrics():
             raise ValueError("no metric is expected; expected one or more, such as latency_p99 or success_rate")
+        filters = [key for key in ("service", "source") if getattr(self, key) is not None]
+        of_radio = [name for name in RADIO_METRIC_NAMES if getattr(self, name) is not None]
+        if filters and of_radio:
+            raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
         return self
 
     def metrics(self) -> dict[str, DurationBound | ShareBound | RateBound | CountBound]:
@@ -123,6 +131,10 @@ METRIC_NAMES = tuple(
     name for name in MetricExpectation.model_fields if name not in ("slice", "service", "source", "during")
 )
 """Metrics that an expectation can bound; ``analysis/metrics.py`` computes each."""
+
+
+RADIO_METRIC_NAMES = ("radio_within_budget", "packet_error_rate")
+"""Those that count packets on the air, which belong to a slice and to no service or flow."""
 
 
 class Recovery(Model):

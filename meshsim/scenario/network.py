@@ -194,6 +194,9 @@ class Slice(Model):
     """Priority level, the lowest number first, among slices that want more than their guarantee. Default: its 5QI's."""
     latency_budget_ns: Duration | None = Field(default=None, alias="latency_budget", gt=0)
     """End-to-end budget of a request in it. Default: the packet delay budget of its 5QI."""
+    discard_late: bool = False
+    """Whether the radio drops a packet that is later than the radio part of its delay budget (PDCP's discard timer,
+    TS 38.323), which TCP then sends again. Default: false, it arrives late and is counted."""
 
 
 class TraceRadio(Model):

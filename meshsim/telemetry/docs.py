@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from meshsim.telemetry.columns import columns
-from meshsim.telemetry.rows import TABLES
+from meshsim.telemetry.rows import LATER_TABLES, TABLES
 
 _INTRODUCTION = """\
 # What a run leaves behind
@@ -34,7 +34,7 @@ Equal digests mean equal results, whatever the machine, the fidelity and the ver
 of values, not of files. Each column's values are hashed with SHA-256 one after the other (int64 as eight bytes, little
 endian; bool as one byte; strings as MessagePack). A table's hash is the SHA-256 of one line `name:type:hash` for each
 column (of one that is marked as later, only where a value is not zero, false or empty); the digest is that of one line
-`table:rows:hash` for each table, in the order below.
+`table:rows:hash` for each table, in the order below (of a table that came later, `{optional}`, only if it has rows).
 
 ## The tables
 
@@ -45,7 +45,8 @@ Unix epoch. Identifiers count from 1, and 0 means none. No value is ever missing
 
 def render_markdown() -> str:
     """The whole of docs/results.md."""
-    return "\n".join([_INTRODUCTION, *(line for table in TABLES for line in _table(table))])
+    introduction = _INTRODUCTION.format(optional="`, `".join(sorted(LATER_TABLES)))
+    return "\n".join([introduction, *(line for table in TABLES for line in _table(table))])
 
 
 def _table(table: str) -> Iterator[str]:

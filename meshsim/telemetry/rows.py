@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from meshsim.telemetry.radio_rows import RadioRow
+
 LATER: dict[str, bool] = {"later": True}
 """Marks a column that came later than the others: in hashes it counts only where it is not zero, false or empty."""
 
@@ -247,7 +249,18 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     drops: Annotated[int, Meta(description="Packets lost.")]
 
 
-Row = RequestRow | CallRow | HandshakeRow | DecisionRow | IdentityRow | FaultRow | ConfigRow | NodeRow | LinkRow
+Row = (
+    RequestRow
+    | CallRow
+    | HandshakeRow
+    | DecisionRow
+    | IdentityRow
+    | FaultRow
+    | ConfigRow
+    | NodeRow
+    | LinkRow
+    | RadioRow
+)
 
 TABLES: dict[str, type[msgspec.Struct]] = {
     "requests": RequestRow,
@@ -259,5 +272,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "configs": ConfigRow,
     "nodes": NodeRow,
     "links": LinkRow,
+    "radio": RadioRow,
 }
 """Every table of a run folder, in the order of the manifest."""
+
+LATER_TABLES = frozenset({"radio"})
+"""Tables that a digest leaves out when they are empty: what they are about does not happen in every scenario."""

@@ -34,6 +34,7 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Replica
+from meshsim.world.promises import air_promise
 
 if TYPE_CHECKING:
     from random import Random
@@ -242,8 +243,8 @@ def _device(
     for slice_name in slices:
         up, down = state.cells[fleet.radio, cell]
         device.access[slice_name] = (
-            RadioAccess(UPLINK, model, up, slice_name),
-            RadioAccess(DOWNLINK, model, down, slice_name),
+            RadioAccess(UPLINK, model, up, slice_name, air_promise(state.scenario, slice_name)),
+            RadioAccess(DOWNLINK, model, down, slice_name, air_promise(state.scenario, slice_name)),
         )
     return device
 

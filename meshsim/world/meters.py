@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.rows import LinkRow, NodeRow
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ class Meters:
             *(queue for pair in state.cells.values() for air in pair for queue in air.queues.values()),
         ]
         self._before = [_Last() for _ in self._links]
+        self._record_air = state.recorder.appender("radio")
+        self._air = [
+            (f"{radio}/{cell}", name, direction, queue.air)
+            for (radio, cell), pair in state.cells.items()
+            for direction, medium in zip(("up", "down"), pair, strict=True)
+            for name, queue in medium.queues.items()
+        ]
         self._oom_kills = dict.fromkeys(state.machines, 0)
 
     def begin(self) -> None:
@@ -109,3 +117,12 @@ class Meters:
             before.delivered_bytes = link.delivered_bytes
             before.lost_bytes = link.lost_bytes
             before.drops = link.drops
+        self._sample_air(now_ns)
+
+    def _sample_air(self, now_ns: int) -> None:
+        """Write a row for each slice and direction of each cell in which packets were sent, and begin anew."""
+        for cell, slice_name, direction, air in self._air:
+            if air.packets:
+                counts = (air.packets, air.late, air.beyond, air.late_beyond, air.lost)
+                self._record_air(RadioRow(now_ns, cell, slice_name, direction, *counts, air.longest_ns))
+                air.clear()

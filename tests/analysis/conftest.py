@@ -13,6 +13,7 @@ from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.resolve import resolved_text
+from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import CallRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
 
@@ -211,6 +212,8 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
             for way in (link.between, link.between[::-1]):
                 used_ppm = draw.randrange(300_000)
                 record["links"](LinkRow(second * S, "->".join(way), True, used_ppm, 0, 9000, 8900, 100, 1))
+        for slice_name in scenario.network.slices:
+            record["radio"](RadioRow(second * S, "n78/1", slice_name, "up", 500, 3, 0, 0, 0, 45 * MS))
 
 
 FACTS = RunFacts(

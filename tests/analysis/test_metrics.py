@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import METRICS, Selection, mean, measure, quantile
+from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.numbers import show, show_share, to_json
+from meshsim.analysis.selection import Selection, mean, quantile
 from meshsim.results.tables import read_table
 from meshsim.scenario.expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario

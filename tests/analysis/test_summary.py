@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.metrics import METRICS, Selection, measure
+from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.numbers import to_json
+from meshsim.analysis.selection import Selection
 from meshsim.analysis.summary import summarise
 from meshsim.analysis.verdict import evaluate
 from meshsim.results.manifest import stable_json

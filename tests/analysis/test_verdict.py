@@ -86,6 +86,8 @@ def test_shares_just_below_the_bound_fail(judge: Callable[..., Verdict]) -> None
         {"during": "late", "success_rate": {"at_least": "1 %"}},
         {"handshake_p99": {"at_most": "1 s"}},
         {"service": "vision", "handshakes_refused": {"at_most": 0}},
+        {"radio_within_budget": {"at_least": "98 %"}},
+        {"slice": "v2x", "packet_error_rate": {"at_most": "1 %"}},
         {"never": "plaintext-on-wire"},
         {"never": "expired-certificate-accepted"},
         {"recovers": {"after": "link-down", "within": "2 s", "success_rate": {"at_least": "90 %"}}},

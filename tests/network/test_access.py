@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from meshsim.network.access import RadioAccess
 from meshsim.network.medium import WAITING, SharedMedium, SliceQueue
+from meshsim.network.promise import AirPromise
 from meshsim.network.radio import DOWNLINK, UPLINK, FixedRadioModel, TraceRadioModel
-from meshsim.network.train import Train
+from meshsim.network.train import COPY, LOST, Train
 
 MS = 1_000_000
 
@@ -25,7 +26,7 @@ def air(bandwidth_bps: int) -> SharedMedium:
 
 def access(cell: SharedMedium, uplink_ns: int = 3 * MS, slice_name: str = "web") -> RadioAccess:
     """An uplink into a cell."""
-    return RadioAccess(UPLINK, FixedRadioModel("cell-1", uplink_ns, 4 * MS), cell, slice_name)
+    return RadioAccess(UPLINK, FixedRadioModel("cell-1", uplink_ns, 4 * MS), cell, slice_name, AirPromise(9 * MS))
 
 
 def test_a_chunk_is_sent_at_once_then_delayed() -> None:
@@ -61,7 +62,7 @@ def test_devices_share_the_air() -> None:
 def test_order_is_kept_when_the_delay_falls() -> None:
     """A train that enters when the access delay is shorter arrives no earlier than the one before it."""
     model = TraceRadioModel((0, 100 * MS, 200 * MS), (180 * MS, 2 * MS, 2 * MS), ("a",) * 3, 0)
-    hop = RadioAccess(UPLINK, model, air(1_000_000_000), "web")
+    hop = RadioAccess(UPLINK, model, air(1_000_000_000), "web", AirPromise(9 * MS))
     first, second = train(125), train(125, now_ns=100 * MS)
     hop.enter(first, 50 * MS)
     hop.enter(second, 100 * MS)
@@ -73,6 +74,36 @@ def test_tail_is_not_on_the_air_before_it_is_there() -> None:
     """On the downlink a train that still arrives is sent as it comes: its tail follows that of the wired link."""
     moved = train(12_500, 10)
     moved.tail_ns = 8 * MS
-    hop = RadioAccess(DOWNLINK, FixedRadioModel("a", 0, 4 * MS), air(1_000_000_000), "web")
+    hop = RadioAccess(DOWNLINK, FixedRadioModel("a", 0, 4 * MS), air(1_000_000_000), "web", AirPromise(9 * MS))
     assert hop.enter(moved, 2 * MS) == 8 * MS + 4 * MS
     assert moved.radio_ns == 4 * MS
+
+
+def test_queueing_counts_against_the_radio_budget() -> None:
+    """Time on the air is waiting, sending and access delay; the cell counts who was late, and copies are nobody's."""
+    cell = air(8_000_000)
+    hop = access(cell)
+    first, second, copy = train(2_000), train(7_000, 5), train(500)
+    copy.copies = COPY
+    hop.enter(first, 0)
+    hop.enter(second, 0)
+    for now_ns in (2 * MS, 9 * MS):
+        sent = cell.advance(now_ns)
+        assert sent is not None
+        hop.across(sent, now_ns)
+    hop.enter(copy, 20 * MS)
+    tally = cell.queues["web"].air
+    assert (first.radio_ns, second.radio_ns) == (5 * MS, 12 * MS)
+    assert (tally.packets, tally.late, tally.longest_ns) == (6, 5, 12 * MS)
+
+
+def test_a_late_train_is_dropped_if_the_radio_drops_them() -> None:
+    """What is later than its budget is lost behind the air, and the cell's bytes still add up."""
+    cell = air(8_000_000)
+    promise = AirPromise(3 * MS, discards=True)
+    hop = RadioAccess(UPLINK, FixedRadioModel("cell-1", 3 * MS, 4 * MS), cell, "web", promise)
+    moved = train(500)
+    assert hop.enter(moved, 0) == LOST
+    queue = cell.queues["web"]
+    assert (moved.segments, moved.lost_segments) == (0, 1)
+    assert (queue.sent_bytes, queue.delivered_bytes, queue.lost_bytes, queue.drops) == (500, 0, 500, 1)

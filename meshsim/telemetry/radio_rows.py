@@ -1,0 +1,31 @@
+"""Rows about the air: what became of delay budgets there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class RadioRow(msgspec.Struct, frozen=True, gc=False):
+    """Packets of one slice over the air of one cell, one way, in one sampling interval; none where nothing was sent."""
+
+    t_ns: Annotated[int, Meta(description="End of the interval.")]
+    cell: Annotated[str, Meta(description="`radio/cell`.")]
+    slice: Annotated[str, Meta(description="Slice.")]
+    direction: Annotated[str, Meta(description="up or down.")]
+    packets: Annotated[int, Meta(description="Packets that were sent over the air, of handshakes too.")]
+    late: Annotated[
+        int, Meta(description="Of these, those that took longer than the radio part of their delay budget.")
+    ]
+    beyond: Annotated[
+        int,
+        Meta(description="Of all, those beyond burst volume or guaranteed bit rate: nothing is promised for them."),
+    ]
+    late_beyond: Annotated[int, Meta(description="Those that are both.")]
+    lost: Annotated[
+        int,
+        Meta(description="Counted as lost: late, not beyond, of Delay-critical GBR or dropped (`discard_late`)."),
+    ]
+    longest_ns: Annotated[int, Meta(description="The longest that a packet took over the air.")]

@@ -1,0 +1,66 @@
+"""What the air owes a flow, and how it is counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.network.promise import AirPromise, AirTally, Allowance
+
+MS = 1_000_000
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9 * MS), st.integers(1, 400)), max_size=60),
+    st.integers(1, 1_000),
+    st.integers(1, 20 * MS),
+)
+def test_an_allowance_is_a_sliding_window(steps: list[tuple[int, int]], limit_bytes: int, window_ns: int) -> None:
+    """Bytes are allowed if with them no more than the limit was sent in the window that ends now."""
+    allowance, sent, now_ns = Allowance(limit_bytes, window_ns), [], 0
+    for wait_ns, size_bytes in steps:
+        now_ns += wait_ns
+        sent.append((now_ns, size_bytes))
+        in_window = sum(size for time_ns, size in sent if time_ns > now_ns - window_ns)
+        assert allowance.take(size_bytes, now_ns) == (in_window <= limit_bytes)
+
+
+def test_burst_volume_is_reckoned_within_the_radio_budget() -> None:
+    """Two packets of 200 B within 9 ms are more than the 255 B of 5QI 82; 9 ms later there is room again."""
+    promise = AirPromise(9 * MS, critical=True, max_burst_bytes=255)
+    assert [promise.covers(200, time_ns) for time_ns in (0, 8 * MS, 17 * MS)] == [True, False, True]
+
+
+def test_guaranteed_rate_is_reckoned_over_its_window() -> None:
+    """8 kbit/s over 2 s are 2000 bytes, however they are spread."""
+    promise = AirPromise(9 * MS, guaranteed_bps=8_000, window_ns=2_000 * MS)
+    assert [promise.covers(1_000, second * 500 * MS) for second in range(6)] == [True, True, False, False, False, False]
+    assert promise.covers(1_000, 6_000 * MS)
+
+
+@pytest.mark.parametrize(
+    ("critical", "discards", "size_bytes", "lost", "carried"),
+    [
+        (False, False, 100, 0, True),
+        (True, False, 100, 3, True),
+        (True, False, 300, 0, True),
+        (False, True, 100, 3, False),
+        (True, True, 300, 0, False),
+    ],
+)
+def test_what_a_late_train_counts_as(critical: bool, discards: bool, size_bytes: int, lost: int, carried: bool) -> None:
+    """Late is lost for delay-critical flows and where the radio drops it, unless it is more than was promised for."""
+    tally = AirTally()
+    promise = AirPromise(MS, critical=critical, discards=discards, max_burst_bytes=255)
+    assert tally.count(promise, 3, size_bytes, 0, MS + 1) is carried
+    beyond = 0 if size_bytes <= 255 else 3
+    assert (tally.packets, tally.late, tally.beyond, tally.late_beyond) == (3, 3, beyond, beyond)
+    assert (tally.lost, tally.longest_ns) == (lost, MS + 1)
+
+
+def test_exactly_the_budget_is_in_time() -> None:
+    """A packet that takes as long as the budget has kept it."""
+    tally = AirTally()
+    assert tally.count(AirPromise(MS, critical=True, discards=True), 1, 100, 0, MS)
+    assert (tally.packets, tally.late, tally.lost) == (1, 0, 0)
