@@ -277,4 +277,4 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 """Every table of a run folder, in the order of the manifest."""
 
 LATER_TABLES = frozenset({"radio"})
-"""Tables that a digest leaves out when they are empty: what they are about does not happen in every scenario."""
+"""Tables that came later than the others: a digest leaves them out where they are empty."""
