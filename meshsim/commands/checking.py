@@ -75,6 +75,9 @@ def _policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
         fleets=sources.fleets,
         slices=sources.slices,
         sites=sources.sites,
+        nodes=sources.nodes,
+        namespaces=sources.namespaces,
+        labels=sources.labels,
         trust_domains=frozenset((sources.trust_domain,)),
     )
     files = [PolicyFile(name, text, str(base / name)) for name, text in sources.files]

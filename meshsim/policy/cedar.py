@@ -8,14 +8,14 @@ import re
 from collections.abc import Sequence
 from functools import cache, partial
 from importlib import resources
-from typing import Any
 
 import cedarpy
 import msgspec
 
 from meshsim.policy.cedar_check import check
 from meshsim.policy.cedar_explain import account
-from meshsim.policy.engine import Default, Directory, PolicyFile, trust_domain_of
+from meshsim.policy.cedar_request import request, service_entities, workload_entities
+from meshsim.policy.engine import Default, Directory, PolicyFile
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question, RuleAccount
 from meshsim.scenario.errors import ScenarioError
 
@@ -26,36 +26,32 @@ def schema_text() -> str:
     return resources.files("meshsim.policy").joinpath("data/mesh.cedarschema").read_text(encoding="utf-8")
 
 
-@cache
-def _schema() -> cedarpy.Schema:
-    return cedarpy.Schema.from_str(schema_text())
-
-
 class CedarEngine:
     """Policies, parsed once, and the entities they speak of. Build it with :meth:`from_sources`."""
 
     name = "cedar"
-    reads: frozenset[str] = frozenset()
-    """The schema has none of the attributes that are filled on demand."""
 
     def __init__(self, files: Sequence[PolicyFile], directory: Directory, default: Default) -> None:
-        policies, rules, mistakes = check(files, _schema(), directory)
-        if mistakes:
-            raise ScenarioError(mistakes)
-        self.rules = tuple(rules)
-        self._texts = tuple(policies)
-        self.size = len(rules)
+        checked = check(files, schema_text(), directory)
+        if checked.mistakes:
+            raise ScenarioError(checked.mistakes)
+        self.rules = tuple(checked.rules)
+        self._texts = tuple(checked.policies)
+        self.size = len(self.rules)
         self.version = _version(files, default)
+        self._words = words = checked.vocabulary
+        self.reads = words.reads
         # The engine numbers policies policy0, policy1, … in the order of the text.
-        self._policies = cedarpy.PolicySet.from_str("\n".join(policy.text for policy in policies))
+        self._policies = cedarpy.PolicySet.from_str("\n".join(policy.text for policy in checked.policies))
         assert len(self._policies) == self.size, "each policy text holds one policy"
         self._number = {f"policy{number}": number for number in range(self.size)}
         self._by_default = Decision(True, DEFAULT_ALLOW) if default == "allow" else Decision(False, DEFAULT_DENY)
         self._directory = directory
-        services = [_service(name) for name in sorted(directory.services)]
-        workloads = [_workload(spiffe_id, directory) for spiffe_id in sorted(directory.workloads)]
-        self._services = cedarpy.Entities.from_json_str(json.dumps(services), _schema())
-        self._entities = cedarpy.Entities.from_json_str(json.dumps(services + workloads), _schema())
+        self._schema = checked.schema
+        services = service_entities(directory, words)
+        workloads = workload_entities(directory.workloads, directory, words)
+        self._services = cedarpy.Entities.from_json_str(json.dumps(services), self._schema)
+        self._entities = cedarpy.Entities.from_json_str(json.dumps(services + workloads), self._schema)
         self._strangers: dict[str, cedarpy.Entities] = {}
 
     @classmethod
@@ -79,21 +75,7 @@ class CedarEngine:
         return tuple(account(text, rule, question, ask) for text, rule in zip(self._texts, self.rules, strict=True))
 
     def _ask(self, question: Question, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
-        request = {
-            "principal": {"type": "Workload", "id": question.principal}
-            if question.principal
-            else {"type": "Unauthenticated", "id": ""},
-            "action": {"type": "Action", "id": question.method},
-            "resource": {"type": "Service", "id": question.destination},
-            "context": {
-                "method": question.method,
-                "path": question.path,
-                "slice": {"__entity": {"type": "Slice", "id": question.slice}},
-                "site": {"__entity": {"type": "Site", "id": question.site}},
-                "mutual": question.mutual,
-            },
-        }
-        return cedarpy.is_authorized(request, policies, self._entities_for(question.principal))
+        return cedarpy.is_authorized(request(question, self._words), policies, self._entities_for(question.principal))
 
     def _entities_for(self, principal: str) -> cedarpy.Entities:
         """The entities that a decision on this principal needs.
@@ -104,8 +86,8 @@ class CedarEngine:
         if not principal or principal in self._directory.workloads:
             return self._entities
         if principal not in self._strangers:
-            stranger = json.dumps([_workload(principal, self._directory)])
-            self._strangers[principal] = self._services.with_added_json_str(stranger, _schema())
+            stranger = json.dumps(workload_entities([principal], self._directory, self._words))
+            self._strangers[principal] = self._services.with_added_json_str(stranger, self._schema)
         return self._strangers[principal]
 
     def _error(self, message: str) -> str:
@@ -118,26 +100,7 @@ class CedarEngine:
 def _version(files: Sequence[PolicyFile], default: Default) -> str:
     """Hash of all that the decisions depend on, each part preceded by its length."""
     digest = hashlib.sha256()
-    for part in ("cedar", default, schema_text(), *(part for file in files for part in (file.name, file.text))):
+    for part in ("cedar", default, *(part for file in files for part in (file.name, file.text))):
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.hexdigest()[:16]
-
-
-def _service(name: str) -> dict[str, Any]:
-    return {"uid": {"type": "Service", "id": name}, "attrs": {"name": name}, "parents": []}
-
-
-def _workload(spiffe_id: str, directory: Directory) -> dict[str, Any]:
-    name = directory.workloads.get(spiffe_id, "")
-    trust_domain = trust_domain_of(spiffe_id)
-    parents = [{"type": "TrustDomain", "id": trust_domain}]
-    if name in directory.services:
-        parents.append({"type": "Service", "id": name})
-    if name in directory.fleets:
-        parents.append({"type": "Fleet", "id": name})
-    return {
-        "uid": {"type": "Workload", "id": spiffe_id},
-        "attrs": {"spiffe_id": spiffe_id, "trust_domain": trust_domain, "name": name},
-        "parents": parents,
-    }

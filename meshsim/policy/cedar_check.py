@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cedarpy
 
+from meshsim.policy.cedar_names import unknown_names
 from meshsim.policy.cedar_text import PolicyText, Token, offending, split
 from meshsim.policy.cedar_types import misfits
-from meshsim.policy.engine import Directory, PolicyFile, trust_domain_of
+from meshsim.policy.cedar_vocabulary import Vocabulary, paths, vocabulary
+from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY
 from meshsim.scenario.errors import Diagnostic
 
@@ -18,28 +21,38 @@ _WORDS = (
     *("permit", "forbid", "principal", "action", "resource", "context", "when", "unless"),
     *("if", "then", "else", "true", "false", "in", "is", "has", "like", "call", "read", "write"),
     *("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT"),
-    *("Action", "Workload", "Unauthenticated", "Service", "Fleet", "TrustDomain", "Slice", "Site"),
-    *("spiffe_id", "trust_domain", "name", "method", "path", "slice", "site", "mutual"),
+    *("Action", "Workload", "Unauthenticated", "Service", "Fleet", "TrustDomain", "Slice", "Site", "Node", "Namespace"),
+    *("spiffe_id", "trust_domain", "name", "namespace", "service_account", "labels"),
+    *("method", "path", "query", "host", "port", "headers", "claims", "slice", "site", "node", "source_node", "mutual"),
+    *("source_ip", "destination_ip", "tls_version", "cipher", "group", "certificate_age", "time"),
+    *("datetime", "duration", "ip", "isInRange", "toTime", "toDate", "offset", "durationSince"),
     *("contains", "containsAll", "containsAny", "isEmpty"),
 )
 """What a misspelt word may have been meant to be."""
 
+_MISSABLE = re.compile("access to optional attribute `(.+?)` (?:in|on) ")
 _ACTION_GROUPS = ('Action::"read"', 'Action::"write"', 'Action::"call"')
 _NO_REQUEST = "unable to find an applicable action given the policy scope constraints"
 _SCOPE_HINT = (
-    "no request can match this scope; a principal is a Workload (in a Service, Fleet or TrustDomain) or "
+    "no request can match this scope; a principal is a Workload (in a Service, Fleet, Namespace or TrustDomain) or "
     'Unauthenticated, an action == a method or in Action::"read", "write" or "call", a resource a Service'
 )
 
 
-def check(
-    files: Sequence[PolicyFile], schema: cedarpy.Schema, directory: Directory
-) -> tuple[list[PolicyText], list[str], list[Diagnostic]]:
-    """Check policy files; returns the policies, the rule name of each, and every mistake.
+class Checked(NamedTuple):
+    """Policy files after the check. When there are mistakes, the policies are those that could be read at all."""
 
-    Rule names are the ``@id`` annotations, or ``file#n`` for the n-th policy of a file. When there are mistakes, the
-    policies are those that could be read at all.
-    """
+    policies: list[PolicyText]
+    rules: list[str]
+    """The name of each policy: its ``@id`` annotation, or ``file#n`` for the n-th policy of a file."""
+    vocabulary: Vocabulary
+    schema: cedarpy.Schema
+    """With the names that the policies use."""
+    mistakes: list[Diagnostic]
+
+
+def check(files: Sequence[PolicyFile], schema_text: str, directory: Directory) -> Checked:
+    """Check policy files, and find every mistake in them."""
     policies: list[PolicyText] = []
     mistakes: list[Diagnostic] = []
     for file in files:
@@ -49,17 +62,16 @@ def check(
             mistakes.append(Diagnostic(file.place, 0, 0, message))
         policies += in_file
         mistakes += unusable
-    parsed = []
-    for policy in policies:
-        wrong = _syntax(policy)
-        if wrong is None:
-            parsed.append(policy)
-            mistakes += _types(policy, schema)
-            mistakes += _names(policy, directory)
-        else:
-            mistakes.append(wrong)
+    wrong = {policy: _syntax(policy) for policy in policies}
+    mistakes += [mistake for mistake in wrong.values() if mistake is not None]
+    parsed = [policy for policy, mistake in wrong.items() if mistake is None]
+    words = vocabulary(parsed)
+    schema = cedarpy.Schema.from_str(words.complete(schema_text))
+    for policy in parsed:
+        mistakes += _types(policy, schema)
+        mistakes += unknown_names(policy, directory)
     rules, misnamed = _rules(parsed)
-    return parsed, rules, mistakes + misnamed
+    return Checked(parsed, rules, words, schema, mistakes + misnamed)
 
 
 def _syntax_error(text: str) -> str:
@@ -110,8 +122,10 @@ def _groups(policy: PolicyText) -> Iterator[Diagnostic]:
         if operator.text not in ("==", "!=") or colons.text != "::" or name.kind != "string":
             continue
         entity = f"{kind.text}::{name.text}"
-        if subject.text == "principal" and kind.text in ("Service", "Fleet", "TrustDomain"):
+        if subject.text == "principal" and kind.text in ("Service", "Fleet", "TrustDomain", "Namespace"):
             group = f"a {kind.text} is a group of workloads"
+        elif subject.text == "resource" and kind.text == "Namespace":
+            group = "a Namespace is a group of services"
         elif subject.text == "action" and entity in _ACTION_GROUPS:
             group = f"{name.text} is a group of methods"
         else:
@@ -132,7 +146,10 @@ def _types(policy: PolicyText, schema: cedarpy.Schema) -> Iterator[Diagnostic]:
     groups = list(_groups(policy))
     yield from groups
     errors = complaints(policy.text)
+    yield from _untested(policy, errors)
     for message in dict.fromkeys(errors):
+        if _MISSABLE.search(message):
+            continue
         if message == _NO_REQUEST:
             if set(errors) == {_NO_REQUEST} and not groups:
                 yield policy.at(policy.tokens[0], _SCOPE_HINT)
@@ -147,35 +164,23 @@ def _types(policy: PolicyText, schema: cedarpy.Schema) -> Iterator[Diagnostic]:
         yield policy.at(token or _effect(policy), message + hint)
 
 
-def _names(policy: PolicyText, directory: Directory) -> Iterator[Diagnostic]:
-    """Names in a policy that the scenario does not have."""
-    homes = {
-        "Service": ("service", directory.services),
-        "Fleet": ("fleet", directory.fleets),
-        "Slice": ("slice", directory.slices),
-        "Site": ("site", directory.sites),
-        "TrustDomain": ("trust domain", directory.trust_domains),
-    }
-    own_domains = {trust_domain_of(spiffe_id) for spiffe_id in directory.workloads}
-    for kind, name, token in policy.entities():
-        if kind in homes:
-            noun, known = homes[kind]
-            if name not in known:
-                yield policy.at(token, f"unknown {noun} {name!r}; {_near(name, known, noun)}")
-        elif kind == "Workload":
-            if not re.fullmatch("spiffe://[a-z0-9._-]+/.+", name):
-                yield policy.at(token, f"{name!r} is not the SPIFFE ID of a workload; write spiffe://TRUST-DOMAIN/PATH")
-            elif name not in directory.workloads and trust_domain_of(name) in own_domains:
-                yield policy.at(
-                    token, f"unknown identity {name!r}; {_near(name, frozenset(directory.workloads), 'identity')}"
-                )
-
-
-def _near(name: str, known: frozenset[str], noun: str) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"the scenario has {', '.join(sorted(known)[:12])}" if known else f"the scenario has no {noun}"
+def _untested(policy: PolicyText, messages: Sequence[str]) -> Iterator[Diagnostic]:
+    """The uses of attributes that may be missing; of one inside another, the innermost alone."""
+    missing = {match[1] for message in messages if (match := _MISSABLE.search(message))}
+    found = {tuple(one.strip('["]') for one in re.findall(r'\[".+?"\]|[^.\[\]]+', text)) for text in missing}
+    for names in sorted(found):
+        if any(len(other) > len(names) and other[: len(names)] == names for other in found):
+            continue
+        path = next(
+            (path for path in paths(policy.tokens) if not path.tested and path.names[1 : len(names) + 1] == names), None
+        )
+        token = _effect(policy) if path is None else policy.tokens[path.first]
+        base = "context" if path is None else path.names[0]
+        if len(names) > 1:
+            base, names = f"{base}.{names[0]}", names[1:]
+        inner = ".".join(names) if all(name.isidentifier() for name in names) else f'"{names[-1]}"'
+        used = policy.text if path is None else policy.between(path.first, path.last)
+        yield policy.at(token, f"`{used}` may be missing; say `{base} has {inner}` first")
 
 
 def _rules(policies: Sequence[PolicyText]) -> tuple[list[str], list[Diagnostic]]:

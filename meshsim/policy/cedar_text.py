@@ -63,6 +63,10 @@ class PolicyText(NamedTuple):
         """The text of the first ``count`` tokens."""
         return self.file.text[self.tokens[0].start : self.tokens[count - 1].end]
 
+    def between(self, first: int, last: int) -> str:
+        """The text from one token to another, by their numbers."""
+        return self.file.text[self.tokens[first].start : self.tokens[last].end]
+
     def at(self, token: Token, message: str) -> Diagnostic:
         """A diagnostic at a token."""
         return diagnose(self.file, token.start, message)

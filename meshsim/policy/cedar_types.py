@@ -11,14 +11,22 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from meshsim.policy.cedar_text import PolicyText, Token
+from meshsim.policy.cedar_vocabulary import paths
 from meshsim.scenario.errors import Diagnostic
 
 MOST_PROBED = 100
 """Operands of one policy that are tried; past these the policy as a whole is named."""
 
-_STAND_INS = {"Long": "0", "Bool": "context.mutual", "String": '""', "Set": "[0]"}
+_STAND_INS = {
+    "Long": "0",
+    "Bool": "context.mutual",
+    "String": '""',
+    "Set": "[0]",
+    "datetime": 'datetime("2026-01-01")',
+    "duration": 'duration("1s")',
+    "ipaddr": 'ip("10.0.0.1")',
+}
 _OPERATORS = ("==", "!=", "in", "<", "<=", ">", ">=", "+", "-", "*")
-_BASES = ("context", "principal", "resource")
 
 
 class _Operand(NamedTuple):
@@ -40,7 +48,7 @@ def misfits(policy: PolicyText, message: str, complaints: Callable[[str], list[s
         hits = list(_hits(policy, message, names[:1], complaints))
         right = f"is {_a(found[2])}; expected {_a(wanted)}"
         return [policy.at(policy.tokens[hit.first], f"`{_words(policy, hit)}` {right} here") for hit in hits]
-    if found := re.fullmatch(r"the types ([A-Za-z]+) and ([A-Za-z]+) are not compatible", message):
+    if found := re.fullmatch(r"the types ([A-Za-z]+)\S* and ([A-Za-z]+)\S* are not compatible", message):
         both = list(_hits(policy, message, [found[1], found[2]], complaints))
         # where both sides are operands, to change either is enough
         joined = zip([None, *both], both, strict=False)
@@ -51,7 +59,7 @@ def misfits(policy: PolicyText, message: str, complaints: Callable[[str], list[s
 
 
 def _a(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
+    return f"an {kind}" if kind[0] in "AEIOUaeiou" else f"a {kind}"
 
 
 def _compared(policy: PolicyText, one: _Operand, other: _Operand) -> bool:
@@ -99,10 +107,11 @@ def _replaced(policy: PolicyText, operand: _Operand, stand_in: str) -> str:
 def _operands(tokens: tuple[Token, ...]) -> Iterator[_Operand]:
     """Attributes and literals in the conditions of a policy."""
     begin = next((index for index, token in enumerate(tokens) if token.text in ("when", "unless")), len(tokens))
+    attributes = {path.first: path.last for path in paths(tokens) if not path.tested and path.last > path.first}
     for index in range(begin, len(tokens) - 1):
         token, before = tokens[index], tokens[index - 1].text
-        if token.text in _BASES and tokens[index + 1].text == "." and index + 2 < len(tokens):
-            yield _Operand(index, index + 2)
+        if index in attributes:
+            yield _Operand(index, attributes[index])
         literal = token.kind in ("string", "number") or token.text in ("true", "false")
         if literal and before not in ("::", "like", "has", "."):
             yield _Operand(index, index)

@@ -35,6 +35,7 @@ class Directory(msgspec.Struct, frozen=True):
     fleets: frozenset[str] = frozenset()
     slices: frozenset[str] = frozenset()
     sites: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
     trust_domains: frozenset[str] = frozenset()
     """The mesh's own trust domain and those it federates with."""
     workloads: Mapping[str, str] = {}
@@ -65,7 +66,7 @@ class PolicyEngine(Protocol):
 
     @property
     def version(self) -> str:
-        """The policy version: a hash of the policy texts, the schema and the default (16 hexadecimal digits)."""
+        """The policy version: a hash of the policy texts and the default (16 hexadecimal digits)."""
 
     @property
     def size(self) -> int:

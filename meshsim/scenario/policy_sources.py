@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,11 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     fleets: frozenset[str]
     slices: frozenset[str]
     sites: frozenset[str]
+    nodes: frozenset[str]
+    namespaces: Mapping[str, str]
+    """Of each service."""
+    labels: Mapping[str, Mapping[str, str]]
+    """Of each service that has any."""
     trust_domain: str
 
 
@@ -54,6 +59,13 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         services=frozenset(names["service"]),
         fleets=frozenset(names["fleet"]),
         slices=frozenset(names["slice"]),
+        nodes=frozenset(names["node"]),
+        namespaces={name: str(step(service, "namespace") or "default") for name, service in homes[0].items()},
+        labels={name: _texts(step(service, "labels")) for name, service in homes[0].items()},
         sites=frozenset(str(step(node, "site") or name) for name, node in nodes.items()),
         trust_domain=str(trust_domain or scenario.mesh.trust_domain),
     )
+
+
+def _texts(labels: Any) -> dict[str, str]:
+    return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}

@@ -116,6 +116,7 @@ class World:
             services=frozenset(scenario.services),
             fleets=frozenset(scenario.fleets),
             slices=frozenset(scenario.network.slices),
+            nodes=frozenset(state.machines),
             sites=frozenset(machine.site for machine in state.machines.values()),
             trust_domains=frozenset((scenario.mesh.trust_domain,)),
             workloads={host.spiffe_id: host.workload for host in hosts},
