@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
@@ -105,13 +106,14 @@ class LinkDirection:
         self.sent_bytes += size_bytes
         if not self.up:
             self.touched += train.segments
-            return self._lose(train, train.segments, tail=True)
+            return self._lose(train, range(train.segments))
         start_ns = self._free_at_ns
         if start_ns > now_ns:
             over_bytes = (start_ns - now_ns) * self.bandwidth_bps // BITS_NS + size_bytes - self.queue_bytes
             if over_bytes > 0:
-                segment_bytes = size_bytes // train.segments
-                self._lose(train, min(train.segments, -(-over_bytes // segment_bytes)), tail=True)
+                segments = train.segments
+                over = min(segments, -(-over_bytes // (size_bytes // segments)))
+                self._lose(train, range(segments - over, segments))
         else:
             start_ns = now_ns
         if self._strikes and train.segments and train.copies != COPY:
@@ -143,7 +145,7 @@ class LinkDirection:
             head_ns = start_ns + segment_ns + delay_ns
             # The tail leaves when all is serialised, but not before it has arrived here and been serialised itself.
             tail_ns = max(end_ns, train.tail_ns + segment_ns) + delay_ns
-        if self._reorder is not None and train.copies != COPY and self._reorder.strike(1)[0]:
+        if self._reorder is not None and train.copies != COPY and self._reorder.strike(1):
             self._last_head_ns = max(head_ns, self._last_head_ns)
             self._last_tail_ns = max(tail_ns, self._last_tail_ns)
         else:
@@ -162,7 +164,7 @@ class LinkDirection:
         """Account for a train at the far end; return False if it was lost because the link was cut meanwhile."""
         if train.epoch != self.epoch:
             self.touched += train.segments
-            self._lose(train, train.segments, tail=True)
+            self._lose(train, range(train.segments))
             return False
         self.delivered_bytes += train.size_bytes
         return True
@@ -187,21 +189,23 @@ class LinkDirection:
         """How long the link is still busy with what it has accepted."""
         return max(0, self._free_at_ns - now_ns)
 
-    def _lose(self, train: Train, segments: int, *, tail: bool) -> int:
-        self.lost_bytes += train.lose(segments, tail=tail)
-        self.drops += segments
+    def _lose(self, train: Train, positions: Sequence[int]) -> int:
+        self.lost_bytes += train.lose(positions)
+        self.drops += len(positions)
         return LOST
 
     def _strike(self, train: Train) -> None:
         """Take lost segments out of a train, then damage and copy some of what is left of it."""
         if self._loss is not None:
-            lost, last = self._loss.strike(train.segments)
+            lost = self._loss.strike(train.segments)
             if lost:
-                self._lose(train, lost, tail=last)
+                self._lose(train, lost)
         segments = train.segments
         if not segments:
             return
         if self._corrupt is not None:
-            train.corrupted = min(segments, train.corrupted + self._corrupt.strike(segments)[0])
+            damaged = self._corrupt.strike(segments)
+            if damaged:
+                train.corrupt(damaged)
         if self._duplicate is not None:
-            train.copies = self._duplicate.strike(segments)[0]
+            train.copies = len(self._duplicate.strike(segments))

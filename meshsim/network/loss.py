@@ -7,18 +7,19 @@ rather than once for each packet: the same distribution, at the price of one dra
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
-_NOTHING = (0, False)
+_NOTHING = ()
 _FOREVER = 1 << 62
 
 
 class LossModel(Protocol):
     """What decides which packets are lost."""
 
-    def strike(self, packets: int) -> tuple[int, bool]:
-        """Return how many of the next ``packets`` (one or more) are struck, and whether the last of them is."""
+    def strike(self, packets: int) -> Sequence[int]:
+        """Return which of the next ``packets`` (one or more) are struck, counted from 0 in ascending order."""
 
 
 def geometric(probability: float, random: Random) -> int:
@@ -42,21 +43,18 @@ class IndependentStrikes:
         self._spare = geometric(probability, random) - 1
         """Packets that get through before the next that is struck."""
 
-    def strike(self, packets: int) -> tuple[int, bool]:
-        """Return how many of the next ``packets`` are struck, and whether the last of them is."""
-        spare = self._spare
-        if spare >= packets:
-            self._spare = spare - packets
+    def strike(self, packets: int) -> Sequence[int]:
+        """Return which of the next ``packets`` are struck."""
+        position = self._spare
+        if position >= packets:
+            self._spare = position - packets
             return _NOTHING
-        struck = 0
-        last = False
-        while spare < packets:
-            struck += 1
-            packets -= spare + 1
-            last = packets == 0
-            spare = geometric(self._probability, self._random) - 1
-        self._spare = spare - packets
-        return struck, last
+        struck = []
+        while position < packets:
+            struck.append(position)
+            position += geometric(self._probability, self._random)
+        self._spare = position - packets
+        return struck
 
 
 class GilbertElliottLoss:
@@ -83,21 +81,20 @@ class GilbertElliottLoss:
     def _draw(self) -> int:
         return geometric(self._leave_bad if self._bad else self._leave_good, self._random)
 
-    def strike(self, packets: int) -> tuple[int, bool]:
-        """Return how many of the next ``packets`` are lost, and whether the last of them is."""
+    def strike(self, packets: int) -> Sequence[int]:
+        """Return which of the next ``packets`` are lost."""
         if self._left > packets and not self._bad:
             self._left -= packets
             return _NOTHING
-        lost = 0
-        last = False
-        while packets:
-            taken = min(packets, self._left)
-            packets -= taken
+        lost: list[int] = []
+        position = 0
+        while position < packets:
+            taken = min(packets - position, self._left)
+            if self._bad:
+                lost += range(position, position + taken)
+            position += taken
             self._left -= taken
-            last = self._bad
-            if last:
-                lost += taken
             if not self._left:
                 self._bad = not self._bad
                 self._left = self._draw()
-        return lost, last
+        return lost

@@ -42,7 +42,7 @@ class SlicedLinkDirection(LinkDirection):
         self.sent_bytes += train.size_bytes
         if not self.up:
             self.touched += train.segments
-            return self._lose(train, train.segments, tail=True)
+            return self._lose(train, range(train.segments))
         if self._strikes and train.copies != COPY:
             self._strike(train)
         if not train.segments:
@@ -55,7 +55,7 @@ class SlicedLinkDirection(LinkDirection):
         """Return when a train sent by ``sent_ns`` is at the far end; ``LOST`` if the link was cut meanwhile."""
         if train.epoch != self.epoch:
             self.touched += train.segments
-            return self._lose(train, train.segments, tail=True)
+            return self._lose(train, range(train.segments))
         delay_ns = self.latency_ns
         original = train.copies != COPY
         if self.jitter_ns and original:
@@ -66,7 +66,7 @@ class SlicedLinkDirection(LinkDirection):
             delay_ns += self.surge_ns
             self.touched += train.segments
         tail_ns = max(sent_ns, train.tail_ns) + delay_ns
-        overtakes = self._reorder is not None and original and self._reorder.strike(1)[0]
+        overtakes = self._reorder is not None and original and bool(self._reorder.strike(1))
         if tail_ns >= self._last_tail_ns:
             self._last_tail_ns = tail_ns
         elif not overtakes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meshsim.network import tcp
-from meshsim.network.tcp_dialogue import Dialogue
+from meshsim.network.tcp_dialogue import Dialogue, Turn
 from meshsim.network.tcp_loss import NEVER
 from meshsim.network.tcp_parameters import DestinationMemory, TcpParameters
 from meshsim.network.tcp_path import DOWN, UP, Path
@@ -186,7 +186,7 @@ class Play:
             estimate.shortest(self.now_ns - echo_ns)
             self._seed(UP)
             self._send_acknowledgement(UP)
-            self._next_turn()
+            self._next_turn(self.dialogue[0])
         else:
             self._send_acknowledgement(UP)
 
@@ -249,21 +249,26 @@ class Play:
                 break
             self.delivered_ns.append(self.now_ns - self.start_ns)
         if len(self.delivered_ns) > done and len(self.delivered_ns) == self._started:
-            self._next_turn()
+            following = self._following
+            if following is not None and following.direction != direction:
+                self._next_turn(following)
 
-    def _next_turn(self) -> None:
-        if self._started < len(self.dialogue):
-            turn = self.dialogue[self._started]
-            self._at(self.now_ns + turn.compute_ns, self._speak, self._started)
+    @property
+    def _following(self) -> Turn | None:
+        """The turn that begins next."""
+        return self.dialogue[self._started] if self._started < len(self.dialogue) else None
+
+    def _next_turn(self, turn: Turn) -> None:
+        self._at(self.now_ns + turn.compute_ns, self._speak, self._started)
 
     def _speak(self, index: int) -> None:
         turn = self.dialogue[index]
         self._started = index + 1
         for size_bytes in turn.writes_bytes:
             self._send_runs(turn.direction, self.ends[turn.direction].sender.write(size_bytes, self.now_ns))
-        following = self.dialogue[index + 1] if index + 1 < len(self.dialogue) else None
+        following = self._following
         if following is not None and following.direction == turn.direction:
-            self._next_turn()
+            self._next_turn(following)
 
     # Timers
 

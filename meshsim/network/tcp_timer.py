@@ -42,6 +42,7 @@ class RoundTripEstimate:
         "_deviation_ns",
         "_largest_ns",
         "_lower_after",
+        "_maximum_rto_ns",
         "_minimum_rto_ns",
         "_tick_ns",
         "minimum_ns",
@@ -59,6 +60,7 @@ class RoundTripEstimate:
         self._largest_ns = 0
         self._lower_after = 0
         self._minimum_rto_ns = parameters.minimum_rto_ns
+        self._maximum_rto_ns = parameters.maximum_rto_ns
         self._tick_ns = parameters.tick_ns
 
     def sample(self, round_trip_ns: int, acknowledged: int, sent: int) -> None:
@@ -70,7 +72,9 @@ class RoundTripEstimate:
             self._lower_after = sent
         else:
             self._follow(round_trip_ns - self.smoothed_ns, acknowledged, sent)
-        self.rto_ns = whole_ticks_ns(self.smoothed_ns + self._allowance_ns, self._tick_ns)
+        # A sample may be longer than any timeout: a selective acknowledgement that came after many, all others lost.
+        rto_ns = whole_ticks_ns(self.smoothed_ns + self._allowance_ns, self._tick_ns)
+        self.rto_ns = min(rto_ns, self._maximum_rto_ns)
 
     def _follow(self, error_ns: int, acknowledged: int, sent: int) -> None:
         self.smoothed_ns += error_ns // 8
@@ -95,6 +99,6 @@ class RoundTripEstimate:
         """Set the first timeout after connection set-up: from an earlier connection if its round trip was longer."""
         if remembered_ns > self.smoothed_ns:
             whole_ns = remembered_ns // self._tick_ns * self._tick_ns
-            self.rto_ns = whole_ns + max(2 * whole_ns, self._minimum_rto_ns)
+            self.rto_ns = min(whole_ns + max(2 * whole_ns, self._minimum_rto_ns), self._maximum_rto_ns)
         elif self.smoothed_ns == 0:
             self.rto_ns = self._allowance_ns = self._largest_ns = self._deviation_ns = fallback_rto_ns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 LOST = -1
 """What a hop returns when nothing of a train came through."""
 COPY = -1
@@ -16,15 +18,14 @@ class Train:
     """
 
     __slots__ = (
+        "alive",
         "copies",
         "corrupted",
         "epoch",
-        "lost_segments",
         "radio_ns",
         "segments",
         "size_bytes",
         "slice",
-        "tail_lost",
         "tail_ns",
     )
 
@@ -32,15 +33,15 @@ class Train:
     segments: int
     tail_ns: int
     radio_ns: int
-    lost_segments: int
-    tail_lost: bool
+    alive: list[int] | None
+    """Which of its segments are left, counted from 0; None while all are."""
     epoch: int
     slice: str
     """Slice that it travels in: its place at a shared medium."""
     copies: int
     """Segments that the last hop wants sent once more; ``COPY`` if the train is itself such a copy."""
-    corrupted: int
-    """Segments that were damaged on the way."""
+    corrupted: Sequence[int]
+    """Segments that were damaged on the way, of those that are left."""
 
     def load(self, size_bytes: int, segments: int, now_ns: int) -> None:
         """Start anew with this many bytes (headers included) in this many segments."""
@@ -48,19 +49,27 @@ class Train:
         self.segments = segments
         self.tail_ns = now_ns
         self.radio_ns = 0
-        self.lost_segments = 0
-        self.tail_lost = False
+        self.alive = None
         self.epoch = 0
         self.copies = 0
-        self.corrupted = 0
+        self.corrupted = ()
 
-    def lose(self, segments: int, *, tail: bool) -> int:
-        """Take ``segments`` out of the train; return how many bytes went with them."""
-        lost_bytes = self.size_bytes if segments >= self.segments else self.size_bytes * segments // self.segments
+    def lose(self, positions: Sequence[int]) -> int:
+        """Take segments out of the train, by their places among those left; return how many bytes went with them."""
+        lost = len(positions)
+        lost_bytes = self.size_bytes if lost >= self.segments else self.size_bytes * lost // self.segments
+        alive = list(range(self.segments)) if self.alive is None else self.alive
+        for position in reversed(positions):
+            del alive[position]
+        self.alive = alive
         self.size_bytes -= lost_bytes
-        self.segments -= segments
-        self.lost_segments += segments
-        self.tail_lost = self.tail_lost or tail
-        if self.corrupted > self.segments:
-            self.corrupted = self.segments
+        self.segments -= lost
+        if self.corrupted:
+            self.corrupted = [segment for segment in self.corrupted if segment in alive]
         return lost_bytes
+
+    def corrupt(self, positions: Sequence[int]) -> None:
+        """Damage segments, by their places among those left."""
+        alive = self.alive
+        struck = positions if alive is None else [alive[position] for position in positions]
+        self.corrupted = sorted({*self.corrupted, *struck})

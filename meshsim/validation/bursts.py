@@ -21,8 +21,7 @@ def _bursts(model: LossModel) -> list[int]:
     """The lengths of whole bursts among ``PACKETS``, asked about one at a time."""
     lengths, length = [], 0
     for _ in range(PACKETS):
-        lost, _ = model.strike(1)
-        if lost:
+        if model.strike(1):
             length += 1
         elif length:
             lengths.append(length)
@@ -35,7 +34,7 @@ def _lost_percent(model: LossModel) -> float:
     lost = sent = turn = 0
     while sent < PACKETS:
         segments = TRAIN_SEGMENTS[turn % len(TRAIN_SEGMENTS)]
-        lost += model.strike(segments)[0]
+        lost += len(model.strike(segments))
         sent += segments
         turn += 1
     return 100 * lost / sent

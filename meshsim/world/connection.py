@@ -139,6 +139,7 @@ class Transfer(Train):
         "hop",
         "job_start_ns",
         "launched_ns",
+        "lost_segments",
         "path",
         "payload_bytes",
         "proxy_ns",
@@ -155,6 +156,7 @@ class Transfer(Train):
     path: Path
     hop: int
     launched_ns: int
+    lost_segments: int
     payload_bytes: int
     sent_segments: int
     job_start_ns: int

@@ -231,7 +231,8 @@ class Transport:
             transfer.damaged = True
         transfer.radio_total_ns += transfer.radio_ns
         windows = connection.windows
-        if transfer.lost_segments:
+        if transfer.alive is not None:
+            transfer.lost_segments = transfer.sent_segments - transfer.segments
             transfer.unsent_bytes -= transfer.payload_bytes * transfer.segments // transfer.sent_segments
             transfer.retries = 0  # what arrived is acknowledged, and takes the back-off of the timer back
             windows[direction] = max(tcp.INITIAL_WINDOW, windows[direction] // 2)
@@ -268,7 +269,7 @@ class Transport:
             connection.round_trip_ns,
             transfer.sent_segments,
             transfer.lost_segments,
-            tail_lost=transfer.tail_lost,
+            tail_lost=transfer.sent_segments - 1 not in (transfer.alive or ()),
             retries=transfer.retries,
         )
         transfer.retries += 1

@@ -129,22 +129,24 @@ def test_shares_of_copies_and_damage(sliced: bool) -> None:
         moved = train(5, at)
         direction.enter(moved, at)
         copies += moved.copies
-        corrupted += moved.corrupted
+        corrupted += len(moved.corrupted)
     assert abs(copies / 100_000 - 0.05) < 0.004
     assert abs(corrupted / 100_000 - 0.02) < 0.003
     copy = train(5, 30_000 * MS)
     copy.copies = COPY
     for at in range(30_000 * MS, 30_500 * MS, MS):
         direction.enter(copy, at)
-    assert (copy.copies, copy.corrupted, copy.segments) == (COPY, 0, 5)
+    assert (copy.copies, copy.corrupted, copy.segments) == (COPY, (), 5)
 
 
 def test_damage_goes_with_what_is_lost() -> None:
-    """A train never has more damaged segments than it has segments."""
-    moved = train(5, 0)
-    moved.corrupted = 4
-    moved.lose(3, tail=True)
-    assert moved.corrupted == 2
+    """Damage stays with its segments: it is gone with those that are lost, whatever was lost before."""
+    moved = train(6, 0)
+    moved.lose([1])
+    moved.corrupt([0, 1, 4])
+    assert (moved.alive, moved.corrupted) == ([0, 2, 3, 4, 5], [0, 2, 5])
+    moved.lose([1, 2])
+    assert (moved.alive, moved.corrupted) == ([0, 4, 5], [0, 5])
 
 
 EFFECTS = ("loss", "bursts", "delay", "reorder", "duplicate", "corrupt", "jitter")
@@ -181,9 +183,10 @@ def test_bytes_are_kept_and_order_unless_reordered(
         moved = train(segments, now_ns)
         sent += moved.size_bytes
         there_ns = direction.enter(moved, now_ns)
-        assert moved.segments + moved.lost_segments == segments
+        alive = range(segments) if moved.alive is None else moved.alive
+        assert moved.segments == len(alive)
         assert moved.copies <= moved.segments
-        assert moved.corrupted <= moved.segments
+        assert set(moved.corrupted) <= set(alive)
         if there_ns == LOST:
             continue
         assert there_ns >= now_ns + direction.latency_ns
@@ -202,9 +205,9 @@ def test_bytes_are_kept_and_order_unless_reordered(
 def test_an_effect_shifts_no_other(base: frozenset[str], added: str) -> None:
     """Switching copies or damage on changes neither what is lost nor when anything arrives."""
 
-    def course(effects: frozenset[str]) -> list[tuple[int, int]]:
+    def course(effects: frozenset[str]) -> list[tuple[int, list[int] | None]]:
         direction = _impaired(effects, sliced=False)
         moved = [train(4, at) for at in range(0, 200 * MS, MS)]
-        return [(direction.enter(one, number * MS), one.lost_segments) for number, one in enumerate(moved)]
+        return [(direction.enter(one, number * MS), one.alive) for number, one in enumerate(moved)]
 
     assert course(base - {added}) == course(base | {added})

@@ -159,7 +159,7 @@ def test_full_queue_cuts_a_train_short() -> None:
     direction.enter(train(1500), 0)
     ten = train(15_000, 10)
     assert direction.enter(ten, 0) != LOST
-    assert (ten.segments, ten.lost_segments, ten.tail_lost, ten.size_bytes) == (3, 7, True, 4_500)
+    assert (ten.segments, ten.alive, ten.size_bytes) == (3, [0, 1, 2], 4_500)
     assert direction.waiting_bytes(0) == 6_000
 
 
@@ -168,7 +168,7 @@ def test_idle_link_takes_a_train_longer_than_its_queue() -> None:
     direction = link(queue_bytes=3_000)
     ten = train(15_000, 10)
     assert direction.enter(ten, 0) != LOST
-    assert ten.lost_segments == 0
+    assert ten.alive is None
 
 
 def test_loss_rate_is_the_configured_one() -> None:
@@ -188,8 +188,8 @@ def test_segments_of_a_train_are_lost_each_on_its_own() -> None:
     for _ in range(20_000):
         two = train(2_000, 2)
         direction.enter(two, 0)
-        outcomes.append((two.lost_segments, two.tail_lost))
-    for outcome, share in (((0, False), 0.49), ((1, False), 0.21), ((1, True), 0.21), ((2, True), 0.09)):
+        outcomes.append(two.alive)
+    for outcome, share in ((None, 0.49), ([1], 0.21), ([0], 0.21), ([], 0.09)):
         assert abs(outcomes.count(outcome) / len(outcomes) - share) < 0.02, outcome
 
 
@@ -200,7 +200,7 @@ def test_cut_loses_what_is_on_the_link() -> None:
     there_ns = direction.enter(before, 0)
     direction.cut()
     assert direction.enter(during, 1 * MS) == LOST
-    assert (during.segments, during.lost_segments) == (0, 2)
+    assert (during.segments, during.alive) == (0, [])
     direction.restore(1_500_000)
     assert there_ns > 1_500_000
     assert not direction.leave(before)
@@ -256,7 +256,7 @@ def test_bytes_and_order_are_kept(
             moved = train(segments * segment_bytes, segments, now_ns)
             sent += moved.size_bytes
             head_ns = direction.enter(moved, now_ns)
-            assert moved.segments + moved.lost_segments == segments
+            assert moved.segments == (segments if moved.alive is None else len(moved.alive))
             assert moved.size_bytes == moved.segments * segment_bytes
             if head_ns == LOST:
                 assert not moved.segments

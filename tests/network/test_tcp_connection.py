@@ -6,7 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshsim.network import tcp
@@ -293,6 +293,35 @@ TURNS = st.lists(
 )
 
 
+# A turn that was due after another of its end was said twice, once on its own and once when that one had arrived.
+@example(
+    turns=[
+        Turn(DOWN, (2_092, 1, 66), 100_715_704),
+        Turn(DOWN, (1_448,), 149_754_990),
+        Turn(UP, (1_988,)),
+        Turn(UP, (233,)),
+    ],
+    loss=0.0,
+    seed=963,
+    round_trip_ms=1,
+    aggregated=1,
+    noise=False,
+)
+# A selective acknowledgement gave a sample of many minutes, and the timeout grew beyond its maximum.
+@example(
+    turns=[
+        Turn(UP, (1_764, 1_448)),
+        Turn(DOWN, (38_699, 13_235, 531), 40_492_952),
+        Turn(DOWN, (1, 1_448, 1), 280_893_984),
+        Turn(DOWN, (1_448,), 297_787_564),
+        Turn(UP, (26_813, 1_449)),
+    ],
+    loss=0.45,
+    seed=954,
+    round_trip_ms=1,
+    aggregated=1,
+    noise=True,
+)
 @given(
     turns=TURNS,
     loss=st.sampled_from((0.0, 0.02, 0.2, 0.45)),
