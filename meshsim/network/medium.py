@@ -92,7 +92,7 @@ class SliceQueue:
     def lose(self, train: Train) -> None:
         """Take back that a train was delivered: its sender dropped it."""
         packets = train.segments
-        lost_bytes = train.lose(packets, tail=True)
+        lost_bytes = train.lose(range(packets))
         self.delivered_bytes -= lost_bytes
         self.lost_bytes += lost_bytes
         self.drops += packets

@@ -105,5 +105,5 @@ def test_a_late_train_is_dropped_if_the_radio_drops_them() -> None:
     moved = train(500)
     assert hop.enter(moved, 0) == LOST
     queue = cell.queues["web"]
-    assert (moved.segments, moved.lost_segments) == (0, 1)
+    assert (moved.segments, moved.alive) == (0, [])
     assert (queue.sent_bytes, queue.delivered_bytes, queue.lost_bytes, queue.drops) == (500, 0, 500, 1)
