@@ -22,14 +22,30 @@ class Announcement(msgspec.Struct, frozen=True):
 
 
 class Discovery:
-    """Keeps the current announcement. A node is healthy until it is said not to be."""
+    """Keeps the current announcement. A node is healthy until it is said not to be.
 
-    def __init__(self, placement: Mapping[str, tuple[Endpoint, ...]]) -> None:
+    Endpoints in ``absent`` are not announced before they are admitted.
+    """
+
+    def __init__(self, placement: Mapping[str, tuple[Endpoint, ...]], absent: frozenset[int] = frozenset()) -> None:
         self._placement = placement
+        self._absent = absent
         self._unhealthy: frozenset[str] = frozenset()
         self._news: list[str] = []
         self._draining: frozenset[int] = frozenset()
-        self.current = Announcement(1, placement, "start")
+        self.current = Announcement(1, self._announced(), "start")
+
+    def admit(self, endpoint: Endpoint) -> None:
+        """Take note that an endpoint is ready; the next update announces it."""
+        if endpoint.endpoint_id in self._absent:
+            self._absent -= {endpoint.endpoint_id}
+            self._news.append(f"{endpoint.service} on {endpoint.node} is ready")
+
+    def withhold(self, endpoint: Endpoint) -> None:
+        """Take note that an endpoint has started anew and is not ready; the next update leaves it out."""
+        if endpoint.endpoint_id not in self._absent:
+            self._absent |= {endpoint.endpoint_id}
+            self._news.append(f"{endpoint.service} on {endpoint.node} starts")
 
     def move(self, service: str, old: Endpoint, new: Endpoint) -> None:
         """Replace an endpoint of a service by another; the next update announces it."""
@@ -43,13 +59,20 @@ class Discovery:
         fallen = sorted(unhealthy - self._unhealthy)
         risen = sorted(self._unhealthy - unhealthy)
         self._unhealthy = unhealthy
-        endpoints = {
-            service: tuple(endpoint for endpoint in replicas if endpoint.node not in unhealthy)
-            for service, replicas in self._placement.items()
-        }
+        endpoints = self._announced()
         if endpoints == self.current.endpoints:
             return None
         news = [f"{node} is unhealthy" for node in fallen] + [f"{node} is healthy again" for node in risen]
         news, self._news = self._news + news, []
-        self.current = Announcement(self.current.version + 1, endpoints, "; ".join(news), self._draining)
+        self.current = Announcement(self.current.version + 1, endpoints, "; ".join(dict.fromkeys(news)), self._draining)
         return self.current
+
+    def _announced(self) -> Mapping[str, tuple[Endpoint, ...]]:
+        return {
+            service: tuple(
+                endpoint
+                for endpoint in replicas
+                if endpoint.node not in self._unhealthy and endpoint.endpoint_id not in self._absent
+            )
+            for service, replicas in self._placement.items()
+        }

@@ -36,7 +36,15 @@ class AddLatency(msgspec.Struct, frozen=True, gc=False):
     add_ns: int
 
 
-Intervention = CutLink | RestoreLink | CrashNode | RestartNode | AddLatency
+class StopIssuer(msgspec.Struct, frozen=True, gc=False):
+    """End the process that signs certificates; its node goes on."""
+
+
+class StartIssuer(msgspec.Struct, frozen=True, gc=False):
+    """Start the process that signs certificates again."""
+
+
+Intervention = CutLink | RestoreLink | CrashNode | RestartNode | AddLatency | StopIssuer | StartIssuer
 
 
 class Planned(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from meshsim.faults import latency_surge, link_down, node_crash
+from meshsim.faults import ca_outage, latency_surge, link_down, node_crash
 from meshsim.faults.interventions import Intervention, Planned
 from meshsim.scenario.model import Scenario
 
@@ -15,6 +15,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "link-down": link_down.plan,
         "node-crash": node_crash.plan,
         "latency-surge": latency_surge.plan,
+        "ca-outage": ca_outage.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

@@ -92,6 +92,10 @@ class Topology:
                 usable[direction.source][direction.destination] = direction
         return usable
 
+    def undisturbed(self) -> Topology:
+        """Return the same network with everything up."""
+        return Topology(self._nodes, self._links, self._leaves)
+
     def route(self, source: str, destination: str) -> Route | None:
         """Return the link directions from ``source`` to ``destination``; empty on one node, None if there is no way."""
         key = (source, destination)

@@ -1,4 +1,4 @@
-"""Checks of services, TLS, identities and resilience."""
+"""Checks of services, TLS and resilience."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from meshsim.scenario.check_network import calls_of, steps_calls
 from meshsim.scenario.cpu_costs import CpuCosts
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import check_headers
-from meshsim.scenario.identity import Identity
 from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
@@ -202,46 +201,6 @@ def check_tls(scenario: Scenario) -> Iterator[Finding]:
 
 def _reversed(tls: Tls) -> str:
     return f"the lowest TLS version, {tls.min_version}, is above the highest, {tls.max_version}; expected them in order"
-
-
-def check_identity(scenario: Scenario) -> Iterator[Finding]:
-    """Lifetimes of certificates that cannot be written down, or make no sense together."""
-    identity = scenario.mesh.identity
-    at = ("mesh", "identity")
-    for key, value_ns in (
-        ("svid_ttl", identity.svid_ttl_ns),
-        ("backdate", identity.backdate_ns),
-        ("ca_ttl", identity.ca_ttl_ns),
-    ):
-        if value_ns % units.NS_PER_S:
-            message = (
-                f"{units.format_duration(value_ns)!r} is no whole number of seconds; expected one, as X.509 has it"
-            )
-            yield Finding((*at, key), message, alone=True)
-    yield from _check_rotation(identity)
-    if identity.backdate_ns >= identity.svid_ttl_ns:
-        message = (
-            f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
-            f"{units.format_duration(identity.svid_ttl_ns)}; expected backdate to be less than svid_ttl"
-        )
-        yield Finding((*at, "backdate"), message, rivals=((*at, "svid_ttl"),))
-    if identity.ca_ttl_ns <= identity.svid_ttl_ns:
-        message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
-        message = f"{message} (svid_ttl); expected ca_ttl to be more"
-        yield Finding((*at, "ca_ttl"), message, rivals=((*at, "svid_ttl"),))
-    if scenario.epoch_ns + scenario.duration_ns + identity.ca_ttl_ns >= 2**63:
-        yield Finding(
-            (*at, "ca_ttl"), "the authority's certificate ends after the year 2261; expected a shorter ca_ttl"
-        )
-
-
-def _check_rotation(identity: Identity) -> Iterator[Finding]:
-    at_ppm, jitter_ppm = identity.rotate_at_ppm, identity.rotate_jitter_ppm
-    if jitter_ppm and not jitter_ppm < at_ppm <= units.PPM - jitter_ppm:
-        early, late = (units.format_share(max(0, min(units.PPM, at_ppm + way * jitter_ppm))) for way in (-1, 1))
-        message = f"certificates would be replaced at {early} to {late} of their lifetime; expected all of it inside"
-        at = ("mesh", "identity")
-        yield Finding((*at, "rotate_jitter"), message, rivals=((*at, "rotate_at"),))
 
 
 def check_resilience(scenario: Scenario) -> Iterator[Finding]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
     check_all_headers,
     check_calls,
     check_cpus,
-    check_identity,
     check_names,
     check_ports,
     check_resilience,

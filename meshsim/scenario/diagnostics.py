@@ -173,7 +173,7 @@ def _limit(limit: Any, value: Any) -> str:
     for family, formatted in families:
         if unit in family:
             return formatted(int(limit))
-    return str(limit)
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _name(path: Path) -> str:
@@ -221,6 +221,10 @@ def _text(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
 def _integer(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
     unquoted = ", without quotes" if isinstance(value, str) and value.strip().isdecimal() else ""
     return f"{_name(path)} is {_empty(value)}; expected a whole number{unquoted}"
+
+
+def _number(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} is {_empty(value)}; expected a number"
 
 
 def _boolean(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
@@ -271,6 +275,7 @@ _SPEAKERS: dict[str, Callable[[ErrorDetails, Any, Spot, Path], str]] = {
     "tuple_type": _list,
     "string_type": _text,
     "int_type": _integer,
+    "float_type": _number,
     "bool_type": _boolean,
     "too_short": _too_short,
     "too_long": _too_long,

@@ -47,4 +47,13 @@ class LatencySurge(_Fault):
     """Extra one-way delay."""
 
 
-Fault = Annotated[LinkDown | NodeCrash | LatencySurge, Field(discriminator="kind")]
+class CaOutage(_Fault):
+    """The process that signs certificates is gone; whoever asks it is told so at once, and what it had is lost."""
+
+    kind: Literal["ca-outage"]
+    """ca-outage."""
+    target: Literal["issuer"] = "issuer"
+    """The issuer of the mesh (mesh.identity.issuer). Default: issuer."""
+
+
+Fault = Annotated[LinkDown | NodeCrash | LatencySurge | CaOutage, Field(discriminator="kind")]

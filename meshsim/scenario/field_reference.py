@@ -124,7 +124,9 @@ def _scalar_type(part: dict[str, Any]) -> str:
         bounds = f", {least} to {most}" if most is not None else f", {least} or more" if least is not None else ""
         return f"integer{bounds}"
     if part["type"] == "number":
-        return f"number (`{part['examples'][0]:g}`)"
+        if "examples" in part:
+            return f"number (`{part['examples'][0]:g}`)"
+        return f"number, {part['minimum']:g} to {part['maximum']:g}"
     if part["type"] == "boolean":
         return "boolean"
     if "examples" in part:

@@ -2,9 +2,64 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from meshsim.scenario.fields import Duration, Model, S, Share
+from meshsim.scenario.fields import Duration, Model, Name, Rate, S, Share
+
+
+class Attestation(Model):
+    """A check of who somebody is, before anything is signed for it."""
+
+    time_ns: Duration = Field(default=0, alias="time")
+    """How long whoever vouches takes to answer (a cloud, a kubelet), beside network and CPU. Default: 0 s."""
+    work_ns: Duration = Field(default=0, alias="work")
+    """CPU time that it takes on the node of who is attested. Default: 0 s."""
+    failure_ppm: Share = Field(default=0, alias="failure")
+    """Share of attempts that fail; each is drawn by itself. Default: 0 %."""
+
+
+class Retry(Model):
+    """When a workload that got no certificate asks again: after a wait that grows with each failure, up to a cap."""
+
+    base_ns: Duration = Field(default=1 * S, alias="base", gt=0)
+    """The first wait. Default: 1 s, as ztunnel."""
+    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    """By which each further wait is longer. Default: 2, as ztunnel."""
+    cap_ns: Duration = Field(default=150 * S, alias="cap", gt=0)
+    """Longest wait, before jitter. Default: 150 s, as ztunnel."""
+    jitter_ppm: Share = Field(default=200_000, alias="jitter")
+    """Largest part by which a wait is shorter or longer, drawn for each. Default: 20 %, as ztunnel."""
+    of_remaining_ppm: Share | None = Field(default=None, alias="of_remaining", gt=0)
+    """Instead of growing, a wait is this share of what is left of the certificate's life, from base to cap, as Linkerd
+    has it. Without a certificate that is still valid it grows as above. Default: none."""
+
+
+class Issuer(Model):
+    """Who signs certificates: a process on a node, reached over the network, with a queue and limits."""
+
+    node: Name | None = None
+    """Node it runs on. Default: the control plane's."""
+    cores: int | None = Field(default=None, ge=1)
+    """Certificates that it signs at the same time. Default: as many as its node has cores."""
+    signatures_uhz: Rate | None = Field(default=None, alias="signatures")
+    """Most requests that it takes on per second, with bursts of one second's worth. Default: no limit."""
+    signatures_per_node_uhz: Rate | None = Field(default=None, alias="signatures_per_node")
+    """The same for requests from one node or device. Default: no limit."""
+    longest_wait_ns: Duration | None = Field(default=None, alias="longest_wait")
+    """A request that the limits would hold up for longer is refused at once. Default: none is."""
+    queue: int = Field(default=10_000, ge=0)
+    """Requests that may wait for it; any more are refused. Default: 10000."""
+    timeout_ns: Duration = Field(default=10 * S, alias="timeout", gt=0)
+    """How long a workload waits for an answer, of the issuer or the control plane. Default: 10 s, as Istio."""
+    retry: Retry = Retry()
+    """When a workload asks again."""
+    node_attestation: Attestation | None = None
+    """Check of a node (or of a device with a radio) after each start, before any workload on it is issued anything: an
+    exchange with the issuer, which signs a certificate for the node. Default: none."""
+    workload_attestation: Attestation = Attestation()
+    """Check of a workload when it starts, on its own node."""
 
 
 class Identity(Model):
@@ -21,3 +76,9 @@ class Identity(Model):
     """How far not-before lies before the instant of issue. Default: 10 s, as SPIRE."""
     ca_ttl_ns: Duration = Field(default=31_536_000 * S, alias="ca_ttl", ge=S)
     """Lifetime of the certificate authority's own certificate. Default: 365 d."""
+    at_start: Literal["issued", "aged", "onboarding"] = "issued"
+    """What workloads hold when the run begins. issued: a new certificate each. aged: one that is on its way to its
+    rotation, each of another age, as in a mesh that has run for long. onboarding: nothing, so that each has to be
+    attested and issued first. Default: issued."""
+    issuer: Issuer | None = None
+    """Who signs. Default: none, so that every certificate is there the instant it is asked for, at no cost."""

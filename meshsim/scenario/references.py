@@ -78,6 +78,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         yield (*path, "radio"), "radio", step(fleet, "radio"), False
         yield (*path, "node"), "node", step(fleet, "node"), False
     yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
+    issuer = ("mesh", "identity", "issuer", "node")
+    yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
     for path, flow in _items(data, "traffic"):
         for key, kind in (("from", "fleet"), ("to", "service"), ("slice", "slice")):
             yield (*path, key), kind, step(flow, key), False

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import RadioRow
 
 LATER: dict[str, bool] = {"later": True}
@@ -186,7 +187,13 @@ class IdentityRow(msgspec.Struct, frozen=True, gc=False):
 
     t_ns: Annotated[int, Meta(description="When.")]
     spiffe_id: Annotated[str, Meta(description="SPIFFE ID that it certifies.")]
-    event: Annotated[str, Meta(description="issued, rotated, expired, revoked or refused.")]
+    event: Annotated[
+        str,
+        Meta(
+            description="attested (before its first one), issued, rotated, failed (it asked in vain), refused (the "
+            "authority has ended), expired (while in use) or revoked."
+        ),
+    ]
     serial: Annotated[str, Meta(description="Serial number, hexadecimal.")]
     not_before_epoch_ns: Annotated[int, Meta(description="Start of validity.")]
     not_after_epoch_ns: Annotated[int, Meta(description="End of validity.")]
@@ -199,14 +206,16 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     """One fault and what it did."""
 
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
-    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge.")]
-    target: Annotated[str, Meta(description="Link or node.")]
+    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge, ca-outage.")]
+    target: Annotated[str, Meta(description="Link, node or issuer.")]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
     effects: Annotated[int, Meta(description="How much it touched, the sum of the three columns behind.")]
     packets: Annotated[int, Meta(description="Packets dropped, delayed or sent another way by it.")]
     connections: Annotated[int, Meta(description="Connections it broke.")]
-    requests: Annotated[int, Meta(description="Calls in progress that it killed.")]
+    requests: Annotated[
+        int, Meta(description="Calls in progress that it killed, and requests for certificates that failed for it.")
+    ]
 
 
 class ConfigRow(msgspec.Struct, frozen=True, gc=False):
@@ -255,6 +264,7 @@ Row = (
     | HandshakeRow
     | DecisionRow
     | IdentityRow
+    | IssuanceRow
     | FaultRow
     | ConfigRow
     | NodeRow
@@ -268,6 +278,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "handshakes": HandshakeRow,
     "decisions": DecisionRow,
     "identities": IdentityRow,
+    "issuances": IssuanceRow,
     "faults": FaultRow,
     "configs": ConfigRow,
     "nodes": NodeRow,
@@ -276,5 +287,5 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 }
 """Every table of a run folder, in the order of the manifest."""
 
-LATER_TABLES = frozenset({"radio"})
+LATER_TABLES = frozenset({"issuances", "radio"})
 """Tables that came later than the others: a digest leaves them out where they are empty."""

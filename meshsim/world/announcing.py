@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import ConfigRow
+from meshsim.world.build import endpoint_of
+from meshsim.world.reach import one_way_ns
 
 if TYPE_CHECKING:
     from meshsim.control.discovery import Announcement, Discovery
     from meshsim.sidecar.balancer import Endpoint
     from meshsim.world.driver import Driver
-    from meshsim.world.hosts import Host
+    from meshsim.world.hosts import Host, Replica
     from meshsim.world.state import State
 
 RETRY_NS = 1_000_000_000
@@ -21,21 +24,28 @@ RETRY_NS = 1_000_000_000
 class Announcing:
     """Watches nodes and pushes announcements to sidecars. A sidecar that cannot be reached keeps what it has."""
 
+    on_ready: Callable[[Replica], None]
+    """Told of each replica that the control plane has heard is ready; set when the world is assembled."""
+
     def __init__(self, state: State, driver: Driver, discovery: Discovery, node: str) -> None:
         self._state = state
         self._clock = state.clock
         self._driver = driver
         self._discovery = discovery
-        self._node = node
+        self.node = node
+        """Where the control plane runs."""
         self._settings = state.scenario.mesh.control
         self._push_due = False
+        self._reported: list[Callable[[], None]] = []
+        """To be called when the control plane has announced what is ready."""
         self._record = state.recorder.appender("configs")
 
     def begin(self) -> None:
         """Have every sidecar start with the first announcement, which came with it."""
         for host in self._state.hosts():
-            self._sent(host, self._discovery.current)
-            self.give(host)
+            if host.configured:
+                self._sent(host, self._discovery.current)
+                self.give(host)
 
     def give(self, host: Host) -> None:
         """Give a starting sidecar the current announcement at once: it does not become ready without."""
@@ -50,6 +60,35 @@ class Announcing:
         self._discovery.move(service, old, new)
         self._noticed(None)
 
+    # Readiness, of replicas that have to get a certificate before they can serve
+
+    def starts(self, replica: Replica) -> None:
+        """Take note that a replica starts and is not ready: the control plane will notice."""
+        self._discovery.withhold(endpoint_of(replica))
+        self.changed()
+
+    def ready(self, replica: Replica, announced: Callable[[], None]) -> None:
+        """Have a replica report that it is ready, until the control plane has heard; ``announced`` follows."""
+        self._report((replica, replica.epoch, announced))
+
+    def _report(self, report: tuple[Replica, int, Callable[[], None]]) -> None:
+        replica, epoch, _ = report
+        if replica.epoch != epoch or self._state.over:
+            return
+        way_ns = one_way_ns(self._state, replica.node, self.node) if self._state.machines[self.node].up else None
+        if way_ns is None:
+            self._clock.at(self._clock.now_ns + RETRY_NS, self._report, report)
+        else:
+            self._clock.at(self._clock.now_ns + way_ns, self._heard, report)
+
+    def _heard(self, report: tuple[Replica, int, Callable[[], None]]) -> None:
+        replica, epoch, announced = report
+        if replica.epoch == epoch:
+            self._discovery.admit(endpoint_of(replica))
+            self.on_ready(replica)
+            self._reported.append(announced)
+            self._noticed(None)
+
     def _noticed(self, _: None) -> None:
         if not self._push_due:
             self._push_due = True
@@ -57,27 +96,33 @@ class Announcing:
 
     def _push(self, _: None) -> None:
         self._push_due = False
-        if not self._state.machines[self._node].up:
+        if not self._state.machines[self.node].up:
             self._clock.at(self._clock.now_ns + RETRY_NS, self._noticed)
             return
         topology = self._state.topology
         unhealthy = frozenset(
             name
             for name, machine in self._state.machines.items()
-            if not machine.up or topology.route(self._node, name) is None
+            if not machine.up or topology.route(self.node, name) is None
         )
         announcement = self._discovery.update(unhealthy)
         if announcement is not None:
             for host in self._state.hosts():
-                self._sent(host, announcement)
-                self._try((host, announcement))
+                if host.configured:
+                    self._sent(host, announcement)
+                    self._try((host, announcement))
+        reported, self._reported = self._reported, []
+        for announced in reported:
+            announced()
 
     def _try(self, push: tuple[Host, Announcement]) -> None:
         host, announcement = push
         if announcement.version != self._discovery.current.version or self._state.over:
             return  # a newer one is on its way
-        latency_ns = self._state.topology.latency_ns(self._node, host.node) if host.up else None
-        if latency_ns is None or not self._state.machines[self._node].up:
+        if not host.configured:
+            return  # it gets what is current with its configuration
+        latency_ns = self._state.topology.latency_ns(self.node, host.node) if host.up else None
+        if latency_ns is None or not self._state.machines[self.node].up:
             self._write(host, announcement, "stale")
             self._clock.at(self._clock.now_ns + RETRY_NS, self._try, push)
             return
@@ -85,7 +130,7 @@ class Announcing:
 
     def _arrived(self, push: tuple[Host, Announcement]) -> None:
         host, announcement = push
-        if host.up and host.sidecar.config_version < announcement.version:
+        if host.up and host.configured and host.sidecar.config_version < announcement.version:
             self._apply(host, announcement)
 
     def _apply(self, host: Host, announcement: Announcement) -> None:

@@ -78,6 +78,7 @@ class Host:
     """
 
     __slots__ = (
+        "configured",
         "epoch",
         "generation",
         "machine",
@@ -106,6 +107,9 @@ class Host:
         """How often it was started: names its ticket key."""
         self.up = True
         """False from when it is killed until it starts again."""
+        self.configured = True
+        """Whether it has what a sidecar needs to do anything: false until it has a certificate and its configuration,
+        where an issuer has to be asked for one."""
         self.epoch = 0
         self.moves = 0
         """How often the serving gnb changed: never for a replica."""

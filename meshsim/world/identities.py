@@ -1,21 +1,21 @@
-"""Certificates in the life of a run: issued at the start, rotated in time, issued anew after a restart."""
+"""Certificates in the life of a run: in place at the start, rotated in time, had anew after a restart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.identity.authority import Authority, whole_seconds
+from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.sidecar import events
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 from meshsim.telemetry.rows import IdentityRow
+from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
-    from random import Random
-
     from meshsim.identity.svid import Svid
     from meshsim.scenario.mesh import Tls, TlsOverride
     from meshsim.world.driver import Driver
+    from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
 
@@ -36,20 +36,28 @@ def tls_settings(tls: Tls, override: TlsOverride | None) -> TlsSettings:
 
 
 class Identities:
-    """Issues certificates and puts them in place."""
+    """Keeps what each host holds, and says when it needs another.
+
+    Without an issuer (``mesh.identity.issuer``) a certificate is there the instant it is needed; with one,
+    ``enrolling`` gets it.
+    """
 
     driver: Driver
     """Set when the world is assembled."""
+    enrolling: Enrolling | None = None
+    """Gets certificates from the issuer; None where there is none."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, issuer_node: str | None) -> None:
         scenario = state.scenario
         self._state = state
         self._clock = state.clock
         self._identity = scenario.mesh.identity
         self._key_type = scenario.mesh.tls.key
         self._epoch_ns = scenario.epoch_ns
+        self._issuer_skew_ns = 0 if issuer_node is None else state.machines[issuer_node].skew_ns
+        self._rotating = Rotating(state)
         trust_domain = scenario.mesh.trust_domain
-        start_ns = scenario.epoch_ns - self._identity.backdate_ns
+        start_ns = scenario.epoch_ns - self._rotating.oldest_ns - self._identity.backdate_ns + self._issuer_skew_ns
         self.authority = Authority(
             trust_domain, "root", scenario.seed, "ecdsa-p256", start_ns, start_ns + self._identity.ca_ttl_ns
         )
@@ -57,91 +65,128 @@ class Identities:
         self._bundles = by_trust_domain([TrustBundle(trust_domain, frozenset(self.authorities))])
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
-        self._randoms: dict[str, Random] = {}
-        """Draws of each host for when its certificates are replaced."""
+        self._settings: dict[str, TlsSettings] = {}
+        """How each host speaks TLS, by its name."""
         self._record = state.recorder.appender("identities")
 
-    def side(self, host: Host, settings: TlsSettings, event: str = "issued") -> TlsSide:
-        """Issue a certificate to a host, now; return what it brings to handshakes from now on.
+    # Starting
 
-        An authority whose own certificate has ended issues nothing: the host keeps what it has, be it expired or none.
+    def side(self, host: Host, settings: TlsSettings) -> TlsSide:
+        """Return what a host that starts now brings to handshakes.
+
+        It has a certificate if the run only begins, or if nobody has to be asked for one; else it gets one in time.
         """
-        true_ns = self._epoch_ns + self._clock.now_ns
-        if true_ns >= self.authority.not_after_ns:
-            return self._refuse(host, settings)
-        svid = self.authority.issue(
+        self._settings[host.name] = settings
+        if self.enrolling is not None and (self._clock.now_ns or self._identity.at_start == "onboarding"):
+            self._held.pop(host.name, None)
+            host.configured = False
+            self.enrolling.begin(host, "onboarding")
+            return self._side(host)
+        age_ns, rotates_ns = 0, None
+        if self._clock.now_ns == 0 and self._identity.at_start == "aged":
+            age_ns, rotates_ns = self._rotating.draw_age(host)
+        svid = self.sign(host, age_ns)
+        if svid is None:
+            self.note(host, "refused")
+        else:
+            self._take(host, svid, "issued", rotates_ns)
+        return self._side(host)
+
+    def _side(self, host: Host) -> TlsSide:
+        return TlsSide(
+            settings=self._settings[host.name],
+            svid=self._held.get(host.name),
+            bundles=self._bundles,
+            ticket_key=f"{host.name}#{host.starts}",
+        )
+
+    # Issuing
+
+    def authority_for(self, host: Host) -> Authority:
+        """Return the authority that signs a host's certificates now."""
+        return self.authority
+
+    def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
+        """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if the authority has ended."""
+        issuer_ns = self._epoch_ns + self._issuer_skew_ns + self._clock.now_ns - age_ns
+        authority = self.authority_for(host)
+        if issuer_ns >= authority.not_after_ns:
+            return None
+        svid = authority.issue(
             host.spiffe_id,
             self._key_type,
-            true_ns - self._identity.backdate_ns,
-            true_ns + self._identity.svid_ttl_ns,
+            issuer_ns - self._identity.backdate_ns,
+            issuer_ns + self._identity.svid_ttl_ns,
             host.generation,
             host.name,
         )
-        self._write(host.spiffe_id, event, svid.serial, svid.not_before_ns, svid.not_after_ns)
         host.generation += 1
+        return svid
+
+    def install(self, host: Host, svid: Svid, event: str) -> None:
+        """Put a certificate that was issued to a host in place: for its connections from now on."""
+        self._take(host, svid, event, None)
+        self.driver.tell(host, events.IdentityRotated(self._side(host)))
+
+    def _take(self, host: Host, svid: Svid, event: str, rotates_ns: int | None) -> None:
         self._held[host.name] = svid
-        self._schedule(host, settings, svid.serial, svid.not_before_ns, svid.not_after_ns)
-        return self._with(host, settings, svid)
-
-    def _with(self, host: Host, settings: TlsSettings, svid: Svid | None) -> TlsSide:
-        return TlsSide(settings=settings, svid=svid, bundles=self._bundles, ticket_key=f"{host.name}#{host.starts}")
-
-    def _refuse(self, host: Host, settings: TlsSettings) -> TlsSide:
-        held = self._held.get(host.name)
-        serial, not_before_ns, not_after_ns = (
-            (0, self._epoch_ns, self._epoch_ns)
-            if held is None
-            else (held.serial, held.not_before_ns, held.not_after_ns)
-        )
-        self._write(host.spiffe_id, "refused", serial, not_before_ns, not_after_ns)
-        return self._with(host, settings, held)
-
-    def _schedule(self, host: Host, settings: TlsSettings, serial: int, not_before_ns: int, not_after_ns: int) -> None:
-        if self._identity.rotate_at_ppm < 1_000_000:
-            due_ns = self._clock.now_ns + self._rotates_after_ns(host)
-            self._at(due_ns, self._rotate, (host, settings, host.starts))
+        self._write(host, event, svid)
+        if rotates_ns is None:
+            rotates_ns = self._rotating.due_ns(host, svid)
+        if rotates_ns is not None:
+            self._at(rotates_ns, self._rotate, (host, host.starts, svid.serial))
         # A certificate is still valid at the instant at which it ends (RFC 5280, section 4.1.2.5), and not after that.
-        expiry_ns = not_after_ns + 1 - self._epoch_ns
-        self._at(expiry_ns, self._expire, (host, host.generation, serial, not_before_ns, not_after_ns))
-
-    def _rotates_after_ns(self, host: Host) -> int:
-        """Draw the age at which a certificate of this host is replaced."""
-        identity = self._identity
-        share_ppm: float = identity.rotate_at_ppm
-        if identity.rotate_jitter_ppm:
-            random = self._randoms.get(host.name)
-            if random is None:
-                random = self._randoms[host.name] = self._state.streams.stream("rotation", host.name)
-            share_ppm += identity.rotate_jitter_ppm * (2 * random.random() - 1)
-        return int(identity.svid_ttl_ns * share_ppm) // 1_000_000
+        self._at(svid.not_after_ns + 1 - self._epoch_ns, self._expire, (host, host.starts, svid))
 
     def _at(self, due_ns: int, action: object, argument: object) -> None:
-        if due_ns < self._state.scenario.duration_ns:
+        if self._clock.now_ns <= due_ns < self._state.scenario.duration_ns:
             self._clock.at(due_ns, action, argument)  # type: ignore[arg-type] # one of the two methods below
 
-    def _rotate(self, job: tuple[Host, TlsSettings, int]) -> None:
-        host, settings, starts = job
-        if host.starts == starts and host.up:
-            self.driver.tell(host, events.IdentityRotated(self.side(host, settings, "rotated")))
+    # In time
 
-    def _expire(self, job: tuple[Host, int, int, int, int]) -> None:
-        host, _, serial, not_before_ns, not_after_ns = job
-        self._write(host.spiffe_id, "expired", serial, not_before_ns, not_after_ns)
+    def _rotate(self, job: tuple[Host, int, int]) -> None:
+        host, starts, serial = job
+        if host.starts != starts or not host.up or self._held[host.name].serial != serial:
+            return
+        if self.enrolling is not None:
+            self.enrolling.begin(host, "rotation")
+            return
+        svid = self.sign(host)
+        if svid is None:
+            self.note(host, "refused")
+        else:
+            self.install(host, svid, "rotated")
 
-    def _write(self, spiffe_id: str, event: str, serial: int, not_before_ns: int, not_after_ns: int) -> None:
+    def _expire(self, job: tuple[Host, int, Svid]) -> None:
+        host, starts, svid = job
+        if host.starts == starts and self._held.get(host.name) is svid:
+            self._write(host, "expired", svid)
+
+    def remaining_ns(self, host: Host) -> int:
+        """Return how long a host's certificate is still valid by the host's clock; not positive if it has none."""
+        held = self._held.get(host.name)
+        clock_ns = self._epoch_ns + self._clock.now_ns + host.machine.skew_ns
+        return 0 if held is None else held.not_after_ns - clock_ns
+
+    # Rows
+
+    def note(self, host: Host, event: str) -> None:
+        """Write a row about a host that got no new certificate: with the one that it holds, if there is one."""
+        self._write(host, event, self._held.get(host.name))
+
+    def _write(self, host: Host, event: str, svid: Svid | None) -> None:
+        not_before_ns = self._epoch_ns if svid is None else svid.not_before_ns
+        not_after_ns = self._epoch_ns if svid is None else svid.not_after_ns
         self._record(
             IdentityRow(
                 t_ns=self._clock.now_ns,
-                spiffe_id=spiffe_id,
+                spiffe_id=host.spiffe_id,
                 event=event,
-                serial=f"{serial:032x}",
+                serial=f"{0 if svid is None else svid.serial:032x}",
                 not_before_epoch_ns=not_before_ns,
                 not_after_epoch_ns=not_after_ns,
                 not_before_ns=not_before_ns - self._epoch_ns,
                 not_after_ns=not_after_ns - self._epoch_ns,
-                issuer=self.authority.id,
+                issuer=self.authority_for(host).id if svid is None else svid.issuer,
             )
         )
-
-
-__all__ = ["Identities", "tls_settings", "whole_seconds"]

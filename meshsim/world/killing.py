@@ -47,6 +47,8 @@ class Killing:
             host.up = False
             host.epoch += 1
             self._driver.forget_timers(host)
+            if self._state.enrolling is not None:
+                self._state.enrolling.killed(host)
         ends = calls = 0
         for connection in list(self._state.connections.values()):
             for direction in (UP, DOWN):

@@ -29,6 +29,8 @@ class Migration:
         self._start = start
         self._serving: dict[str, list[Replica]] = {}
         """The replicas that serve, or are about to, by service."""
+        self._pending: dict[int, Replica] = {}
+        """Replicas that serve until another is ready, which has to get a certificate first; by the other's endpoint."""
 
     def begin(self) -> None:
         """Set the first look of every service that follows."""
@@ -76,8 +78,25 @@ class Migration:
             serving[serving.index(new)] = old
             return
         self._state.memory.place(new)
-        self._state.memory.withdraw(old)
         if not new.active:
             new.active = True
             self._start(new)
-        self._announcing.moved(name, endpoint_of(old), endpoint_of(new))
+        # One that was still to take over has another to take over in its place.
+        waiting = self._pending.pop(old.endpoint_id, None)
+        if waiting is not None:
+            self._state.memory.withdraw(old)
+            old = waiting
+        if new.configured:
+            self._take_over(old, new)
+        else:
+            self._pending[new.endpoint_id] = old
+
+    def ready(self, new: Replica) -> None:
+        """Take note that a replica has all that it needs: it takes over if that is what it was started for."""
+        old = self._pending.pop(new.endpoint_id, None)
+        if old is not None:
+            self._take_over(old, new)
+
+    def _take_over(self, old: Replica, new: Replica) -> None:
+        self._state.memory.withdraw(old)
+        self._announcing.moved(new.workload, endpoint_of(old), endpoint_of(new))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meshsim.world.accounts import Account
     from meshsim.world.addresses import Addresses
     from meshsim.world.connection import Connection
+    from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Device, Host, Machine, RecordsNs, Replica
     from meshsim.world.policies import Policies
     from meshsim.world.transport import Transport
@@ -31,6 +32,8 @@ class State:
     policy: Policies | None = None
     addresses: Addresses | None = None
     """None unless policies read addresses."""
+    enrolling: Enrolling | None = None
+    """Gets certificates from the issuer, where there is one."""
 
     def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
         self.scenario = scenario

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from meshsim.faults.interventions import AddLatency, CrashNode, CutLink, Intervention, Planned, RestartNode, RestoreLink
+from meshsim.faults.interventions import (
+    AddLatency,
+    CrashNode,
+    CutLink,
+    Intervention,
+    Planned,
+    RestartNode,
+    RestoreLink,
+    StartIssuer,
+    StopIssuer,
+)
+from meshsim.network.routing import Topology
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import FaultRow
 
@@ -13,6 +24,7 @@ if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
     from meshsim.world.driver import Driver
+    from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
     from meshsim.world.state import State
 
@@ -41,12 +53,16 @@ class Striking:
         driver: Driver,
         announcing: Announcing,
         killing: Killing,
+        issuer: IssuerProcess | None,
     ) -> None:
         self._state = state
         self._clock = state.clock
         self._driver = driver
         self._announcing = announcing
         self._killing = killing
+        self._issuer = issuer
+        self._calm: Topology | None = None
+        """Routes as they are without any fault; made when first asked for."""
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.effects: list[Effects] = []
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -55,6 +71,8 @@ class Striking:
             CrashNode: self._crash_node,
             RestartNode: self._restart_node,
             AddLatency: self._add_latency,
+            StopIssuer: self._stop_issuer,
+            StartIssuer: self._start_issuer,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -144,10 +162,14 @@ class Striking:
         for direction in self._adjacent(intervention.node):
             direction.cut()
             direction.touched = 0
+        if self._issuer is not None and self._issuer.node == intervention.node:
+            self._issuer.crashed()
         # One that had run out of memory is dead already.
         connections, requests = self._killing.kill(
             [host for host in state.hosts() if host.machine is machine and host.up]
         )
+        if state.enrolling is not None:
+            state.enrolling.crashed(intervention.node)
         effects.connections += connections
         effects.requests += requests
         self._reroute(lambda: state.topology.set_node(intervention.node, up=False), intervention.node)
@@ -165,6 +187,39 @@ class Striking:
             if host.machine is machine:
                 self._killing.start(host)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True), intervention.node)
+
+    # The issuer
+
+    def _stop_issuer(self, intervention: StopIssuer, effects: Effects) -> None:
+        assert self._issuer is not None, "scenarios with this fault have an issuer"
+        self._issuer.stop()
+
+    def _start_issuer(self, intervention: StartIssuer, effects: Effects) -> None:
+        assert self._issuer is not None, "scenarios with this fault have an issuer"
+        self._issuer.start()
+
+    def blame(self, node: str) -> None:
+        """Count a request from ``node`` that nobody answered for each fault that is in the way right now.
+
+        In the way are the issuer's own outage, and links and nodes on the route that there is without any fault.
+        """
+        assert self._issuer is not None
+        if self._calm is None:
+            self._calm = self._state.topology.undisturbed()
+        route = self._calm.route(node, self._issuer.node) or ()
+        nodes = {node, *(direction.destination for direction in route)}
+        links = {direction.link for direction in route}
+        now_ns = self._clock.now_ns
+        for effects in self.effects:
+            planned = effects.planned
+            if planned.begin_ns <= now_ns < planned.end_ns:
+                begin = planned.begin
+                if (
+                    isinstance(begin, StopIssuer)
+                    or (isinstance(begin, CutLink) and begin.link in links)
+                    or (isinstance(begin, CrashNode) and begin.node in nodes)
+                ):
+                    effects.requests += 1
 
     def _is_cut(self, direction: LinkDirection) -> bool:
         """Say whether a link-down fault holds a link right now."""

@@ -19,8 +19,11 @@ from meshsim.world.announcing import Announcing
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
 from meshsim.world.driver import Driver
+from meshsim.world.enrolling import Enrolling
 from meshsim.world.handshakes import Handshakes
+from meshsim.world.hosts import Replica
 from meshsim.world.identities import Identities, tls_settings
+from meshsim.world.issuing import IssuerProcess
 from meshsim.world.killing import Killing
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
@@ -67,7 +70,9 @@ class World:
         build.build_network(state, loaded)
         placement = build.build_replicas(state)
         build.build_devices(state, loaded)
-        self._identities = Identities(state)
+        issuer = scenario.mesh.identity.issuer
+        issuer_node = None if issuer is None else issuer.node or self._control_node()
+        self._identities = Identities(state, issuer_node)
         state.policy = policy = self._policies()
         if policy is not None and not policy.engine.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
@@ -85,11 +90,21 @@ class World:
         driver.connections = connections = Connections(state, driver, handshakes)
         state.transport = Transport(state.clock, state.topology, driver.arrived, connections.broken)
         self._identities.driver = driver
-        self._announcing = Announcing(state, driver, Discovery(placement), self._control_node())
+        onboarding = scenario.mesh.identity.at_start == "onboarding"
+        absent = frozenset(replica.endpoint_id for replica in state.replicas) if onboarding else frozenset[int]()
+        self._announcing = Announcing(state, driver, Discovery(placement, absent), self._control_node())
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
-        self._striking = Striking(state, driver, self._announcing, killing)
+        self._issuer = None
+        if issuer is not None and issuer_node is not None:
+            self._issuer = IssuerProcess(state, issuer, issuer_node)
+            state.enrolling = self._identities.enrolling = Enrolling(state, self._identities, issuer, self._issuer)
+            state.enrolling.announcing = self._announcing
+        self._striking = Striking(state, driver, self._announcing, killing, self._issuer)
+        if state.enrolling is not None:
+            state.enrolling.blame = self._striking.blame
         self._migration = Migration(state, self._announcing, self._restart)
+        self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
 
     def _make_engines(self) -> Engines | None:
@@ -144,6 +159,8 @@ class World:
         if progress is not None:
             self._watch(progress)
         state.clock.run_to_end()
+        if state.enrolling is not None:
+            state.enrolling.finish()
         self._meters.finish()
         self._striking.record()
         state.recorder.flush()
@@ -160,7 +177,10 @@ class World:
         self._start(host)
         if self._state.policy is not None:
             self._state.policy.forget(host)
-        self._announcing.give(host)
+        if host.configured:
+            self._announcing.give(host)
+        elif isinstance(host, Replica):
+            self._announcing.starts(host)
 
     def _begin_traffic(self) -> None:
         state, scenario = self._state, self._state.scenario

@@ -53,3 +53,20 @@ def test_recovery_and_failure_at_once() -> None:
     back = discovery.update(frozenset())
     assert back is not None
     assert (back.version, back.endpoints) == (4, PLACEMENT)
+
+
+def test_absent_endpoints_wait_to_be_admitted() -> None:
+    """An endpoint that is not ready is announced once it is, and left out again when it starts anew."""
+    first, second = PLACEMENT["vision"]
+    discovery = Discovery(PLACEMENT, frozenset({1, 3}))
+    assert discovery.current.endpoints == {"vision": (second,), "store": ()}
+    discovery.admit(first)
+    announcement = discovery.update(frozenset())
+    assert announcement is not None
+    assert announcement.endpoints == {"vision": (first, second), "store": ()}
+    assert announcement.reason == "vision on a is ready"
+    discovery.withhold(second)
+    announcement = discovery.update(frozenset())
+    assert announcement is not None
+    assert announcement.endpoints["vision"] == (first,)
+    assert announcement.reason == "vision on b starts"

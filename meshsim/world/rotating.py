@@ -1,0 +1,70 @@
+"""When a host's certificate is replaced: at a share of its life, with jitter, by the host's own clock."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshsim.identity.svid import Svid
+    from meshsim.world.hosts import Host
+    from meshsim.world.state import State
+
+PPM = 1_000_000
+
+
+class Rotating:
+    """Draws when certificates are replaced, and how old they are when the run begins."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._clock = state.clock
+        self._identity = state.scenario.mesh.identity
+        self._randoms: dict[str, Random] = {}
+
+    @property
+    def oldest_ns(self) -> int:
+        """The age that a certificate can have at the start."""
+        identity = self._identity
+        if identity.at_start != "aged":
+            return 0
+        return identity.svid_ttl_ns * min(identity.rotate_at_ppm + identity.rotate_jitter_ppm, PPM) // PPM
+
+    def due_ns(self, host: Host, svid: Svid) -> int | None:
+        """Return when a certificate that a host has now is to be replaced, in simulated time; None if it is not.
+
+        With an issuer that is when the host's clock says that so much of its life has gone by. One that is due at once
+        (its clock is far off, or the authority's end has cut the life short) is left alone for as long as a first
+        retry would wait.
+        """
+        identity = self._identity
+        if identity.rotate_at_ppm >= PPM:
+            return None
+        share_ppm = self._share_ppm(host)
+        if identity.issuer is None:
+            return self._clock.now_ns + int(identity.svid_ttl_ns * share_ppm) // PPM
+        lifetime_ns = svid.not_after_ns - svid.not_before_ns - identity.backdate_ns
+        due_epoch_ns = svid.not_after_ns - int(lifetime_ns * (PPM - share_ppm)) // PPM
+        due_ns = due_epoch_ns - self._state.scenario.epoch_ns - host.machine.skew_ns
+        return max(due_ns, self._clock.now_ns + identity.issuer.retry.base_ns)
+
+    def draw_age(self, host: Host) -> tuple[int, int | None]:
+        """Return how old a host's certificate is at the start, and when it is replaced: it is anywhere on its way."""
+        identity = self._identity
+        after_ns = int(identity.svid_ttl_ns * self._share_ppm(host)) // PPM
+        age_ns = int(self._random("certificate age", host).random() * after_ns)
+        return age_ns, after_ns - age_ns if identity.rotate_at_ppm < PPM else None
+
+    def _share_ppm(self, host: Host) -> float:
+        identity = self._identity
+        if not identity.rotate_jitter_ppm:
+            return identity.rotate_at_ppm
+        draw = 2 * self._random("rotation", host).random() - 1
+        return identity.rotate_at_ppm + identity.rotate_jitter_ppm * draw
+
+    def _random(self, purpose: str, host: Host) -> Random:
+        key = f"{purpose}/{host.name}"
+        random = self._randoms.get(key)
+        if random is None:
+            random = self._randoms[key] = self._state.streams.stream(purpose, host.name)
+        return random
