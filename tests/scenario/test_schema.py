@@ -48,7 +48,7 @@ def test_every_key_has_a_meaning() -> None:
         assert part["description"], model
         for key in fields_of(model):
             assert part["properties"][key]["description"], (model, key)
-            assert isinstance(part["properties"][key].get("default", ""), str | int | bool | list | dict)
+            assert isinstance(part["properties"][key].get("default", ""), str | int | float | bool | list | dict)
 
 
 def test_described_defaults_are_the_defaults() -> None:
