@@ -20,6 +20,7 @@ CALL_REASONS = {
     "unreachable": "no TCP connection, or no healthy endpoint",
     "reset": "the connection broke before the answer",
     "failed": "something that the called service needed failed or was denied",
+    "not-admitted": "its cell had refused to guarantee the flow's bit rate",
 }
 """Why a call fails with each outcome; `denied` is none, for policies doing their work are listed apart."""
 
@@ -82,6 +83,19 @@ def failures(run: RunData) -> list[dict[str, Any]]:
     ]
 
 
+def refusals(run: RunData) -> list[dict[str, Any]]:
+    """Flows that cells refused most often to guarantee their bit rate: which flow, where, why, and how often."""
+    refused = ~run.flags("admissions", "admitted")
+    if not refused.any():
+        return []
+    names = ("source", "slice", "cell", "reason")
+    keys, group = _grouped(run, "admissions", names, refused)
+    counted: list[dict[str, Any]] = [
+        {**key, "count": number} for key, number in zip(keys, _counts(group, len(keys)), strict=True)
+    ]
+    return sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))[:MOST]
+
+
 def _grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tuple[list[dict[str, str]], Ints]:
     """What the chosen rows that agree in all of these columns have in common, and the group that each row is in."""
     chosen = np.flatnonzero(rows)
@@ -113,7 +127,7 @@ def _counts(group: Ints, number: int) -> list[int]:
 
 
 def explained(summary: Figures) -> list[Explained]:
-    """The denials and the failures of a summary, each if there are any, for people."""
+    """The denials, refused flows and failures of a summary, each if there are any, for people."""
     parts = []
     if summary["denials"]:
         rows = [
@@ -127,6 +141,14 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         columns = ("denied", "asked for", "denied by", "times")
         parts.append(Explained("Denied by", columns, rows, _on_denials(summary)))
+    if summary.get("refusals"):
+        rows = [(one["source"], one["cell"], one["reason"], show(one["count"], "count")) for one in summary["refusals"]]
+        remark = (
+            "A device asks when its flow starts and at each handover; what it sends in a flow that was refused ends as "
+            "not-admitted."
+        )
+        columns = ("not admitted", "in cell", "because", "times")
+        parts.append(Explained("Not admitted", columns, rows, remark))
     if summary["failures"]:
         rows = [
             (f"{one['source']} {_TO} {one['destination']}", _outcome(one), one["reason"], show(one["count"], "count"))

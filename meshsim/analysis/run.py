@@ -128,6 +128,11 @@ class Run(RunData):
         """Packets over the air, sampled."""
         return self.frame("radio")
 
+    @property
+    def admissions(self) -> pd.DataFrame:
+        """What cells answered devices that asked for a bit rate."""
+        return self.frame("admissions")
+
     def frame(self, table: str) -> pd.DataFrame:
         """A table as a frame; KeyError for an unknown table, UsageError if its file is damaged."""
         if table not in TABLES:

@@ -13,7 +13,7 @@ from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints, compacted
-from meshsim.analysis.reasons import denials, failures
+from meshsim.analysis.reasons import denials, failures, refusals
 from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.expectations import RADIO_METRIC_NAMES
@@ -35,8 +35,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
-    ``failures``, ``faults``, ``links``, ``expectations``. Durations are integers in nanoseconds and end in ``_ns``,
-    shares are floats from 0 to 1; null where nothing was measured.
+    ``refusals``, ``failures``, ``faults``, ``links``, ``expectations``. Durations are integers in nanoseconds and end
+    in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -49,6 +49,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "services": dict(_services(run)),
         "handshakes": _handshakes(run),
         "denials": denials(run),
+        "refusals": refusals(run),
         "failures": failures(run),
         "faults": _faults(run),
         "links": _links(run),

@@ -35,6 +35,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "unreachable": (BLUE, ""),
     "reset": (PURPLE, ""),
     "failed": (GREY, "////"),
+    "not-admitted": (SKY, "////"),
 }
 """Colour and hatch of each outcome but ok."""
 

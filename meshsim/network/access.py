@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.network.link import MTU_BYTES
-from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.medium import WAITING, SharedMedium, reserve_of
 from meshsim.network.promise import AirPromise
 from meshsim.network.radio import RadioModel
 from meshsim.network.train import COPY, LOST, Train
@@ -21,11 +21,12 @@ class RadioAccess:
         "_direction",
         "_last_tail_ns",
         "_model",
-        "_promise",
+        "_reserve",
         "_slice",
         "interrupted_until_ns",
         "is_radio",
         "medium",
+        "promise",
     )
 
     mtu_bytes = MTU_BYTES
@@ -37,7 +38,9 @@ class RadioAccess:
         self._direction = direction
         self._model = model
         self._slice = slice_name
-        self._promise = promise
+        self._reserve = reserve_of(slice_name)
+        self.promise = promise
+        """What this device's packets are owed this way."""
         self.medium = medium
         """Air of the serving cell, this way; another after a handover."""
         self.interrupted_until_ns = 0
@@ -45,7 +48,15 @@ class RadioAccess:
 
     def enter(self, train: Train, now_ns: int) -> int:
         """Offer ``train`` to the air; return what ``across`` does, or ``WAITING`` if that is to be asked later."""
-        sent_ns = self.medium.offer(self._slice, train, now_ns)
+        promise, place = self.promise, self._slice
+        train.beyond = False
+        if promise.limited and train.copies != COPY:
+            within, within_rate = promise.take(train.size_bytes, now_ns)
+            train.beyond = not within
+            if promise.reserved and within_rate:
+                place = self._reserve
+        train.queue = self.medium.queues[place]
+        sent_ns = self.medium.offer(place, train, now_ns)
         return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
 
     def across(self, train: Train, sent_ns: int) -> int:
@@ -63,8 +74,8 @@ class RadioAccess:
         self._last_tail_ns = tail_ns
         took_ns = tail_ns - tail_in_ns
         if train.copies != COPY:
-            queue = self.medium.queues[self._slice]
-            if not queue.air.count(self._promise, train.segments, train.size_bytes, tail_in_ns, took_ns):
+            queue = train.queue
+            if not queue.air.count(self.promise, train.segments, took_ns, beyond=train.beyond):
                 queue.lose(train)
                 return LOST
         train.tail_ns = tail_ns

@@ -26,6 +26,11 @@ _BITS_NS = 8 * 1_000_000_000
 _PPM = 1_000_000
 
 
+def reserve_of(slice_name: str) -> str:
+    """Return the name of the queue in which a slice's flows with an admitted bit rate wait."""
+    return f"{slice_name} guaranteed"
+
+
 class SliceQueue:
     """One slice's place at a medium: its guarantee, its priority, what waits, and its counters."""
 
@@ -165,6 +170,14 @@ class SharedMedium:
         self._run_borrows = False
         self.wake_ns = NEVER
         """When its owner has promised to call ``advance``; the owner's to keep."""
+
+    def reserve(self, slice_name: str, reserved_ppm: int, now_ns: int) -> None:
+        """Keep this much of a slice's guarantee for its flows with an admitted bit rate; the others have the rest."""
+        rest, reserve = self.queues[slice_name], self.queues[reserve_of(slice_name)]
+        whole_ppm = rest.guarantee_ppm + reserve.guarantee_ppm
+        for queue, guarantee_ppm in ((reserve, min(reserved_ppm, whole_ppm)), (rest, max(0, whole_ppm - reserved_ppm))):
+            queue.has_tokens(self._bandwidth_bps, self._window_ns, now_ns)  # tokens up to now, by the rate up to now
+            queue.guarantee_ppm = guarantee_ppm
 
     def offer(self, slice_name: str, train: Train, now_ns: int) -> int:
         """Take a train. Return when it has been sent, if it need not wait and is one chunk; else ``WAITING``."""

@@ -35,9 +35,9 @@ class Allowance:
 
 
 class AirPromise:
-    """What one device's flow of one slice is owed on its way over the air, in one direction."""
+    """What one device's packets in one slice are owed on their way over the air, in one direction."""
 
-    __slots__ = ("_allowances", "budget_ns", "critical", "discards")
+    __slots__ = ("_burst", "_rate", "_window_ns", "budget_ns", "critical", "discards", "limited", "reserved")
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class AirPromise:
         critical: bool = False,
         discards: bool = False,
         max_burst_bytes: int | None = None,
-        guaranteed_bps: int | None = None,
         window_ns: int = 0,
     ) -> None:
         self.budget_ns = budget_ns
@@ -55,19 +54,25 @@ class AirPromise:
         """Whether a packet that is late counts as lost: Delay-critical GBR."""
         self.discards = discards
         """Whether a packet that is late is dropped, for TCP to send again."""
-        allowances = []
-        if max_burst_bytes is not None:
-            allowances.append(Allowance(max_burst_bytes, budget_ns))
-        if guaranteed_bps is not None:
-            allowances.append(Allowance(guaranteed_bps * window_ns // _BITS_NS, window_ns))
-        self._allowances = tuple(allowances)
+        self._burst = None if max_burst_bytes is None else Allowance(max_burst_bytes, budget_ns)
+        self._rate: Allowance | None = None
+        self._window_ns = window_ns
+        self.limited = self._burst is not None
+        """Whether there is something that its packets can exceed."""
+        self.reserved = False
+        """Whether air is reserved for packets within the guaranteed bit rate."""
 
-    def covers(self, size_bytes: int, now_ns: int) -> bool:
-        """Count bytes handed to the radio now; say whether the promise covers them."""
-        covered = True
-        for allowance in self._allowances:
-            covered = allowance.take(size_bytes, now_ns) and covered
-        return covered
+    def guarantee(self, rate_bps: int) -> None:
+        """Guarantee this bit rate from now on, averaged over the 5QI's window; 0 for none."""
+        self._rate = Allowance(rate_bps * self._window_ns // _BITS_NS, self._window_ns) if rate_bps else None
+        self.reserved = rate_bps > 0
+        self.limited = self.reserved or self._burst is not None
+
+    def take(self, size_bytes: int, now_ns: int) -> tuple[bool, bool]:
+        """Count bytes handed to the radio now; say whether they are within the promise, and within its bit rate."""
+        within_rate = self._rate is None or self._rate.take(size_bytes, now_ns)
+        within_burst = self._burst is None or self._burst.take(size_bytes, now_ns)
+        return within_rate and within_burst, within_rate
 
 
 class AirTally:
@@ -89,18 +94,17 @@ class AirTally:
         """Packets that count as lost."""
         self.longest_ns = 0
 
-    def count(self, promise: AirPromise, packets: int, size_bytes: int, handed_ns: int, took_ns: int) -> bool:
+    def count(self, promise: AirPromise, packets: int, took_ns: int, *, beyond: bool) -> bool:
         """Count a train that took this long over the air; return False if it is dropped for being late."""
         self.packets += packets
         if took_ns > self.longest_ns:
             self.longest_ns = took_ns
-        covered = promise.covers(size_bytes, handed_ns)
-        if not covered:
+        if beyond:
             self.beyond += packets
         if took_ns <= promise.budget_ns:
             return True
         self.late += packets
-        if not covered:
+        if beyond:
             self.late_beyond += packets
         elif promise.critical or promise.discards:
             self.lost += packets

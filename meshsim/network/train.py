@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshsim.network.medium import SliceQueue
 
 LOST = -1
 """What a hop returns when nothing of a train came through."""
@@ -19,9 +23,11 @@ class Train:
 
     __slots__ = (
         "alive",
+        "beyond",
         "copies",
         "corrupted",
         "epoch",
+        "queue",
         "radio_ns",
         "segments",
         "size_bytes",
@@ -42,6 +48,10 @@ class Train:
     """Segments that the last hop wants sent once more; ``COPY`` if the train is itself such a copy."""
     corrupted: Sequence[int]
     """Segments that were damaged on the way, of those that are left."""
+    queue: SliceQueue
+    """Where it waits for the air, or has waited last."""
+    beyond: bool
+    """Whether it is more than the air owes its flow, by burst volume or guaranteed bit rate."""
 
     def load(self, size_bytes: int, segments: int, now_ns: int) -> None:
         """Start anew with this many bytes (headers included) in this many segments."""

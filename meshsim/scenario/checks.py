@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshsim.scenario.check_flows import check_guarantees
 from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
     check_all_headers,
@@ -67,6 +68,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     if timed:
         yield from check_run(scenario)
         yield from check_traffic(scenario, named.arrival_traces)
+        yield from check_guarantees(scenario)
         yield from check_faults(scenario)
         yield from check_phases(scenario)
         if all_faults:

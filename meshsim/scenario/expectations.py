@@ -89,6 +89,8 @@ class MetricExpectation(Model):
     """Requests that timed out."""
     failures: CountBound | None = None
     """Requests with any outcome but ok."""
+    not_admitted: CountBound | None = None
+    """Requests of devices whose flow's bit rate the cell had refused to guarantee."""
     requests: CountBound | None = None
     """Requests."""
     requests_per_s: RateBound | None = None

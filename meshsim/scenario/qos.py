@@ -1,12 +1,12 @@
-"""5QI values of an operator's own, beside the standardised ones."""
+"""Quality of service beyond the standard's table: 5QIs of an operator's own, and bit rates guaranteed to flows."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from meshsim.scenario.fields import MS, Duration, ErrorRate, Model, S, Size
+from meshsim.scenario.fields import MS, Bandwidth, Duration, ErrorRate, Model, S, Size
 from meshsim.scenario.fiveqi import FiveQi, ResourceType
 
 OPERATOR_SPECIFIC = range(128, 255)
@@ -14,6 +14,26 @@ OPERATOR_SPECIFIC = range(128, 255)
 
 FiveQiKey = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}$")]
 """A 5QI as a key: digits in quotes."""
+
+
+class FlowGuarantee(Model):
+    """Guaranteed flow bit rate (GFBR) of each device in a flow; what it sends within it has air reserved for it."""
+
+    uplink_bps: Bandwidth | None = Field(default=None, alias="uplink", gt=0)
+    """From the device. Default: none."""
+    downlink_bps: Bandwidth | None = Field(default=None, alias="downlink", gt=0)
+    """To the device. Default: none."""
+
+    @model_validator(mode="after")
+    def _guarantees(self) -> FlowGuarantee:
+        if self.uplink_bps is None and self.downlink_bps is None:
+            raise ValueError("nothing is guaranteed; expected uplink, downlink or both, such as {uplink: 1 Mbit/s}")
+        return self
+
+    @property
+    def both_bps(self) -> tuple[int, int]:
+        """Uplink and downlink, 0 where nothing is guaranteed."""
+        return self.uplink_bps or 0, self.downlink_bps or 0
 
 
 class CustomFiveQi(Model):

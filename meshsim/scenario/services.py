@@ -10,6 +10,7 @@ from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share
 from meshsim.scenario.headers import Headers
 from meshsim.scenario.mesh import TlsOverride
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
+from meshsim.scenario.qos import FlowGuarantee
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -276,6 +277,9 @@ class Traffic(Model):
     """Body of the response. Default: 1 KiB."""
     port: PortNumber | None = None
     """Port of the service. Default: its first one."""
+    guaranteed: FlowGuarantee | None = None
+    """Bit rate that each device asks its cell for when the flow starts, and again at each handover; requests of a
+    device that is refused end as not-admitted. Only in slices with a GBR 5QI. Default: none."""
     timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)
     """Time for all attempts together. Default: the mesh's request_timeout."""
     start_ns: Duration = Field(default=0, alias="start")

@@ -26,6 +26,11 @@ def promised_ppm(slices: Mapping[str, Slice], bandwidth_bps: int) -> dict[str, i
     return promised
 
 
+def slice_guarantee_bps(scenario: Scenario, slice_name: str, bandwidth_bps: int) -> int:
+    """Return what a slice is guaranteed of a medium, as a bit rate: the most that its flows can be admitted for."""
+    return slice_guarantees_ppm(scenario, bandwidth_bps)[slice_name] * bandwidth_bps // PPM
+
+
 def slice_guarantees_ppm(scenario: Scenario, bandwidth_bps: int) -> dict[str, int]:
     """Return each slice's guarantee at a medium; slices without a promise divide equally what the others leave."""
     slices = scenario.network.slices

@@ -9,7 +9,7 @@ import msgspec
 
 from meshsim.telemetry.rows import LATER, TABLES
 
-UNITS = {"_ns": "ns", "_bytes": "bytes", "_ppm": "ppm"}
+UNITS = {"_ns": "ns", "_bytes": "bytes", "_ppm": "ppm", "_bps": "bit/s"}
 """What the end of a column's name says about its unit."""
 
 _BYTES = frozenset({"bytes_sent", "bytes_received"})

@@ -1,4 +1,4 @@
-"""Rows about the air: what became of delay budgets there."""
+"""Rows about the air: what became of delay budgets there, and which flows were admitted."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ class RadioRow(msgspec.Struct, frozen=True, gc=False):
         Meta(description="Counted as lost: late, not beyond, of Delay-critical GBR or dropped (`discard_late`)."),
     ]
     longest_ns: Annotated[int, Meta(description="The longest that a packet took over the air.")]
+
+
+class AdmissionRow(msgspec.Struct, frozen=True, gc=False):
+    """One answer of a cell to a device that asked it to guarantee a flow's bit rate."""
+
+    t_ns: Annotated[int, Meta(description="When.")]
+    source: Annotated[str, Meta(description="Flow, as in `requests`.")]
+    client: Annotated[str, Meta(description="The device.")]
+    slice: Annotated[str, Meta(description="Slice of the flow.")]
+    cell: Annotated[str, Meta(description="`radio/cell` that was asked.")]
+    cause: Annotated[str, Meta(description="start (of the flow) or handover.")]
+    admitted: Annotated[bool, Meta(description="The answer.")]
+    uplink_bps: Annotated[int, Meta(description="Bit rate asked for from the device; 0 if none.")]
+    downlink_bps: Annotated[int, Meta(description="Bit rate asked for to the device; 0 if none.")]
+    uplink_free_bps: Annotated[int, Meta(description="What was left of the slice's guarantee before the answer.")]
+    downlink_free_bps: Annotated[int, Meta(description="The same on the downlink.")]
+    reason: Annotated[str, Meta(description="Why it was refused; empty if admitted.")]

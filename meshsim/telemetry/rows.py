@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from meshsim.telemetry.issuance_row import IssuanceRow
-from meshsim.telemetry.radio_rows import RadioRow
+from meshsim.telemetry.radio_rows import AdmissionRow, RadioRow
 
 LATER: dict[str, bool] = {"later": True}
 """Marks a column that came later than the others: in hashes it counts only where it is not zero, false or empty."""
@@ -32,13 +32,14 @@ ATTRIBUTION = (
 )
 """The attribution columns, in order. Along a request's critical path they sum to ``latency_ns`` exactly."""
 
-REQUEST_OUTCOMES = ("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed")
+REQUEST_OUTCOMES = ("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted")
 """Every request and every call ends in exactly one of these.
 
 ok: answered with status 200. denied: a policy said no (403). timeout: no answer within the caller's timeout (504).
 tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
 endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
-because something it needed failed (502).
+because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that
+it was not sent (503); a request only.
 """
 
 
@@ -58,7 +59,9 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     ]
     t_done_ns: Annotated[int, Meta(description="When its outcome was known to the client.")]
     latency_ns: Annotated[int, Meta(description="t_done_ns - t_intended_ns.")]
-    outcome: Annotated[str, Meta(description="ok, denied, timeout, tls-refused, unreachable, reset or failed.")]
+    outcome: Annotated[
+        str, Meta(description="ok, denied, timeout, tls-refused, unreachable, reset, failed or not-admitted.")
+    ]
     status: Annotated[int, Meta(description="HTTP status the client saw.")]
     attempts: Annotated[int, Meta(description="Attempts by the client's sidecar, 1 without retries.")]
     budget_ns: Annotated[int, Meta(description="Latency budget of the slice.")]
@@ -270,6 +273,7 @@ Row = (
     | NodeRow
     | LinkRow
     | RadioRow
+    | AdmissionRow
 )
 
 TABLES: dict[str, type[msgspec.Struct]] = {
@@ -284,8 +288,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "nodes": NodeRow,
     "links": LinkRow,
     "radio": RadioRow,
+    "admissions": AdmissionRow,
 }
 """Every table of a run folder, in the order of the manifest."""
 
-LATER_TABLES = frozenset({"issuances", "radio"})
+LATER_TABLES = frozenset({"issuances", "radio", "admissions"})
 """Tables that came later than the others: a digest leaves them out where they are empty."""

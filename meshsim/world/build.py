@@ -9,7 +9,7 @@ from meshsim.network.delay import delay_sampler
 from meshsim.network.impairments import Impairments
 from meshsim.network.link import LinkDirection
 from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
-from meshsim.network.medium import SharedMedium, SliceQueue
+from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.nr import NrRadioModel
 from meshsim.network.radio import (
     DOWNLINK,
@@ -137,12 +137,15 @@ def _medium(
     """Return one direction of a medium with a queue for each slice."""
     slices = state.scenario.network.slices
     guarantees_ppm = slice_guarantees_ppm(state.scenario, bandwidth_bps)
-    queues = {
-        name: SliceQueue(
-            f"{place}/{name}{way}", guarantees_ppm[name], slice_priority(state.scenario.network, slices[name])
-        )
-        for name in slices
-    }
+    rated = {flow.slice for flow in state.scenario.traffic if flow.guaranteed is not None} if way else set()
+    queues: dict[str, SliceQueue] = {}
+    for name in slices:
+        priority = slice_priority(state.scenario.network, slices[name])
+        queue = SliceQueue(f"{place}/{name}{way}", guarantees_ppm[name], priority)
+        if name in rated:
+            reserve = queues[reserve_of(name)] = SliceQueue(f"{place}/{reserve_of(name)}{way}", 0, priority)
+            reserve.air = queue.air  # packets are counted by slice, wherever they wait
+        queues[name] = queue
     return SharedMedium(bandwidth_bps, queues, interval_ns=interval_ns, isolated=isolated)
 
 

@@ -49,6 +49,7 @@ class Meters:
             for (radio, cell), pair in state.cells.items()
             for direction, medium in zip(("up", "down"), pair, strict=True)
             for name, queue in medium.queues.items()
+            if name in state.scenario.network.slices
         ]
         self._oom_kills = dict.fromkeys(state.machines, 0)
 

@@ -19,4 +19,5 @@ def air_promise(scenario: Scenario, slice_name: str) -> AirPromise:
         critical=five_qi.resource_type == "Delay-critical GBR",
         discards=slice_.discard_late,
         max_burst_bytes=five_qi.max_burst_bytes,
+        window_ns=five_qi.averaging_window_ns or 0,
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from meshsim.scenario.network import Radio
     from meshsim.sidecar.messages import CallTemplate
+    from meshsim.world.admission import Admission
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device
     from meshsim.world.state import State
@@ -31,6 +32,7 @@ class Source:
         devices: list[Device],
         arrivals: Iterator[int],
         random: Random | None,
+        admission: Admission | None = None,
     ) -> None:
         self._state = state
         self._clock = state.clock
@@ -40,6 +42,8 @@ class Source:
         self._devices = devices
         self._arrivals = arrivals
         self._random = random
+        self._admission = admission
+        """Who knows which devices were admitted; None if nothing has to be."""
         self._turn = 0
 
     def begin(self) -> None:
@@ -62,17 +66,21 @@ class Source:
             device = devices[self._turn % len(devices)]
             self._turn += 1
         self._next()  # first, so that the arrivals of one instant keep their order whatever a request leads to
-        self._workloads.request(device, self._name, self._template)
+        if self._admission is not None and not self._admission.admitted(device, self._name):
+            self._workloads.refuse(device, self._name, self._template)
+        else:
+            self._workloads.request(device, self._name, self._template)
 
 
 class Mobility:
     """Hands devices over from cell to cell as their radio model says."""
 
-    def __init__(self, state: State, driver: Driver, radios: dict[str, Radio]) -> None:
+    def __init__(self, state: State, driver: Driver, radios: dict[str, Radio], admission: Admission) -> None:
         self._state = state
         self._clock = state.clock
         self._driver = driver
         self._radios = radios
+        self._admission = admission
 
     def begin(self, device: Device) -> None:
         """Set a device's first handover."""
@@ -101,6 +109,7 @@ class Mobility:
         up, down = self._state.cells[device.radio_name, cell]
         for uplink, downlink in device.access.values():
             uplink.medium, downlink.medium = up, down
+        self._admission.moved(device, cell)
         if gnb != device.gnb:
             if self._radios[device.radio_name].handover_changes_address:
                 self._lose_connections(device)

@@ -48,6 +48,12 @@ class Workloads:
         else:
             self.ended(account, "unreachable", 503)
 
+    def refuse(self, device: Device, source: str, template: CallTemplate) -> None:
+        """End a request at once whose flow was not admitted."""
+        self._request_count += 1
+        request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
+        self.ended(self._account(template, request, device, None), "not-admitted", 503)
+
     def _account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
         call_id = next(self._state.call_ids)
         account = Account(call_id, template, request, caller, parent, self._clock.now_ns)

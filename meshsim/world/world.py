@@ -15,6 +15,7 @@ from meshsim.scenario.errors import InvariantViolation
 from meshsim.traffic import arrivals
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
+from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
@@ -184,7 +185,9 @@ class World:
 
     def _begin_traffic(self) -> None:
         state, scenario = self._state, self._state.scenario
-        mobility = Mobility(state, self._driver, scenario.network.radios)
+        admission = Admission(state)
+        admission.begin()
+        mobility = Mobility(state, self._driver, scenario.network.radios, admission)
         for fleet in state.devices.values():
             for device in fleet:
                 if device.radio is not None:
@@ -202,7 +205,8 @@ class World:
                 times = arrivals.constant(kind.constant_uhz, flow.start_ns, stop_ns)
             else:
                 times = arrivals.recorded(self._loaded.arrival_traces[flow.key].times_ns, flow.start_ns, stop_ns)
-            Source(state, self._workloads, name, template, state.devices[flow.source], times, random).begin()
+            asked = admission if flow.guaranteed is not None else None
+            Source(state, self._workloads, name, template, state.devices[flow.source], times, random, asked).begin()
 
     def _watch(self, progress: Progress) -> None:
         state, duration_ns = self._state, self._state.scenario.duration_ns

@@ -29,38 +29,49 @@ def test_an_allowance_is_a_sliding_window(steps: list[tuple[int, int]], limit_by
 def test_burst_volume_is_reckoned_within_the_radio_budget() -> None:
     """Two packets of 200 B within 9 ms are more than the 255 B of 5QI 82; 9 ms later there is room again."""
     promise = AirPromise(9 * MS, critical=True, max_burst_bytes=255)
-    assert [promise.covers(200, time_ns) for time_ns in (0, 8 * MS, 17 * MS)] == [True, False, True]
+    assert [promise.take(200, time_ns)[0] for time_ns in (0, 8 * MS, 17 * MS)] == [True, False, True]
 
 
 def test_guaranteed_rate_is_reckoned_over_its_window() -> None:
-    """8 kbit/s over 2 s are 2000 bytes, however they are spread."""
-    promise = AirPromise(9 * MS, guaranteed_bps=8_000, window_ns=2_000 * MS)
-    assert [promise.covers(1_000, second * 500 * MS) for second in range(6)] == [True, True, False, False, False, False]
-    assert promise.covers(1_000, 6_000 * MS)
+    """8 kbit/s over 2 s are 2000 bytes, however they are spread; with no rate guaranteed there is none to exceed."""
+    promise = AirPromise(9 * MS, window_ns=2_000 * MS)
+    assert promise.take(10**9, 0) == (True, True)
+    promise.guarantee(8_000)
+    within = [promise.take(1_000, second * 500 * MS) for second in range(6)]
+    assert within == [(True, True)] * 2 + [(False, False)] * 4
+    assert promise.take(1_000, 6_000 * MS) == (True, True)
+    promise.guarantee(0)
+    assert (promise.limited, promise.reserved, promise.take(10**9, 6_000 * MS)) == (False, False, (True, True))
+
+
+def test_a_burst_within_the_rate_keeps_its_air() -> None:
+    """A burst beyond its volume is promised nothing, but its bit rate is kept all the same."""
+    promise = AirPromise(9 * MS, max_burst_bytes=255, window_ns=2_000 * MS)
+    promise.guarantee(1_000_000)
+    assert promise.take(400, 0) == (False, True)
 
 
 @pytest.mark.parametrize(
-    ("critical", "discards", "size_bytes", "lost", "carried"),
+    ("critical", "discards", "beyond", "lost", "carried"),
     [
-        (False, False, 100, 0, True),
-        (True, False, 100, 3, True),
-        (True, False, 300, 0, True),
-        (False, True, 100, 3, False),
-        (True, True, 300, 0, False),
+        (False, False, False, 0, True),
+        (True, False, False, 3, True),
+        (True, False, True, 0, True),
+        (False, True, False, 3, False),
+        (True, True, True, 0, False),
     ],
 )
-def test_what_a_late_train_counts_as(critical: bool, discards: bool, size_bytes: int, lost: int, carried: bool) -> None:
+def test_what_a_late_train_counts_as(critical: bool, discards: bool, beyond: bool, lost: int, carried: bool) -> None:
     """Late is lost for delay-critical flows and where the radio drops it, unless it is more than was promised for."""
     tally = AirTally()
-    promise = AirPromise(MS, critical=critical, discards=discards, max_burst_bytes=255)
-    assert tally.count(promise, 3, size_bytes, 0, MS + 1) is carried
-    beyond = 0 if size_bytes <= 255 else 3
-    assert (tally.packets, tally.late, tally.beyond, tally.late_beyond) == (3, 3, beyond, beyond)
+    promise = AirPromise(MS, critical=critical, discards=discards)
+    assert tally.count(promise, 3, MS + 1, beyond=beyond) is carried
+    assert (tally.packets, tally.late, tally.beyond, tally.late_beyond) == (3, 3, 3 * beyond, 3 * beyond)
     assert (tally.lost, tally.longest_ns) == (lost, MS + 1)
 
 
 def test_exactly_the_budget_is_in_time() -> None:
     """A packet that takes as long as the budget has kept it."""
     tally = AirTally()
-    assert tally.count(AirPromise(MS, critical=True, discards=True), 1, 100, 0, MS)
+    assert tally.count(AirPromise(MS, critical=True, discards=True), 1, MS, beyond=False)
     assert (tally.packets, tally.late, tally.lost) == (1, 0, 0)

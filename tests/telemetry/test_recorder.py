@@ -46,7 +46,7 @@ def test_nothing_is_handed_on_twice() -> None:
     assert [[row.t_ns for row in rows] for _, rows in memory.batches] == [[1], [2]]  # type: ignore[attr-defined]  # node rows
 
 
-def test_there_are_eleven_tables() -> None:
+def test_tables_of_the_contract() -> None:
     """The tables of the public contract, in its order."""
     assert list(TABLES) == [
         "requests",
@@ -60,4 +60,5 @@ def test_there_are_eleven_tables() -> None:
         "nodes",
         "links",
         "radio",
+        "admissions",
     ]

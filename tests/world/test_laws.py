@@ -189,6 +189,11 @@ def fleets(draw: st.DrawFn, data: Data) -> None:
                 "response": draw(st.sampled_from(("100 B", "6 kB", "30 kB"))),
             }
         )
+        flow = data["traffic"][-1]
+        if kind == "trace" and flow["slice"] == "video" and draw(st.booleans()):
+            flow["guaranteed"] = {"uplink": draw(st.sampled_from(("100 kbit/s", "3 Mbit/s"))), "downlink": "10 kbit/s"}
+        if kind != "node" and draw(st.integers(0, 3)) == 0:
+            network["slices"][flow["slice"]]["discard_late"] = True
 
 
 @st.composite
