@@ -104,6 +104,11 @@ class Run(RunData):
         return self.frame("identities")
 
     @property
+    def issuances(self) -> pd.DataFrame:
+        """Certificates that were asked for."""
+        return self.frame("issuances")
+
+    @property
     def faults(self) -> pd.DataFrame:
         """Faults and what they touched."""
         return self.frame("faults")

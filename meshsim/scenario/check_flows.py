@@ -78,9 +78,7 @@ def _mistake(scenario: Scenario, flow: Traffic) -> str:
         )
     radio = scenario.network.radios.get(fleet.radio or "") if fleet is not None else None
     if fleet is not None and radio is not None and not radio.slicing:
-        return (
-            f"the cells of {fleet.radio!r} serve first come, first served and guarantee nothing; expected slicing: true"
-        )
+        return f"cells of {fleet.radio!r} serve first come, first served and guarantee nothing; expected slicing: true"
     return ""
 
 
