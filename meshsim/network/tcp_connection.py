@@ -7,9 +7,10 @@ steady path, and plays the segments only where something is lost: else it rememb
 from __future__ import annotations
 
 from meshsim.network.tcp_dialogue import Course, Dialogue
+from meshsim.network.tcp_exchange import Memories
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_path import DOWN, UP, Path, SteadyPath
-from meshsim.network.tcp_play import Memories, Play
+from meshsim.network.tcp_play import Play
 
 
 def carry(
@@ -26,15 +27,16 @@ def carry(
     """
     play = Play(dialogue, path, parameters, memories, start_ns)
     play.run()
-    round_trips_ns = (play.ends[UP].estimate.smoothed_ns, play.ends[DOWN].estimate.smoothed_ns)
+    ends = play.exchange.ends
+    round_trips_ns = (ends[UP].estimate.smoothed_ns, ends[DOWN].estimate.smoothed_ns)
     if not play.failure:
-        _learn(parameters, memories, round_trips_ns)
+        _learn(parameters, memories, round_trips_ns, play.now_ns)
     return Course(
         connected_ns=play.connected_ns,
         first_byte_ns=tuple(play.first_byte_ns),
         delivered_ns=tuple(play.delivered_ns),
         packets=(play.packets[UP], play.packets[DOWN]),
-        retransmissions=play.retransmissions + sum(end.sender.retransmissions for end in play.ends),
+        retransmissions=play.exchange.retransmissions,
         failure=play.failure,
         round_trips_ns=round_trips_ns,
     )
@@ -44,11 +46,12 @@ def _learn(
     parameters: TcpParameters,
     memories: Memories,
     round_trips_ns: tuple[int, int],
+    now_ns: int,
 ) -> None:
     if parameters.remember_destination:
         for memory, round_trip_ns in zip(memories, round_trips_ns, strict=True):
             if memory is not None and round_trip_ns:
-                memory.learn(round_trip_ns)
+                memory.learn(round_trip_ns, now_ns)
 
 
 class Carrier:
@@ -77,7 +80,8 @@ class Carrier:
         """Carry one dialogue; at segment level only if something of it is lost."""
         undisturbed = self.undisturbed(dialogue)
         if self._path.spare(undisturbed.packets):
-            _learn(self._parameters, self._memories, undisturbed.round_trips_ns)
+            end_ns = start_ns + undisturbed.delivered_ns[-1]
+            _learn(self._parameters, self._memories, undisturbed.round_trips_ns, end_ns)
             return undisturbed
         self._path.reset()
         return carry(dialogue, self._path, self._parameters, self._memories, start_ns)

@@ -59,6 +59,10 @@ class Rack:
         """Note how far the receiver has got."""
         self._highest_sacked = max([self._highest_sacked, up_to, *(end for _, end in sacks)])
 
+    def overtook(self, segment: Segment) -> bool:
+        """Say whether something has arrived that was sent after this segment."""
+        return (segment.sent_ns, segment.end) < self._sent
+
     def detect(self, outstanding: Iterable[Segment], recovering: bool, now_ns: int) -> int:
         """Mark what is lost; return for how long to wait for the rest, 0 if there is nothing to wait for."""
         if self._sent[0] == NEVER:

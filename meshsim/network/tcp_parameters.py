@@ -11,6 +11,8 @@ import msgspec
 from meshsim.network import tcp
 
 MS = tcp.MS
+MEMORY_LASTS_NS = 3600 * tcp.S
+"""Linux discards what it remembers of a destination after an hour (``TCP_METRICS_TIMEOUT``)."""
 
 
 class TcpParameters(msgspec.Struct, frozen=True):
@@ -38,6 +40,13 @@ class TcpParameters(msgspec.Struct, frozen=True):
     0 before, which is the schedule of RFC 6298. Default 0."""
     data_retries: int = 15
     """Timeouts of one segment before a sender gives the connection up (``tcp_retries2``). Default 15."""
+    orphan_retries: int = 8
+    """The same once its application has closed the connection (``tcp_orphan_retries=0``, which means 8). Default 8."""
+    maximum_window: int = tcp.MAXIMUM_WINDOW
+    """Segments that may be under way at most: what the receiver has room for. Default 4096."""
+    slow_start_after_idle: bool = True
+    """Whether an idle time longer than the retransmission timeout halves the window, once for each timeout, down to the
+    initial one (``tcp_slow_start_after_idle``). Default true."""
     delayed_ack_ns: int = 40 * MS
     """How long an acknowledgement waits for something to ride on, in nanoseconds. Default 40 ms."""
     quick_acks: int = 16
@@ -58,17 +67,24 @@ class TcpParameters(msgspec.Struct, frozen=True):
 
 
 class DestinationMemory:
-    """What one host's TCP remembers of one destination, as Linux's TCP metrics do: its round trip.
+    """What one host's TCP remembers of one destination, as Linux's TCP metrics do: its round trip, for an hour.
 
     A longer round trip is taken over at once, a shorter one by an eighth of the difference.
     """
 
-    __slots__ = ("round_trip_ns",)
+    __slots__ = ("_learnt_ns", "round_trip_ns")
 
     def __init__(self) -> None:
         self.round_trip_ns = 0
+        self._learnt_ns = 0
 
-    def learn(self, smoothed_round_trip_ns: int) -> None:
+    def learn(self, smoothed_round_trip_ns: int, now_ns: int) -> None:
         """Take note of the smoothed round trip of a connection that ended well."""
-        excess_ns = self.round_trip_ns - smoothed_round_trip_ns
-        self.round_trip_ns = smoothed_round_trip_ns if excess_ns <= 0 else self.round_trip_ns - (excess_ns >> 3)
+        known_ns = self.recall(now_ns)
+        excess_ns = known_ns - smoothed_round_trip_ns
+        self.round_trip_ns = smoothed_round_trip_ns if excess_ns <= 0 else known_ns - (excess_ns >> 3)
+        self._learnt_ns = now_ns
+
+    def recall(self, now_ns: int) -> int:
+        """Return the round trip, or 0 if nothing is known or it was learnt too long ago."""
+        return self.round_trip_ns if now_ns - self._learnt_ns <= MEMORY_LASTS_NS else 0

@@ -2,22 +2,18 @@
 
 It does no I/O: ``write``, ``acknowledged`` and ``timer_expired`` return the segments to send now, in runs that the
 network carries or loses as one; ``timer_ns`` is when ``timer_expired`` is due. After Linux 4.17 and later with default
-settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeouts by timestamps (RFC 3522), restart
-after idle, slow start; in congestion avoidance it grows by one segment a round trip, where CUBIC would grow faster.
+settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeouts by timestamps (RFC 3522).
 """
 
 from __future__ import annotations
 
 import enum
-from collections import deque
 
 from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.tcp_scoreboard import Scoreboard
 from meshsim.network.tcp_timer import RoundTripEstimate, expiry_ns, whole_ticks_ns
-
-NO_LIMIT = 1 << 30
-CUBIC_BETA = 717 / 1024
-"""What Linux's CUBIC leaves of the window after a loss."""
+from meshsim.network.tcp_window import NO_LIMIT, CongestionWindow
 
 
 class State(enum.Enum):
@@ -46,15 +42,18 @@ class Sender:
     def __init__(self, parameters: TcpParameters, estimate: RoundTripEstimate) -> None:
         self._parameters = parameters
         self.estimate = estimate
-        self.outstanding: deque[Segment] = deque()
+        self._board = Scoreboard()
+        self.outstanding = self._board.outstanding
+        """Segments that were sent and are not acknowledged, in the order of the stream."""
         self.acknowledged_bytes = 0
         self.written_bytes = 0
         self._sent_bytes = 0
-        self.window = parameters.initial_window
-        self._threshold = NO_LIMIT
-        self._window_limited = False
-        self._growth = 0
+        self.fin_bytes = NEVER
+        """Where the stream ends, its FIN included; ``NEVER`` while it is open."""
+        self.window = CongestionWindow(parameters)
         self.state = State.OPEN
+        self._regular = True
+        """While open: whether no outstanding segment was ever missing. Then what was sent first is the first."""
         self._recovery_end = 0
         self._probe_end = NEVER
         self.timer: Timer | None = None
@@ -66,8 +65,6 @@ class Sender:
         self._last_sent_ns = NEVER
         self._rack = Rack(estimate)
         self._reduction: RateReduction | None = None
-        # To undo a spurious timeout.
-        self._undo: tuple[int, int] | None = None
         self._first_retransmission_ns = NEVER
 
     # What the application and the network tell
@@ -77,18 +74,50 @@ class Sender:
         self.written_bytes += size_bytes
         return self._send_new(now_ns)
 
+    def finish(self, now_ns: int) -> Runs:
+        """End the stream: the FIN takes one place in it, behind all that was written."""
+        self.fin_bytes = self.written_bytes + 1
+        return self.write(1, now_ns)
+
+    def launch(self, size_bytes: int, now_ns: int) -> Runs:
+        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked."""
+        window = self.window
+        segments, window.segments = window.segments, NO_LIMIT
+        runs = self.write(size_bytes, now_ns) if size_bytes else self.finish(now_ns)
+        window.segments = segments
+        window.used(self.in_flight)
+        return runs
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be sent or acknowledged, and nothing is the matter."""
+        return not self.outstanding and self._sent_bytes == self.written_bytes and self.state is State.OPEN
+
+    @property
+    def calm(self) -> bool:
+        """Whether all is sent, and nothing of it is known or thought to be missing."""
+        return self._sent_bytes == self.written_bytes and self.state is State.OPEN and self._board.regular
+
     def acknowledged(self, up_to: int, sacks: Ranges, echo_ns: int, now_ns: int) -> Runs:
         """Take an acknowledgement; ``echo_ns`` is when the segment that it echoes the timestamp of was sent."""
         advanced = up_to > self.acknowledged_bytes
-        disordered_before = any(segment.sacked for segment in self.outstanding)
-        delivered, sampled = self._take_delivered(up_to, sacks, echo_ns, now_ns)
+        disordered_before = self._board.sacked > 0
+        arrived = self._board.take(up_to, sacks, now_ns, self._rack)
+        self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
+        if arrived.latest_ns != NEVER:
+            self.estimate.shortest(arrived.latest_ns)
+        sample_ns = arrived.sample_ns()
+        if sample_ns == NEVER and arrived.acknowledged and echo_ns >= 0:
+            sample_ns = now_ns - echo_ns
+        if sample_ns >= 0:
+            self.estimate.sample(sample_ns, up_to, self._sent_bytes)
         if self._probe_end != NEVER and up_to >= self._probe_end:
             self._probe_end = NEVER
         if advanced:
             self._timeouts = 0
-        if advanced or sampled:
+        if advanced or arrived.selective_ns != NEVER:
             self._set_transmission_timer(now_ns, probe_allowed=not disordered_before)
-        self._change_state(up_to, advanced, echo_ns, delivered, now_ns)
+        self._change_state(up_to, advanced, echo_ns, arrived.segments, now_ns)
         runs = self._retransmit(now_ns)
         return runs + self._send_new(now_ns)
 
@@ -99,7 +128,7 @@ class Sender:
             return []
         if timer is Timer.REORDERING:
             self._detect_losses(now_ns)
-            if self.state in (State.OPEN, State.DISORDER) and any(segment.lost for segment in self.outstanding):
+            if self.state in (State.OPEN, State.DISORDER) and self._board.any_lost:
                 self._recover(1)
             runs = self._retransmit(now_ns)
             if self.timer is None:
@@ -112,78 +141,50 @@ class Sender:
     @property
     def in_flight(self) -> int:
         """Segments that are thought to be on their way."""
-        return sum((not each.sacked and not each.lost) + each.in_retransmission for each in self.outstanding)
+        if self.state is State.OPEN and self._regular:
+            return len(self.outstanding)
+        return self._board.in_flight
 
     # Acknowledgements
 
-    def _take_delivered(self, up_to: int, sacks: Ranges, echo_ns: int, now_ns: int) -> tuple[int, bool]:
-        """Return how many segments have newly arrived, and whether selective acknowledgements gave a sample."""
-        delivered = 0
-        first_ns = selective_ns = latest_ns = NEVER
-        advanced = ambiguous = False
-        while self.outstanding and self.outstanding[0].end <= up_to:
-            segment = self.outstanding.popleft()
-            advanced = True
-            ambiguous |= segment.retransmitted
-            if segment.sacked:
-                continue
-            delivered += 1
-            self._rack.arrived(segment, now_ns)
-            if not segment.retransmitted:
-                latest_ns = now_ns - segment.sent_ns
-                first_ns = latest_ns if first_ns == NEVER else first_ns
-        for segment in self.outstanding:
-            if not segment.sacked and any(start <= segment.start and segment.end <= end for start, end in sacks):
-                segment.sacked = True
-                segment.lost = segment.in_retransmission = False
-                delivered += 1
-                self._rack.arrived(segment, now_ns)
-                if not segment.retransmitted:
-                    latest_ns = now_ns - segment.sent_ns
-                    selective_ns = latest_ns if selective_ns == NEVER else selective_ns
-        self._rack.acknowledged(up_to, sacks)
-        self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
-        if latest_ns != NEVER:
-            self.estimate.shortest(latest_ns)
-        sample_ns = selective_ns if ambiguous or first_ns == NEVER else first_ns
-        if sample_ns == NEVER and advanced and echo_ns >= 0:
-            sample_ns = now_ns - echo_ns
-        if sample_ns >= 0:
-            self.estimate.sample(sample_ns, up_to, self._sent_bytes)
-        return delivered, selective_ns != NEVER
-
     def _change_state(self, up_to: int, advanced: bool, echo_ns: int, delivered: int, now_ns: int) -> None:
         if self.state is State.LOSS:
-            if advanced and self._undo is not None and 0 <= echo_ns < self._first_retransmission_ns:
+            if advanced and self.window.can_undo and 0 <= echo_ns < self._first_retransmission_ns:
                 self._undo_timeout()
             elif up_to >= self._recovery_end:
-                self.state, self._undo = State.OPEN, None
+                self.window.accept()
+                self._reopen()
             else:
                 self._detect_losses(now_ns)
-                self.window += delivered
+                self.window.segments += delivered
             return
         if self.state is State.RECOVERY and up_to >= self._recovery_end:
-            self.state, self._reduction = State.OPEN, None
-            self.window = self._threshold
+            self._reduction = None
+            self.window.segments = self.window.threshold
+            self._reopen()
+            return
+        if self._regular and not self._board.sacked and self.state is State.OPEN and not self._overtaken:
+            self.window.grow(delivered)
             return
         self._detect_losses(now_ns)
-        if self.state is State.RECOVERY or any(segment.lost for segment in self.outstanding):
+        if self.state is State.RECOVERY or self._board.any_lost:
             self._recover(delivered)
         else:
-            self.state = State.DISORDER if any(segment.sacked for segment in self.outstanding) else State.OPEN
-            self._grow(delivered)
+            if self._board.sacked:
+                self.state = State.DISORDER
+            else:
+                self._reopen()
+            self.window.grow(delivered)
 
-    def _grow(self, delivered: int) -> None:
-        """Open the window if it was in the way: slow start up to the threshold, then one segment a round trip."""
-        if not self._window_limited:
-            return
-        if self.window < self._threshold:
-            self.window += delivered
-            return
-        self._growth += delivered
-        if self._growth >= self.window:
-            self._growth -= self.window
-            self.window += 1
+    @property
+    def _overtaken(self) -> bool:
+        """Whether something has arrived that was sent after the first outstanding segment."""
+        return bool(self.outstanding) and self._rack.overtook(self.outstanding[0])
+
+    def _reopen(self) -> None:
+        """Go on as if nothing had been."""
+        self.state = State.OPEN
+        self._regular = self._board.regular
 
     # Loss
 
@@ -200,10 +201,11 @@ class Sender:
         if self._reduction is None:
             self.state = State.RECOVERY
             self._recovery_end = self._sent_bytes
-            self._threshold = max(int(self.window * CUBIC_BETA), 2)
-            self._reduction = RateReduction(self.window, self._threshold)
+            window = self.window
+            window.reduce()
+            self._reduction = RateReduction(window.segments, window.threshold)
             self._probe_end = NEVER
-        self.window = self._reduction.window(delivered, self.in_flight)
+        self.window.segments = self._reduction.window(delivered, self.in_flight)
 
     def _probe(self, now_ns: int) -> Runs:
         """Tail loss probe: send the last segment again, once, so that its acknowledgement tells what is missing."""
@@ -218,46 +220,42 @@ class Sender:
 
     def _time_out(self, now_ns: int) -> Runs:
         self._timeouts += 1
-        if self._timeouts > self._parameters.data_retries:
+        parameters = self._parameters
+        if self._timeouts > (parameters.data_retries if self.fin_bytes == NEVER else parameters.orphan_retries):
             self.gave_up = True
             return []
-        if self.state is not State.LOSS:
-            self._undo = (self.window, self._threshold)
-            self._threshold = max(int(self.window * CUBIC_BETA), 2)
+        first = self.state is not State.LOSS
+        if first:
             self._first_retransmission_ns = now_ns
+        self.window.time_out(first)
         self.state, self._reduction = State.LOSS, None
         self._recovery_end = self._sent_bytes
         self._probe_end = NEVER
-        for segment in self.outstanding:
-            segment.in_retransmission = False
-            segment.lost = not segment.sacked
-        self.window = 1
+        self._board.lose_all()
         self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self._parameters.maximum_rto_ns)
         self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         return [[self._again(self.outstanding[0], now_ns)]]
 
     def _undo_timeout(self) -> None:
         """The original arrived after all: the timeout was spurious."""
-        assert self._undo is not None
-        self.window, self._threshold = max(self.window, self._undo[0]), self._undo[1]
-        self._undo = None
+        self.window.undo()
         self.spurious_timeouts += 1
-        self.state = State.OPEN
         for segment in self.outstanding:
             segment.lost = False
+        self._reopen()
 
     # Sending
 
     def _send_new(self, now_ns: int) -> Runs:
         if not self.outstanding and self._last_sent_ns != NEVER and self._sent_bytes < self.written_bytes:
-            self._restart_after_idle(now_ns)
+            self.window.restart_after_idle(now_ns - self._last_sent_ns, self.estimate.rto_ns)
         parameters = self._parameters
         runs: Runs = []
-        in_flight = self.in_flight
+        in_flight, window = self.in_flight, self.window.segments
         had_outstanding = bool(self.outstanding)
-        while self._sent_bytes < self.written_bytes and in_flight < self.window:
+        while self._sent_bytes < self.written_bytes and in_flight < window:
             run: list[Segment] = []
-            while len(run) < parameters.aggregated_segments and in_flight < self.window:
+            while len(run) < parameters.aggregated_segments and in_flight < window:
                 end = min(self._sent_bytes + parameters.segment_bytes, self.written_bytes)
                 if end == self._sent_bytes:
                     break
@@ -266,9 +264,7 @@ class Sender:
                 in_flight += 1
             self.outstanding.extend(run)
             runs.append(run)
-        self._window_limited = in_flight >= self.window or (
-            self.window < self._threshold and self.window < 2 * in_flight
-        )
+        self.window.used(in_flight)
         if runs:
             self._last_sent_ns = now_ns
             if self.state is State.OPEN:
@@ -277,20 +273,12 @@ class Sender:
                 self._set_retransmission_timer(now_ns)
         return runs
 
-    def _restart_after_idle(self, now_ns: int) -> None:
-        """Halve the window for each timeout that passed in silence, down to the initial one."""
-        idle_ns, rto_ns = now_ns - self._last_sent_ns, self.estimate.rto_ns
-        restart = min(self._parameters.initial_window, self.window)
-        while idle_ns > rto_ns and self.window > restart:
-            self.window = max(self.window // 2, restart)
-            idle_ns -= rto_ns
-
     def _retransmit(self, now_ns: int) -> Runs:
         """Send lost segments again, as far as the window lets."""
         if self.state not in (State.RECOVERY, State.LOSS):
             return []
         runs: Runs = []
-        room = self.window - self.in_flight
+        room = self.window.segments - self.in_flight
         for segment in self.outstanding:
             if room <= 0:
                 break

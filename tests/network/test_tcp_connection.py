@@ -118,7 +118,7 @@ def test_lost_answer_costs_a_retransmission_timeout() -> None:
 def test_remembered_round_trip_leaves_it_to_the_probe() -> None:
     """A destination remembered with a long round trip makes the RTO long, and so the tail loss probe comes first."""
     memory = DestinationMemory()
-    memory.learn(500 * MS)
+    memory.learn(500 * MS, 0)
     course = carry(HANDSHAKE, Scripted({(UP, 3)}), LINUX, (memory, None))
     assert done_ms(course) == late(60, 260)
     assert memory.round_trip_ns == pytest.approx(500 * MS - 470 * MS / 8, rel=0.01)
@@ -227,7 +227,7 @@ def test_idle_window_shrinks() -> None:
     sender.acknowledged(10 * 1_448, (), 0, 30 * MS)
     sender.acknowledged(30 * 1_448, (), 30 * MS, 60 * MS)
     sender.acknowledged(40 * 1_448, (), 60 * MS, 90 * MS)
-    assert sender.window > 20
+    assert sender.window.segments > 20
     runs = sender.write(100 * 1_448, 10 * tcp.S)
     assert sum(map(len, runs)) == 10
 
@@ -243,7 +243,7 @@ def test_window_halves_in_recovery_and_returns_to_open() -> None:
     assert [[segment.start for segment in run] for run in runs] == [[0]]
     sender.acknowledged(10 * 1_448, (), 30 * MS, 60 * MS)
     assert sender.state is State.OPEN
-    assert sender.window == 7
+    assert sender.window.segments == 7
     assert sender.timer is None
 
 
