@@ -1,0 +1,187 @@
+"""Texts that a set of patterns cannot tell apart, and one text of each such class.
+
+Every pattern is a small automaton over characters; all of them together run bit-parallel in one integer. A search
+over what that integer can become finds, for each set of patterns that some text matches (and no other), a shortest
+text that does: the classes are exact, not sampled.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+MOST_STATES = 20_000
+"""States of all patterns together that are looked at; a set of patterns with more is told as not exhausted."""
+
+_OTHERS = string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_~"
+"""Characters of which one that no pattern names stands for all others."""
+
+
+class Pattern(msgspec.Struct, frozen=True, order=True):
+    """A text with wildcards: a sequence of pieces, each a character or one of the wildcards."""
+
+    pieces: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        """The pattern for people: ``*`` for any characters."""
+        return "".join(_SHOWN.get(piece, piece) for piece in self.pieces)
+
+    @property
+    def exact(self) -> bool:
+        """Whether one text alone matches."""
+        return all(len(piece) == 1 for piece in self.pieces)
+
+
+ANY = "any"
+"""Piece: any characters, none included."""
+ONE = "one"
+"""Piece: one character."""
+SEGMENT = "segment"
+"""Piece: one or more characters other than a slash."""
+_SHOWN = {ANY: "*", ONE: "?", SEGMENT: "{*}"}
+
+
+def exactly(text: str) -> Pattern:
+    """The pattern that this text alone matches."""
+    return Pattern(tuple(text))
+
+
+def glob(text: str, star: str = "*") -> Pattern:
+    """The pattern in which each ``star`` stands for any characters."""
+    pieces: list[str] = []
+    for index, part in enumerate(text.split(star)):
+        pieces += ([ANY] if index else []) + list(part)
+    return Pattern(tuple(pieces))
+
+
+def prefix(text: str) -> Pattern:
+    """What begins like this."""
+    return Pattern((*text, ANY))
+
+
+def suffix(text: str) -> Pattern:
+    """What ends like this."""
+    return Pattern((ANY, *text))
+
+
+def within(text: str) -> Pattern:
+    """What holds this somewhere."""
+    return Pattern((ANY, *text, ANY))
+
+
+class TextClass(msgspec.Struct, frozen=True):
+    """The texts that match exactly these patterns."""
+
+    witness: str
+    matched: tuple[Pattern, ...]
+
+    @property
+    def shown(self) -> str:
+        """The class for people: the narrowest pattern that it matches, or that it is none of them."""
+        if not self.matched:
+            return "any other"
+        return max(self.matched, key=lambda one: (one.exact, sum(len(piece) == 1 for piece in one.pieces))).shown
+
+
+def text_classes(patterns: Iterable[Pattern], *, path: bool = False) -> tuple[tuple[TextClass, ...], bool]:
+    """The classes of all texts, and whether all of them were found.
+
+    With ``path`` only texts that begin with a slash and have no two slashes in a row count (unless a pattern has):
+    those that every normalisation of paths leaves alone.
+    """
+    known = tuple(sorted(set(patterns)))
+    machine = _Machine(known, path=path)
+    first, text = machine.first()
+    found: dict[int, str] = {}
+    seen = {(first, text[-1:] == "/")}
+    queue = [(first, text)]
+    exhausted = True
+    for state, so_far in queue:
+        if not path or so_far:
+            found.setdefault(state & machine.ends, so_far)
+        for character in machine.alphabet:
+            if path and machine.normal and character == "/" and so_far.endswith("/"):
+                continue
+            after = machine.step(state, character)
+            key = (after, path and character == "/")
+            if key in seen:
+                continue
+            if len(seen) >= MOST_STATES:
+                exhausted = False
+                break
+            seen.add(key)
+            queue.append((after, so_far + character))
+    classes = (TextClass(witness, machine.matched(ends)) for ends, witness in found.items())
+    return tuple(sorted(classes, key=lambda one: (not one.matched, one.witness))), exhausted
+
+
+class _Machine:
+    """All patterns as one integer: bit ``offset + i`` is set when the first ``i`` pieces of a pattern have matched."""
+
+    def __init__(self, patterns: Sequence[Pattern], *, path: bool) -> None:
+        self.patterns = patterns
+        named = {piece for pattern in patterns for piece in pattern.pieces if len(piece) == 1}
+        if path:
+            named.add("/")
+        other = next((character for character in _OTHERS if character not in named), "\u00b7")
+        self.alphabet = (other, *sorted(named))
+        self.normal = not any("//" in pattern.shown for pattern in patterns)
+        """Whether no pattern is about two slashes in a row."""
+        self._path = path
+        self._advance = dict.fromkeys(self.alphabet, 0)
+        self._stay = dict.fromkeys(self.alphabet, 0)
+        self._skip = self.ends = self._starts = 0
+        self._end_bits: list[int] = []
+        offset = 0
+        for pattern in patterns:
+            self._starts |= 1 << offset
+            for piece in pattern.pieces:
+                offset = self._lay(piece, offset)
+            self._end_bits.append(1 << offset)
+            self.ends |= 1 << offset
+            offset += 1
+
+    def _lay(self, piece: str, offset: int) -> int:
+        """Lay down the transitions of one piece; return the offset behind it."""
+        bit = 1 << offset
+        if len(piece) == 1:
+            self._advance[piece] |= bit
+            return offset + 1
+        if piece == ANY:
+            self._skip |= bit
+        for character in self.alphabet:
+            if piece == ANY:
+                self._stay[character] |= bit
+            elif piece == ONE:
+                self._advance[character] |= bit
+            elif character != "/":
+                # the segment's first character leads on, and whoever is behind it may stay there
+                self._advance[character] |= bit
+                self._stay[character] |= bit << 1
+        if piece == SEGMENT:
+            self._skip |= bit << 1
+            return offset + 2
+        return offset + 1
+
+    def first(self) -> tuple[int, str]:
+        """The state before anything was read, and what a path has read by then."""
+        state = self._closed(self._starts)
+        return (self.step(state, "/"), "/") if self._path else (state, "")
+
+    def step(self, state: int, character: str) -> int:
+        """The state after one more character."""
+        return self._closed(((state & self._advance[character]) << 1) | (state & self._stay[character]))
+
+    def _closed(self, state: int) -> int:
+        while True:
+            more = state | ((state & self._skip) << 1)
+            if more == state:
+                return state
+            state = more
+
+    def matched(self, ends: int) -> tuple[Pattern, ...]:
+        """The patterns whose end is among these bits."""
+        return tuple(pattern for pattern, bit in zip(self.patterns, self._end_bits, strict=True) if ends & bit)

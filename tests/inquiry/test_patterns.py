@@ -1,0 +1,79 @@
+"""Classes of texts that patterns cannot tell apart."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshsim.inquiry.patterns import (
+    ANY,
+    ONE,
+    SEGMENT,
+    Pattern,
+    exactly,
+    glob,
+    prefix,
+    suffix,
+    text_classes,
+    within,
+)
+
+TEXTS = st.text("ab/", max_size=4)
+PATTERNS = st.lists(
+    st.one_of(
+        TEXTS.map(exactly),
+        TEXTS.map(prefix),
+        TEXTS.map(suffix),
+        TEXTS.map(within),
+        st.lists(st.sampled_from(["a", "/", ANY, ONE, SEGMENT]), max_size=4).map(lambda pieces: Pattern(tuple(pieces))),
+    ),
+    max_size=4,
+)
+
+
+def matches(pattern: Pattern, text: str) -> bool:
+    """Whether the text matches, by Python's regular expressions."""
+    words = {ANY: "[^\\n]*", ONE: "[^\\n]", SEGMENT: "[^/\\n]+"}
+    return re.fullmatch("".join(words.get(piece, re.escape(piece)) for piece in pattern.pieces), text) is not None
+
+
+def test_exact_texts_and_the_rest() -> None:
+    """Each text that is named is a class of its own, and everything else is one more."""
+    classes, exhausted = text_classes([exactly("/a"), exactly("/b")], path=True)
+    assert exhausted
+    assert [(one.witness, one.shown) for one in classes] == [("/a", "/a"), ("/b", "/b"), ("/", "any other")]
+
+
+def test_patterns_that_overlap() -> None:
+    """What matches two patterns is told apart from what matches one."""
+    classes, _ = text_classes([prefix("/plans/"), glob("*.json")], path=True)
+    assert sorted(sorted(pattern.shown for pattern in one.matched) for one in classes) == [
+        [],
+        ["*.json"],
+        ["*.json", "/plans/*"],
+        ["/plans/*"],
+    ]
+
+
+def test_too_many_states_are_told() -> None:
+    """Patterns whose combinations cannot all be looked at are said to be not exhausted."""
+    many = [within("".join("ab"[number >> bit & 1] for bit in range(10)) + "x") for number in range(1, 1024, 7)]
+    assert not text_classes([*many, *(glob(f"*{a}*{b}*{c}*") for a in "abc" for b in "def" for c in "ghi")])[1]
+
+
+@given(PATTERNS)
+def test_witnesses_match_what_they_stand_for(patterns: list[Pattern]) -> None:
+    """A witness matches the patterns of its class and no others."""
+    classes, exhausted = text_classes(patterns)
+    assert exhausted
+    for one in classes:
+        assert {pattern for pattern in patterns if matches(pattern, one.witness)} == set(one.matched)
+
+
+@given(PATTERNS, st.text("ab/c", max_size=6))
+def test_every_text_is_in_a_class(patterns: list[Pattern], text: str) -> None:
+    """Whatever a text matches, some class matches just that."""
+    classes, _ = text_classes(patterns)
+    assert {pattern for pattern in patterns if matches(pattern, text)} in [set(one.matched) for one in classes]
