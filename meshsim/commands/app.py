@@ -10,6 +10,7 @@ import typer
 from meshsim import __version__
 from meshsim.commands import handshaking
 from meshsim.commands.answer import Answer
+from meshsim.commands.policy import policy_app
 
 EXIT_CODES = (
     "Exit codes: 0 pass; 1 an expectation failed, or a regression; 2 usage or scenario error; 3 inconclusive; "
@@ -220,3 +221,4 @@ def validate(
 
 
 handshaking.register(app)
+app.add_typer(policy_app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from typer.main import get_command
 
@@ -90,6 +91,24 @@ KEYS: dict[str, dict[str, str]] = {
         "`first_byte_ms`, each with p25 to p99, from connect; their means; `failed` connections; `bytes_sent` and "
         "`bytes_received`, `flights`, `round_trips`; CPU of both ends; and where the time goes",
     },
+    "policy ask": {
+        "allowed": "whether the request is allowed",
+        "rule": "the rule that decided: of a policy, `default-deny`, `default-allow`, `mutual-tls` (the listener "
+        "refuses before any policy is asked) or `no-policy`",
+        "place": "where that rule stands (`file:line:column`); null for the others",
+        "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, and `why` "
+        "not",
+        "errors_in_rules": "rules that failed, and so had no say",
+        "audited": "rules that only ask for an audit and matched",
+        "dry_run": "the rule on trial that would have denied it; null if none",
+        "why_no_policy": "why no policy was asked; null if one was",
+        "mode": "how the port takes mutual TLS",
+        "port": "the port",
+        "question": "the question as the engine was asked it",
+        "assumed": "what was assumed because nobody said it, by attribute",
+        "expected": "allow or deny, as `--expect` says; else null",
+        "passed": "whether the answer is the expected one; if not, exit code 1",
+    },
     "validate": {
         "passed": "whether every criterion of every section holds; if not, exit code 1",
         "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`; "
@@ -143,10 +162,20 @@ def _commands() -> Iterator[str]:
     group = get_command(app)
     context = group.make_context("meshsim", [], resilient_parsing=True, terminal_width=COLUMNS)
     yield f"## meshsim\n\n{_help(group.get_help(context))}"
-    for name, command in group.commands.items():  # type: ignore[attr-defined]  # an app with commands is a group
+    yield from _below("meshsim", group, context)
+
+
+def _below(path: str, group: Any, context: Any) -> Iterator[str]:
+    """The commands of a group, and those of the groups in it."""
+    for name, command in group.commands.items():
         inner = command.make_context(name, [], parent=context, resilient_parsing=True)
-        yield f"## meshsim {name}\n\n{_help(command.get_help(inner))}\nIts document has these keys, too:\n"
-        yield f"{_keys(KEYS[name])}"
+        whole = f"{path} {name}"
+        if hasattr(command, "commands"):
+            yield f"## {whole}\n\n{_help(command.get_help(inner))}"
+            yield from _below(whole, command, inner)
+            continue
+        yield f"## {whole}\n\n{_help(command.get_help(inner))}\nIts document has these keys, too:\n"
+        yield f"{_keys(KEYS[whole.removeprefix('meshsim ')])}"
 
 
 def _help(text: str) -> str:

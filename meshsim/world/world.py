@@ -38,6 +38,7 @@ from meshsim.world.workload import Workloads
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.network.medium import SliceQueue
+    from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -144,6 +145,23 @@ class World:
         files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
         engine = build_engine(policy.engine, files, directory, policy.default)
         return Policies(engine, cache=policy.cache, real=state.real)
+
+    # Looking at it without running it
+
+    @property
+    def policy_engine(self) -> PolicyEngine | None:
+        """The engine that answers at the start of the run; None if the mesh has no policy."""
+        return None if self._state.policy is None else self._state.policy.engine
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Every replica and device, replicas first."""
+        return self._state.hosts()
+
+    def address_of(self, host: Host) -> str:
+        """Return the address of a host at the start of the run."""
+        addresses = self._state.addresses or Addresses(self._state)
+        return addresses.of(host)
 
     # Running
 

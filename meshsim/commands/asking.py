@@ -1,0 +1,138 @@
+"""``meshsim policy ask``: one question, answered by the real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
+from meshsim.inquiry.ask import Verdict, ask
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import Subject, subject_of_scenario
+from meshsim.scenario.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meshsim.policy.question import RuleAccount
+
+
+def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence[str] = ()) -> Subject:
+    """What ``--scenario`` or ``--manifests`` names: exactly one of them."""
+    if (scenario is None) == (manifests is None):
+        raise UsageError("expected exactly one of --scenario FILE and --manifests DIR")
+    assert scenario is not None
+    return subject_of_scenario(scenario, settings)
+
+
+def pairs(texts: Sequence[str], what: str) -> list[tuple[str, str]]:
+    """Split ``name=value`` texts; raises UsageError for one that is none."""
+    found = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{what}: {text!r} is no pair; expected name=value")
+        found.append((name.strip(), value.strip()))
+    return found
+
+
+def claims_of(texts: Sequence[str]) -> Mapping[str, Any] | None:
+    """Claims from ``name=value`` texts: a value that reads as JSON is that, a name that comes again makes a list."""
+    import json
+
+    claims: dict[str, Any] = {}
+    for name, text in pairs(texts, "--claim"):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if name in claims:
+            before = claims[name]
+            value = [*before, value] if isinstance(before, list) else [before, value]
+        claims[name] = value
+    return claims or None
+
+
+def answer_question(subject: Subject, request: Request, expected: str | None, *, quiet: bool) -> Answer:
+    """Ask; the exit code is 1 if another answer was ``expected``."""
+    verdict = ask(subject, request)
+    passed = expected is None or (expected == "allow") == verdict.decision.allowed
+
+    def draw(console: Console) -> None:
+        _draw(console, verdict, expected, passed=passed, quiet=quiet)
+
+    return Answer(_document(verdict, expected, passed=passed), draw, EXIT_PASSED if passed else EXIT_FAILED)
+
+
+def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[str, Any]:
+    import msgspec
+
+    decision, asked = verdict.decision, verdict.asked
+    return {
+        "command": "policy ask",
+        "allowed": decision.allowed,
+        "rule": decision.rule,
+        "place": verdict.place or None,
+        "reasons": [msgspec.to_builtins(one) for one in verdict.accounts],
+        "errors_in_rules": list(decision.errors),
+        "audited": list(decision.audited),
+        "dry_run": decision.dry_run or None,
+        "why_no_policy": verdict.why or None,
+        "mode": asked.mode,
+        "port": asked.port,
+        "question": msgspec.to_builtins(asked.question),
+        "assumed": dict(asked.assumed),
+        "expected": expected,
+        "passed": passed,
+    }
+
+
+def _draw(console: Console, verdict: Verdict, expected: str | None, *, passed: bool, quiet: bool) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    decision, asked = verdict.decision, verdict.asked
+    mark, style = (
+        ("\N{HEAVY CHECK MARK}", "bold cyan") if decision.allowed else ("\N{HEAVY MULTIPLICATION X}", "bold red")
+    )
+    word = "allowed" if decision.allowed else "denied"
+    place = f"  {verdict.place}" if verdict.place else ""
+    console.print(Text.assemble((f"{mark} {word}", style), f" by {decision.rule}{place}"), soft_wrap=True)
+    if verdict.why:
+        console.print(Padding(verdict.why, (0, 0, 0, 2)))
+    if not passed:
+        console.print(Text(f"  expected was {expected}", style="bold red"))
+    if quiet:
+        return
+    question = asked.question
+    proof = question.principal or "no identity"
+    console.print(
+        f"\n{asked.caller.name} ({proof})\n  {question.method} {question.path} of {asked.callee.name}:{asked.port}"
+    )
+    if asked.assumed:
+        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asked.assumed.items())
+        console.print(f"  assumed: {said}")
+    for error in decision.errors:
+        console.print(Text(f"  a rule failed and had no say: {error}", style="bold yellow"))
+    for rule in decision.audited:
+        console.print(f"  audited by {rule}")
+    if decision.dry_run:
+        console.print(f"  a policy on trial would have denied it: {decision.dry_run}")
+    _draw_accounts(console, [one for one in verdict.accounts if one.rule != decision.rule])
+
+
+def _draw_accounts(console: Console, accounts: Sequence[RuleAccount]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not accounts:
+        return
+    console.print("\nThe other rules:")
+    for one in accounts:
+        matched = "matched too" if one.matched else "did not match"
+        console.print(
+            Text.assemble("  ", (one.rule, "bold"), f" ({one.effect}) {matched}  ", (one.place, "dim")), soft_wrap=True
+        )
+        if one.why:
+            console.print(Padding(one.why, (0, 0, 0, 4)))

@@ -1,0 +1,124 @@
+"""The options of ``meshsim policy``: ask, test, matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from meshsim.commands.answer import Answer
+
+policy_app = typer.Typer(
+    name="policy",
+    help="Ask policies without a run: one question, test cases, or everything at once.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Scenario = Annotated[Path | None, typer.Option("--scenario", metavar="FILE", help="Scenario whose policies are asked.")]
+Manifests = Annotated[
+    Path | None,
+    typer.Option("--manifests", metavar="DIR", help="Kubernetes and Istio manifests, in place of a scenario."),
+]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", metavar="PATH=VALUE", help="Set any field of the scenario. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the essence.")]
+
+
+@policy_app.command()
+def ask(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="Who calls: a service, fleet, device, namespace/service, service account or SPIFFE ID, as short as it "
+            "is unambiguous; 'anyone' proves no identity.",
+        ),
+    ],
+    destination: Annotated[str, typer.Option("--destination", metavar="NAME", help="Service that is called.")],
+    scenario: Scenario = None,
+    manifests: Manifests = None,
+    method: Annotated[str, typer.Option("--method", metavar="NAME", help="HTTP method.")] = "GET",
+    path: Annotated[str, typer.Option("--path", metavar="PATH", help="Path, with its query if there is one.")] = "/",
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Port of the service. Default: its first.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: the service's name.")
+    ] = None,
+    header: Annotated[list[str], typer.Option("--header", metavar="NAME=VALUE", help="Header field. Repeatable.")] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    claim: Annotated[
+        list[str], typer.Option("--claim", metavar="NAME=VALUE", help="Claim of a valid token. Repeatable.")
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    slice_: Annotated[
+        str | None, typer.Option("--slice", metavar="NAME", help="Slice. Default: the caller's first.")
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="Site of the caller. Default: where it is.")
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of the called replica.")] = None,
+    source_node: Annotated[
+        str | None, typer.Option("--source-node", metavar="NAME", help="Node from which the caller calls.")
+    ] = None,
+    source_ip: Annotated[
+        str | None, typer.Option("--source-ip", metavar="ADDRESS", help="Address of the caller.")
+    ] = None,
+    tls_version: Annotated[
+        str | None, typer.Option("--tls-version", metavar="N.N", help="TLS version of the connection.")
+    ] = None,
+    cipher: Annotated[str | None, typer.Option("--cipher", metavar="NAME", help="Cipher suite.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="Key exchange group.")] = None,
+    certificate_age: Annotated[
+        str | None,
+        typer.Option("--certificate-age", metavar="TIME", help="Age of the caller's certificate. Default: 0 s."),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="INSTANT", help="The called node's clock. Default: the scenario's epoch."),
+    ] = None,
+    plaintext: Annotated[
+        bool, typer.Option("--plaintext", help="The caller speaks no TLS, and so proves nothing.")
+    ] = False,
+    expect: Annotated[
+        Literal["allow", "deny"] | None, typer.Option("--expect", help="Exit 1 if the answer is another one.")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Ask whether one request is allowed, by which rule, and why the others had no say.
+
+    The real policy engine answers. How the port takes mutual TLS counts too: whom a STRICT port refuses, no policy
+    lets in.
+    """
+    from meshsim.commands.asking import answer_question, claims_of, pairs, subject_of
+    from meshsim.inquiry.request import Request, age_s, instant_s
+
+    request = Request(
+        source=source,
+        destination=destination,
+        method=method,
+        path=path,
+        port=port,
+        host=host,
+        headers=tuple(pairs(header, "--header")),
+        claims=claims_of(claim),
+        slice=slice_,
+        site=site,
+        node=node,
+        source_node=source_node,
+        source_ip=source_ip,
+        tls_version=tls_version,
+        cipher=cipher,
+        group=group,
+        certificate_age_s=None if certificate_age is None else age_s(certificate_age, "--certificate-age"),
+        time_s=None if time is None else instant_s(time, "--time"),
+        plaintext=plaintext,
+    )
+    return answer_question(subject_of(scenario, manifests, settings), request, expect, quiet=quiet)

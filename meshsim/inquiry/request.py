@@ -1,0 +1,166 @@
+"""A question as a person puts it, made into one that an engine understands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from meshsim.inquiry.names import find_callee, find_caller, find_name
+from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.policy.question import Question
+from meshsim.scenario.errors import UsageError
+from meshsim.scenario.units import parse_duration_ns
+
+S = 1_000_000_000
+METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT")
+"""Request methods of RFC 9110, section 9, and RFC 5789."""
+STRICT, DISABLE = "STRICT", "DISABLE"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request; None is what nobody said, and is filled with what is usual."""
+
+    source: str
+    destination: str
+    method: str = "GET"
+    path: str = "/"
+    """With the query, if there is one."""
+    port: int | None = None
+    host: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    claims: Mapping[str, Any] | None = None
+    """Claims of a valid token; None without a token."""
+    slice: str | None = None
+    site: str | None = None
+    node: str | None = None
+    """Node of the called replica."""
+    source_node: str | None = None
+    source_ip: str | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    group: str | None = None
+    certificate_age_s: int | None = None
+    time_s: int | None = None
+    plaintext: bool = False
+    """Whether the caller speaks no TLS, and so proves nothing."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request with the names in it found."""
+
+    caller: Caller
+    callee: Callee
+    port: int
+    mode: str
+    """How the port takes mutual TLS."""
+    plaintext: bool
+    question: Question
+    assumed: Mapping[str, str]
+    """What nobody said and a policy may read, by attribute, for people."""
+
+
+def resolve(subject: Subject, request: Request) -> Asked:
+    """Find the names of a request; raises UsageError for one that is not there or not clear."""
+    if request.method not in METHODS:
+        raise UsageError(f"--method: {request.method!r} is not known; expected one of {', '.join(METHODS)}")
+    if not request.path.startswith("/"):
+        raise UsageError(f"--path: {request.path!r} does not begin with a slash; expected one such as '/plans'")
+    caller = find_caller(subject, request.source)
+    callee = find_callee(subject, request.destination)
+    port = next(iter(callee.ports)) if request.port is None else request.port
+    if port not in callee.ports:
+        known = ", ".join(map(str, callee.ports))
+        raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
+    plaintext = request.plaintext or callee.modes[port] == DISABLE
+    proves = bool(caller.spiffe_id) and not plaintext
+    path, _, query = request.path.partition("?")
+    given = {
+        "slice": _named(subject.slices, request.slice, "--slice"),
+        "site": _named(subject.sites, request.site, "--site"),
+        "node": _named(subject.nodes, request.node, "--node"),
+        "source_node": _named(subject.nodes, request.source_node, "--source-node"),
+        "port": request.port,
+        "host": request.host,
+        "source_ip": request.source_ip,
+        "tls_version": request.tls_version,
+        "cipher": request.cipher,
+        "group": request.group,
+        "certificate_age_s": request.certificate_age_s,
+        "time_s": request.time_s,
+    }
+    usual = _usual(subject, caller, callee, port, proves=proves, encrypted=not plaintext)
+    reads = frozenset() if subject.engine is None else subject.engine.reads
+    extra: dict[str, Any] = {
+        **{key: usual[key] if value is None else value for key, value in given.items()},
+        "headers": tuple((name.lower(), value) for name, value in request.headers),
+        "claims": "" if request.claims is None else json.dumps(request.claims, sort_keys=True, separators=(",", ":")),
+        "query": query,
+        "destination_ip": callee.address,
+    }
+    base: dict[str, Any] = {key: extra.pop(key) for key in ("slice", "site")}
+    return Asked(
+        caller=caller,
+        callee=callee,
+        port=port,
+        mode=callee.modes[port],
+        plaintext=plaintext,
+        question=Question(
+            principal=caller.spiffe_id if proves else "",
+            source=caller.workload,
+            destination=callee.name,
+            method=request.method,
+            path=path,
+            mutual=proves,
+            **base,
+            **{key: value for key, value in extra.items() if key in reads},
+        ),
+        assumed={
+            key: str(usual[key])
+            for key, value in given.items()
+            if value is None and usual[key] not in ("", -1) and (key in reads or key in base)
+        },
+    )
+
+
+def age_s(text: str, what: str) -> int:
+    """Whole seconds of a duration such as ``90 s``; raises UsageError."""
+    try:
+        return parse_duration_ns(text) // S
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from None
+
+
+def instant_s(text: str, what: str) -> int:
+    """Seconds since the Unix epoch of an instant such as ``2026-01-01T08:00:00Z``; raises UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{what}: {text!r} is no instant; expected one such as '2026-01-01T08:00:00Z'") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _named(known: tuple[str, ...], text: str | None, what: str) -> str | None:
+    return None if text is None else find_name(known, text, what)
+
+
+def _usual(
+    subject: Subject, caller: Caller, callee: Callee, port: int, *, proves: bool, encrypted: bool
+) -> dict[str, Any]:
+    """What holds when nobody says otherwise."""
+    slices = caller.slices or subject.slices
+    return {
+        "slice": slices[0] if slices else "",
+        "site": caller.site,
+        "node": callee.node,
+        "source_node": caller.node,
+        "port": port,
+        "host": callee.name,
+        "source_ip": caller.address,
+        **(subject.tls if encrypted else dict.fromkeys(subject.tls, "")),
+        "certificate_age_s": 0 if proves else -1,
+        "time_s": subject.epoch_s,
+    }

@@ -1,0 +1,153 @@
+"""What is asked about: an engine, who may call, and what may be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.experiment import load
+from meshsim.policy.engine import PolicyEngine, PolicyFile
+from meshsim.scenario.check_mesh import tls_of
+from meshsim.scenario.errors import UsageError
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.hosts import Device
+from meshsim.world.world import World
+
+if TYPE_CHECKING:
+    from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.model import Scenario
+    from meshsim.world.hosts import Host
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A workload that may call: the replicas of a service that share an identity, or one device."""
+
+    name: str
+    """As people write it: a service, or a device of a fleet (``cars/0``)."""
+    workload: str
+    """The service or fleet; empty for an identity from elsewhere."""
+    spiffe_id: str
+    """What it proves; empty if it proves nothing."""
+    namespace: str = ""
+    site: str = ""
+    """Site of the first replica, or of the device at the start."""
+    node: str = ""
+    address: str = ""
+    slices: tuple[str, ...] = ()
+    """Slices in which it sends: a device those of its flows, a service all."""
+
+
+class Callee(msgspec.Struct, frozen=True):
+    """A service that may be called."""
+
+    name: str
+    namespace: str
+    ports: Mapping[int, str]
+    """Protocol by port, the first one first."""
+    modes: Mapping[int, str]
+    """How each port takes mutual TLS: STRICT, PERMISSIVE or DISABLE."""
+    node: str = ""
+    address: str = ""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """An engine with its policies, and the names around it."""
+
+    name: str
+    """Where it came from, for people."""
+    engine: PolicyEngine | None
+    """None: there is no policy, and every call that mutual TLS admits is allowed."""
+    files: tuple[PolicyFile, ...]
+    callers: tuple[Caller, ...]
+    callees: tuple[Callee, ...]
+    slices: tuple[str, ...]
+    sites: tuple[str, ...]
+    nodes: tuple[str, ...]
+    trust_domain: str
+    epoch_s: int
+    """Where simulated time begins, in seconds since the Unix epoch."""
+    tls: Mapping[str, str]
+    """What connections come to by default: ``tls_version``, ``cipher`` and ``group``."""
+
+
+class _Nowhere:
+    """Takes the rows of a world that never runs."""
+
+    def write(self, table: str, rows: list[msgspec.Struct]) -> None:
+        """Forget one batch."""
+
+
+def subject_of_scenario(path: Path, settings: Sequence[str] = ()) -> Subject:
+    """Read a scenario with its policies; raises ScenarioError with every mistake in them."""
+    return _subject(load(path, None, None, list(settings)), str(path))
+
+
+def _subject(loaded: LoadedScenario, name: str) -> Subject:
+    scenario = loaded.scenario
+    world = World(loaded, Recorder(_Nowhere()))
+    hosts = world.hosts
+    tls = scenario.mesh.tls
+    return Subject(
+        name=name,
+        engine=world.policy_engine,
+        files=tuple(PolicyFile(file, text, str(loaded.base_dir / file)) for file, text in loaded.policies),
+        callers=tuple(_callers(scenario, world, hosts)),
+        callees=tuple(_callee(scenario, world, hosts, service) for service in scenario.services),
+        slices=tuple(scenario.network.slices),
+        sites=tuple(dict.fromkeys(node.site or key for key, node in scenario.network.nodes.items())),
+        nodes=tuple(scenario.network.nodes),
+        trust_domain=scenario.mesh.trust_domain,
+        epoch_s=scenario.epoch_ns // 1_000_000_000,
+        tls={"tls_version": tls.max_version, "cipher": tls.ciphers[0], "group": tls.groups[0]},
+    )
+
+
+def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller]:
+    found: dict[str, Caller] = {}
+    for host in hosts:
+        if host.spiffe_id in found:
+            continue
+        device = isinstance(host, Device)
+        sends = {flow.slice: None for flow in scenario.traffic if flow.source == host.workload}
+        taken = any(caller.name == host.workload for caller in found.values())
+        account = host.spiffe_id.rpartition("/")[2]
+        found[host.spiffe_id] = Caller(
+            name=host.name if device else f"{host.workload}:{account}" if taken else host.workload,
+            workload=host.workload,
+            spiffe_id=host.spiffe_id,
+            namespace="" if device else scenario.services[host.workload].namespace,
+            site=host.site,
+            node=host.node,
+            address=world.address_of(host),
+            slices=tuple(sends) if device else tuple(scenario.network.slices),
+        )
+    return list(found.values())
+
+
+def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> Callee:
+    service = scenario.services[name]
+    mode = tls_of(scenario.mesh.tls, service.tls).mode
+    replica = next((host for host in hosts if host.workload == name), None)
+    return Callee(
+        name=name,
+        namespace=service.namespace,
+        ports=service.protocols,
+        modes=dict.fromkeys(service.protocols, mode),
+        node="" if replica is None else replica.node,
+        address="" if replica is None else world.address_of(replica),
+    )
+
+
+def with_engine(subject: Subject, name: str, engine: PolicyEngine, files: Sequence[PolicyFile]) -> Subject:
+    """The same names around other policies."""
+    return msgspec.structs.replace(subject, name=name, engine=engine, files=tuple(files))
+
+
+def needs_policy(subject: Subject) -> PolicyEngine:
+    """The engine; raises UsageError if there is none."""
+    if subject.engine is None:
+        raise UsageError(f"{subject.name} has no policies; expected mesh.policy with its files")
+    return subject.engine

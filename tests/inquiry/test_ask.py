@@ -1,0 +1,139 @@
+"""One request: whose it is, what it becomes, and what the answer says."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.inquiry.ask import MUTUAL_TLS, ask
+from meshsim.inquiry.names import find_callee, find_caller, find_name
+from meshsim.inquiry.request import Request, resolve
+from meshsim.inquiry.subject import Subject
+from meshsim.scenario.errors import UsageError
+
+ROBOT = "spiffe://plant.example/fleet/robots/0"
+PLANNER = "spiffe://plant.example/ns/plant/sa/planner"
+SCREENS = "spiffe://plant.example/ns/office/sa/screens"
+
+
+@pytest.mark.parametrize(
+    ("text", "spiffe_id"),
+    [
+        ("robots", ROBOT),
+        ("robots/2", "spiffe://plant.example/fleet/robots/2"),
+        ("rob", ROBOT),
+        ("planner", PLANNER),
+        ("p", PLANNER),
+        ("plant/planner", PLANNER),
+        ("plant/p", PLANNER),
+        ("viewer", SCREENS),
+        ("screens", SCREENS),
+        ("office/", SCREENS),
+        (PLANNER, PLANNER),
+        ("spiffe://other.example/ns/a/sa/b", "spiffe://other.example/ns/a/sa/b"),
+        ("anyone", ""),
+    ],
+)
+def test_callers_by_short_names(plant: Subject, text: str, spiffe_id: str) -> None:
+    """A caller goes by service, fleet, device, account or SPIFFE ID, as short as it is clear."""
+    assert find_caller(plant, text).spiffe_id == spiffe_id
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ro", "--source: 'ro' can be robots/0, rovers/0; expected more of the name"),
+        ("plant/", "--source: 'plant/' can be plant/planner, plant/vision; expected more of the name"),
+        ("plannr", "--source: nothing here is called 'plannr'; did you mean planner?"),
+        (
+            "q",
+            "--source: nothing here is called 'q'; expected one of anyone, planner, vision, viewer, screens, robots, "
+            "rovers",
+        ),
+        (
+            "",
+            "--source: nothing here is called ''; expected one of anyone, planner, vision, viewer, screens, robots, "
+            "rovers",
+        ),
+    ],
+)
+def test_callers_that_are_not_clear(plant: Subject, text: str, message: str) -> None:
+    """A name that fits several or none is told with what it could be."""
+    with pytest.raises(UsageError) as caught:
+        find_caller(plant, text)
+    assert str(caught.value) == message
+
+
+def test_spiffe_ids_are_checked(plant: Subject) -> None:
+    """A stranger needs a SPIFFE ID that a workload could have."""
+    with pytest.raises(UsageError, match="is no SPIFFE ID of a workload"):
+        find_caller(plant, "spiffe://other.example")
+
+
+def test_services_and_other_names(plant: Subject) -> None:
+    """Services go by name or namespace, and slices by their beginning."""
+    assert find_callee(plant, "office/viewer").name == "viewer"
+    assert find_callee(plant, "vis").name == "vision"
+    assert find_name(plant.slices, "con", "--slice") == "control"
+    with pytest.raises(UsageError, match="'vi' can be plant/vision, office/viewer"):
+        find_callee(plant, "vi")
+
+
+def test_what_nobody_said_is_what_is_usual(plant: Subject) -> None:
+    """Slice and site are those that the caller has in the scenario, and the answer says so."""
+    asked = resolve(plant, Request(source="rovers", destination="viewer"))
+    assert (asked.question.slice, asked.question.site) == ("video", "hall")
+    assert asked.assumed == {"slice": "video", "site": "hall"}
+    said = resolve(plant, Request(source="rovers", destination="viewer", slice="control", site="office"))
+    assert (said.question.slice, said.question.site, said.assumed) == ("control", "office", {})
+
+
+def test_an_answer_names_its_rule_and_why_others_did_not_match(plant: Subject) -> None:
+    """The deciding rule comes with its place, and every other one with the part that did not hold."""
+    verdict = ask(plant, Request(source="robots", destination="planner", path="/plans/7"))
+    assert (verdict.decision.allowed, verdict.decision.rule) == (True, "robots-plan")
+    assert verdict.place.endswith("plant.cedar:1:1")
+    assert {one.rule: one.why for one in verdict.accounts} == {
+        "robots-plan": "",
+        "planner-looks": f'`principal in Service::"planner"`: the principal is {ROBOT}',
+        "rovers-show": f'`principal in Fleet::"rovers"`: the principal is {ROBOT}',
+        "no-secrets": '`when { context.path like "*/secret" }` does not hold',
+    }
+
+
+def test_a_strict_port_refuses_before_any_policy(plant: Subject) -> None:
+    """Plaintext and callers without identity do not get as far as a policy, where the port is STRICT."""
+    for request in (
+        Request(source="anyone", destination="planner"),
+        Request(source="robots", destination="planner", path="/plans/7", plaintext=True),
+    ):
+        verdict = ask(plant, request)
+        assert (verdict.decision.allowed, verdict.decision.rule, verdict.accounts) == (False, MUTUAL_TLS, ())
+        assert "STRICT" in verdict.why
+
+
+def test_a_permissive_port_asks_the_policy(plant: Subject) -> None:
+    """Plaintext to a PERMISSIVE port proves nothing, and policy decides."""
+    verdict = ask(plant, Request(source="planner", destination="vision", plaintext=True))
+    assert (verdict.decision.allowed, verdict.decision.rule) == (False, "default-deny")
+    assert verdict.asked.question.principal == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (
+            Request(source="robots", destination="planner", port=1),
+            "--port: planner has no port 1; expected one of 8080",
+        ),
+        (
+            Request(source="robots", destination="planner", method="get"),
+            "--method: 'get' is not known; expected one of",
+        ),
+        (Request(source="robots", destination="planner", path="plans"), "--path: 'plans' does not begin with a slash"),
+    ],
+)
+def test_requests_that_cannot_be(plant: Subject, request_: Request, message: str) -> None:
+    """What no request can have is told."""
+    with pytest.raises(UsageError) as caught:
+        resolve(plant, request_)
+    assert str(caught.value).startswith(message)

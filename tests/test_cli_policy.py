@@ -1,0 +1,77 @@
+"""``meshsim policy``, called in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from meshsim.cli import run_command
+from meshsim.commands.docs import COMMON, KEYS
+
+ROOT = Path(__file__).parent.parent
+CORRIDOR = ROOT / "scenarios" / "v2x-corridor.yaml"
+ASK = ("policy", "ask", "--scenario", CORRIDOR)
+
+
+class Said(NamedTuple):
+    """What one command line came to."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+def meshsim(*arguments: str | Path) -> Said:
+    """Run one command line here."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = run_command([str(argument) for argument in arguments])
+    return Said(exit_code, out.getvalue(), err.getvalue())
+
+
+def document(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of one command line."""
+    said = meshsim(*arguments, "--json")
+    return said.exit_code, json.loads(said.out)
+
+
+def test_ask_answers_with_the_rule() -> None:
+    """The document has what DESIGN's contract names, and exactly the documented keys."""
+    code, said = document(*ASK, "--source", "cars", "--destination", "haz", "--method", "POST", "--path", "/hazards")
+    assert (code, said["allowed"], said["rule"]) == (0, True, "cars-report-hazards")
+    assert said.keys() == {*COMMON, *KEYS["policy ask"]}
+    assert said["command"] == "policy ask"
+    assert len(said["reasons"]) == 10
+
+
+def test_ask_prints_why_not() -> None:
+    """People read the verdict first, then what was assumed, then why the other rules had no say."""
+    said = meshsim(*ASK, "--source", "cars", "--destination", "storage", "--method", "PUT")
+    assert said.exit_code == 0
+    assert "denied by devices-stay-at-the-edge" in said.out
+    assert "assumed: slice v2x, site west" in said.out
+    assert "writers-of-storage (allow) did not match" in said.out
+
+
+def test_ask_can_be_held_to_an_answer() -> None:
+    """With --expect, another answer is exit code 1 in both formats."""
+    question = (*ASK, "--source", "cars", "--destination", "storage", "--expect")
+    assert meshsim(*question, "deny").exit_code == 0
+    assert meshsim(*question, "allow").exit_code == 1
+    assert document(*question, "allow")[0] == 1
+
+
+def test_ask_tells_what_cannot_be_asked() -> None:
+    """Unknown names, half pairs and missing subjects are one line and exit code 2."""
+    for arguments, message in (
+        ((*ASK, "--source", "car", "--destination", "nowhere"), "--destination: nothing here is called 'nowhere'"),
+        ((*ASK, "--source", "cars", "--destination", "storage", "--header", "x"), "--header: 'x' is no pair"),
+        (("policy", "ask", "--source", "a", "--destination", "b"), "expected exactly one of --scenario FILE"),
+        ((*ASK, "--source", "cars", "--destination", "storage", "--time", "noon"), "--time: 'noon' is no instant"),
+    ):
+        said = meshsim(*arguments)
+        assert (said.exit_code, said.out) == (2, "")
+        assert message in said.err
