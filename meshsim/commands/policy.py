@@ -28,66 +28,68 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the essence.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="Who calls: a service, fleet, device, namespace/service, service account or SPIFFE ID, as short as it is unambiguous; 'anyone' proves no identity.",
+    ),
+]
+Destination = Annotated[str, typer.Option("--destination", metavar="NAME", help="Service that is called.")]
+Method = Annotated[str, typer.Option("--method", metavar="NAME", help="HTTP method.")]
+RequestPath = Annotated[str, typer.Option("--path", metavar="PATH", help="Path, with its query if there is one.")]
+Port = Annotated[int | None, typer.Option("--port", metavar="N", help="Port of the service. Default: its first.")]
+Host = Annotated[str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: the service's name.")]
+Header = Annotated[list[str], typer.Option("--header", metavar="NAME=VALUE", help="Header field. Repeatable.")]
+Claim = Annotated[list[str], typer.Option("--claim", metavar="NAME=VALUE", help="Claim of a valid token. Repeatable.")]
+SliceName = Annotated[str | None, typer.Option("--slice", metavar="NAME", help="Slice. Default: the caller's first.")]
+Site = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Site of the caller. Default: where it is.")]
+Node = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of the called replica.")]
+SourceNode = Annotated[
+    str | None, typer.Option("--source-node", metavar="NAME", help="Node from which the caller calls.")
+]
+SourceIp = Annotated[str | None, typer.Option("--source-ip", metavar="ADDRESS", help="Address of the caller.")]
+TlsVersion = Annotated[str | None, typer.Option("--tls-version", metavar="N.N", help="TLS version of the connection.")]
+Cipher = Annotated[str | None, typer.Option("--cipher", metavar="NAME", help="Cipher suite.")]
+Group = Annotated[str | None, typer.Option("--group", metavar="NAME", help="Key exchange group.")]
+CertificateAge = Annotated[
+    str | None, typer.Option("--certificate-age", metavar="TIME", help="Age of the caller's certificate. Default: 0 s.")
+]
+Time = Annotated[
+    str | None,
+    typer.Option("--time", metavar="INSTANT", help="The called node's clock. Default: the scenario's epoch."),
+]
+Plaintext = Annotated[bool, typer.Option("--plaintext", help="The caller speaks no TLS, and so proves nothing.")]
+Expect = Annotated[
+    Literal["allow", "deny"] | None, typer.Option("--expect", help="Exit 1 if the answer is another one.")
+]
 
 
 @policy_app.command()
 def ask(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--source",
-            metavar="NAME",
-            help="Who calls: a service, fleet, device, namespace/service, service account or SPIFFE ID, as short as it "
-            "is unambiguous; 'anyone' proves no identity.",
-        ),
-    ],
-    destination: Annotated[str, typer.Option("--destination", metavar="NAME", help="Service that is called.")],
+    source: Source,
+    destination: Destination,
     scenario: Scenario = None,
     manifests: Manifests = None,
-    method: Annotated[str, typer.Option("--method", metavar="NAME", help="HTTP method.")] = "GET",
-    path: Annotated[str, typer.Option("--path", metavar="PATH", help="Path, with its query if there is one.")] = "/",
-    port: Annotated[
-        int | None, typer.Option("--port", metavar="N", help="Port of the service. Default: its first.")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: the service's name.")
-    ] = None,
-    header: Annotated[list[str], typer.Option("--header", metavar="NAME=VALUE", help="Header field. Repeatable.")] = [],  # noqa: B006 - typer reads the default, nobody changes it
-    claim: Annotated[
-        list[str], typer.Option("--claim", metavar="NAME=VALUE", help="Claim of a valid token. Repeatable.")
-    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
-    slice_: Annotated[
-        str | None, typer.Option("--slice", metavar="NAME", help="Slice. Default: the caller's first.")
-    ] = None,
-    site: Annotated[
-        str | None, typer.Option("--site", metavar="NAME", help="Site of the caller. Default: where it is.")
-    ] = None,
-    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of the called replica.")] = None,
-    source_node: Annotated[
-        str | None, typer.Option("--source-node", metavar="NAME", help="Node from which the caller calls.")
-    ] = None,
-    source_ip: Annotated[
-        str | None, typer.Option("--source-ip", metavar="ADDRESS", help="Address of the caller.")
-    ] = None,
-    tls_version: Annotated[
-        str | None, typer.Option("--tls-version", metavar="N.N", help="TLS version of the connection.")
-    ] = None,
-    cipher: Annotated[str | None, typer.Option("--cipher", metavar="NAME", help="Cipher suite.")] = None,
-    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="Key exchange group.")] = None,
-    certificate_age: Annotated[
-        str | None,
-        typer.Option("--certificate-age", metavar="TIME", help="Age of the caller's certificate. Default: 0 s."),
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", metavar="INSTANT", help="The called node's clock. Default: the scenario's epoch."),
-    ] = None,
-    plaintext: Annotated[
-        bool, typer.Option("--plaintext", help="The caller speaks no TLS, and so proves nothing.")
-    ] = False,
-    expect: Annotated[
-        Literal["allow", "deny"] | None, typer.Option("--expect", help="Exit 1 if the answer is another one.")
-    ] = None,
+    method: Method = "GET",
+    path: RequestPath = "/",
+    port: Port = None,
+    host: Host = None,
+    header: Header = [],  # noqa: B006 - typer reads the default, nobody changes it
+    claim: Claim = [],  # noqa: B006 - typer reads the default, nobody changes it
+    slice_: SliceName = None,
+    site: Site = None,
+    node: Node = None,
+    source_node: SourceNode = None,
+    source_ip: SourceIp = None,
+    tls_version: TlsVersion = None,
+    cipher: Cipher = None,
+    group: Group = None,
+    certificate_age: CertificateAge = None,
+    time: Time = None,
+    plaintext: Plaintext = False,
+    expect: Expect = None,
     settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     quiet: Quiet = False,
     _json: Json = False,
