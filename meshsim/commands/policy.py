@@ -33,7 +33,8 @@ Source = Annotated[
     typer.Option(
         "--source",
         metavar="NAME",
-        help="Who calls: a service, fleet, device, namespace/service, service account or SPIFFE ID, as short as it is unambiguous; 'anyone' proves no identity.",
+        help="Who calls: a service, fleet, device, namespace/service, service account or SPIFFE ID, as short as it "
+        "is unambiguous; 'anyone' proves no identity.",
     ),
 ]
 Destination = Annotated[str, typer.Option("--destination", metavar="NAME", help="Service that is called.")]
