@@ -60,15 +60,20 @@ class RadioAccess:
         return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
 
     def across(self, train: Train, sent_ns: int) -> int:
-        """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` if it is dropped for being late.
+        """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (on the air, or dropped for being late).
 
-        ``train.radio_ns`` grows by its time here. A train is late if its last packet is.
+        ``train.radio_ns`` grows by its time here. A train is late if its last packet is, and lost as a whole.
         """
         tail_in_ns = train.tail_ns
         # On the downlink the tail may still be on its way here: it is not on the air before.
         tail_ns = max(sent_ns, tail_in_ns)
         if train.copies != COPY:
-            tail_ns += self._model.delay_ns(self._direction, sent_ns)
+            delay_ns = self._model.delay_ns(self._direction, sent_ns)
+            if delay_ns < 0:
+                train.queue.air.count_lost(train.segments, beyond=train.beyond)
+                train.queue.lose(train)
+                return LOST
+            tail_ns += delay_ns
         if tail_ns < self._last_tail_ns:
             tail_ns = self._last_tail_ns
         self._last_tail_ns = tail_ns
@@ -83,9 +88,14 @@ class RadioAccess:
         return tail_ns
 
     def leave(self, train: Train) -> bool:
-        """Return True: nothing can happen to a train on the air, where loss has become delay."""
+        """Return True: what happens to a train on the air has happened when it is ``across``."""
         return True
 
     def delay_ns(self, now_ns: int) -> int:
-        """Return the access delay of something small that enters now, without a place in the queue."""
-        return self._model.delay_ns(self._direction, now_ns)
+        """Return the access delay of something small that enters now, without a place in the queue.
+
+        It gets through: of acknowledgements the next one says what the one before did.
+        """
+        while (delay_ns := self._model.delay_ns(self._direction, now_ns)) < 0:
+            pass
+        return delay_ns

@@ -10,7 +10,8 @@ from there. A packet that gets ready in a slot can leave in the next one at the 
   station's processing. The grant is large enough: there is no second one.
 - Uplink with a configured grant: device's processing, the next occasion, its length, base station's processing.
 - A transmission fails with the block error rate, each independently. HARQ repeats it a round trip later, in the next
-  slot of its direction. After the last repetition RLC finds the gap and sends anew: a loss becomes a delay.
+  slot of its direction. After the last repetition RLC finds the gap and sends anew: a loss becomes a delay. In RLC's
+  unacknowledged mode the packet is lost instead.
 
 What is not here: queueing for the cell's bandwidth and a train's serialisation (the radio hop adds them), beams,
 measurement gaps, radio link failure after RLC's last retransmission.
@@ -21,6 +22,7 @@ from __future__ import annotations
 from random import Random
 
 from meshsim.network.radio import UPLINK, FixedRadioModel
+from meshsim.network.train import LOST
 from meshsim.scenario.nr import SYMBOLS_PER_SLOT, NrRadio
 
 DATA_SYMBOLS_LEAST = 4
@@ -42,7 +44,7 @@ class NrRadioModel(FixedRadioModel):
         self._error_rate = settings.block_error_rate_ppm / 1_000_000
         self._harq_slots = settings.harq_round_trip_slots
         self._harq_retransmissions = settings.harq_retransmissions
-        self._rlc_ns = settings.rlc_retransmission_ns
+        self._rlc_ns = settings.recovery_ns
         self._k2_slots = settings.k2_slots
         self._configured = settings.configured_grant_period is not None
         self._period_slots = settings.configured_grant_period or settings.request_period_slots
@@ -58,12 +60,14 @@ class NrRadioModel(FixedRadioModel):
         self._lengths_down_ns = tuple(special_ns if letter == "S" else self._slot_ns for letter in pattern)
 
     def delay_ns(self, direction: int, now_ns: int) -> int:
-        """Return the delay of a packet that is handed to the radio now; draws if blocks may fail."""
+        """Return the delay of a packet that is handed to the radio now, or ``LOST``; draws if blocks may fail."""
         return self._uplink_ns(now_ns) if direction == UPLINK else self._downlink_ns(now_ns)
 
     def _downlink_ns(self, now_ns: int) -> int:
         slot = self._next(self._waits_down, now_ns + self._gnb_ns)
         slot = self._delivered(slot, self._waits_down)
+        if slot == LOST:
+            return LOST
         length_ns = self._lengths_down_ns[slot % self._pattern_slots]
         return slot * self._slot_ns + length_ns + self._device_ns - now_ns
 
@@ -77,6 +81,8 @@ class NrRadioModel(FixedRadioModel):
             slot = grant + self._k2_slots
             slot += self._waits_up[slot % self._pattern_slots]
         slot = self._delivered(slot, self._waits_up)
+        if slot == LOST:
+            return LOST
         return (slot + 1) * self._slot_ns + self._gnb_ns - now_ns
 
     def _next(self, waits: tuple[int, ...], ready_ns: int) -> int:
@@ -95,7 +101,7 @@ class NrRadioModel(FixedRadioModel):
         return slot
 
     def _delivered(self, slot: int, waits: tuple[int, ...]) -> int:
-        """The slot in which a packet that is first sent in ``slot`` gets through."""
+        """The slot in which a packet that is first sent in ``slot`` gets through, or ``LOST``."""
         error_rate = self._error_rate
         if not error_rate:
             return slot
@@ -106,6 +112,8 @@ class NrRadioModel(FixedRadioModel):
             if failures <= self._harq_retransmissions:
                 slot += self._harq_slots
                 slot += waits[slot % self._pattern_slots]
+            elif self._rlc_ns is None:
+                return LOST
             else:
                 failures = 0
                 slot = self._next(waits, (slot + 1) * self._slot_ns + self._rlc_ns)

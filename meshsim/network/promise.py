@@ -94,6 +94,14 @@ class AirTally:
         """Packets that count as lost."""
         self.longest_ns = 0
 
+    def count_lost(self, packets: int, *, beyond: bool) -> None:
+        """Count a train that did not get through."""
+        self.packets += packets
+        if beyond:
+            self.beyond += packets
+        else:
+            self.lost += packets
+
     def count(self, promise: AirPromise, packets: int, took_ns: int, *, beyond: bool) -> bool:
         """Count a train that took this long over the air; return False if it is dropped for being late."""
         self.packets += packets

@@ -55,6 +55,10 @@ def _check_new_radio(nr: NrRadio, path: Path) -> Iterator[Finding]:
                 message = f"a device with a configured grant does not ask; expected no {key}, or no configured grant"
                 yield Finding((*path, key), message, at_key=True)
 
+    if nr.rlc == "unacknowledged" and nr.rlc_retransmission_ns is not None:
+        message = "RLC retransmits nothing in its unacknowledged mode; expected no rlc_retransmission, or another rlc"
+        yield Finding((*path, "rlc_retransmission"), message, at_key=True)
+
 
 def check_five_qis(scenario: Scenario) -> Iterator[Finding]:
     """Values that are not the operator's to define, and characteristics that do not go together."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,6 +27,8 @@ SPECIAL_DOWNLINK_SYMBOLS, SPECIAL_UPLINK_SYMBOLS = 10, 2
 """A usual split of the special slot; two of its symbols are the guard."""
 
 SCHEDULING_REQUEST_PERIOD_SLOTS = 10
+
+RLC_RETRANSMISSION_NS = 35 * MS
 
 SCHEDULING_REQUEST_PERIODS = (1, 2, 4, 5, 8, 10, 16, 20, 40, 80, 160, 320, 640)
 """Periods in slots of the information element SchedulingRequestResourceConfig (3GPP TS 38.331, clause 6.3.2)."""
@@ -66,8 +68,11 @@ class NrRadio(Model):
     harq_round_trip_slots: int = Field(default=8, ge=1, le=64, alias="harq_round_trip")
     """Slots from a failed transmission to the earliest repetition: K1, two processings, a grant. Default: 8."""
     harq_retransmissions: int = Field(default=3, ge=0, le=31)
-    """Repetitions by HARQ, after which RLC sends the packet anew. Default: 3."""
-    rlc_retransmission_ns: Duration = Field(default=35 * MS, alias="rlc_retransmission")
+    """Repetitions by HARQ, after which it is RLC's to decide. Default: 3."""
+    rlc: Literal["acknowledged", "unacknowledged"] = "acknowledged"
+    """RLC's mode (TS 38.322): acknowledged sends a packet anew that HARQ gave up, so that loss becomes delay;
+    unacknowledged loses it. Default: acknowledged."""
+    rlc_retransmission_ns: Duration | None = Field(default=None, alias="rlc_retransmission")
     """From HARQ's last failure to RLC's retransmission (t-Reassembly of TS 38.331, 9.2.1). Default: 35 ms."""
 
     @field_validator("pattern")
@@ -129,6 +134,13 @@ class NrRadio(Model):
     def request_period_slots(self) -> int:
         """Slots between occasions for a scheduling request."""
         return self.scheduling_request_period or SCHEDULING_REQUEST_PERIOD_SLOTS
+
+    @property
+    def recovery_ns(self) -> int | None:
+        """From HARQ's last failure to RLC's retransmission; None if there is none."""
+        if self.rlc == "unacknowledged":
+            return None
+        return RLC_RETRANSMISSION_NS if self.rlc_retransmission_ns is None else self.rlc_retransmission_ns
 
     @property
     def k2_slots(self) -> int:

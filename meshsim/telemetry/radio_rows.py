@@ -26,7 +26,10 @@ class RadioRow(msgspec.Struct, frozen=True, gc=False):
     late_beyond: Annotated[int, Meta(description="Those that are both.")]
     lost: Annotated[
         int,
-        Meta(description="Counted as lost: late, not beyond, of Delay-critical GBR or dropped (`discard_late`)."),
+        Meta(
+            description="Counted as lost, of those not beyond: late ones of Delay-critical GBR, those dropped for it "
+            "(`discard_late`), and those that did not get through (`rlc: unacknowledged`)."
+        ),
     ]
     longest_ns: Annotated[int, Meta(description="The longest that a packet took over the air.")]
 

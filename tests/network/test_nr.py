@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from meshsim.network.nr import NrRadioModel
 from meshsim.network.radio import DOWNLINK, UPLINK
 from meshsim.network.radio_theory import failures_share, mean_and_margin_ns, mean_repetition_ns, mean_wait_ns
+from meshsim.network.train import LOST
 from meshsim.scenario.nr import NrRadio
 
 MS = 1_000_000
@@ -254,6 +255,17 @@ def test_rlc_takes_over_after_the_last_repetition() -> None:
     )
     # slots 0 and 8 (which is special: downlink too) fail; 9 x 0.5 ms + 35 ms is slot 79, uplink, so slot 80
     assert model.delay_ns(DOWNLINK, 0) == 81 * MS // 2
+
+
+@pytest.mark.parametrize("direction", [UPLINK, DOWNLINK])
+def test_without_acknowledgement_loss_stays_loss(direction: int) -> None:
+    """In RLC's unacknowledged mode a packet is lost that fails n + 1 times, the closed form's share of all."""
+    settings = BARE | {"block_error_rate": "40 %", "pattern": "FDD"}
+    model = radio(**settings, harq_retransmissions=2, rlc="unacknowledged", random=Random(3))
+    draws = 20_000
+    lost = sum(model.delay_ns(direction, 0) == LOST for _ in range(draws))
+    share = 0.4**3
+    assert abs(lost / draws - share) < 2.58 * (share * (1 - share) / draws) ** 0.5
 
 
 def test_occasions_are_spread_over_devices() -> None:

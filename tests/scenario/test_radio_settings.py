@@ -118,6 +118,10 @@ def test_both_are_read_resolved_and_in_the_schema(text: str) -> None:
             "or no configured grant",
         ),
         (
+            "rlc: unacknowledged, rlc_retransmission: 9 ms",
+            "33: RLC retransmits nothing in its unacknowledged mode; expected no rlc_retransmission, or another rlc",
+        ),
+        (
             "configured_grant_period: 5, grant_delay: 3",
             "40: a device with a configured grant does not ask; expected no grant_delay, or no configured grant",
         ),
