@@ -60,7 +60,7 @@ class RadioAccess:
         return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
 
     def across(self, train: Train, sent_ns: int) -> int:
-        """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (on the air, or dropped for being late).
+        """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (by the air, or as too late).
 
         ``train.radio_ns`` grows by its time here. A train is late if its last packet is, and lost as a whole.
         """
