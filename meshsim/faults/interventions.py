@@ -44,7 +44,28 @@ class StartIssuer(msgspec.Struct, frozen=True, gc=False):
     """Start the process that signs certificates again."""
 
 
-Intervention = CutLink | RestoreLink | CrashNode | RestartNode | AddLatency | StopIssuer | StartIssuer
+class ReplaceAuthority(msgspec.Struct, frozen=True, gc=False):
+    """Have a new certificate authority sign from now on."""
+
+    overlap: bool
+    """Whether those that came before are trusted until ``ForgetAuthorities``."""
+
+
+class ForgetAuthorities(msgspec.Struct, frozen=True, gc=False):
+    """Trust the authorities no more that the fault's ``ReplaceAuthority`` replaced."""
+
+
+Intervention = (
+    CutLink
+    | RestoreLink
+    | CrashNode
+    | RestartNode
+    | AddLatency
+    | StopIssuer
+    | StartIssuer
+    | ReplaceAuthority
+    | ForgetAuthorities
+)
 
 
 class Planned(msgspec.Struct, frozen=True, gc=False):

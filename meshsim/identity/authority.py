@@ -49,6 +49,8 @@ class Authority:
         self.id = f"{trust_domain}/{name}"
         """Names the authority in SVIDs, bundles and telemetry; unique within a run."""
         self._seed = seed
+        self.serial = _serial(self._hash("root serial"))
+        """Serial number of its own certificate."""
         self._materials: dict[Svid, Material] = {}
         self._root: Material | None = None
 
@@ -127,7 +129,7 @@ class Authority:
             .subject_name(self._subject())
             .issuer_name(self._subject())
             .public_key(key.public_key())
-            .serial_number(_serial(self._hash("root serial")))
+            .serial_number(self.serial)
             .not_valid_before(_datetime(self.not_before_ns))
             .not_valid_after(_datetime(self.not_after_ns))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

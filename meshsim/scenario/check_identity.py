@@ -8,6 +8,14 @@ from meshsim.scenario import units
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+
+MOST_AUTHORITIES = 1000
+"""Authorities of one run: each is in every trust bundle while it is trusted."""
+YEAR_2050_NS = 2_524_608_000 * units.NS_PER_S
+"""From here on certificates write dates in a longer form (RFC 5280, section 4.1.2.5), which is not simulated."""
+_AT: Path = ("mesh", "identity")
+_text = units.format_duration
 
 
 def check_identity(scenario: Scenario) -> Iterator[Finding]:
@@ -36,14 +44,11 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
         message = f"{message} (svid_ttl); expected ca_ttl to be more"
         yield Finding((*at, "ca_ttl"), message, rivals=((*at, "svid_ttl"),))
     yield from _check_start(scenario)
+    yield from _check_succession(scenario)
     for index, fault in enumerate(scenario.faults):
         if fault.kind == "ca-outage" and identity.issuer is None:
             message = "the mesh has no issuer: its certificates are there at once; expected mesh.identity.issuer"
             yield Finding(("faults", index, "kind"), message)
-    if scenario.epoch_ns + scenario.duration_ns + identity.ca_ttl_ns >= 2**63:
-        yield Finding(
-            (*at, "ca_ttl"), "the authority's certificate ends after the year 2261; expected a shorter ca_ttl"
-        )
 
 
 def _check_rotation(identity: Identity) -> Iterator[Finding]:
@@ -73,3 +78,56 @@ def _check_start(scenario: Scenario) -> Iterator[Finding]:
         base, cap = units.format_duration(retry.base_ns), units.format_duration(retry.cap_ns)
         message = f"the first wait is {base} and the longest {cap}; expected base to be at most cap"
         yield Finding((*at, "retry", "base"), message, rivals=((*at, "retry", "cap"),))
+
+
+def _check_succession(scenario: Scenario) -> Iterator[Finding]:
+    """Authorities: how old the first one is, when it is replaced, and whether certificates can say so."""
+    identity = scenario.mesh.identity
+    age_ns, life_ns = identity.authority_age_ns, identity.ca_ttl_ns
+    if age_ns < identity.oldest_ns:
+        message = f"certificates are up to {_text(identity.oldest_ns)} old when the run begins, and their authority is "
+        message += f"{_text(age_ns)}; expected ca_age to be at least that of certificates"
+        yield Finding((*_AT, "ca_age"), message, rivals=((*_AT, "at_start"),))
+    if age_ns >= life_ns:
+        message = f"the authority is {_text(age_ns)} old when the run begins, and lives for {_text(life_ns)}"
+        yield Finding((*_AT, "ca_age"), f"{message}; expected it to be younger", rivals=((*_AT, "ca_ttl"),))
+    elif identity.ca_rotation is not None:
+        yield from _check_terms(scenario, age_ns, life_ns)
+    issuer = identity.issuer.node if identity.issuer is not None else None
+    skew_ns = scenario.network.nodes[issuer].clock_skew_ns if issuer in scenario.network.nodes else 0
+    first_ns = scenario.epoch_ns + skew_ns - age_ns - identity.backdate_ns
+    last_ns = scenario.epoch_ns + skew_ns + life_ns + (scenario.duration_ns if identity.ca_rotation is not None else 0)
+    if first_ns < 0:
+        yield Finding(("epoch",), "certificates would begin before 1970; expected a later epoch")
+    if last_ns >= YEAR_2050_NS:
+        message = "the authority's certificate would end after the year 2049; expected a shorter ca_ttl"
+        yield Finding((*_AT, "ca_ttl"), message, rivals=(("epoch",),))
+
+
+def _check_terms(scenario: Scenario, age_ns: int, life_ns: int) -> Iterator[Finding]:
+    identity = scenario.mesh.identity
+    rotation = identity.ca_rotation
+    assert rotation is not None
+    path: Path = (*_AT, "ca_rotation")
+    prepare_ns, activate_ns = identity.prepare_ns, identity.activate_ns
+    if rotation.overlap == "none":
+        if rotation.prepare_ns is not None:
+            message = "without overlap nothing is prepared; expected no 'prepare', or overlap: full"
+            yield Finding((*path, "prepare"), message, at_key=True)
+        prepare_ns = activate_ns
+    elif prepare_ns < activate_ns:
+        message = f"the next authority is made {_text(prepare_ns)} before the end and signs {_text(activate_ns)} before"
+        yield Finding((*path, "prepare"), f"{message}; expected it to be made first", rivals=((*path, "activate"),))
+        return
+    if prepare_ns >= life_ns - identity.backdate_ns:
+        message = f"each authority lives for {_text(life_ns)}, and the next is due {_text(prepare_ns)} before its end"
+        yield Finding((*path, "prepare"), f"{message}; expected less", rivals=((*path, "activate"), (*_AT, "ca_ttl")))
+        return
+    if age_ns > life_ns - prepare_ns:
+        message = f"the authority is {_text(age_ns)} old when the run begins, and the next one was due at an age of "
+        message += f"{_text(life_ns - prepare_ns)}; expected at most that"
+        yield Finding((*_AT, "ca_age"), message, rivals=((*_AT, "at_start"), (*path, "prepare"), (*_AT, "ca_ttl")))
+    replaced = (scenario.duration_ns + age_ns) // (life_ns - activate_ns)
+    if replaced > MOST_AUTHORITIES:
+        message = f"the authority would be replaced {replaced} times; expected at most {MOST_AUTHORITIES}"
+        yield Finding((*_AT, "ca_ttl"), message, rivals=((*path, "activate"),))

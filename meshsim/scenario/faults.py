@@ -56,4 +56,16 @@ class CaOutage(_Fault):
     """The issuer of the mesh (mesh.identity.issuer). Default: issuer."""
 
 
-Fault = Annotated[LinkDown | NodeCrash | LatencySurge | CaOutage, Field(discriminator="kind")]
+class CaReplacement(_Fault):
+    """The certificate authority is replaced at once by somebody's decision: a new one signs from the beginning on."""
+
+    kind: Literal["ca-rotation"]
+    """ca-rotation."""
+    target: Literal["authority"] = "authority"
+    """The authority of the mesh. Default: authority."""
+    overlap: Literal["full", "none"] = "none"
+    """full: what came before is trusted until the end of the fault. none: from the beginning on nobody who has heard of
+    it trusts what came before. Default: none."""
+
+
+Fault = Annotated[LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement, Field(discriminator="kind")]

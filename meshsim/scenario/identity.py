@@ -7,6 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meshsim.scenario.fields import Duration, Model, Name, Rate, S, Share
+from meshsim.scenario.units import PPM
+
+PREPARE_CAP_NS = 30 * 86_400 * S
+ACTIVATE_CAP_NS = 7 * 86_400 * S
+"""Longest times before an authority's end at which its successor is made and signs, unless set: SPIRE's."""
 
 
 class Attestation(Model):
@@ -62,6 +67,19 @@ class Issuer(Model):
     """Check of a workload when it starts, on its own node."""
 
 
+class CaRotation(Model):
+    """How authorities take each other's place before they end. A certificate never outlives its authority."""
+
+    prepare_ns: Duration | None = Field(default=None, alias="prepare", gt=0)
+    """How long before its end the next authority is made; from then on both are trusted, by whoever has heard of it.
+    Default: half of ca_ttl, at most 30 d, as SPIRE."""
+    activate_ns: Duration | None = Field(default=None, alias="activate", gt=0)
+    """How long before its end the next one signs in its place. Default: a sixth of ca_ttl, at most 7 d, as SPIRE."""
+    overlap: Literal["full", "none"] = "full"
+    """full: the next one is trusted before it signs, and the old one until it ends. none: the next one is made, signs
+    and is the only one to be trusted at one instant. Default: full."""
+
+
 class Identity(Model):
     """Certificates of workloads (X.509-SVIDs)."""
 
@@ -76,9 +94,40 @@ class Identity(Model):
     """How far not-before lies before the instant of issue. Default: 10 s, as SPIRE."""
     ca_ttl_ns: Duration = Field(default=31_536_000 * S, alias="ca_ttl", ge=S)
     """Lifetime of the certificate authority's own certificate. Default: 365 d."""
+    ca_age_ns: Duration | None = Field(default=None, alias="ca_age")
+    """How old the authority is when the run begins. Default: as old as the oldest certificate (at_start)."""
+    ca_rotation: CaRotation | None = None
+    """How authorities replace each other. Default: none, so that nobody is issued anything once the authority ends."""
+    renew_within_ns: Duration | None = Field(default=None, alias="renew_within")
+    """A workload that hears that another authority signs replaces its certificate within this time, at an instant that
+    is drawn. Default: none, it waits for its rotation."""
     at_start: Literal["issued", "aged", "onboarding"] = "issued"
     """What workloads hold when the run begins. issued: a new certificate each. aged: one that is on its way to its
     rotation, each of another age, as in a mesh that has run for long. onboarding: nothing, so that each has to be
     attested and issued first. Default: issued."""
     issuer: Issuer | None = None
     """Who signs. Default: none, so that every certificate is there the instant it is asked for, at no cost."""
+
+    @property
+    def oldest_ns(self) -> int:
+        """The age that a workload's certificate can have when the run begins."""
+        if self.at_start != "aged":
+            return 0
+        return self.svid_ttl_ns * min(self.rotate_at_ppm + self.rotate_jitter_ppm, PPM) // PPM
+
+    @property
+    def authority_age_ns(self) -> int:
+        """The age of the authority when the run begins."""
+        return self.oldest_ns if self.ca_age_ns is None else self.ca_age_ns
+
+    @property
+    def prepare_ns(self) -> int:
+        """How long before its end an authority's successor is made."""
+        given_ns = None if self.ca_rotation is None else self.ca_rotation.prepare_ns
+        return min(self.ca_ttl_ns // 2, PREPARE_CAP_NS) if given_ns is None else given_ns
+
+    @property
+    def activate_ns(self) -> int:
+        """How long before its end an authority's successor signs."""
+        given_ns = None if self.ca_rotation is None else self.ca_rotation.activate_ns
+        return min(self.ca_ttl_ns // 6, ACTIVATE_CAP_NS) if given_ns is None else given_ns

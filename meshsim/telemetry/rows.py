@@ -186,15 +186,15 @@ class DecisionRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False):
-    """One event in the life of a certificate."""
+    """One event in the life of a certificate, of a workload or of an authority."""
 
     t_ns: Annotated[int, Meta(description="When.")]
-    spiffe_id: Annotated[str, Meta(description="SPIFFE ID that it certifies.")]
+    spiffe_id: Annotated[str, Meta(description="SPIFFE ID that it certifies; an authority's has no path.")]
     event: Annotated[
         str,
         Meta(
             description="attested (before its first one), issued, rotated, failed (it asked in vain), refused (the "
-            "authority has ended), expired (while in use) or revoked."
+            "authority has ended), expired (while in use) or revoked; of an authority: prepared, activated or retired."
         ),
     ]
     serial: Annotated[str, Meta(description="Serial number, hexadecimal.")]
@@ -203,22 +203,29 @@ class IdentityRow(msgspec.Struct, frozen=True, gc=False):
     not_before_ns: Annotated[int, Meta(description="Start of validity in simulated time; negative if before the run.")]
     not_after_ns: Annotated[int, Meta(description="End of validity in simulated time.")]
     issuer: Annotated[str, Meta(description="Certificate authority.")]
+    reason: Annotated[str, Meta(description="Why it failed.", extra=LATER)] = ""
 
 
 class FaultRow(msgspec.Struct, frozen=True, gc=False):
     """One fault and what it did."""
 
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
-    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge, ca-outage.")]
-    target: Annotated[str, Meta(description="Link, node or issuer.")]
+    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge, ca-outage, ca-rotation.")]
+    target: Annotated[str, Meta(description="Link, node, issuer or authority.")]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
-    effects: Annotated[int, Meta(description="How much it touched, the sum of the three columns behind.")]
+    effects: Annotated[int, Meta(description="How much it touched, the sum of the columns behind.")]
     packets: Annotated[int, Meta(description="Packets dropped, delayed or sent another way by it.")]
     connections: Annotated[int, Meta(description="Connections it broke.")]
-    requests: Annotated[
-        int, Meta(description="Calls in progress that it killed, and requests for certificates that failed for it.")
-    ]
+    requests: Annotated[int, Meta(description="Calls in progress that it killed.")]
+    certificates: Annotated[
+        int,
+        Meta(
+            description="Requests for certificates that failed for it; of a ca-rotation, certificates in use that the "
+            "former authority had signed.",
+            extra=LATER,
+        ),
+    ] = 0
 
 
 class ConfigRow(msgspec.Struct, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.build import endpoint_of
-from meshsim.world.reach import one_way_ns
+from meshsim.world.reach import again_after_ns, one_way_ns
 
 if TYPE_CHECKING:
     from meshsim.control.discovery import Announcement, Discovery
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meshsim.world.state import State
 
 RETRY_NS = 1_000_000_000
-"""How often the control plane tries a sidecar that it could not reach."""
+"""How often the control plane tries to do what it could not do while it was down or cut off."""
 
 
 class Announcing:
@@ -110,13 +110,13 @@ class Announcing:
             for host in self._state.hosts():
                 if host.configured:
                     self._sent(host, announcement)
-                    self._try((host, announcement))
+                    self._try((host, announcement, 0))
         reported, self._reported = self._reported, []
         for announced in reported:
             announced()
 
-    def _try(self, push: tuple[Host, Announcement]) -> None:
-        host, announcement = push
+    def _try(self, push: tuple[Host, Announcement, int]) -> None:
+        host, announcement, tries = push
         if announcement.version != self._discovery.current.version or self._state.over:
             return  # a newer one is on its way
         if not host.configured:
@@ -124,12 +124,13 @@ class Announcing:
         latency_ns = self._state.topology.latency_ns(self.node, host.node) if host.up else None
         if latency_ns is None or not self._state.machines[self.node].up:
             self._write(host, announcement, "stale")
-            self._clock.at(self._clock.now_ns + RETRY_NS, self._try, push)
+            again_ns = self._clock.now_ns + again_after_ns(tries)
+            self._clock.at(again_ns, self._try, (host, announcement, tries + 1))
             return
         self._clock.at(self._clock.now_ns + latency_ns, self._arrived, push)
 
-    def _arrived(self, push: tuple[Host, Announcement]) -> None:
-        host, announcement = push
+    def _arrived(self, push: tuple[Host, Announcement, int]) -> None:
+        host, announcement, _ = push
         if host.up and host.configured and host.sidecar.config_version < announcement.version:
             self._apply(host, announcement)
 

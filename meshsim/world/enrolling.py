@@ -218,7 +218,7 @@ class Enrolling:
     def _failed(self, enrolment: Enrolment, reason: str) -> None:
         host, now_ns = enrolment.host, self._clock.now_ns
         self._record(enrolment.row(now_ns, "failed", reason))
-        self._identities.note(host, "refused" if reason == ENDED else "failed")
+        self._identities.note(host, "refused" if reason == ENDED else "failed", reason)
         if reason not in OWN_FAULT:
             self.blame(host.node)
         enrolment.failures += 1

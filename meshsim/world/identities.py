@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.identity.authority import Authority
-from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.sidecar import events
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 from meshsim.telemetry.rows import IdentityRow
@@ -14,6 +12,7 @@ from meshsim.world.rotating import Rotating
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.mesh import Tls, TlsOverride
+    from meshsim.world.authorities import Authorities, Trust
     from meshsim.world.driver import Driver
     from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Host
@@ -47,22 +46,17 @@ class Identities:
     enrolling: Enrolling | None = None
     """Gets certificates from the issuer; None where there is none."""
 
-    def __init__(self, state: State, issuer_node: str | None) -> None:
+    def __init__(self, state: State, authorities: Authorities) -> None:
         scenario = state.scenario
         self._state = state
         self._clock = state.clock
         self._identity = scenario.mesh.identity
         self._key_type = scenario.mesh.tls.key
         self._epoch_ns = scenario.epoch_ns
-        self._issuer_skew_ns = 0 if issuer_node is None else state.machines[issuer_node].skew_ns
+        self._authorities = authorities
         self._rotating = Rotating(state)
-        trust_domain = scenario.mesh.trust_domain
-        start_ns = scenario.epoch_ns - self._rotating.oldest_ns - self._identity.backdate_ns + self._issuer_skew_ns
-        self.authority = Authority(
-            trust_domain, "root", scenario.seed, "ecdsa-p256", start_ns, start_ns + self._identity.ca_ttl_ns
-        )
-        self.authorities = {self.authority.id: self.authority}
-        self._bundles = by_trust_domain([TrustBundle(trust_domain, frozenset(self.authorities))])
+        self._trusts: dict[str, Trust] = {}
+        """What each host has heard of authorities, by its name."""
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
         self._settings: dict[str, TlsSettings] = {}
@@ -77,6 +71,7 @@ class Identities:
         It has a certificate if the run only begins, or if nobody has to be asked for one; else it gets one in time.
         """
         self._settings[host.name] = settings
+        self._trusts[host.name] = self._authorities.trust
         if self.enrolling is not None and (self._clock.now_ns or self._identity.at_start == "onboarding"):
             self._held.pop(host.name, None)
             host.configured = False
@@ -96,20 +91,16 @@ class Identities:
         return TlsSide(
             settings=self._settings[host.name],
             svid=self._held.get(host.name),
-            bundles=self._bundles,
+            bundles=self._trusts[host.name].bundles,
             ticket_key=f"{host.name}#{host.starts}",
         )
 
     # Issuing
 
-    def authority_for(self, host: Host) -> Authority:
-        """Return the authority that signs a host's certificates now."""
-        return self.authority
-
     def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
         """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if the authority has ended."""
-        issuer_ns = self._epoch_ns + self._issuer_skew_ns + self._clock.now_ns - age_ns
-        authority = self.authority_for(host)
+        issuer_ns = self._epoch_ns + self._authorities.skew_ns + self._clock.now_ns - age_ns
+        authority = self._authorities.authority_for(host)
         if issuer_ns >= authority.not_after_ns:
             return None
         svid = authority.issue(
@@ -124,7 +115,8 @@ class Identities:
         return svid
 
     def install(self, host: Host, svid: Svid, event: str) -> None:
-        """Put a certificate that was issued to a host in place: for its connections from now on."""
+        """Put a certificate that was issued to a host in place, with the trust that came with it."""
+        self._trusts[host.name] = self._authorities.trust
         self._take(host, svid, event, None)
         self.driver.tell(host, events.IdentityRotated(self._side(host)))
 
@@ -140,7 +132,7 @@ class Identities:
 
     def _at(self, due_ns: int, action: object, argument: object) -> None:
         if self._clock.now_ns <= due_ns < self._state.scenario.duration_ns:
-            self._clock.at(due_ns, action, argument)  # type: ignore[arg-type] # one of the two methods below
+            self._clock.at(due_ns, action, argument)  # type: ignore[arg-type] # one of the methods below
 
     # In time
 
@@ -148,8 +140,11 @@ class Identities:
         host, starts, serial = job
         if host.starts != starts or not host.up or self._held[host.name].serial != serial:
             return
+        self._replace(host, "rotation")
+
+    def _replace(self, host: Host, purpose: str) -> None:
         if self.enrolling is not None:
-            self.enrolling.begin(host, "rotation")
+            self.enrolling.begin(host, purpose)
             return
         svid = self.sign(host)
         if svid is None:
@@ -162,6 +157,30 @@ class Identities:
         if host.starts == starts and self._held.get(host.name) is svid:
             self._write(host, "expired", svid)
 
+    def hear(self, host: Host, trust: Trust) -> None:
+        """Take note of what a host has heard of authorities."""
+        if trust.sequence <= self._trusts[host.name].sequence:
+            return
+        self._trusts[host.name] = trust
+        self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        if self._identity.renew_within_ns is not None and self._superseded(host):
+            delay_ns = self._rotating.draw_delay_ns(host, self._identity.renew_within_ns)
+            self._at(self._clock.now_ns + delay_ns, self._renew, (host, host.starts))
+
+    def _superseded(self, host: Host) -> bool:
+        """Say whether a host's certificate is from an authority that does not sign any more."""
+        held = self._held.get(host.name)
+        return held is not None and held.issuer != self._authorities.authority_for(host).id
+
+    def superseded(self) -> int:
+        """Return how many hosts have a certificate from an authority that does not sign any more."""
+        return sum(self._superseded(host) for host in self._state.hosts() if host.up)
+
+    def _renew(self, job: tuple[Host, int]) -> None:
+        host, starts = job
+        if host.starts == starts and host.up and self._superseded(host):
+            self._replace(host, "renewal")
+
     def remaining_ns(self, host: Host) -> int:
         """Return how long a host's certificate is still valid by the host's clock; not positive if it has none."""
         held = self._held.get(host.name)
@@ -170,11 +189,11 @@ class Identities:
 
     # Rows
 
-    def note(self, host: Host, event: str) -> None:
+    def note(self, host: Host, event: str, reason: str = "") -> None:
         """Write a row about a host that got no new certificate: with the one that it holds, if there is one."""
-        self._write(host, event, self._held.get(host.name))
+        self._write(host, event, self._held.get(host.name), reason)
 
-    def _write(self, host: Host, event: str, svid: Svid | None) -> None:
+    def _write(self, host: Host, event: str, svid: Svid | None, reason: str = "") -> None:
         not_before_ns = self._epoch_ns if svid is None else svid.not_before_ns
         not_after_ns = self._epoch_ns if svid is None else svid.not_after_ns
         self._record(
@@ -187,6 +206,7 @@ class Identities:
                 not_after_epoch_ns=not_after_ns,
                 not_before_ns=not_before_ns - self._epoch_ns,
                 not_after_ns=not_after_ns - self._epoch_ns,
-                issuer=self.authority_for(host).id if svid is None else svid.issuer,
+                issuer=self._authorities.authority_for(host).id if svid is None else svid.issuer,
+                reason=reason,
             )
         )

@@ -11,6 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from meshsim.world.state import State
 
+AGAIN_NS = 1_000_000_000
+"""How long until the control plane tries again to reach somebody."""
+OFTEN = 60
+"""How many times it tries so often; what has been away for longer is tried less."""
+SELDOM_NS = 30_000_000_000
+"""How long until it tries again after that."""
+
+
+def again_after_ns(tries: int) -> int:
+    """Return how long to wait before the next try, after so many others: days of silence cost few events."""
+    return AGAIN_NS if tries < OFTEN else SELDOM_NS
+
 
 def one_way_ns(state: State, source: str, destination: str) -> int | None:
     """Return the time from one node to another for a message that leaves now; None if there is no way, or it is lost.

@@ -22,14 +22,6 @@ class Rotating:
         self._identity = state.scenario.mesh.identity
         self._randoms: dict[str, Random] = {}
 
-    @property
-    def oldest_ns(self) -> int:
-        """The age that a certificate can have at the start."""
-        identity = self._identity
-        if identity.at_start != "aged":
-            return 0
-        return identity.svid_ttl_ns * min(identity.rotate_at_ppm + identity.rotate_jitter_ppm, PPM) // PPM
-
     def due_ns(self, host: Host, svid: Svid) -> int | None:
         """Return when a certificate that a host has now is to be replaced, in simulated time; None if it is not.
 
@@ -54,6 +46,10 @@ class Rotating:
         after_ns = int(identity.svid_ttl_ns * self._share_ppm(host)) // PPM
         age_ns = int(self._random("certificate age", host).random() * after_ns)
         return age_ns, after_ns - age_ns if identity.rotate_at_ppm < PPM else None
+
+    def draw_delay_ns(self, host: Host, within_ns: int) -> int:
+        """Return how long a host waits that hears of another authority."""
+        return int(self._random("renewal", host).random() * within_ns)
 
     def _share_ppm(self, host: Host) -> float:
         identity = self._identity

@@ -9,8 +9,10 @@ from meshsim.faults.interventions import (
     AddLatency,
     CrashNode,
     CutLink,
+    ForgetAuthorities,
     Intervention,
     Planned,
+    ReplaceAuthority,
     RestartNode,
     RestoreLink,
     StartIssuer,
@@ -23,7 +25,9 @@ from meshsim.telemetry.rows import FaultRow
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
+    from meshsim.world.authorities import Authorities
     from meshsim.world.driver import Driver
+    from meshsim.world.identities import Identities
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
     from meshsim.world.state import State
@@ -37,11 +41,14 @@ class Effects:
         self.packets = 0
         self.connections = 0
         self.requests = 0
+        self.certificates = 0
+        self.replaced: frozenset[int] = frozenset()
+        """Numbers of the authorities that it replaced."""
 
     @property
     def total(self) -> int:
         """All that it touched."""
-        return self.packets + self.connections + self.requests
+        return self.packets + self.connections + self.requests + self.certificates
 
 
 class Striking:
@@ -54,6 +61,8 @@ class Striking:
         announcing: Announcing,
         killing: Killing,
         issuer: IssuerProcess | None,
+        authorities: Authorities,
+        identities: Identities,
     ) -> None:
         self._state = state
         self._clock = state.clock
@@ -61,6 +70,8 @@ class Striking:
         self._announcing = announcing
         self._killing = killing
         self._issuer = issuer
+        self._authorities = authorities
+        self._identities = identities
         self._calm: Topology | None = None
         """Routes as they are without any fault; made when first asked for."""
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
@@ -73,6 +84,8 @@ class Striking:
             AddLatency: self._add_latency,
             StopIssuer: self._stop_issuer,
             StartIssuer: self._start_issuer,
+            ReplaceAuthority: self._replace_authority,
+            ForgetAuthorities: self._forget_authorities,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -103,6 +116,7 @@ class Striking:
                     effects.packets,
                     effects.connections,
                     effects.requests,
+                    effects.certificates,
                 )
             )
 
@@ -188,7 +202,7 @@ class Striking:
                 self._killing.start(host)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True), intervention.node)
 
-    # The issuer
+    # Certificates
 
     def _stop_issuer(self, intervention: StopIssuer, effects: Effects) -> None:
         assert self._issuer is not None, "scenarios with this fault have an issuer"
@@ -197,6 +211,13 @@ class Striking:
     def _start_issuer(self, intervention: StartIssuer, effects: Effects) -> None:
         assert self._issuer is not None, "scenarios with this fault have an issuer"
         self._issuer.start()
+
+    def _replace_authority(self, intervention: ReplaceAuthority, effects: Effects) -> None:
+        effects.replaced = self._authorities.replace(overlap=intervention.overlap)
+        effects.certificates += self._identities.superseded()
+
+    def _forget_authorities(self, intervention: ForgetAuthorities, effects: Effects) -> None:
+        self._authorities.forget(effects.replaced)
 
     def blame(self, node: str) -> None:
         """Count a request from ``node`` that nobody answered for each fault that is in the way right now.
@@ -219,7 +240,7 @@ class Striking:
                     or (isinstance(begin, CutLink) and begin.link in links)
                     or (isinstance(begin, CrashNode) and begin.node in nodes)
                 ):
-                    effects.requests += 1
+                    effects.certificates += 1
 
     def _is_cut(self, direction: LinkDirection) -> bool:
         """Say whether a link-down fault holds a link right now."""

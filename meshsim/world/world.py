@@ -17,6 +17,8 @@ from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
+from meshsim.world.authorities import Authorities
+from meshsim.world.bundles import Bundles
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
 from meshsim.world.driver import Driver
@@ -74,11 +76,12 @@ class World:
         build.build_devices(state, loaded)
         issuer = scenario.mesh.identity.issuer
         issuer_node = None if issuer is None else issuer.node or self._control_node()
-        self._identities = Identities(state, issuer_node)
+        self._authorities = authorities = Authorities(state, issuer_node)
+        self._identities = identities = Identities(state, authorities)
         state.policy = policy = self._policies()
         if policy is not None and not policy.engine.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
-        self._sampler = HandshakeSampler(self._identities.authorities) if scenario.fidelity == "sampled" else None
+        self._sampler = HandshakeSampler(authorities.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {
             **{name: tls_settings(scenario.mesh.tls, service.tls) for name, service in scenario.services.items()},
@@ -97,12 +100,14 @@ class World:
         self._announcing = Announcing(state, driver, Discovery(placement, absent), self._control_node())
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
+        control_node = self._control_node()
+        authorities.bundles = Bundles(state, authorities, issuer_node or control_node, control_node, identities.hear)
         self._issuer = None
         if issuer is not None and issuer_node is not None:
-            self._issuer = IssuerProcess(state, issuer, issuer_node)
+            self._issuer = authorities.issuer = IssuerProcess(state, issuer, issuer_node)
             state.enrolling = self._identities.enrolling = Enrolling(state, self._identities, issuer, self._issuer)
             state.enrolling.announcing = self._announcing
-        self._striking = Striking(state, driver, self._announcing, killing, self._issuer)
+        self._striking = Striking(state, driver, self._announcing, killing, self._issuer, authorities, identities)
         if state.enrolling is not None:
             state.enrolling.blame = self._striking.blame
         self._migration = Migration(state, self._announcing, self._restart)
@@ -114,7 +119,7 @@ class World:
             return None
         from meshsim.sidecar.tls.openssl import Engines  # loads OpenSSL, which other fidelities may never need
 
-        return Engines(self._identities.authorities)
+        return Engines(self._authorities.by_id)
 
     def _control_node(self) -> str:
         scenario = self._state.scenario
@@ -171,6 +176,7 @@ class World:
         for host in state.hosts():
             self._start(host)
         self._announcing.begin()
+        self._authorities.begin()
         self._begin_traffic()
         self._striking.schedule(plan_faults(state.scenario))
         self._migration.begin()

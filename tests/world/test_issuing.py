@@ -185,7 +185,7 @@ def test_outage_of_the_issuer(simulate: Any, mesh: Data) -> None:
     (fault,) = result.faults
     failed = [row for row in result.issuances if row.outcome == "failed"]
     assert {row.reason for row in failed} == {"the issuer is down"}
-    assert fault.effects == fault.requests == len(failed)
+    assert fault.effects == fault.certificates == len(failed)
     assert [row.event for row in result.identities if "client" in row.spiffe_id].count("expired") == 1
     longest = [row.backoff_ns for row in failed if row.attempt > 4]
     assert min(longest) >= 3.2 * S  # the cap of 4 s, less 20 % of jitter
@@ -215,7 +215,7 @@ def test_what_is_on_the_way_takes_the_issuer_away(simulate: Any, mesh: Data, fau
     assert failed
     assert {row.failed_ns for row in failed} == {2 * S}
     (row,) = result.faults
-    assert row.requests >= len(failed)
+    assert row.certificates >= len(failed)
     assert outcomes(result, 30_000, 40_000) == {"ok"}
 
 

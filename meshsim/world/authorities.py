@@ -1,0 +1,161 @@
+"""Certificate authorities in time: which one signs, which ones are trusted, and who has heard of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.control.succession import Plan, Step, Succession, Term
+from meshsim.identity.authority import Authority
+from meshsim.identity.bundle import TrustBundle, by_trust_domain
+from meshsim.identity.spiffe import SCHEME
+from meshsim.telemetry.rows import IdentityRow
+
+if TYPE_CHECKING:
+    from meshsim.world.bundles import Bundles
+    from meshsim.world.hosts import Host
+    from meshsim.world.issuing import IssuerProcess
+    from meshsim.world.state import State
+
+LOOK_NS = 10_000_000_000
+"""How often an issuer that could not replace its authority when that was due looks again: SPIRE's."""
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """What verifiers are told at one time."""
+
+    sequence: int
+    """Counts from 1; a higher one takes the place of a lower."""
+    bundles: Mapping[str, TrustBundle]
+    """Bundles by trust domain."""
+    active: str
+    """``Authority.id`` of the one that signs."""
+
+
+class Authorities:
+    """The authorities of the mesh's trust domain. The register of all that there ever were is ``by_id``."""
+
+    bundles: Bundles
+    """Brings trust to hosts; set when the world is assembled."""
+    issuer: IssuerProcess | None = None
+    """Who has to be there for an authority to be replaced; None where certificates are there at once."""
+
+    def __init__(self, state: State, issuer_node: str | None) -> None:
+        scenario = state.scenario
+        identity = self._identity = scenario.mesh.identity
+        self._state = state
+        self._clock = state.clock
+        self._trust_domain = scenario.mesh.trust_domain
+        self.skew_ns = 0 if issuer_node is None else state.machines[issuer_node].skew_ns
+        begin_ns = self.skew_ns - identity.authority_age_ns - identity.backdate_ns
+        plan = None
+        if identity.ca_rotation is not None:
+            plan = Plan(identity.prepare_ns, identity.activate_ns, identity.ca_rotation.overlap == "full")
+        first = Term(1, begin_ns, begin_ns + identity.ca_ttl_ns)
+        self._succession = Succession(first, identity.backdate_ns, plan)
+        self._overlap = plan is None or plan.overlap
+        self._roots: dict[int, Authority] = {}
+        self.by_id: dict[str, Authority] = {}
+        """Every authority, by its id."""
+        self._make(first)
+        self._record = state.recorder.appender("identities")
+        self.trust = self._trust(1)
+        """What is true now, whoever knows of it."""
+
+    def authority_for(self, host: Host) -> Authority:
+        """Return the authority that signs a host's certificates now."""
+        return self._roots[self._succession.active.number]
+
+    def begin(self) -> None:
+        """Set the first look at whether the authority is due to be replaced."""
+        self._set_look()
+
+    def replace(self, *, overlap: bool) -> frozenset[int]:
+        """Have a new authority sign from now on, as somebody decided; return the numbers of those that came before."""
+        former = frozenset(self._roots)
+        steps = self._succession.replace(self._clock.now_ns + self.skew_ns, overlap=overlap)
+        self._carry_out(steps, told=True)
+        self._set_look()
+        return former
+
+    def forget(self, numbers: frozenset[int]) -> None:
+        """Trust these authorities no more."""
+        self._carry_out(self._succession.forget(numbers), told=True)
+
+    # In time
+
+    def _set_look(self) -> None:
+        due_ns = self._succession.due_ns()
+        if due_ns is not None:
+            self._at(max(self._clock.now_ns, due_ns - self.skew_ns))
+
+    def _at(self, time_ns: int) -> None:
+        if time_ns < self._state.scenario.duration_ns:
+            self._clock.at(time_ns, self._look)
+
+    def _look(self, _: None) -> None:
+        now_ns = self._clock.now_ns
+        if self.issuer is not None and not self.issuer.up:
+            if not self._state.over:
+                self._at(now_ns + LOOK_NS)
+            return
+        due_ns = self._succession.due_ns()
+        if due_ns is not None and due_ns <= now_ns + self.skew_ns:
+            steps = self._succession.look(now_ns + self.skew_ns)
+            self._carry_out(steps, told=not self._overlap or self._identity.renew_within_ns is not None)
+            self._set_look()
+
+    def _carry_out(self, steps: list[Step], *, told: bool) -> None:
+        """Write down what was done about authorities, and send word of it.
+
+        ``told`` says whether verifiers hear of an authority that begins to sign; one that they trust is no news.
+        """
+        news = []
+        for step in steps:
+            number = step.term.number
+            if number not in self._roots:
+                self._make(step.term)
+            self._write(step.deed, self._roots[number])
+            if step.deed != "activated" or told:
+                news.append(f"{self._roots[number].name} {step.deed}")
+        if steps:
+            self.trust = self._trust(self.trust.sequence + bool(news))
+        if news:
+            self.bundles.publish(f"trust bundle: {', '.join(news)}")
+
+    def _make(self, term: Term) -> None:
+        name = "root" if term.number == 1 else f"root-{term.number}"
+        scenario = self._state.scenario
+        epoch_ns = scenario.epoch_ns
+        root = Authority(
+            self._trust_domain,
+            name,
+            scenario.seed,
+            "ecdsa-p256",
+            epoch_ns + term.begin_ns,
+            epoch_ns + term.end_ns,
+        )
+        self._roots[term.number] = self.by_id[root.id] = root
+
+    def _trust(self, sequence: int) -> Trust:
+        trusted = frozenset(self._roots[term.number].id for term in self._succession.trusted)
+        bundles = by_trust_domain([TrustBundle(self._trust_domain, trusted)])
+        return Trust(sequence, bundles, self._roots[self._succession.active.number].id)
+
+    def _write(self, deed: str, root: Authority) -> None:
+        epoch_ns = self._state.scenario.epoch_ns
+        self._record(
+            IdentityRow(
+                t_ns=self._clock.now_ns,
+                spiffe_id=f"{SCHEME}{self._trust_domain}",
+                event=deed,
+                serial=f"{root.serial:032x}",
+                not_before_epoch_ns=root.not_before_ns,
+                not_after_epoch_ns=root.not_after_ns,
+                not_before_ns=root.not_before_ns - epoch_ns,
+                not_after_ns=root.not_after_ns - epoch_ns,
+                issuer=root.id,
+            )
+        )
