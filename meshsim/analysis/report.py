@@ -222,7 +222,7 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return "<p>None.</p>"
     return _table(
-        ("fault", "kind", "target", "from", "to", "packets", "connections", "calls", "certificates"),
+        ("fault", "kind", "target", "from", "to", "packets", "connections", "calls"),
         (
             (
                 fault["fault_id"],
@@ -230,7 +230,7 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
                 fault["target"],
                 show_duration(fault["t_start_ns"]),
                 show_duration(fault["t_end_ns"]),
-                *(show(fault[name], "count") for name in ("packets", "connections", "requests", "certificates")),
+                *(show(fault[name], "count") for name in ("packets", "connections", "requests")),
             )
             for fault in faults
         ),

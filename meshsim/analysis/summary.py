@@ -226,7 +226,7 @@ def _handshakes(run: RunData) -> dict[str, Any]:
 
 def _faults(run: RunData) -> list[dict[str, Any]]:
     texts = {name: run.names("faults", name) for name in ("fault_id", "kind", "target")}
-    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests", "certificates")
+    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests")
     return [
         {name: text.values[text.codes[row]] for name, text in texts.items()}
         | {name: int(run.ints("faults", name)[row]) for name in numbers}
