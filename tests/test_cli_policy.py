@@ -75,3 +75,48 @@ def test_ask_tells_what_cannot_be_asked() -> None:
         said = meshsim(*arguments)
         assert (said.exit_code, said.out) == (2, "")
         assert message in said.err
+
+
+def test_matrix_tells_who_may_call_whom(tmp_path: Path) -> None:
+    """The matrix is drawn for people, told in a document, and painted."""
+    picture = tmp_path / "matrix.png"
+    said = meshsim("policy", "matrix", "--scenario", CORRIDOR, "--source", "cars", "--plot", picture)
+    assert said.exit_code == 0
+    assert "cars \N{RIGHTWARDS ARROW} hazard-detection\n    POST, /hazards, slice v2x\n" in said.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, told = document("policy", "matrix", "--scenario", CORRIDOR, "--source", "cars", "--destination", "frame")
+    assert (code, told["exact"], [cell["allowed"] for cell in told["cells"]]) == (0, True, ["some"])
+    assert told["cells"][0]["regions"] == [{"method": ["POST"], "path": ["/frames"], "slice": ["video"]}]
+
+
+def test_diff_tells_every_flip(tmp_path: Path) -> None:
+    """What a changed policy newly allows stands first, and can fail a build."""
+    policy = (ROOT / "scenarios" / "policies" / "v2x-corridor.cedar").read_text(encoding="utf-8")
+    other = tmp_path / "other.cedar"
+    other.write_text(policy.replace('Action::"PUT"', 'Action::"POST"'), encoding="utf-8")
+    command = ("policy", "matrix", "--scenario", CORRIDOR, "--destination", "storage", "--diff", other)
+    code, told = document(*command)
+    assert (code, told["newly_allowed"], told["newly_denied"], told["exact"]) == (0, 2, 2, True)
+    assert [flip["change"] for flip in told["flips"]] == ["newly allowed"] * 2 + ["newly denied"] * 2
+    assert told["flips"][0]["witness"]["method"] == "POST"
+    assert meshsim(*command, "--fail-on", "newly-allowed").exit_code == 1
+    said = meshsim(*command)
+    assert said.out.index("newly allowed  model-serving") < said.out.index("newly denied  model-serving")
+
+
+def test_diff_reads_only_sound_policies(tmp_path: Path) -> None:
+    """Mistakes in the other policies are told where they are, and senseless options too."""
+    other = tmp_path / "other.cedar"
+    other.write_text('permit (principal, action, resource == Service::"nowhere");', encoding="utf-8")
+    said = meshsim("policy", "matrix", "--scenario", CORRIDOR, "--diff", other)
+    assert (said.exit_code, said.out) == (2, "")
+    assert f"{other}:1:49: unknown service 'nowhere'" in said.err
+    for arguments, message in (
+        (("--fail-on", "newly-allowed"), "expected --diff OTHER beside it"),
+        (("--diff", other, "--fail-on", "x"), "--fail-on: 'x' is not known"),
+        (("--plot", "a.txt"), "is no name for a picture"),
+        (("--diff", tmp_path / "none.cedar"), "none.cedar: "),
+    ):
+        said = meshsim("policy", "matrix", "--scenario", CORRIDOR, *arguments)
+        assert said.exit_code == 2
+        assert message in said.err

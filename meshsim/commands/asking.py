@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
 from meshsim.inquiry.ask import Verdict, ask
 from meshsim.inquiry.request import Request
-from meshsim.inquiry.subject import Subject, subject_of_scenario
+from meshsim.inquiry.subject import Subject, holds_scenario, subject_of_files, subject_of_scenario
 from meshsim.scenario.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,13 @@ def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence
         raise UsageError("expected exactly one of --scenario FILE and --manifests DIR")
     assert scenario is not None
     return subject_of_scenario(scenario, settings)
+
+
+def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[str]) -> Subject:
+    """What ``--diff`` names: another scenario, or policy files around the names of ``subject``."""
+    if len(paths) == 1 and paths[0].suffix in (".yaml", ".yml") and holds_scenario(paths[0]):
+        return subject_of_scenario(paths[0], settings)
+    return subject_of_files(subject, paths)
 
 
 def pairs(texts: Sequence[str], what: str) -> list[tuple[str, str]]:
@@ -100,7 +107,7 @@ def _draw(console: Console, verdict: Verdict, expected: str | None, *, passed: b
     place = f"  {verdict.place}" if verdict.place else ""
     console.print(Text.assemble((f"{mark} {word}", style), f" by {decision.rule}{place}"), soft_wrap=True)
     if verdict.why:
-        console.print(Padding(verdict.why, (0, 0, 0, 2)))
+        console.print(Padding(verdict.why, (0, 0, 0, 2), expand=False))
     if not passed:
         console.print(Text(f"  expected was {expected}", style="bold red"))
     if quiet:
@@ -135,4 +142,4 @@ def _draw_accounts(console: Console, accounts: Sequence[RuleAccount]) -> None:
             Text.assemble("  ", (one.rule, "bold"), f" ({one.effect}) {matched}  ", (one.place, "dim")), soft_wrap=True
         )
         if one.why:
-            console.print(Padding(one.why, (0, 0, 0, 4)))
+            console.print(Padding(one.why, (0, 0, 0, 4), expand=False))

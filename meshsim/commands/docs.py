@@ -109,6 +109,20 @@ KEYS: dict[str, dict[str, str]] = {
         "expected": "allow or deny, as `--expect` says; else null",
         "passed": "whether the answer is the expected one; if not, exit code 1",
     },
+    "policy matrix": {
+        "cells": "without `--diff`: each caller at each port of each service, with `source`, `source_spiffe_id`, "
+        "`destination`, `port`, `allowed` (all, some, none), `regions` (what is allowed: boxes of classes by "
+        "dimension; a dimension left out holds all), `rules`, `refused_by_mutual_tls`",
+        "a": "with `--diff`: where the policies of the subject came from, and `b` those of the other",
+        "flips": "with `--diff`: the newly allowed first, each with `change`, `source`, `source_spiffe_id`, "
+        "`destination`, `port`, `regions`, `witness` (a question that is decided differently), `rule_before`, "
+        "`rule_after`",
+        "newly_allowed": "with `--diff`: how many flips, and `newly_denied` likewise",
+        "only_before": "with `--diff`: services of the subject alone, and `only_after` of the other alone",
+        "dimensions": "what the policies can tell apart: each with `name` and `values` (`class` and `witness`)",
+        "questions": "how many were asked",
+        "exact": "whether the classes are exact; `approximate` says why not",
+    },
     "validate": {
         "passed": "whether every criterion of every section holds; if not, exit code 1",
         "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`; "

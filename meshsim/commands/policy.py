@@ -125,3 +125,49 @@ def ask(
         plaintext=plaintext,
     )
     return answer_question(subject_of(scenario, manifests, settings), request, expect, quiet=quiet)
+
+
+@policy_app.command()
+def matrix(
+    scenario: Scenario = None,
+    manifests: Manifests = None,
+    diff: Annotated[
+        list[Path],
+        typer.Option(
+            "--diff",
+            metavar="OTHER",
+            help="What other policies would change: a scenario, a folder of manifests, or policy files (repeatable) in "
+            "place of the scenario's.",
+        ),
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    fail_on: Annotated[
+        list[str],
+        typer.Option("--fail-on", metavar="KIND", help="Exit 1 on newly-allowed or newly-denied. Repeatable."),
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this caller.")] = None,
+    destination: Annotated[str | None, typer.Option("--destination", metavar="NAME", help="Only this service.")] = None,
+    most: Annotated[int, typer.Option("--most", metavar="N", min=1, help="Questions that may be asked.")] = 1_000_000,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture (.png, .svg or .pdf).")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Tell who may call whom, and how; or every decision that other policies would flip.
+
+    The real engine is asked every question that the policies can tell apart: their own literals and patterns decide
+    which those are. Where that cannot be exact, the answer says so, and with --fail-on the exit code is 3.
+    """
+    from meshsim.commands.asking import other_subject, subject_of
+    from meshsim.commands.matrices import answer_diff, answer_matrix, check_fail_on, narrowed
+    from meshsim.scenario.errors import UsageError
+
+    check_fail_on(fail_on, comparing=bool(diff))
+    subject = subject_of(scenario, manifests, settings)
+    part = narrowed(subject, source, destination)
+    if not diff:
+        return answer_matrix(subject, part, most, plot, quiet=quiet)
+    if plot is not None:
+        raise UsageError("--plot draws a matrix, not a --diff; expected one of them")
+    return answer_diff(subject, other_subject(subject, diff, settings), part, most, fail_on, quiet=quiet)

@@ -80,10 +80,9 @@ class TextClass(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The class for people: the narrowest pattern that it matches, or that it is none of them."""
-        if not self.matched:
-            return "any other"
-        return max(self.matched, key=lambda one: (one.exact, sum(len(piece) == 1 for piece in one.pieces))).shown
+        """The class for people: the text if it is but one, else every pattern that it matches; or none of them."""
+        exact = next((one.shown for one in self.matched if one.exact), None)
+        return exact or " and ".join(one.shown for one in self.matched) or "any other"
 
 
 def text_classes(patterns: Iterable[Pattern], *, path: bool = False) -> tuple[tuple[TextClass, ...], bool]:

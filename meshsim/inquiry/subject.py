@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import msgspec
 from meshsim.experiment import load
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.check_mesh import tls_of
-from meshsim.scenario.errors import UsageError
+from meshsim.scenario.errors import ScenarioError, UsageError
+from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device
 from meshsim.world.world import World
@@ -61,6 +62,8 @@ class Subject(msgspec.Struct, frozen=True):
     engine: PolicyEngine | None
     """None: there is no policy, and every call that mutual TLS admits is allowed."""
     files: tuple[PolicyFile, ...]
+    rebuild: Callable[[Sequence[PolicyFile]], PolicyEngine] | None
+    """Makes the same engine with the same settings of other files; None if there is no policy."""
     callers: tuple[Caller, ...]
     callees: tuple[Callee, ...]
     slices: tuple[str, ...]
@@ -93,6 +96,7 @@ def _subject(loaded: LoadedScenario, name: str) -> Subject:
     return Subject(
         name=name,
         engine=world.policy_engine,
+        rebuild=None if world.policy_engine is None else world.engine_with,
         files=tuple(PolicyFile(file, text, str(loaded.base_dir / file)) for file, text in loaded.policies),
         callers=tuple(_callers(scenario, world, hosts)),
         callees=tuple(_callee(scenario, world, hosts, service) for service in scenario.services),
@@ -139,6 +143,33 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
     )
+
+
+def holds_scenario(path: Path) -> bool:
+    """Whether a YAML file is a scenario, and no policy: it has a key ``scenario`` at its top."""
+    return any(line.startswith("scenario:") for line in _read(path).splitlines())
+
+
+def subject_of_files(subject: Subject, paths: Sequence[Path]) -> Subject:
+    """The names of ``subject`` around the policies of other files, by the same engine with the same settings.
+
+    Raises UsageError for files that cannot be read, and ScenarioError with every mistake in them.
+    """
+    if subject.rebuild is None:
+        raise UsageError(f"{subject.name} has no policies; expected mesh.policy with its files")
+    files = tuple(PolicyFile(path.name, _read(path), str(path)) for path in paths)
+    return with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
+
+
+def _read(path: Path) -> str:
+    try:
+        content = read_bounded(path)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+    text, bad = decode(content, str(path))
+    if bad is not None:
+        raise ScenarioError([bad.diagnostic(bad_byte_message(content))])
+    return text
 
 
 def with_engine(subject: Subject, name: str, engine: PolicyEngine, files: Sequence[PolicyFile]) -> Subject:

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.policy.engine import Directory
+from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
 
 if TYPE_CHECKING:
-    from meshsim.policy.engine import PolicyEngine
+    from collections.abc import Sequence
+
+    from meshsim.policy.engine import PolicyEngine, PolicyFile
     from meshsim.policy.question import Decision, Question
+    from meshsim.scenario.mesh import Policy
     from meshsim.world.hosts import Host
+    from meshsim.world.state import State
 
 CACHE_HIT_NS = 1_000
 """Looking a decision up in a sidecar's cache: one hash of a short key, charged flat."""
 MOST_CACHED = 10_000
 """Decisions in a sidecar's cache where policies read a clock; then it starts anew, for old ones are of no use."""
+
+
+def directory_of(state: State) -> Directory:
+    """Return the names that policies may speak of."""
+    scenario = state.scenario
+    return Directory(
+        services=frozenset(scenario.services),
+        fleets=frozenset(scenario.fleets),
+        slices=frozenset(scenario.network.slices),
+        nodes=frozenset(state.machines),
+        sites=frozenset(machine.site for machine in state.machines.values()),
+        trust_domains=frozenset((scenario.mesh.trust_domain,)),
+        workloads={host.spiffe_id: host.workload for host in state.hosts()},
+        namespaces={name: service.namespace for name, service in scenario.services.items()},
+        labels={name: service.labels for name, service in scenario.services.items() if service.labels},
+        ports={name: service.protocols for name, service in scenario.services.items()},
+    )
+
+
+def engine_of(state: State, policy: Policy, files: Sequence[PolicyFile]) -> PolicyEngine:
+    """Return the engine that a mesh's policy settings and these files make; raises ScenarioError."""
+    return build_engine(policy.engine, files, directory_of(state), policy.default)
 
 
 class Policies:

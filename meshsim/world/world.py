@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
-from meshsim.policy.engine import Directory, PolicyFile
-from meshsim.policy.engines import build_engine
+from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.traffic import arrivals
 from meshsim.world import build
@@ -30,7 +29,7 @@ from meshsim.world.issuing import IssuerProcess
 from meshsim.world.killing import Killing
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
-from meshsim.world.policies import Policies
+from meshsim.world.policies import Policies, engine_of
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Effects, Striking
@@ -129,26 +128,12 @@ class World:
         return min(nodes, key=lambda name: build.TIERS.index(nodes[name].kind))
 
     def _policies(self) -> Policies | None:
-        state, scenario = self._state, self._state.scenario
-        policy = scenario.mesh.policy
+        state, policy = self._state, self._state.scenario.mesh.policy
         if policy is None:
             return None
-        hosts = state.hosts()
-        directory = Directory(
-            services=frozenset(scenario.services),
-            fleets=frozenset(scenario.fleets),
-            slices=frozenset(scenario.network.slices),
-            nodes=frozenset(state.machines),
-            sites=frozenset(machine.site for machine in state.machines.values()),
-            trust_domains=frozenset((scenario.mesh.trust_domain,)),
-            workloads={host.spiffe_id: host.workload for host in hosts},
-            namespaces={name: service.namespace for name, service in scenario.services.items()},
-            labels={name: service.labels for name, service in scenario.services.items() if service.labels},
-            ports={name: service.protocols for name, service in scenario.services.items()},
-        )
         base = self._loaded.base_dir
         files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
-        engine = build_engine(policy.engine, files, directory, policy.default)
+        engine = engine_of(state, policy, files)
         return Policies(engine, cache=policy.cache, real=state.real)
 
     # Looking at it without running it
@@ -157,6 +142,15 @@ class World:
     def policy_engine(self) -> PolicyEngine | None:
         """The engine that answers at the start of the run; None if the mesh has no policy."""
         return None if self._state.policy is None else self._state.policy.engine
+
+    def engine_with(self, files: Sequence[PolicyFile]) -> PolicyEngine:
+        """Return the engine that other policy files make, under the scenario's settings; it must have a policy.
+
+        Raises ScenarioError with every mistake in the files.
+        """
+        policy = self._state.scenario.mesh.policy
+        assert policy is not None
+        return engine_of(self._state, policy, files)
 
     @property
     def hosts(self) -> list[Host]:

@@ -1,0 +1,161 @@
+"""``meshsim policy matrix``: who may call whom, and what other policies would change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
+from meshsim.commands.progress import Bar
+from meshsim.inquiry.matrix import Comparison, Flip, Matrix, Narrowed, build_matrix, compare
+from meshsim.inquiry.names import find_callee, find_caller
+from meshsim.inquiry.picture import check_picture, write_picture
+from meshsim.inquiry.present import comparison_document, matrix_document
+from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.subject import Subject
+from meshsim.scenario.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARKS = {"all": "\N{BLACK CIRCLE}", "some": "\N{CIRCLE WITH LEFT HALF BLACK}", "none": "\N{MIDDLE DOT}"}
+NEWLY_ALLOWED, NEWLY_DENIED = "newly-allowed", "newly-denied"
+
+
+def check_fail_on(kinds: Sequence[str], *, comparing: bool) -> None:
+    """Raise UsageError for a ``--fail-on`` that could never fail."""
+    for kind in kinds:
+        if kind not in (NEWLY_ALLOWED, NEWLY_DENIED):
+            raise UsageError(f"--fail-on: {kind!r} is not known; expected {NEWLY_ALLOWED} or {NEWLY_DENIED}")
+    if kinds and not comparing:
+        raise UsageError("--fail-on is about a comparison; expected --diff OTHER beside it")
+
+
+def narrowed(subject: Subject, source: str | None, destination: str | None) -> Narrowed:
+    """The part of a matrix that ``--source`` and ``--destination`` name."""
+    caller = None if source is None else find_caller(subject, source)
+    callee = None if destination is None else find_callee(subject, destination)
+    return Narrowed(None if caller is None else caller.spiffe_id, None if callee is None else callee.name)
+
+
+def answer_matrix(subject: Subject, part: Narrowed, most: int, plot: Path | None, *, quiet: bool) -> Answer:
+    """Ask everything that the policies can tell apart."""
+    if plot is not None:
+        check_picture(plot)
+    with Bar("Asking", "Drawing", quiet=quiet) as bar:
+        matrix = build_matrix(subject, part, most, bar)
+        if plot is not None:
+            write_picture(matrix, plot)
+
+    def draw(console: Console) -> None:
+        _draw_matrix(console, matrix, quiet=quiet)
+        if plot is not None:
+            console.print(f"\nwrote {plot}", soft_wrap=True)
+
+    return Answer({"command": "policy matrix", **matrix_document(matrix)}, draw)
+
+
+def answer_diff(
+    before: Subject, after: Subject, part: Narrowed, most: int, fail_on: Sequence[str], *, quiet: bool
+) -> Answer:
+    """Ask both sets of policies everything that either can tell apart; tell every decision that flipped.
+
+    Exit code 1 if there is a flip of a kind in ``fail_on``; else 3 if there is one to fail on and the classes are not
+    exact, so that one may have been missed.
+    """
+    with Bar("Asking", "Drawing", quiet=quiet) as bar:
+        comparison = compare(before, after, part, most, bar)
+    kinds = {NEWLY_ALLOWED if flip.now_allowed else NEWLY_DENIED for flip in comparison.flips}
+    code = EXIT_PASSED
+    if kinds.intersection(fail_on):
+        code = EXIT_FAILED
+    elif fail_on and comparison.space.approximate:
+        code = EXIT_INCONCLUSIVE
+
+    def draw(console: Console) -> None:
+        _draw_comparison(console, comparison, (before.name, after.name), quiet=quiet)
+
+    document = {"command": "policy matrix", "a": before.name, "b": after.name, **comparison_document(comparison)}
+    return Answer(document, draw, code)
+
+
+def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = list(dict.fromkeys((cell.callee.name, cell.port) for cell in matrix.cells))
+    several = len({name for name, _ in columns}) < len(columns)
+    names = [f"{name}:{port}" if several else name for name, port in columns]
+    rows: dict[str, dict[tuple[str, int], str]] = {}
+    for cell in matrix.cells:
+        rows.setdefault(cell.caller.name, {})[cell.callee.name, cell.port] = MARKS[cell.extent]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("who calls", style="bold", no_wrap=True, max_width=34)
+    for index in range(len(columns)):
+        table.add_column(str(index + 1), justify="right")
+    for caller, marks in rows.items():
+        table.add_row(caller, *(marks.get(column, "") for column in columns))
+    console.print(table)
+    console.print()
+    console.print(
+        Padding(Text(", ".join(f"{index} {name}" for index, name in enumerate(names, 1))), (0, 0, 0, 0), expand=False)
+    )
+    console.print(f"{MARKS['all']} everything  {MARKS['some']} some, as below  {MARKS['none']} nothing")
+    if not quiet:
+        console.print()
+        for cell in matrix.cells:
+            if cell.extent == "some":
+                name = f"{cell.callee.name}:{cell.port}" if several else cell.callee.name
+                console.print(Text.assemble((cell.caller.name, "bold"), " \N{RIGHTWARDS ARROW} ", (name, "bold")))
+                for box in cell.allowed.boxes:
+                    console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
+        _draw_basis(console, matrix.questions, matrix.space.approximate)
+
+
+def _draw_basis(console: Console, questions: int, approximate: Sequence[str]) -> None:
+    from rich.text import Text
+
+    exact = "exact over all requests that the policies can tell apart" if not approximate else "not exact:"
+    console.print(f"\n{questions} questions asked; {exact}")
+    for reason in approximate:
+        console.print(Text(f"  {reason}", style="bold yellow"))
+
+
+def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str, str], *, quiet: bool) -> None:
+    from rich.text import Text
+
+    counts = [sum(flip.now_allowed is wanted for flip in comparison.flips) for wanted in (True, False)]
+    pairs = "pair" if counts[0] == 1 else "pairs"
+    console.print(f"from {names[0]}\nto   {names[1]}", soft_wrap=True)
+    if not comparison.flips:
+        console.print("\nno decision flips")
+    else:
+        console.print(f"\nnewly allowed: {counts[0]} {pairs}; newly denied: {counts[1]}")
+    for flip in [] if quiet else comparison.flips:
+        _draw_flip(console, flip)
+    for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
+        if services:
+            console.print(Text(f"only {word}, so not asked about: {', '.join(services)}", style="bold yellow"))
+    _draw_basis(console, comparison.questions, comparison.space.approximate)
+
+
+def _draw_flip(console: Console, flip: Flip) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    word, style = ("newly allowed", "bold red") if flip.now_allowed else ("newly denied", "bold yellow")
+    pair = f"{flip.caller.name} \N{RIGHTWARDS ARROW} {flip.callee.name}:{flip.port}"
+    console.print(Text.assemble("\n", (word, style), f"  {pair}"), soft_wrap=True)
+    for box in flip.region.boxes:
+        console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
+    witness = flip.witness
+    details = [f"{witness.method} {witness.path}", f"slice {witness.slice}", f"site {witness.site}"]
+    details += [f"header {name}={value}" for name, value in witness.headers]
+    details += [f"claims {witness.claims}"] if witness.claims else []
+    console.print(
+        Padding(
+            f"for instance {', '.join(details)}: {flip.before} before, {flip.after} after", (0, 0, 0, 4), expand=False
+        )
+    )

@@ -1,0 +1,138 @@
+"""The constants of Cedar policies.
+
+A literal is held against every attribute of its kind that the same policy names, not only the one beside it: that makes
+classes that need not be, and never misses one. Cedar compares text with ``==`` and ``like`` alone, so the classes are
+exact; what is computed from numbers before they are compared is not followed, and said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants, header
+from meshsim.inquiry.patterns import ANY, Pattern, exactly
+from meshsim.policy.cedar_text import PolicyText, Token, split
+from meshsim.policy.cedar_vocabulary import QUESTION_ATTRIBUTES, Claims, paths, vocabulary
+from meshsim.policy.engine import PolicyFile
+
+_LISTED = ("Slice", "Site", "Node", "Action")
+_COMPUTED = ("offset", "durationSince", "toDate", "toTime", "toMilliseconds", "toSeconds", "toMinutes", "toHours")
+_ESCAPES = re.compile(r"\\(u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|.)|(\*)|([^\\*]+)", re.DOTALL)
+_PLAIN = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+_DURATION = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+
+
+def read(files: Sequence[PolicyFile]) -> Constants:
+    """Read the constants of policies that the engine has accepted."""
+    constants = Constants()
+    for file in files:
+        for policy in split(file)[0]:
+            _read_policy(policy, constants)
+    return constants
+
+
+def _read_policy(policy: PolicyText, constants: Constants) -> None:
+    for kind, name, _ in policy.entities():
+        if kind in _LISTED:
+            constants.names.add(_unescaped(name))
+        elif kind == "Workload":
+            constants.principals.add(_unescaped(name))
+    used = [path.names[1:] for path in paths(policy.tokens) if path.names[0] == "context" and len(path.names) > 1]
+    attributes = {QUESTION_ATTRIBUTES.get(names[0], names[0]) for names in used}
+    texts = [
+        *attributes.intersection(TEXT_ATTRIBUTES),
+        *(header(names[1]) for names in used if names[0] == "headers" and names[1:]),
+    ]
+    constants.add_text(texts, _patterns(policy))
+    numbers = set(_numbers(policy))
+    constants.add_numbers(attributes.intersection(NUMBER_ATTRIBUTES), numbers)
+    constants.addresses.update(_arguments(policy, "ip"))
+    plain = {pattern for pattern in _patterns(policy) if pattern.exact}
+    _read_claims(vocabulary([policy]).claims, (), {pattern.shown for pattern in plain}, numbers, constants)
+    if attributes.intersection(NUMBER_ATTRIBUTES):
+        for token in policy.tokens:
+            if (token.kind == "word" and token.text in _COMPUTED) or token.text in ("+", "-", "*"):
+                constants.approximate.add(f"policies compute with times ({token.text}); only literal bounds are tried")
+
+
+def _read_claims(
+    claims: Claims, above: tuple[str, ...], texts: set[str], numbers: set[int], constants: Constants
+) -> None:
+    for name, kind in claims.items():
+        path = (*above, name)
+        if isinstance(kind, dict):
+            _read_claims(kind, path, texts, numbers, constants)
+        elif kind == "Long":
+            constants.add_claims([path], (near for number in numbers for near in (number - 1, number, number + 1)))
+        elif kind == "Bool":
+            constants.add_claims([path], (True, False))
+        elif kind == "Set<String>":
+            constants.add_claims([path], [(), *((text,) for text in texts), tuple(sorted(texts)), ("other",)])
+            if len(texts) > 1:
+                constants.approximate.add(f"of the sets of values of claim {'.'.join(path)} some are tried, not all")
+        else:
+            constants.add_claims([path], [*texts, "other"])
+
+
+def _strings(policy: PolicyText) -> Iterator[tuple[Token, Token]]:
+    """Each string that is a value, with the token before it: no annotation, entity, attribute or argument."""
+    tokens = policy.tokens
+    begin = next(index for index, token in enumerate(tokens) if token.text in ("permit", "forbid"))
+    for index in range(begin + 1, len(tokens)):
+        token, before = tokens[index], tokens[index - 1]
+        attribute = before.text == "[" and index > 1 and tokens[index - 2].kind in ("word", "string")
+        argument = before.text == "(" and tokens[index - 2].text in ("ip", "datetime", "duration", "decimal")
+        if token.kind == "string" and before.text not in ("::", "has") and not attribute and not argument:
+            yield token, before
+
+
+def _patterns(policy: PolicyText) -> Iterator[Pattern]:
+    for token, before in _strings(policy):
+        text = token.text[1:-1]
+        yield _like(text) if before.text == "like" else exactly(_unescaped(text))
+
+
+def _like(text: str) -> Pattern:
+    """The pattern of a ``like``, in which ``*`` is any characters, and a star behind a backslash is a star."""
+    pieces: list[str] = []
+    for escaped, star, plain in _ESCAPES.findall(text):
+        pieces += [ANY] if star else list(plain) if plain else [_character(escaped)]
+    return Pattern(tuple(pieces))
+
+
+def _unescaped(text: str) -> str:
+    return "".join(
+        star + plain if star or plain else _character(escaped) for escaped, star, plain in _ESCAPES.findall(text)
+    )
+
+
+def _character(escaped: str) -> str:
+    if escaped[0] == "u" and len(escaped) > 1:
+        return chr(int(escaped[2:-1], 16))
+    if escaped[0] == "x" and len(escaped) > 1:
+        return chr(int(escaped[1:], 16))
+    return _PLAIN.get(escaped, escaped)
+
+
+def _numbers(policy: PolicyText) -> Iterator[int]:
+    """Whole numbers, durations in seconds, instants in seconds since the epoch."""
+    for token in policy.tokens:
+        if token.kind == "number":
+            yield int(token.text)
+    for text in _arguments(policy, "duration"):
+        if found := _DURATION.fullmatch(text):
+            days, hours, minutes, seconds, _ = (int(part or 0) for part in found.groups()[1:])
+            yield (-1 if found[1] else 1) * (((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    for text in _arguments(policy, "datetime"):
+        moment = datetime.fromisoformat(text)
+        yield int((moment if moment.tzinfo else moment.fromisoformat(f"{text}T00:00:00Z")).timestamp())
+
+
+def _arguments(policy: PolicyText, function: str) -> Iterator[str]:
+    """The text in each ``function("text")``."""
+    for name, bracket, text in zip(policy.tokens, policy.tokens[1:], policy.tokens[2:], strict=False):
+        if name.text == function and bracket.text == "(" and text.kind == "string":
+            yield json.loads(text.text)

@@ -1,0 +1,213 @@
+"""Who may call whom, how: the real engine asked about every combination of classes; and what another engine flips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from meshsim.inquiry.constants import Constants, constants_of, merged
+from meshsim.inquiry.regions import Region, region
+from meshsim.inquiry.space import Combination, Space, admitted, callers_of, ports_of, space_of
+from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
+from meshsim.scenario.errors import UsageError
+
+MOST_QUESTIONS = 1_000_000
+"""Questions of one matrix, unless the user wants more."""
+
+Progress = Callable[[int, int], None]
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """What one caller may do at one port of a service."""
+
+    caller: Caller
+    callee: Callee
+    port: int
+    allowed: Region
+    rules: tuple[str, ...]
+    """Rules that allow some of it, in the order in which they were met."""
+    questions: int
+    """How many were asked; 0 where the port refuses the caller before any policy."""
+
+    @property
+    def extent(self) -> str:
+        """``all``, ``some`` or ``none``."""
+        boxes = self.allowed.boxes
+        return "none" if not boxes else "all" if boxes == ({},) else "some"
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """The decisions on every question that policies can tell apart."""
+
+    space: Space
+    cells: tuple[Cell, ...]
+    questions: int
+
+
+class Flip(msgspec.Struct, frozen=True):
+    """What one caller may do at one port by one set of policies and not by the other."""
+
+    caller: Caller
+    callee: Callee
+    port: int
+    now_allowed: bool
+    region: Region
+    witness: Question
+    """One question that is decided differently."""
+    combination: Combination
+    """The combination that the witness stands for."""
+    before: str
+    """Rule that decided the witness before."""
+    after: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How two sets of policies differ."""
+
+    space: Space
+    flips: tuple[Flip, ...]
+    """What is newly allowed stands first."""
+    questions: int
+    only_before: tuple[str, ...]
+    """Services that are there before only, and after only: nobody is asked about them."""
+    only_after: tuple[str, ...]
+
+
+class Narrowed(msgspec.Struct, frozen=True):
+    """Which part of a matrix is wanted; None is all."""
+
+    source: str | None = None
+    """SPIFFE ID of a caller; empty for the one that proves none."""
+    destination: str | None = None
+
+    def wants(self, caller: Caller, callee: Callee) -> bool:
+        """Whether a pair is in the part."""
+        return self.source in (None, caller.spiffe_id) and self.destination in (None, callee.name)
+
+
+ALL = Narrowed()
+Pair = tuple[Caller, Callee, int]
+
+
+def build_matrix(
+    subject: Subject, narrowed: Narrowed = ALL, most: int = MOST_QUESTIONS, progress: Progress | None = None
+) -> Matrix:
+    """Ask every question; raises UsageError if there are more than ``most``."""
+    constants = _constants(subject)
+    space = space_of([subject], constants)
+    pairs = [pair for pair in _pairs([subject], constants, space, subject.callees) if narrowed.wants(*pair[:2])]
+    combinations = list(space.combinations())
+    total = _bounded(len(pairs) * len(combinations), most)
+    cells = []
+    for done, (caller, callee, port) in enumerate(pairs):
+        if progress is not None:
+            progress(done * len(combinations), total)
+        if not admitted(caller, callee, port):
+            cells.append(Cell(caller, callee, port, Region(()), (), 0))
+            continue
+        decisions = [_decide(subject, space.question(caller, callee, port, one)) for one in combinations]
+        allowed = region(space.dimensions, [one.allowed for one in decisions])
+        rules = tuple(dict.fromkeys(one.rule for one in decisions if one.allowed))
+        cells.append(Cell(caller, callee, port, allowed, rules, len(combinations)))
+    return Matrix(space, tuple(cells), sum(cell.questions for cell in cells))
+
+
+def compare(
+    before: Subject,
+    after: Subject,
+    narrowed: Narrowed = ALL,
+    most: int = MOST_QUESTIONS,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
+    constants = merged([_constants(before), _constants(after)])
+    space = space_of([before, after], constants)
+    later = {callee.name: callee for callee in after.callees}
+    both = [callee for callee in before.callees if callee.name in later]
+    pairs = [pair for pair in _pairs([before, after], constants, space, both) if narrowed.wants(*pair[:2])]
+    combinations = list(space.combinations())
+    total = _bounded(2 * len(pairs) * len(combinations), most)
+    flips: list[Flip] = []
+    for done, (caller, callee, port) in enumerate(pairs):
+        if progress is not None:
+            progress(2 * done * len(combinations), total)
+        counterpart = later[callee.name]
+        same = counterpart if port in counterpart.ports else None
+        flips += _flips(space, combinations, (before, after), (caller, callee, port), same)
+    known = {callee.name for callee in before.callees}
+    return Comparison(
+        space=space,
+        flips=tuple(sorted(flips, key=lambda flip: not flip.now_allowed)),
+        questions=total,
+        only_before=tuple(sorted(known - later.keys())),
+        only_after=tuple(sorted(later.keys() - known)),
+    )
+
+
+def _flips(
+    space: Space,
+    combinations: Sequence[Combination],
+    subjects: tuple[Subject, Subject],
+    pair: Pair,
+    counterpart: Callee | None,
+) -> Iterator[Flip]:
+    caller, callee, port = pair
+    questions = [space.question(caller, callee, port, one) for one in combinations]
+    first = [_judge(subjects[0], caller, callee, port, one) for one in questions]
+    if counterpart is None:
+        second = [Decision(False, "no-such-port")] * len(questions)
+    else:
+        second = [
+            _judge(subjects[1], caller, counterpart, port, space.question(caller, counterpart, port, one))
+            for one in combinations
+        ]
+    for now_allowed in (True, False):
+        changed = [
+            one.allowed != other.allowed and other.allowed is now_allowed
+            for one, other in zip(first, second, strict=True)
+        ]
+        if any(changed):
+            index = changed.index(True)
+            yield Flip(
+                caller,
+                callee,
+                port,
+                now_allowed,
+                region(space.dimensions, changed),
+                questions[index],
+                combinations[index],
+                first[index].rule,
+                second[index].rule,
+            )
+
+
+def _judge(subject: Subject, caller: Caller, callee: Callee, port: int, question: Question) -> Decision:
+    if not admitted(caller, callee, port):
+        return Decision(False, "mutual-tls")
+    return _decide(subject, question)
+
+
+def _decide(subject: Subject, question: Question) -> Decision:
+    return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(question)
+
+
+def _constants(subject: Subject) -> Constants:
+    return Constants() if subject.engine is None else constants_of(subject.engine.name, subject.files)
+
+
+def _pairs(
+    subjects: Sequence[Subject], constants: Constants, space: Space, callees: Sequence[Callee]
+) -> Iterator[Pair]:
+    for caller in callers_of(subjects, constants):
+        for callee in callees:
+            for port in ports_of(callee, space.reads):
+                yield caller, callee, port
+
+
+def _bounded(questions: int, most: int) -> int:
+    if questions > most:
+        message = f"the policies can tell {questions} questions apart, more than {most}"
+        raise UsageError(f"{message}; expected --source or --destination to narrow them down, or a larger --most")
+    return questions

@@ -1,0 +1,77 @@
+"""A matrix as a picture: callers down, services across, dark where everything is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshsim.analysis.palette import BLUE, INK
+from meshsim.scenario.errors import InfrastructureError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from meshsim.inquiry.matrix import Matrix
+
+SUFFIXES = (".png", ".svg", ".pdf")
+INCHES_PER_CELL = 0.3
+
+
+def check_picture(path: Path) -> None:
+    """Raise UsageError for a file that no picture can be written to."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} is no name for a picture; expected one that ends in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is not a folder; expected one, to write {path.name} into")
+
+
+def write_picture(matrix: Matrix, path: Path) -> None:
+    """Write the picture; raises InfrastructureError if the file cannot be written."""
+    figure = draw_picture(matrix)
+    try:
+        figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.15)
+    except OSError as error:
+        raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def draw_picture(matrix: Matrix) -> Figure:
+    """Draw a square for each pair: filled where all is allowed, half where some is, a dot where nothing is."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Polygon, Rectangle
+
+    callers = list(dict.fromkeys(cell.caller.name for cell in matrix.cells))
+    columns = list(dict.fromkeys((cell.callee.name, cell.port) for cell in matrix.cells))
+    several = len({name for name, _ in columns}) < len(columns)
+    longest = max((len(name) for name in (*callers, *(name for name, _ in columns))), default=0)
+    margin = 0.085 * min(longest, 40) + 0.3
+    size = (margin + 0.6 + INCHES_PER_CELL * max(len(columns), 8), margin + 0.6 + INCHES_PER_CELL * len(callers))
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for cell in matrix.cells:
+        x, y = columns.index((cell.callee.name, cell.port)), callers.index(cell.caller.name)
+        corners = (x - 0.42, y - 0.42)
+        if cell.extent == "all":
+            axes.add_patch(Rectangle(corners, 0.84, 0.84, facecolor=BLUE, edgecolor=BLUE))
+        elif cell.extent == "some":
+            triangle = [(x - 0.42, y + 0.42), (x + 0.42, y + 0.42), (x - 0.42, y - 0.42)]
+            axes.add_patch(Polygon(triangle, facecolor=BLUE, edgecolor="none"))
+            axes.add_patch(Rectangle(corners, 0.84, 0.84, facecolor="none", edgecolor=BLUE, linewidth=0.8))
+        else:
+            axes.plot([x], [y], ".", color=INK, markersize=2, alpha=0.5)
+    names = [f"{name}:{port}" if several else name for name, port in columns]
+    axes.set_xticks(range(len(columns)), names, rotation=90)
+    axes.set_yticks(range(len(callers)), [_short(name) for name in callers])
+    axes.set_xlim(-0.6, len(columns) - 0.4)
+    axes.set_ylim(len(callers) - 0.4, -0.6)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_aspect("equal")
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("rows call columns\nfilled: everything; half: some; dot: nothing", loc="left")
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:18]}\N{HORIZONTAL ELLIPSIS}{name[-21:]}"

@@ -1,0 +1,70 @@
+"""A matrix and a comparison as documents for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from meshsim.inquiry.matrix import Cell, Comparison, Flip, Matrix
+from meshsim.inquiry.space import Space
+
+
+def matrix_document(matrix: Matrix) -> dict[str, Any]:
+    """The keys of ``meshsim policy matrix --json``."""
+    return {
+        "cells": [_cell(cell) for cell in matrix.cells],
+        "dimensions": _dimensions(matrix.space),
+        "questions": matrix.questions,
+        "exact": not matrix.space.approximate,
+        "approximate": list(matrix.space.approximate),
+    }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """The keys of ``meshsim policy matrix --diff --json``."""
+    return {
+        "flips": [_flip(flip) for flip in comparison.flips],
+        "newly_allowed": sum(flip.now_allowed for flip in comparison.flips),
+        "newly_denied": sum(not flip.now_allowed for flip in comparison.flips),
+        "only_before": list(comparison.only_before),
+        "only_after": list(comparison.only_after),
+        "dimensions": _dimensions(comparison.space),
+        "questions": comparison.questions,
+        "exact": not comparison.space.approximate,
+        "approximate": list(comparison.space.approximate),
+    }
+
+
+def _dimensions(space: Space) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name, "values": [{"class": value.shown, "witness": value.witness} for value in one.values]}
+        for one in space.dimensions
+    ]
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "source": cell.caller.name,
+        "source_spiffe_id": cell.caller.spiffe_id,
+        "destination": cell.callee.name,
+        "port": cell.port,
+        "allowed": cell.extent,
+        "regions": [{name: list(values) for name, values in box.items()} for box in cell.allowed.boxes],
+        "rules": list(cell.rules),
+        "refused_by_mutual_tls": cell.questions == 0,
+    }
+
+
+def _flip(flip: Flip) -> dict[str, Any]:
+    return {
+        "change": "newly allowed" if flip.now_allowed else "newly denied",
+        "source": flip.caller.name,
+        "source_spiffe_id": flip.caller.spiffe_id,
+        "destination": flip.callee.name,
+        "port": flip.port,
+        "regions": [{name: list(values) for name, values in box.items()} for box in flip.region.boxes],
+        "witness": msgspec.to_builtins(flip.witness),
+        "rule_before": flip.before,
+        "rule_after": flip.after,
+    }

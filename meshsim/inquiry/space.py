@@ -1,0 +1,224 @@
+"""Every question that some policy could answer in another way, as a product of classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, ip_address, ip_network
+from itertools import product
+from typing import Any
+
+import msgspec
+
+from meshsim.inquiry.ask import refused_by_tls
+from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
+from meshsim.inquiry.names import NOBODY
+from meshsim.inquiry.patterns import text_classes
+from meshsim.inquiry.request import DISABLE, METHODS
+from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.policy.question import Question
+
+_READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
+OTHER_DOMAIN = "spiffe://elsewhere.example/ns/elsewhere/sa/stranger"
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One class of values of an attribute."""
+
+    shown: str
+    """The class for people."""
+    witness: Any
+    """A value of it; None for a header field or claim that is not there."""
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """An attribute that policies read, and its classes."""
+
+    name: str
+    """An attribute of a question, ``header NAME`` or ``claim NAME``."""
+    values: tuple[Value, ...]
+
+
+Combination = tuple[Value, ...]
+"""One value of each dimension."""
+
+
+class Space(msgspec.Struct, frozen=True):
+    """The questions that a set of policies can tell apart."""
+
+    dimensions: tuple[Dimension, ...]
+    reads: frozenset[str]
+    approximate: tuple[str, ...]
+    """What the classes may miss, for people; empty: they are exact."""
+
+    @property
+    def size(self) -> int:
+        """Questions about one caller and one callee."""
+        size = 1
+        for dimension in self.dimensions:
+            size *= len(dimension.values)
+        return size
+
+    def combinations(self) -> Iterator[Combination]:
+        """Every combination of classes, in a fixed order."""
+        return product(*(dimension.values for dimension in self.dimensions))
+
+    def question(self, caller: Caller, callee: Callee, port: int, combination: Combination) -> Question:
+        """The question that stands for a combination."""
+        fields: dict[str, Any] = {"port": port, "host": callee.name, "destination_ip": callee.address}
+        headers: list[tuple[str, str]] = []
+        claims: dict[str, Any] = {}
+        for dimension, value in zip(self.dimensions, combination, strict=True):
+            kind, _, name = dimension.name.partition(" ")
+            if not name:
+                fields[kind] = value.witness
+            elif value.witness is not None and kind == "header":
+                headers.append((name, value.witness))
+            elif value.witness is not None:
+                _put(claims, name.split("."), value.witness)
+        fields["headers"] = tuple(headers)
+        fields["claims"] = json.dumps(claims, sort_keys=True, separators=(",", ":")) if claims else ""
+        base = {name: fields.pop(name) for name in ("method", "path", "slice", "site")}
+        encrypted = bool(caller.spiffe_id) and callee.modes[port] != DISABLE
+        if not encrypted:
+            fields |= dict.fromkeys(("tls_version", "cipher", "group"), "") | {"certificate_age_s": -1}
+        return Question(
+            principal=caller.spiffe_id if encrypted else "",
+            source=caller.workload,
+            destination=callee.name,
+            mutual=encrypted,
+            **base,
+            **{name: value for name, value in fields.items() if name in self.reads},
+        )
+
+
+def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
+    """The space of questions about one or two subjects, whose policies have these constants."""
+    each = list(subjects)
+    first = each[0]
+    reads = frozenset().union(*(one.engine.reads for one in each if one.engine is not None))
+    approximate = set(constants.approximate)
+    dimensions = [Dimension("method", _methods(constants)), _texts("path", constants, approximate)]
+    for name in ("slice", "site"):
+        known = list(dict.fromkeys(value for one in each for value in getattr(one, f"{name}s")))
+        dimensions.append(Dimension(name, _listed(known, constants)))
+    nodes = _listed(list(first.nodes), constants)
+    dimensions += [Dimension(name, nodes) for name in ("node", "source_node") if name in reads]
+    dimensions += [
+        _texts(name, constants, approximate)
+        for name in TEXT_ATTRIBUTES[1:]
+        if name in reads and name in constants.texts
+    ]
+    if "headers" in reads:
+        names = sorted(name for name in constants.texts if name.startswith("header "))
+        dimensions += [_texts(name, constants, approximate, missing=True) for name in names]
+    if "claims" in reads:
+        for path, values in sorted(constants.claims.items()):
+            ordered = sorted(values, key=lambda value: (str(type(value)), str(value)))
+            found = tuple(
+                Value(json.dumps(value), list(value) if isinstance(value, tuple) else value) for value in ordered
+            )
+            dimensions.append(Dimension(f"claim {'.'.join(path)}", (Value("no claim", None), *found)))
+    for name in NUMBER_ATTRIBUTES:
+        if name in reads:
+            usual = 0 if name == "certificate_age_s" else first.epoch_s
+            dimensions.append(Dimension(name, _numbers(usual, constants.numbers.get(name, set()))))
+    dimensions += [Dimension(name, _addresses(constants)) for name in ADDRESS_ATTRIBUTES[:1] if name in reads]
+    return Space(tuple(one for one in dimensions if one.values), reads, tuple(sorted(approximate)))
+
+
+def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller]:
+    """Who may ask: every workload, everybody whom a policy names, strangers within and without, and nobody."""
+    each = list(subjects)
+    found: dict[str, Caller] = {}
+    fleets: set[str] = set()
+    for one in each:
+        for caller in one.callers:
+            device = not caller.namespace
+            if device and caller.workload in fleets and caller.spiffe_id not in constants.principals:
+                continue  # devices of a fleet are alike, unless a policy names one
+            named = caller.spiffe_id in constants.principals
+            if device and not named:
+                fleets.add(caller.workload)
+                caller = msgspec.structs.replace(caller, name=caller.workload)
+            found.setdefault(caller.spiffe_id, caller)
+    for spiffe_id in sorted(constants.principals - found.keys()):
+        found[spiffe_id] = Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id)
+    stranger = f"spiffe://{each[0].trust_domain}/ns/unknown/sa/stranger"
+    for spiffe_id, name in ((stranger, "a stranger in the mesh"), (OTHER_DOMAIN, "a stranger from elsewhere")):
+        found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
+    return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
+
+
+def ports_of(callee: Callee, reads: frozenset[str]) -> list[int]:
+    """The ports that policies can tell apart, or that take mutual TLS in different ways."""
+    if "port" in reads:
+        return list(callee.ports)
+    by_mode = {callee.modes[port]: port for port in reversed(list(callee.ports))}
+    return [port for port in callee.ports if port in by_mode.values()]
+
+
+def admitted(caller: Caller, callee: Callee, port: int) -> bool:
+    """Whether the port lets the caller get as far as a policy."""
+    return not refused_by_tls(callee.modes[port], plaintext=not caller.spiffe_id, proves=bool(caller.spiffe_id))
+
+
+def _put(claims: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        claims = claims.setdefault(name, {})
+    claims[path[-1]] = value
+
+
+def _methods(constants: Constants) -> tuple[Value, ...]:
+    named = [method for method in METHODS if method in constants.names]
+    others = [method for method in METHODS if method not in named]
+    rest = [next((one for one in others if (one in _READ_METHODS) == reading), None) for reading in (True, False)]
+    words = ("other methods that read", "other methods that write")
+    return (
+        *(Value(method, method) for method in named),
+        *(Value(word if named else word[6:], one) for word, one in zip(words, rest, strict=True) if one),
+    )
+
+
+def _texts(name: str, constants: Constants, approximate: set[str], *, missing: bool = False) -> Dimension:
+    classes, exhausted = text_classes(constants.texts.get(name, ()), path=name == "path")
+    if not exhausted:
+        approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
+    values = [Value(one.shown, one.witness) for one in classes]
+    return Dimension(name, (*([Value("missing", None)] if missing else []), *values))
+
+
+def _listed(known: list[str], constants: Constants) -> tuple[Value, ...]:
+    """The names that policies name, and one that they do not, if there is one."""
+    named = [name for name in known if name in constants.names]
+    other = next((name for name in known if name not in constants.names), None)
+    return (*(Value(name, name) for name in named), *([Value("any other", other)] if other is not None else []))
+
+
+def _numbers(usual: int, bounds: set[int]) -> tuple[Value, ...]:
+    each = sorted({usual, *(near for bound in bounds for near in (bound - 1, bound, bound + 1) if near >= 0)})
+    return tuple(Value(f"{number} s", number) for number in each)
+
+
+def _addresses(constants: Constants) -> tuple[Value, ...]:
+    """An address of each set of blocks that some address is in and no other.
+
+    Blocks lie in each other or apart, so each such set has an address at the edge of one of its blocks.
+    """
+    blocks = []
+    for text in sorted(constants.addresses):
+        try:
+            blocks.append(ip_network(text, strict=False))
+        except ValueError:
+            continue  # a word for a range, which the engine knows and this does not
+    edges = {int(ip_address("192.0.2.1"))}
+    for block in blocks:
+        if block.version == 4:
+            first, last = int(block.network_address), int(block.broadcast_address)
+            edges |= {edge for edge in (first - 1, first, last, last + 1) if 0 < edge < 2**32}
+    found: dict[str, str] = {}
+    for address in map(IPv4Address, sorted(edges)):
+        inside = sorted((block for block in blocks if address in block), key=lambda block: -block.prefixlen)
+        found.setdefault(str(inside[0]) if inside else "any other", str(address))
+    return tuple(Value(shown, witness) for shown, witness in found.items())

@@ -1,0 +1,152 @@
+"""Everything that policies can tell apart, and what another set of policies flips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshsim.inquiry.matrix import Comparison, Narrowed, build_matrix, compare
+from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.subject import Subject, needs_policy, subject_of_scenario, with_engine
+from meshsim.policy.cedar import CedarEngine
+from meshsim.policy.engine import Directory, PolicyFile
+from meshsim.policy.question import Question
+from meshsim.scenario.errors import UsageError
+from tests.inquiry.conftest import POLICY, write
+
+
+def variant(plant: Subject, policy: str) -> Subject:
+    """The plant with another policy."""
+    file = PolicyFile("other.cedar", policy)
+    directory = Directory(
+        services=frozenset(callee.name for callee in plant.callees),
+        fleets=frozenset({"robots", "rovers"}),
+        slices=frozenset(plant.slices),
+        sites=frozenset(plant.sites),
+        nodes=frozenset(plant.nodes),
+        trust_domains=frozenset({plant.trust_domain, "audit.example"}),
+        workloads={caller.spiffe_id: caller.workload for caller in plant.callers},
+        namespaces={callee.name: callee.namespace for callee in plant.callees},
+    )
+    return with_engine(plant, "variant", CedarEngine.from_sources([file], directory), [file])
+
+
+def told(comparison: Comparison) -> list[tuple[bool, str, str, str]]:
+    """Each flip in few words."""
+    return [
+        (flip.now_allowed, flip.caller.name, flip.callee.name, "; ".join(map(box_words, flip.region.boxes)))
+        for flip in comparison.flips
+    ]
+
+
+def test_matrix_says_who_may_do_what(plant: Subject) -> None:
+    """Each cell holds just what the policies allow, in the classes that their own literals make."""
+    matrix = build_matrix(plant)
+    cells = {
+        (cell.caller.name, cell.callee.name): (cell.extent, [box_words(box) for box in cell.allowed.boxes])
+        for cell in matrix.cells
+    }
+    assert cells["robots", "planner"] == ("some", ["GET, /plans/*"])
+    assert cells["rovers", "viewer"] == ("some", ["/plans/* or other paths, slice video"])
+    assert cells["planner", "vision"][0] == "some"
+    assert cells["anyone", "planner"] == ("none", [])
+    assert cells["viewer", "planner"] == ("none", [])
+    assert not matrix.space.approximate
+    assert matrix.questions == sum(cell.questions for cell in matrix.cells)
+
+
+def test_matrix_can_be_narrowed(plant: Subject) -> None:
+    """Of a large matrix one row or column can be asked for, and too large a one says so."""
+    cells = build_matrix(plant, Narrowed(source="spiffe://plant.example/fleet/robots/0", destination="planner")).cells
+    assert [(cell.caller.name, cell.callee.name) for cell in cells] == [("robots", "planner")]
+    with pytest.raises(UsageError, match=r"can tell [0-9]+ questions apart, more than 10"):
+        build_matrix(plant, most=10)
+
+
+def test_nothing_flips_between_a_policy_and_itself(plant: Subject) -> None:
+    """The same policies decide the same."""
+    assert compare(plant, plant).flips == ()
+
+
+def test_newly_allowed_stands_first(plant: Subject) -> None:
+    """Each flip has its region, a witness that the engines really decide differently, and both rules."""
+    changed = POLICY.replace('"/plans/*"', '"/plans/a*"').replace(
+        'when { context.slice == Slice::"video" }', 'when { context.slice == Slice::"control" }'
+    )
+    after = variant(plant, changed)
+    comparison = compare(plant, after)
+    assert told(comparison) == [
+        (True, "rovers", "viewer", "/plans/* or /plans/a* and /plans/* or other paths, slice control"),
+        (False, "robots", "planner", "GET, /plans/*"),
+        (False, "rovers", "viewer", "/plans/* or /plans/a* and /plans/* or other paths, slice video"),
+    ]
+    for flip in comparison.flips:
+        assert needs_policy(plant).decide(flip.witness).allowed is not flip.now_allowed
+        assert needs_policy(after).decide(flip.witness).allowed is flip.now_allowed
+
+
+def test_identities_that_only_one_policy_names(plant: Subject) -> None:
+    """An identity from elsewhere that a policy lets in is asked about."""
+    stranger = "spiffe://audit.example/ns/audit/sa/auditor"
+    after = variant(plant, POLICY + f'permit (principal == Workload::"{stranger}", action, resource);')
+    assert {flip.caller.spiffe_id for flip in compare(plant, after).flips} == {stranger}
+
+
+def test_scenarios_with_other_services(plant: Subject, tmp_path: Path) -> None:
+    """Services that only one scenario has are named, and not asked about."""
+    file = write(tmp_path)
+    text = file.read_text(encoding="utf-8").replace("viewer", "screen").replace("Viewer", "Screen")
+    file.write_text(text, encoding="utf-8")
+    cedar = tmp_path / "plant.cedar"
+    cedar.write_text(POLICY.replace("viewer", "screen"), encoding="utf-8")
+    comparison = compare(plant, subject_of_scenario(file))
+    assert (comparison.only_before, comparison.only_after) == (("viewer",), ("screen",))
+
+
+CONDITIONS = st.sampled_from(
+    [
+        'context.path like "/a*"',
+        'context.path like "*b"',
+        'context.path == "/ab"',
+        'context.path like "/*c/*"',
+        'context.slice == Slice::"video"',
+        'context.site == Site::"office"',
+        "context.mutual",
+    ]
+)
+RULES = st.builds(
+    lambda effect, who, action, to, conditions: (
+        f"{effect} ({who}, {action}, {to})"
+        + (f" when {{ {' && '.join(f'({one})' for one in conditions)} }};" if conditions else ";")
+    ),
+    st.sampled_from(["permit", "permit", "forbid"]),
+    st.sampled_from(["principal", 'principal in Fleet::"robots"', 'principal in Service::"planner"']),
+    st.sampled_from(["action", 'action == Action::"GET"', 'action in Action::"write"']),
+    st.sampled_from(["resource", 'resource == Service::"vision"']),
+    st.lists(CONDITIONS, max_size=2),
+)
+PATHS = ["/", "/a", "/ab", "/abb", "/b", "/xb", "/c/", "/xc/b", "/ac/", "/ac/b", "/q"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(RULES, min_size=1, max_size=3), st.lists(RULES, min_size=1, max_size=3))
+def test_no_flip_is_missed(plant: Subject, one: list[str], other: list[str]) -> None:
+    """Whatever a search over many requests finds decided differently, the comparison has told."""
+    before, after = variant(plant, "\n".join(one)), variant(plant, "\n".join(other))
+    flips = {(flip.caller.name, flip.callee.name, flip.now_allowed) for flip in compare(before, after).flips}
+    found = set()
+    for caller in (plant.callers[0], plant.callers[1], plant.callers[3]):
+        for callee in plant.callees:
+            for path in PATHS:
+                for method in ("GET", "POST"):
+                    for slice_ in plant.slices:
+                        question = Question(
+                            caller.spiffe_id, caller.workload, callee.name, method, path, slice_, "office", True
+                        )
+                        first, second = needs_policy(before).decide(question), needs_policy(after).decide(question)
+                        if first.allowed != second.allowed:
+                            found.add((caller.workload, callee.name, second.allowed))
+    assert found <= flips
