@@ -109,11 +109,7 @@ class LinkDirection:
             return self._lose(train, range(train.segments))
         start_ns = self._free_at_ns
         if start_ns > now_ns:
-            over_bytes = (start_ns - now_ns) * self.bandwidth_bps // BITS_NS + size_bytes - self.queue_bytes
-            if over_bytes > 0:
-                segments = train.segments
-                over = min(segments, -(-over_bytes // (size_bytes // segments)))
-                self._lose(train, range(segments - over, segments))
+            self._drop_over(train, (start_ns - now_ns) * self.bandwidth_bps // BITS_NS)
         else:
             start_ns = now_ns
         if self._strikes and train.segments and train.copies != COPY:
@@ -188,6 +184,14 @@ class LinkDirection:
     def backlog_ns(self, now_ns: int) -> int:
         """How long the link is still busy with what it has accepted."""
         return max(0, self._free_at_ns - now_ns)
+
+    def _drop_over(self, train: Train, waiting_bytes: int) -> None:
+        """Take what does not fit into the queue, beside what waits there, off the end of a train."""
+        over_bytes = waiting_bytes + train.size_bytes - self.queue_bytes
+        if over_bytes > 0:
+            segments = train.segments
+            over = min(segments, -(-over_bytes // (train.size_bytes // segments)))
+            self._lose(train, range(segments - over, segments))
 
     def _lose(self, train: Train, positions: Sequence[int]) -> int:
         self.lost_bytes += train.lose(positions)

@@ -13,8 +13,7 @@ from meshsim.network.train import COPY, LOST, Train
 class SlicedLinkDirection(LinkDirection):
     """A link direction that schedules slices instead of serving first come, first served.
 
-    Latency, jitter and other impairments are the link's; what waits has no limit but the guarantees, so ``queue`` does
-    not apply.
+    Latency, jitter and other impairments are the link's. Each slice has a queue of its own, as long as the link's.
     """
 
     __slots__ = ("medium",)
@@ -43,7 +42,10 @@ class SlicedLinkDirection(LinkDirection):
         if not self.up:
             self.touched += train.segments
             return self._lose(train, range(train.segments))
-        if self._strikes and train.copies != COPY:
+        waiting_bytes = self.medium.queues[train.slice].waiting_bytes(now_ns)
+        if waiting_bytes:
+            self._drop_over(train, waiting_bytes)
+        if self._strikes and train.segments and train.copies != COPY:
             self._strike(train)
         if not train.segments:
             return LOST

@@ -99,7 +99,7 @@ def _check_cells(scenario: Scenario, asking: list[_Asking]) -> Iterator[Finding]
     """Cells whose devices stay, and ask for more together than their slice is guaranteed, whenever a flow starts."""
     by_place: dict[tuple[str, str], list[_Asking]] = defaultdict(list)
     for one in asking:
-        if one.radio.trace is None:
+        if one.radio.trace is None and scenario.fleets[one.flow.source].path is None:
             by_place[one.radio_name, one.flow.slice].append(one)
     for sharing in by_place.values():
         for one in sharing:

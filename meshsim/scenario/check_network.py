@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
+from meshsim.scenario.check_mobility import check_moving
 from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -40,6 +41,9 @@ def check_links(scenario: Scenario) -> Iterator[Finding]:
         elif keys.setdefault(link.key, index) != index:
             message = f"a second link is called {link.key!r}; expected another name"
             yield Finding((*path, "name"), message, involved=(("network", "links", keys[link.key]),))
+        if link.scheduling_interval_ns is not None and not link.slicing:
+            message = "nothing is scheduled without slicing; expected slicing: true, or no scheduling_interval"
+            yield Finding((*path, "scheduling_interval"), message, at_key=True)
         if link.reorder_ppm and not link.jitter_ns and link.delay is None:
             message = "all trains take equally long, so none can overtake; expected jitter or delay beside reorder"
             yield Finding((*path, "reorder"), message, at_key=True)
@@ -118,9 +122,7 @@ def check_radios(scenario: Scenario, traces: Mapping[str, RadioTrace]) -> Iterat
                 if cell not in visited:
                     message = f"the trace never visits cell {cell!r}; {expected(cell, list(visited))}"
                     yield Finding((*path, "cells", cell), message, at_key=True)
-        if radio.handover_interruption_ns and radio.trace is None:
-            message = "only a trace has handovers to interrupt; expected no handover_interruption, or a trace"
-            yield Finding((*path, "handover_interruption"), message, at_key=True)
+        yield from check_moving(scenario, name, radio)
 
 
 def check_memory(scenario: Scenario) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from meshsim.scenario.check_mesh import (
     check_service_accounts,
     check_tls,
 )
+from meshsim.scenario.check_mobility import check_paths
 from meshsim.scenario.check_network import (
     check_follow,
     check_links,
@@ -52,6 +53,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_radios(scenario, named.radio_traces)
     yield from check_new_radios(scenario)
     yield from check_five_qis(scenario)
+    yield from check_paths(scenario)
     yield from check_memory(scenario)
     yield from check_routers(scenario)
     yield from check_follow(scenario)

@@ -169,6 +169,8 @@ def _limit(limit: Any, value: Any) -> str:
         (units.SIZE_BYTES, units.format_size),
         (units.BANDWIDTH_BPS, units.format_bandwidth),
         (units.SHARE_PPM, units.format_share),
+        (units.LENGTH_MM, units.format_length),
+        (units.SPEED_MM_PER_H, units.format_speed),
     )
     for family, formatted in families:
         if unit in family:

@@ -31,7 +31,8 @@ editor, name the schema in the file's first line:
 
 **Quantities** are text with a unit. Durations: `ns`, `us`, `ms`, `s`, `min`, `h`, `d`. Sizes: `B`, `kB`, `MB`, `GB`,
 `KiB`, `MiB`, `GiB`. Bandwidths: `bit/s`, `kbit/s`, `Mbit/s`, `Gbit/s`. Shares: `%`, `ppm`, never above 100 %. Rates:
-`/s`, `/min`, `/h`. They are converted exactly; what is finer than a nanosecond, byte, bit/s or ppm is an error.
+`/s`, `/min`, `/h`. Lengths: `m`, `km`. Speeds: `km/h`, `m/s`. They are converted exactly; what is finer than a
+nanosecond, byte, bit/s, ppm or millimetre is an error.
 
 **Names** are DNS labels (RFC 1123): at most 63 lower-case letters, digits and inner hyphens.
 
@@ -141,6 +142,8 @@ _QUANTITIES = {
     "1 Gbit/s": "bandwidth",
     "20 %": "share",
     "200 /s": "rate",
+    "300 m": "length",
+    "50 km/h": "speed",
     "2026-01-01T00:00:00Z": "instant",
 }
 _TEXTS = {

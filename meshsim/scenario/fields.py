@@ -66,6 +66,22 @@ Bandwidth = Annotated[
 ]
 """Bits per second, written ``1 Gbit/s``."""
 
+Length = Annotated[
+    int,
+    BeforeValidator(units.parse_length_mm),
+    PlainSerializer(units.format_length, return_type=str),
+    _quantity_schema("300 m", "m|km"),
+]
+"""Millimetres, written ``300 m``."""
+
+Speed = Annotated[
+    int,
+    BeforeValidator(units.parse_speed_mm_per_h),
+    PlainSerializer(units.format_speed, return_type=str),
+    _quantity_schema("50 km/h", "km/h|m/s"),
+]
+"""Millimetres an hour, written ``50 km/h``."""
+
 Share = Annotated[
     int,
     BeforeValidator(units.parse_share_ppm),

@@ -159,16 +159,21 @@ class Link(Model):
     mtu_bytes: Size = Field(default=1500, alias="mtu", ge=576, le=65_535)
     """Largest IP packet; connections keep to the smallest on their way, and to 1500 B by radio. Default: 1500 B."""
     queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
-    """Bytes that may wait; what comes on top is dropped (without slicing). Default: 4 MiB."""
+    """Bytes that may wait, with slicing of each slice; what comes on top is dropped. Default: 4 MiB."""
     slicing: bool = False
     """Whether it schedules slices by guarantee and priority, as cells do. Default: false, first come, first served."""
-    scheduling_interval_ns: Duration = Field(default=MS // 10, alias="scheduling_interval", gt=0)
-    """Scheduling interval with slicing. Default: 100 us."""
+    scheduling_interval_ns: Duration | None = Field(default=None, alias="scheduling_interval", gt=0)
+    """Scheduling interval, only with slicing. Default: 100 us."""
 
     @property
     def key(self) -> str:
         """The name that faults and tables use."""
         return self.name or f"{self.between[0]}--{self.between[1]}"
+
+    @property
+    def interval_ns(self) -> int:
+        """The scheduling interval, with slicing."""
+        return MS // 10 if self.scheduling_interval_ns is None else self.scheduling_interval_ns
 
     @property
     def loss_ppm(self) -> int:
@@ -248,7 +253,7 @@ class Radio(Model):
     scheduling_interval_ns: Duration = Field(default=MS // 2, alias="scheduling_interval", gt=0)
     """Scheduling interval of a cell (a slot): the longest that a slice waits for another to pause. Default: 500 us."""
     handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
-    """Time after a cell change in which nothing passes, on top of what the trace shows. Default: 0 ms."""
+    """Time after a cell change in which nothing passes, on top of what a trace shows. Default: 0 ms."""
     handover_changes_address: bool = False
     """Whether a device gets a new IP address at a new base station, which breaks its connections. Default: false."""
 

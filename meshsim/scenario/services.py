@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
 from meshsim.scenario.headers import Headers
 from meshsim.scenario.mesh import TlsOverride
+from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
 
@@ -209,6 +210,8 @@ class Fleet(Model):
     """Radio by which they reach the network."""
     node: Name | None = None
     """Node on which they run, instead of a radio."""
+    path: Path | None = None
+    """Way of its devices over the cells of their radio. Default: none, they stay, or go as the radio's trace says."""
     cpu: str = "cortex-a72"
     """CPU of each device (of a fleet with a radio). Default: cortex-a72."""
     cores: int = Field(default=2, ge=1, le=1024)

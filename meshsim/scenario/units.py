@@ -34,6 +34,8 @@ SIZE_BYTES = {
     "GiB": 1_073_741_824,
 }
 BANDWIDTH_BPS = {"bit/s": 1, "kbit/s": 1_000, "Mbit/s": 1_000_000, "Gbit/s": 1_000_000_000}
+LENGTH_MM = {"m": 1_000, "km": 1_000_000}
+SPEED_MM_PER_H = {"km/h": 1_000_000, "m/s": 3_600_000}
 SHARE_PPM = {"%": 10_000, "ppm": 1}
 RATE_UHZ: dict[str, int | Decimal] = {
     "/s": 1_000_000,
@@ -104,6 +106,16 @@ def parse_bandwidth_bps(text: object) -> int:
     return parse_quantity(text, BANDWIDTH_BPS, "1 Gbit/s")
 
 
+def parse_length_mm(text: object) -> int:
+    """``"300 m"`` -> 300 000 millimetres."""
+    return parse_quantity(text, LENGTH_MM, "300 m")
+
+
+def parse_speed_mm_per_h(text: object) -> int:
+    """``"50 km/h"`` -> 50 000 000 millimetres an hour."""
+    return parse_quantity(text, SPEED_MM_PER_H, "50 km/h")
+
+
 def parse_share_ppm(text: object) -> int:
     """``"20 %"`` -> 200_000; more than 100 % is an error."""
     value = parse_quantity(text, SHARE_PPM, "20 %")
@@ -138,6 +150,16 @@ def format_size(value_bytes: int) -> str:
 def format_bandwidth(value_bps: int) -> str:
     """The shortest exact unit string: 1_000_000_000 -> ``"1 Gbit/s"``."""
     return _format(value_bps, BANDWIDTH_BPS)
+
+
+def format_length(value_mm: int) -> str:
+    """Millimetres in the largest unit that divides them, or as a decimal of the smallest."""
+    return _format(value_mm, LENGTH_MM) if value_mm % 1_000 == 0 else f"{_decimal(Decimal(value_mm) / 1_000)} m"
+
+
+def format_speed(value_mm_per_h: int) -> str:
+    """Millimetres an hour as kilometres an hour."""
+    return f"{_decimal(Decimal(value_mm_per_h) / 1_000_000)} km/h"
 
 
 def format_share(value_ppm: int) -> str:

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.network.access import RadioAccess
 from meshsim.network.delay import delay_sampler
 from meshsim.network.impairments import Impairments
 from meshsim.network.link import LinkDirection
 from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
-from meshsim.network.nr import NrRadioModel
-from meshsim.network.radio import (
-    DOWNLINK,
-    UPLINK,
-    FixedRadioModel,
-    QuantileRadioModel,
-    RadioModel,
-    TraceRadioModel,
-)
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.scenario.check_network import calls_of
@@ -34,7 +24,6 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Replica
-from meshsim.world.promises import air_promise
 
 if TYPE_CHECKING:
     from random import Random
@@ -43,7 +32,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
-    from meshsim.scenario.services import Call, Fleet
+    from meshsim.scenario.services import Call
     from meshsim.scenario.variants import Variant
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -69,7 +58,9 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
     network = state.scenario.network
     for name, node in network.nodes.items():
         costs = loaded.cost_profile.cpu(node.cpu)
-        machine = state.machines[name] = _machine(state, name, node.site or name, node.cores, costs, node.clock_skew_ns)
+        machine = state.machines[name] = make_machine(
+            state, name, node.site or name, node.cores, costs, node.clock_skew_ns
+        )
         machine.memory_limit_bytes = node.memory_bytes
     for link in network.links:
         one, other = link.between
@@ -89,7 +80,8 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
             )
 
 
-def _machine(state: State, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> Machine:
+def make_machine(state: State, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> Machine:
+    """Return a node, or the computer in a device."""
     return Machine(name, site, cores, costs, skew_ns, state.records_ns.setdefault(costs.name, {}))
 
 
@@ -100,7 +92,7 @@ def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, de
     if not link.slicing:
         return LinkDirection(link.key, source, destination, *facts, random, impairments, link.mtu_bytes)
     place = f"{source}->{destination}"
-    medium = _medium(state, place, "", link.bandwidth_bps, link.scheduling_interval_ns, isolated=True)
+    medium = _medium(state, place, "", link.bandwidth_bps, link.interval_ns, isolated=True)
     return SlicedLinkDirection(link.key, source, destination, *facts, random, medium, impairments, link.mtu_bytes)
 
 
@@ -149,30 +141,6 @@ def _medium(
     return SharedMedium(bandwidth_bps, queues, interval_ns=interval_ns, isolated=isolated)
 
 
-def radio_model(
-    state: State, loaded: LoadedScenario, radio_name: str, device: Device, index: int, size: int
-) -> RadioModel:
-    """Return the radio conditions of one device of a fleet of ``size``."""
-    radio = state.scenario.network.radios[radio_name]
-    cells = tuple(radio.cells)
-    cell = cells[index % len(cells)]
-    if radio.trace is not None:
-        trace = loaded.radio_traces[radio_name]
-        model = TraceRadioModel(trace.times_ns, trace.round_trips_ns, trace.cells, 0)
-        if not radio.trace.spread:
-            return model
-        offset_ns = model.period_ns * index // size
-        return TraceRadioModel(trace.times_ns, trace.round_trips_ns, trace.cells, offset_ns)
-    if radio.quantiles is not None:
-        quantiles = loaded.radio_quantiles[radio_name]
-        points = (quantiles.uplink.points, quantiles.downlink.points)
-        return QuantileRadioModel(cell, points, state.streams.stream("radio", radio_name, device.name))
-    if radio.nr is not None:
-        return NrRadioModel(cell, radio.nr, state.streams.stream("radio", radio_name, device.name), index)
-    assert radio.fixed is not None
-    return FixedRadioModel(cell, radio.fixed.uplink_ns, radio.fixed.downlink_ns)
-
-
 def build_replicas(state: State) -> dict[str, tuple[Endpoint, ...]]:
     """Make the replicas of every service; return the endpoints that the control plane announces."""
     scenario = state.scenario
@@ -216,40 +184,6 @@ def endpoint_of(replica: Replica) -> Endpoint:
     machine = replica.machine
     site, version = machine.site, replica.version
     return Endpoint(replica.endpoint_id, replica.workload, machine.name, site, replica.spiffe_id, version)
-
-
-def build_devices(state: State, loaded: LoadedScenario) -> None:
-    """Make the devices of every fleet, attached to their first cells."""
-    scenario = state.scenario
-    for name, fleet in scenario.fleets.items():
-        slices = tuple(dict.fromkeys(flow.slice for flow in scenario.traffic if flow.source == name))
-        devices = state.devices[name] = []
-        for index in range(fleet.size):
-            spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/fleet/{name}/{index}"
-            devices.append(_device(state, loaded, name, fleet, index, spiffe_id, slices))
-
-
-def _device(
-    state: State, loaded: LoadedScenario, name: str, fleet: Fleet, index: int, spiffe_id: str, slices: tuple[str, ...]
-) -> Device:
-    host_name = f"{name}/{index}"
-    if fleet.node is not None:
-        return Device(host_name, name, state.machines[fleet.node], spiffe_id)
-    assert fleet.radio is not None
-    machine = _machine(state, host_name, "", fleet.cores, loaded.cost_profile.cpu(fleet.cpu), 0)
-    device = Device(host_name, name, machine, spiffe_id)
-    device.radio_name = fleet.radio
-    model = device.radio = radio_model(state, loaded, fleet.radio, device, index, fleet.size)
-    cell = model.cell(0)
-    device.gnb = state.scenario.network.radios[fleet.radio].cells[cell]
-    device.gnb_site = state.machines[device.gnb].site
-    for slice_name in slices:
-        up, down = state.cells[fleet.radio, cell]
-        device.access[slice_name] = (
-            RadioAccess(UPLINK, model, up, slice_name, air_promise(state.scenario, slice_name)),
-            RadioAccess(DOWNLINK, model, down, slice_name, air_promise(state.scenario, slice_name)),
-        )
-    return device
 
 
 def make_sidecar(

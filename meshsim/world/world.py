@@ -17,6 +17,7 @@ from meshsim.world.addresses import Addresses
 from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
 from meshsim.world.authorities import Authorities
+from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
@@ -72,7 +73,7 @@ class World:
         self._state = state = State(scenario, recorder)
         build.build_network(state, loaded)
         placement = build.build_replicas(state)
-        build.build_devices(state, loaded)
+        build_devices(state, loaded)
         issuer = scenario.mesh.identity.issuer
         issuer_node = None if issuer is None else issuer.node or self._control_node()
         self._authorities = authorities = Authorities(state, issuer_node)

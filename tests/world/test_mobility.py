@@ -48,3 +48,74 @@ def test_a_service_follows_and_nothing_is_lost(convoy: Convoy) -> None:
     assert served.index("edge-east") > served.index("edge-west")
     assert "edge-west" not in served[-100:]
     assert {row.outcome for row in run.requests} == {"ok"}
+
+
+def road(**fleet: Any) -> dict[str, Any]:
+    """Cars on a New Radio link that pass three cells of 100 m, each with an edge of its own, at 20 m/s."""
+    path = {"through": [{"cell": cell, "length": "100 m"} for cell in ("west", "middle", "east")], "speed": "20 m/s"}
+    return {
+        "scenario": "road",
+        "duration": "30 s",
+        "network": {
+            "nodes": {
+                **{f"gnb-{cell}": {"kind": "gnb", "site": cell} for cell in ("west", "middle", "east")},
+                **{f"edge-{cell}": {"kind": "edge", "site": cell} for cell in ("west", "east")},
+            },
+            "links": [
+                {"between": ["gnb-west", "edge-west"], "latency": "0.2 ms"},
+                {"between": ["gnb-middle", "edge-west"], "latency": "2 ms"},
+                {"between": ["gnb-east", "edge-east"], "latency": "0.2 ms"},
+                {"between": ["edge-west", "edge-east"], "latency": "3 ms"},
+            ],
+            "slices": {"v2x": {"sst": 4, "five_qi": 79}},
+            "radios": {"air": {"nr": {}, "cells": {cell: f"gnb-{cell}" for cell in ("west", "middle", "east")}}},
+        },
+        "services": {"guide": {"replicas": {"edge-west": 1, "edge-east": 1}, "work": {"constant": "0.2 ms"}}},
+        "fleets": {"cars": {"size": 4, "radio": "air", "path": path | fleet}},
+        "traffic": [{"from": "cars", "to": "guide", "slice": "v2x", "arrivals": {"constant": "40 /s"}}],
+    }
+
+
+def test_paths_lead_over_cells(simulate: Callable[..., Any]) -> None:
+    """Every request leaves from the base station of the stretch that its car is on, there and back."""
+    run = simulate(road(spread=False), fidelity="modelled")
+    lap = ["west", "middle", "east", "east", "middle", "west"]
+    for call in run.calls:
+        assert call.source_node == f"gnb-{lap[call.t_end_ns // 5_000_000_000 % 6]}", call
+
+
+def test_spread_cars_are_everywhere(simulate: Callable[..., Any]) -> None:
+    """Spread over the way, cars are in all cells at once; at one place they are all in one."""
+    for spread, cells in ((True, {"west", "middle", "east"}), (False, {"west"})):
+        run = simulate(road(spread=spread), fidelity="modelled")
+        early = {call.source_node for call in run.calls if call.t_end_ns < 2_000_000_000}
+        assert early == {f"gnb-{cell}" for cell in cells}
+
+
+@pytest.mark.parametrize("fidelity", ["modelled", "real"])
+def test_a_new_address_at_every_border_is_a_storm(simulate: Callable[..., Any], fidelity: str) -> None:
+    """Cars that come to a cell together and get new addresses shake hands together, right behind the border."""
+    data = road(spread=False)
+    data["network"]["radios"]["air"] |= {"handover_changes_address": True, "handover_interruption": "30 ms"}
+    run = simulate(data, fidelity=fidelity)
+    storms = [row.t_start_ns / 1e9 for row in run.handshakes if row.outcome == "established"]
+    # Borders at 5, 10, 20 and 25 s (at 15 s they turn, in the same cell); each car sends every 100 ms.
+    for border_s in (5, 10, 20, 25):
+        assert sum(border_s + 0.03 <= time_s < border_s + 0.3 for time_s in storms) == 4
+    assert len(storms) == 4 + 4 * 4
+    assert {row.outcome for row in run.requests} == {"ok"}
+
+
+def test_a_service_follows_a_path(simulate: Callable[..., Any]) -> None:
+    """With `follow` the replica is at the edge that the cars are near, without any measured drive."""
+    data = road(spread=False)
+    data["services"]["guide"] = {
+        "replicas": {"edge-west": 1},
+        "work": {"constant": "0.2 ms"},
+        "follow": {"fleet": "cars", "among": ["edge-west", "edge-east"], "every": "1 s"},
+    }
+    run = simulate(data, fidelity="modelled")
+    served = {row.destination_node for row in run.calls if 13e9 < row.t_start_ns < 15e9}
+    assert served == {"edge-east"}
+    assert {row.destination_node for row in run.calls if row.t_start_ns < 9e9} == {"edge-west"}
+    assert {row.outcome for row in run.requests} == {"ok"}
