@@ -120,3 +120,26 @@ def test_diff_reads_only_sound_policies(tmp_path: Path) -> None:
         said = meshsim("policy", "matrix", "--scenario", CORRIDOR, *arguments)
         assert said.exit_code == 2
         assert message in said.err
+
+
+def test_cases_fail_with_what_was_found(tmp_path: Path) -> None:
+    """A failed case is exit code 1, in every format, and says where it stands, what was wanted and what was found."""
+    cases = tmp_path / "cases.yaml"
+    cases.write_text("cases: [{source: cars, destination: storage, method: PUT, expect: allow}]", encoding="utf-8")
+    report = tmp_path / "report.xml"
+    command = ("policy", "test", cases, "--scenario", CORRIDOR)
+    said = meshsim(*command, "--junit", report)
+    assert said.exit_code == 1
+    assert f"    {cases}:1:9\n    expected allowed, found denied by devices-stay-at-the-edge\n" in said.out
+    assert "0 passed, 1 failed\n1 of 10 rules decided a case\n" in said.out
+    assert 'failures="1"' in report.read_text(encoding="utf-8")
+    code, told = document(*command)
+    assert (code, told["failed"], told.keys()) == (1, 1, {*COMMON, *KEYS["policy test"], "failed"})
+
+
+def test_cases_can_be_held_to_a_coverage() -> None:
+    """Too few rules that decide a case are exit code 1."""
+    cases = ROOT / "scenarios" / "policies" / "v2x-corridor.test.yaml"
+    assert meshsim("policy", "test", cases, "--min-coverage", "100 %").exit_code == 0
+    few = ("policy", "test", cases, "--set", "fleets.cars.size=2", "--min-coverage")
+    assert meshsim(*few, "half").exit_code == 2

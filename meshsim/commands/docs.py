@@ -109,6 +109,14 @@ KEYS: dict[str, dict[str, str]] = {
         "expected": "allow or deny, as `--expect` says; else null",
         "passed": "whether the answer is the expected one; if not, exit code 1",
     },
+    "policy test": {
+        "cases": "each with `file`, `line`, `column`, `name`, `passed`, `expected` (`allowed`, and `rule` or null), "
+        "`allowed`, `rule`, and of a failed one its `explanation`",
+        "passed": "how many passed, and `failed` how many did not",
+        "coverage": "every rule with `rule`, `place`, and how many cases it `matched` and `decided`",
+        "coverage_share": "share of rules that decided a case",
+        "coverage_sufficient": "whether it is at least `--min-coverage`",
+    },
     "policy matrix": {
         "cells": "without `--diff`: each caller at each port of each service, with `source`, `source_spiffe_id`, "
         "`destination`, `port`, `allowed` (all, some, none), `regions` (what is allowed: boxes of classes by "

@@ -127,6 +127,32 @@ def ask(
     return answer_question(subject_of(scenario, manifests, settings), request, expect, quiet=quiet)
 
 
+@policy_app.command("test")
+def trial(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files of cases.")],
+    scenario: Scenario = None,
+    manifests: Manifests = None,
+    min_coverage: Annotated[
+        str | None,
+        typer.Option("--min-coverage", metavar="SHARE", help="Exit 1 if fewer of the rules decided a case."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the outcome as JUnit's XML.")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Try test cases: requests with the answers that they must get, and by which rule.
+
+    A file of cases names its scenario, unless --scenario or --manifests does. Exit 1 if a case gets another answer.
+    Tells which rules never decided a case, and which never matched one.
+    """
+    from meshsim.commands.trying import try_files
+
+    return try_files(files, scenario, manifests, settings, min_coverage, junit, quiet=quiet)
+
+
 @policy_app.command()
 def matrix(
     scenario: Scenario = None,

@@ -1,0 +1,90 @@
+"""Cases tried against policies, and which rules they exercise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from meshsim.inquiry.ask import Verdict, ask
+from meshsim.inquiry.cases import Case
+from meshsim.inquiry.subject import Subject
+from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """One case and what came of it."""
+
+    case: Case
+    verdict: Verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is the wanted one, by the wanted rule if one is named."""
+        decision = self.verdict.decision
+        decided = (decision.rule, *decision.reasons)
+        return decision.allowed == self.case.allowed and (self.case.rule is None or self.case.rule in decided)
+
+    @property
+    def wanted(self) -> str:
+        """What the case expects, for people."""
+        return _words(self.case.allowed, self.case.rule)
+
+    @property
+    def found(self) -> str:
+        """What came of it, for people."""
+        return _words(self.verdict.decision.allowed, self.verdict.decision.rule)
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """How far cases exercise one rule."""
+
+    rule: str
+    place: str
+    matched: int
+    """Cases that it matched."""
+    decided: int
+    """Cases that it decided, alone or with others."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """All cases of one subject."""
+
+    subject: Subject
+    tried: tuple[Tried, ...]
+    coverage: tuple[Covered, ...]
+    """Of each rule, in the order of the files."""
+
+
+def try_cases(subject: Subject, cases: Iterable[Case]) -> Trial:
+    """Try cases; raises ScenarioError with every case whose names are not there, at its place."""
+    tried: list[Tried] = []
+    mistakes: list[Diagnostic] = []
+    for case in cases:
+        try:
+            tried.append(Tried(case, ask(subject, case.request)))
+        except UsageError as error:
+            mistakes.append(case.place.diagnostic(str(error).removeprefix("--")))
+    if mistakes:
+        raise ScenarioError(mistakes)
+    return Trial(subject, tuple(tried), _coverage(subject, tried))
+
+
+def _coverage(subject: Subject, tried: Sequence[Tried]) -> tuple[Covered, ...]:
+    if subject.engine is None or not tried:
+        return ()
+    # Any question tells which rules there are, also where no case got as far as a policy.
+    places = {one.rule: one.place for one in subject.engine.explain(tried[0].verdict.asked.question)}
+    matched = dict.fromkeys(places, 0)
+    decided: dict[str, int] = {}
+    for one in tried:
+        decision = one.verdict.decision
+        for account in one.verdict.accounts:
+            matched[account.rule] += account.matched
+        for rule in dict.fromkeys((decision.rule, *decision.reasons)):
+            decided[rule] = decided.get(rule, 0) + 1
+    return tuple(Covered(rule, place, matched[rule], decided.get(rule, 0)) for rule, place in places.items())
+
+
+def _words(allowed: bool, rule: str | None) -> str:
+    return ("allowed" if allowed else "denied") + (f" by {rule}" if rule else "")

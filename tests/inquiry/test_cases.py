@@ -1,0 +1,119 @@
+"""Cases for policies: read, tried, covered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from meshsim.commands.trying import try_files
+from meshsim.inquiry.cases import read_cases
+from meshsim.inquiry.junit import junit_text
+from meshsim.inquiry.subject import Subject
+from meshsim.inquiry.trial import try_cases
+from meshsim.scenario.errors import ScenarioError
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios" / "policies").glob("*.test.yaml"))
+CASES = """\
+scenario: plant.yaml
+defaults: {destination: planner, path: /plans/7}
+cases:
+  - {source: robots, expect: allow, rule: robots-plan}
+  - {name: in vain, source: robots, method: POST, expect: allow}
+  - {source: rovers, destination: viewer, slice: video, path: /secret, expect: deny, rule: rovers-show}
+  - {source: anyone, expect: deny, rule: mutual-tls}
+"""
+
+
+def test_cases_are_tried(plant: Subject, plant_file: Path) -> None:
+    """A case passes when the answer and, if one is named, the rule are as wanted."""
+    file = plant_file.parent / "plant.test.yaml"
+    file.write_text(CASES, encoding="utf-8")
+    read = read_cases(file)
+    assert read.scenario == plant_file
+    trial = try_cases(plant, read.cases)
+    assert [(one.case.name, one.passed) for one in trial.tried] == [
+        ("robots \N{RIGHTWARDS ARROW} planner: GET /plans/7", True),
+        ("in vain", False),
+        ("rovers \N{RIGHTWARDS ARROW} viewer: GET /secret", False),
+        ("anyone \N{RIGHTWARDS ARROW} planner: GET /plans/7", True),
+    ]
+    assert (trial.tried[1].wanted, trial.tried[1].found) == ("allowed", "denied by default-deny")
+    assert [(one.rule, one.matched, one.decided) for one in trial.coverage] == [
+        ("robots-plan", 1, 1),
+        ("planner-looks", 0, 0),
+        ("rovers-show", 1, 0),
+        ("no-secrets", 1, 1),
+    ]
+
+
+def test_rules_are_counted_though_no_case_reaches_a_policy(plant: Subject, tmp_path: Path) -> None:
+    """Cases that mutual TLS decides cover no rule."""
+    file = tmp_path / "a.yaml"
+    file.write_text("cases: [{source: anyone, destination: planner, expect: deny}]", encoding="utf-8")
+    assert [one.decided for one in try_cases(plant, read_cases(file).cases).coverage] == [0, 0, 0, 0]
+
+
+def test_outcomes_as_junit(plant: Subject, plant_file: Path) -> None:
+    """A build server finds a suite for each file, and in a failed case what was wanted, found and why."""
+    file = plant_file.parent / "plant.test.yaml"
+    file.write_text(CASES.replace("in vain", "in v\\ain \N{BELL}"), encoding="utf-8")
+    root = ElementTree.fromstring(junit_text([(file, try_cases(plant, read_cases(file).cases))]))
+    (suite,) = root
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "2")
+    failure = suite[1][0]
+    assert failure.get("message") == "expected allowed, found denied by default-deny"
+    assert "planner-looks (allow, " in (failure.text or "")
+
+
+def test_every_mistake_is_told_at_its_place(tmp_path: Path) -> None:
+    """All mistakes of a file are told at once."""
+    file = tmp_path / "wrong.yaml"
+    file.write_text(
+        "scenaro: x\n"
+        "defaults: {methd: GET}\n"
+        "cases:\n"
+        "  - {source: a, destination: 1, expect: alow}\n"
+        "  - {destination: b, port: '80', plaintext: maybe}\n"
+        "  - just text\n"
+        "  - {source: a, destination: b, expect: deny, time: noon, headers: [x], certificate_age: 5, rule: 7}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError) as caught:
+        read_cases(file)
+    assert str(caught.value).replace(f"{file}:", "").splitlines() == [
+        "1:1: unknown key 'scenaro'; did you mean 'scenario'?",
+        "2:12: unknown key 'methd'; did you mean 'method'?",
+        "4:30: 1 is no text; expected some, in quotes: '1'",
+        "4:41: 'alow' is no answer; expected expect: allow or deny",
+        "5:5: the case expects nothing; expected expect: allow or deny",
+        "5:5: the case has no source; expected one, here or in the defaults",
+        "5:28: '80' is no whole number; expected one",
+        "5:45: 'maybe' is neither true nor false; expected one of them",
+        "6:5: a case is a mapping; expected keys such as {source: a, destination: b, expect: allow}",
+        "7:53: time: 'noon' is no instant; expected one such as '2026-01-01T08:00:00Z'",
+        "7:68: header fields are a mapping from names to texts; expected one such as {x-tenant: blue}",
+        "7:90: 5 is no text; expected some, in quotes: '5'",
+        "7:99: 7 is no rule; expected some text",
+    ]
+
+
+def test_unknown_names_are_told_at_their_case(plant: Subject, tmp_path: Path) -> None:
+    """A case about somebody who is not there is a mistake, not a failure."""
+    file = tmp_path / "a.yaml"
+    file.write_text("cases:\n  - {source: nobody, destination: planner, expect: deny}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"a\.yaml:2:5: source: nothing here is called 'nobody'"):
+        try_cases(plant, read_cases(file).cases)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: path.name)
+def test_shipped_cases_pass_and_exercise_every_rule(file: Path) -> None:
+    """Every shipped policy has cases in which each of its rules decides."""
+    assert try_files([file], None, None, [], "100 %", None, quiet=True).exit_code == 0
+
+
+def test_every_shipped_policy_has_cases() -> None:
+    """No policy of a shipped scenario is without a file of cases."""
+    policies = {path.stem for path in SHIPPED[0].parent.glob("*.cedar")}
+    assert policies <= {path.name.removesuffix(".test.yaml") for path in SHIPPED}
