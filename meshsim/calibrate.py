@@ -231,6 +231,7 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         "reference:",
         "  cpu: reference",
         f"  description: {_quoted(_cpu_description())}",
+        f"  aes_instructions: {'true' if _has_aes() else 'false'}",
         f"  command: {_quoted(f'meshsim calibrate --samples {len(rounds)} --out {name}.yaml')}",
         "  measured_with:",
         *(f"    {library}: {_quoted(text)}" for library, text in _versions().items()),
@@ -283,6 +284,16 @@ def _cpu_description() -> str:
     numbers = ", ".join(f"{key} {facts[key]}" for key in ("cpu family", "model") if key in facts)
     model = re.sub(r"\((?:R|TM)\)", "", model, flags=re.IGNORECASE)
     return f"{model} ({numbers or platform.machine()})"
+
+
+def _has_aes() -> bool:
+    """Whether the CPU has AES instructions, as the system tells it; taken to be so where it tells nothing."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    return flags is None or "aes" in flags[1].split()
 
 
 def _quoted(text: str) -> str:

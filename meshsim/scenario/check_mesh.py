@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from meshsim.scenario import units
 from meshsim.scenario.check_network import calls_of, steps_calls
-from meshsim.scenario.cpu_costs import CpuCosts
+from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import check_headers
 from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.network import Node
 from meshsim.scenario.positions import Path
+from meshsim.scenario.services import Fleet
 from meshsim.scenario.variants import replica_count, spiffe_ids, variants
 from meshsim.scenario.words import expected, show
 
@@ -74,17 +76,26 @@ def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(path, message, involved=(("services", first),))
 
 
-def check_cpus(scenario: Scenario, cpus: Mapping[str, CpuCosts]) -> Iterator[Finding]:
-    """CPUs that the cost profile does not know, and devices' CPUs where no device is."""
-    uses: list[tuple[Path, str]] = [
-        (("network", "nodes", name, "cpu"), node.cpu) for name, node in scenario.network.nodes.items()
+def check_cpus(scenario: Scenario, profile: CostProfile) -> Iterator[Finding]:
+    """CPUs that the cost profile does not know, crypto that they have not, and devices' CPUs where no device is."""
+    cpus = profile.cpus
+    uses: list[tuple[Path, Node | Fleet]] = [
+        (("network", "nodes", name), node) for name, node in scenario.network.nodes.items()
     ]
-    uses += [(("fleets", name, "cpu"), fleet.cpu) for name, fleet in scenario.fleets.items() if fleet.node is None]
-    for path, cpu in uses:
+    uses += [(("fleets", name), fleet) for name, fleet in scenario.fleets.items() if fleet.node is None]
+    for path, user in uses:
+        cpu = user.cpu
         if cpu not in cpus:
-            yield Finding(path, f"the cost profile has no CPU {show(cpu)}; {expected(cpu, list(cpus))}", alone=True)
+            message = f"the cost profile has no CPU {show(cpu)}; {expected(cpu, list(cpus))}"
+            yield Finding((*path, "cpu"), message, alone=True)
+        elif user.hardware_crypto and not cpus[cpu].aes_instructions:
+            message = f"{cpu!r} has no AES instructions to use; expected no hardware_crypto, or another CPU"
+            yield Finding((*path, "hardware_crypto"), message)
+        elif user.hardware_crypto is False and cpu not in profile.without_aes:
+            message = "the cost profile does not say what AES takes in software; expected its key software_aes"
+            yield Finding((*path, "hardware_crypto"), message)
     for name, fleet in scenario.fleets.items():
-        for key, default in (("cpu", "cortex-a72"), ("cores", 2)):
+        for key, default in (("cpu", "cortex-a72"), ("cores", 2), ("hardware_crypto", None)):
             if fleet.node is not None and getattr(fleet, key) != default:
                 message = f"a fleet on a node uses the node's {key}; expected no {key!r} here"
                 yield Finding(("fleets", name, key), message, at_key=True)

@@ -58,7 +58,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_routers(scenario)
     yield from check_follow(scenario)
     if named.cost_profile is not None:
-        yield from check_cpus(scenario, named.cost_profile.cpus)
+        yield from check_cpus(scenario, named.cost_profile)
     yield from check_calls(scenario)
     yield from check_ports(scenario)
     yield from check_service_accounts(scenario)

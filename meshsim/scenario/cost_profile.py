@@ -50,11 +50,16 @@ class CostProfile(msgspec.Struct, frozen=True):
     """Whole handshakes measured on the reference CPU (ns), to check sums of operations by; not charged."""
     cpus: Mapping[str, CpuCosts]
     """CPU name to its costs, the reference CPU first, then in the file's order."""
+    without_aes: Mapping[str, CpuCosts]
+    """The same where AES instructions are not used; empty if the profile does not say."""
 
-    def cpu(self, name: str) -> CpuCosts:
-        """The costs of the CPU ``name``; raises KeyError, with the nearest names, if the profile does not have it."""
+    def cpu(self, name: str, *, hardware_crypto: bool | None = None) -> CpuCosts:
+        """The costs of the CPU ``name``; raises KeyError, with the nearest names, if the profile does not have it.
+
+        Without ``hardware_crypto`` AES is done in software, as on a CPU that has no instructions for it.
+        """
         try:
-            return self.cpus[name]
+            return self.without_aes[name] if hardware_crypto is False else self.cpus[name]
         except KeyError:
             raise KeyError(unknown_name("CPU", name, self.cpus)) from None
 
@@ -79,10 +84,12 @@ def load_cost_profile(path_or_name: str | Path = DEFAULT_PROFILE) -> CostProfile
 def parse_cost_profile(data: bytes, file: str) -> CostProfile:
     """The cost profile in ``data``; ``file`` names it in diagnostics. Raises ScenarioError with every mistake."""
     content, positions = read_profile_file(data, file)
+    scaled = scale(content, positions)
     return CostProfile(
         name=content.cost_profile,
         sha256=hashlib.sha256(data).hexdigest(),
         reference_cpu=content.reference.cpu,
         checks=MappingProxyType({name: check.at(content.charge) for name, check in content.checks.items()}),
-        cpus=scale(content, positions),
+        cpus=scaled.cpus,
+        without_aes=scaled.without_aes,
     )

@@ -92,6 +92,8 @@ class ReferenceCpu(_Model):
     """Its name in scenarios."""
     description: _Name
     """What it is."""
+    aes_instructions: bool = True
+    """Whether it was measured with AES instructions. Default true."""
     measured_with: dict[str, str]
     """Versions of the libraries that were measured."""
     command: _Name
@@ -154,6 +156,8 @@ class Cpu(_Model):
     """What it is."""
     clock_mhz: Annotated[int, pydantic.Field(gt=0, le=20_000)]
     """Clock (MHz) by which cycles become time."""
+    aes_instructions: bool = True
+    """Whether its figures for AES are those of AES instructions. Default true."""
     note: str = ""
     """What to know about its figures; default empty."""
     rates: tuple[Rates, ...]
@@ -183,6 +187,8 @@ class ProfileFile(_Model):
     """Source to what it is and its licence."""
     proxy: ProxyCosts
     """HTTP proxy work."""
+    software_aes: dict[str, StandIn] = pydantic.Field(default_factory=dict)
+    """AEAD operation to the stand-in that takes its place where AES instructions are not used; default none."""
     ciphers: dict[str, str]
     """TLS 1.3 cipher suite to its AEAD, which has a ``.seal`` and an ``.open`` operation."""
     stand_ins: dict[str, StandIn]

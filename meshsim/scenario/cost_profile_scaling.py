@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
+from typing import NamedTuple
 
 from meshsim.scenario.cost_profile_file import ProfileFile, ProxyCosts, Rates, StandIn
 from meshsim.scenario.cpu_costs import BLOCK_BYTES, BLOCK_PS, CpuCosts
@@ -21,8 +22,16 @@ _NS_PER_S = 1_000_000_000
 _REQUIRED = ("record.seal", "record.open", "record.copy", "tcp.message")
 
 
-def scale(content: ProfileFile, positions: Positions) -> Mapping[str, CpuCosts]:
-    """The costs of every CPU in a profile file, the reference CPU first.
+class Scaled(NamedTuple):
+    """The costs of every CPU in a profile file, the reference CPU first."""
+
+    cpus: Mapping[str, CpuCosts]
+    without_aes: Mapping[str, CpuCosts]
+    """The same where AES is done in software; empty if the file does not say what that takes."""
+
+
+def scale(content: ProfileFile, positions: Positions) -> Scaled:
+    """Carry the costs of a profile file to each of its CPUs.
 
     Raises ScenarioError with every name that leads nowhere and every figure that is missing.
     """
@@ -49,20 +58,30 @@ class _Scaling:
             *(name for name in content.stand_ins if name not in content.operations),
         )
 
-    def costs(self) -> Mapping[str, CpuCosts]:
+    def costs(self) -> Scaled:
         self._check_names()
+        self._check_software()
         self._check_figures()
         for primitive in sorted(self._scaled()):
             for name in self._names:
                 self._find_ratio(name, primitive)
         if self._diagnostics:
             raise ScenarioError(self._diagnostics)
-        return MappingProxyType({name: self._cpu_costs(name) for name in self._names})
+        software = self._names if self._content.software_aes else ()
+        return Scaled(
+            MappingProxyType({name: self._cpu_costs(name) for name in self._names}),
+            MappingProxyType({name: self._cpu_costs(name, software=True) for name in software}),
+        )
+
+    def _has_aes(self, cpu: str) -> bool:
+        content = self._content
+        return content.reference.aes_instructions if cpu == self._reference else content.cpus[cpu].aes_instructions
 
     def _scaled(self) -> set[str]:
         """Every primitive that something scales with."""
         content = self._content
         wanted = {operation.scales_with for operation in content.operations.values()}
+        wanted |= {stand_in.via for stand_in in content.software_aes.values()}
         return wanted | {costs.scales_with for costs in content.policy.values()} | {content.proxy.scales_with}
 
     def _wrong(self, path: Path, message: str) -> None:
@@ -97,6 +116,21 @@ class _Scaling:
         self._known("operation", proxy.measured, operations, ("proxy", "measured"))
         self._known("source", proxy.source, content.sources, ("proxy", "source"))
         self._known("CPU", proxy.cpu, self._names, ("proxy", "cpu"))
+
+    def _check_software(self) -> None:
+        for primitive, stand_in in self._content.software_aes.items():
+            path: Path = ("software_aes", primitive)
+            self._known("operation", primitive, self._content.operations, path)
+            self._known("CPU", stand_in.cpu, self._names, (*path, "cpu"))
+            self._known("primitive", stand_in.via, self._primitives, (*path, "via"))
+            if stand_in.cpu in self._names and self._has_aes(stand_in.cpu):
+                message = f"{stand_in.cpu!r} has AES instructions; expected a CPU that does AES in software"
+                self._wrong((*path, "cpu"), message)
+        covered = set(self._content.software_aes)
+        for aead in self._content.ciphers.values() if covered else ():
+            for name in (f"{aead}.seal", f"{aead}.open"):
+                if aead.startswith("aes") and name not in covered:
+                    self._wrong_key(("software_aes",), f"{name!r} is missing; expected its stand-in here")
 
     def _check_figures(self) -> None:
         self._check_stand_ins(("stand_ins",), self._content.stand_ins)
@@ -168,9 +202,12 @@ class _Scaling:
             return None
         return theirs * ours_via / theirs_via
 
-    def _cpu_costs(self, cpu: str) -> CpuCosts:
+    def _cpu_costs(self, cpu: str, *, software: bool = False) -> CpuCosts:
         content = self._content
+        software = software and self._has_aes(cpu)
         exact = {name: self._exact(cpu, name) for name in content.operations}
+        if software:
+            exact |= {name: self._software(cpu, name) for name in content.software_aes}
         records = {cipher: self._block_ps(exact, aead) for cipher, aead in content.ciphers.items()}
         half_proxy = self._proxy_ns(cpu) / 2
         policy = {
@@ -182,7 +219,8 @@ class _Scaling:
         }
         entry = content.cpus.get(cpu)
         return CpuCosts(
-            name=cpu,
+            name=f"{cpu} without AES instructions" if software else cpu,
+            aes_instructions=self._has_aes(cpu) and not software,
             description=entry.description if entry is not None else content.reference.description,
             operations=MappingProxyType({name: round(cost) for name, cost in exact.items()}),
             tcp_message_ns=round(exact["tcp.message"]),
@@ -196,6 +234,12 @@ class _Scaling:
     def _exact(self, cpu: str, name: str) -> Fraction:
         operation = self._content.operations[name]
         return operation.at(self._content.charge) * self._ratio(cpu, operation.scales_with)
+
+    def _software(self, cpu: str, name: str) -> Fraction:
+        """Cost of an AEAD operation without AES instructions: that of a CPU that has none, by another primitive."""
+        stand_in = self._content.software_aes[name]
+        between_cpus = self._ratio(cpu, stand_in.via) / self._ratio(stand_in.cpu, stand_in.via)
+        return self._exact(stand_in.cpu, name) * between_cpus
 
     def _ratio(self, cpu: str, primitive: str) -> Fraction:
         return Fraction(1) if cpu == self._reference else self._ratios[cpu, primitive]

@@ -21,6 +21,8 @@ class CpuCosts(msgspec.Struct, frozen=True):
     """The CPU's name in scenarios."""
     description: str
     """What it is."""
+    aes_instructions: bool
+    """Whether AES is done by instructions of the CPU."""
     operations: Mapping[str, int]
     """Every operation of the profile to its cost (ns)."""
     tcp_message_ns: int

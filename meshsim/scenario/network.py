@@ -24,6 +24,8 @@ class Node(Model):
     """CPU by its name in the cost profile. Default: xeon-6242r."""
     cores: int = Field(default=4, ge=1, le=1024)
     """Cores that run services and sidecars. Default: 4."""
+    hardware_crypto: bool | None = None
+    """Whether its AES instructions are used; false: AES in software. Default: if its CPU has them."""
     memory_bytes: Size = Field(default=8 * 1024**3, alias="memory")
     """Memory; services and sidecars placed here must fit. Default: 8 GiB."""
     clock_skew_ns: SignedDuration = Field(default=0, alias="clock_skew")

@@ -216,6 +216,8 @@ class Fleet(Model):
     """CPU of each device (of a fleet with a radio). Default: cortex-a72."""
     cores: int = Field(default=2, ge=1, le=1024)
     """Cores of each device (of a fleet with a radio). Default: 2."""
+    hardware_crypto: bool | None = None
+    """Whether AES instructions of each device (of a fleet with a radio) are used. Default: if its CPU has them."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
 

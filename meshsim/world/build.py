@@ -57,7 +57,7 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
     """Make machines, links, routes and cells."""
     network = state.scenario.network
     for name, node in network.nodes.items():
-        costs = loaded.cost_profile.cpu(node.cpu)
+        costs = loaded.cost_profile.cpu(node.cpu, hardware_crypto=node.hardware_crypto)
         machine = state.machines[name] = make_machine(
             state, name, node.site or name, node.cores, costs, node.clock_skew_ns
         )

@@ -43,7 +43,8 @@ def _device(
     if fleet.node is not None:
         return Device(host_name, name, state.machines[fleet.node], spiffe_id)
     assert fleet.radio is not None
-    machine = make_machine(state, host_name, "", fleet.cores, loaded.cost_profile.cpu(fleet.cpu), 0)
+    costs = loaded.cost_profile.cpu(fleet.cpu, hardware_crypto=fleet.hardware_crypto)
+    machine = make_machine(state, host_name, "", fleet.cores, costs, 0)
     device = Device(host_name, name, machine, spiffe_id)
     device.radio_name = fleet.radio
     model = device.radio = radio_model(state, loaded, fleet.radio, device, index, fleet.size)

@@ -106,6 +106,35 @@ def test_shipped_cpus() -> None:
     assert PROFILE.reference_cpu == "reference"
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+def test_aes_without_instructions(cpu: str) -> None:
+    """Where AES instructions are not used only AES costs more, many times; a CPU without them costs what it does."""
+    usual, software = PROFILE.cpu(cpu), PROFILE.cpu(cpu, hardware_crypto=False)
+    aes = {name for name in usual.operations if name.startswith("aes-")}
+    assert len(aes) == 4
+    for name, cost_ns in usual.operations.items():
+        if name in aes and usual.aes_instructions:
+            assert software.operations[name] > 8 * cost_ns
+        else:
+            assert software.operations[name] == cost_ns
+    assert not software.aes_instructions
+    assert usual.aes_instructions == (cpu not in ("cortex-a72", "cortex-a53"))
+    assert PROFILE.cpu(cpu, hardware_crypto=True) == usual
+
+
+def test_software_aes_needs_a_cpu_that_does_it() -> None:
+    """Its stand-in has no AES instructions, and every AES cipher has one, each way."""
+    line = "  aes-128-gcm.seal: {cpu: cortex-a72, via: general-code}\n"
+    wrong = changed(line, line.replace("cortex-a72", "apple-m1"))
+    at = line_of(wrong, "cpu: apple-m1, via: general-code}")
+    assert mistakes(wrong) == [
+        f"profile.yaml:{at}:27: 'apple-m1' has AES instructions; expected a CPU that does AES in software"
+    ]
+    assert mistakes(changed(line, "")) == [
+        f"profile.yaml:{line_of(SHIPPED, 'software_aes:')}:1: 'aes-128-gcm.seal' is missing; expected its stand-in here"
+    ]
+
+
 @pytest.mark.parametrize("name", ["default", "cost-profile-2026", SHIPPED_PROFILE])
 def test_the_shipped_profile_has_a_name(name: str | Path) -> None:
     """The shipped profile is found by either name or by its path, and names itself and its bytes."""
