@@ -28,6 +28,11 @@ class Window(NamedTuple):
     from_ns: int
     to_ns: int
 
+    @property
+    def duration_ns(self) -> int:
+        """How long it lasts."""
+        return self.to_ns - self.from_ns
+
 
 class RunData:
     """The tables, the scenario and the manifest of one run: all that the rest of this room computes from.

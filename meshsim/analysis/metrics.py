@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+from meshsim.analysis.certificate_metrics import certificate_metrics
 from meshsim.analysis.data import RunData
 from meshsim.analysis.radio_metrics import radio_metrics
 from meshsim.analysis.selection import (
@@ -102,7 +103,9 @@ def _catalogue() -> dict[str, Metric]:
     for column in ATTRIBUTION:
         text = f"Mean of {column} over answered requests."
         metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
-    return {metric.name: metric for metric in [*metrics, *_handshake_metrics(), *radio_metrics()]}
+    return {
+        metric.name: metric for metric in [*metrics, *_handshake_metrics(), *radio_metrics(), *certificate_metrics()]
+    }
 
 
 def _handshake_metrics() -> list[Metric]:

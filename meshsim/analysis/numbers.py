@@ -10,6 +10,8 @@ _DIGITS = 3
 """Significant digits, where nobody asks for more."""
 
 _STEPS_NS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+_LONG_STEPS_NS = ((2 * 3_600, 3_600, "h"), (10 * 60, 60, "min"))
+"""From so many seconds on a duration is told in a longer unit, of so many seconds."""
 _STEPS_BYTES = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"))
 
 NOTHING = "\u2013"
@@ -40,7 +42,7 @@ def show(value: Value | None, kind: Kind, digits: int = _DIGITS) -> str:
     if value is None:
         return NOTHING
     if kind == "duration":
-        return _in_steps(value, _STEPS_NS, "ns", digits)
+        return _duration(value, digits)
     if kind == "share":
         return show_share(value, digits - 2)
     if kind == "rate":
@@ -52,7 +54,7 @@ def show(value: Value | None, kind: Kind, digits: int = _DIGITS) -> str:
 
 def show_duration(value_ns: Value) -> str:
     """``8_210_000`` -> ``8.21 ms``: three significant digits."""
-    return _in_steps(value_ns, _STEPS_NS, "ns", _DIGITS)
+    return _duration(value_ns, _DIGITS)
 
 
 def show_share(value: Value, digits: int = 1) -> str:
@@ -77,6 +79,13 @@ def to_json(value: Value | None, kind: Kind) -> int | float | None:
     if kind in ("share", "rate"):
         return round(float(value), JSON_DIGITS)
     return round(value)
+
+
+def _duration(value_ns: Value, digits: int) -> str:
+    for from_s, unit_s, unit in _LONG_STEPS_NS:
+        if abs(Fraction(value_ns)) >= from_s * 1_000_000_000:
+            return f"{_significant(Fraction(value_ns) / (unit_s * 1_000_000_000), digits)} {unit}"
+    return _in_steps(value_ns, _STEPS_NS, "ns", digits)
 
 
 def _in_steps(value: Value, steps: tuple[tuple[int, str], ...], base: str, digits: int) -> str:

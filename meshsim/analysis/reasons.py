@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from meshsim.analysis.certificate_figures import explained_certificates
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
@@ -127,7 +128,7 @@ def _counts(group: Ints, number: int) -> list[int]:
 
 
 def explained(summary: Figures) -> list[Explained]:
-    """The denials, refused flows and failures of a summary, each if there are any, for people."""
+    """The denials, refused flows, failures and issuances of a summary, each if there are any, for people."""
     parts = []
     if summary["denials"]:
         rows = [
@@ -156,7 +157,7 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         remark = f"Only the {MOST} most frequent are shown." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
-    return parts
+    return parts + [Explained(*part) for part in explained_certificates(summary)]
 
 
 def _outcome(failure: Figures) -> str:

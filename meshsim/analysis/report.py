@@ -33,7 +33,7 @@ SLICE_COLUMNS = (
 )
 """Columns of the table of slices."""
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|%|/s|B|kB|MB|GB)(?!\w))")
 
 OVER = "\N{HEAVY MULTIPLICATION X} over"
 """Marks a latency over its budget."""
@@ -222,7 +222,19 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return "<p>None.</p>"
     return _table(
-        ("fault", "kind", "target", "from", "to", "packets", "connections", "calls"),
+        (
+            "fault",
+            "kind",
+            "target",
+            "from",
+            "to",
+            "packets",
+            "connections",
+            "calls",
+            "certificates",
+            "first failure",
+            "all fail",
+        ),
         (
             (
                 fault["fault_id"],
@@ -230,7 +242,8 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
                 fault["target"],
                 show_duration(fault["t_start_ns"]),
                 show_duration(fault["t_end_ns"]),
-                *(show(fault[name], "count") for name in ("packets", "connections", "requests")),
+                *(show(fault[name], "count") for name in ("packets", "connections", "requests", "certificates")),
+                *(show(fault[f"{name}_failure_ns"], "duration") for name in ("first", "total")),
             )
             for fault in faults
         ),

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from meshsim.analysis.certificate_figures import certificates
 from meshsim.analysis.data import RunData
+from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
@@ -35,8 +37,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
-    ``refusals``, ``failures``, ``faults``, ``links``, ``expectations``. Durations are integers in nanoseconds and end
-    in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
+    ``refusals``, ``failures``, ``certificates``, ``faults``, ``links``, ``expectations``. Durations are integers in
+    nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -51,6 +53,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "denials": denials(run),
         "refusals": refusals(run),
         "failures": failures(run),
+        "certificates": certificates(run),
         "faults": _faults(run),
         "links": _links(run),
         "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],
@@ -226,12 +229,17 @@ def _handshakes(run: RunData) -> dict[str, Any]:
 
 def _faults(run: RunData) -> list[dict[str, Any]]:
     texts = {name: run.names("faults", name) for name in ("fault_id", "kind", "target")}
-    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests")
-    return [
-        {name: text.values[text.codes[row]] for name, text in texts.items()}
-        | {name: int(run.ints("faults", name)[row]) for name in numbers}
-        for row in range(len(run.ints("faults", "effects")))
-    ]
+    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests", "certificates")
+    figures: list[dict[str, Any]] = []
+    for row in range(run.rows("faults")):
+        fault = {name: text.values[text.codes[row]] for name, text in texts.items()}
+        failing = failing_after(run, fault["fault_id"], Selection())
+        figures.append(
+            fault
+            | {name: int(run.ints("faults", name)[row]) for name in numbers}
+            | {"first_failure_ns": failing.first_ns, "total_failure_ns": failing.total_ns}
+        )
+    return figures
 
 
 def _links(run: RunData) -> dict[str, int]:

@@ -9,7 +9,9 @@ from typing import Literal, assert_never
 import msgspec
 import numpy as np
 
+from meshsim.analysis.certificate_metrics import TABLES as OF_CERTIFICATES
 from meshsim.analysis.data import RunData
+from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
@@ -20,6 +22,8 @@ from meshsim.scenario.expectations import (
     CountBound,
     DurationBound,
     Expectation,
+    Failure,
+    FailureExpectation,
     MetricExpectation,
     NeverExpectation,
     RateBound,
@@ -79,6 +83,8 @@ def evaluate(run: RunData, expectations: Sequence[Expectation] | None = None) ->
             verdicts += _on_metrics(run, expectation)
         elif isinstance(expectation, RecoveryExpectation):
             verdicts.append(_on_recovery(run, expectation))
+        elif isinstance(expectation, FailureExpectation):
+            verdicts += _on_failure(run, expectation.fails)
         elif isinstance(expectation, NeverExpectation):
             verdicts.append(_on_never(run, expectation.never))
         else:
@@ -101,7 +107,7 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         metric = METRICS[name]
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
-        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table == RADIO
+        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (RADIO, *OF_CERTIFICATES)
         if value is None or not (without_requests or rows.requests.any()):
             why = f"no {_lacking(rows, metric.table)} to measure it by"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))
@@ -117,6 +123,8 @@ def _lacking(rows: Selected, table: str) -> str:
     """What there would have to be for a metric of this table."""
     if table == RADIO:
         return "packets that anything is promised" if within(rows) is not None else "packets by radio"
+    if table in OF_CERTIFICATES:
+        return "certificates"
     if not rows.requests.any():
         return "requests"
     return "handshakes" if table == "handshakes" else "answered requests"
@@ -154,6 +162,28 @@ def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:
     else:
         reason = f"the lowest of {len(seconds)} seconds, from {_at(at_ns)}"
     return Verdict(text, not bad, show(worst, "share"), to_json(worst, "share"), reason)
+
+
+def _on_failure(run: RunData, wanted: Failure) -> list[Verdict]:
+    selection = Selection(wanted.slice, wanted.service, wanted.source)
+    found = failing_after(run, wanted.after, selection)
+    verdicts = []
+    for what, bound, value_ns in (("first", wanted.first, found.first_ns), ("total", wanted.total, found.total_ns)):
+        if bound is None:
+            continue
+        text = f"{what} failure {_bound_text(bound, 'duration')} after {wanted.after}{_selection_text(selection)}"
+        if not found.requests:
+            verdicts.append(Verdict(text, None, show(None, "duration"), None, "no requests to measure it by"))
+            continue
+        never = "no request failed" if what == "first" else "requests succeeded to the end of the fault"
+        passed: bool | None = value_ns is not None and _holds(value_ns, bound, "duration")
+        if value_ns is None and bound.at_most is None:
+            # It came later than the run watched, if at all: that is late enough, or too early to say.
+            watched_ns = found.watched_ns if what == "first" else run.fault_windows[wanted.after].duration_ns
+            passed = True if bound.at_least is not None and watched_ns >= bound.at_least else None
+        reason = never if value_ns is None else ""
+        verdicts.append(Verdict(text, passed, show(value_ns, "duration"), to_json(value_ns, "duration"), reason))
+    return verdicts
 
 
 def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_ns: int) -> list[tuple[int, Fraction]]:

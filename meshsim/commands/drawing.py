@@ -44,7 +44,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 SLOWEST_PARTS = 3
 EXPLAINED_ROWS = 5
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|%|/s|B|kB|MB|GB)(?!\w))")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|%|/s|B|kB|MB|GB)(?!\w))")
 
 
 def draw_run(console: Console, run: Run) -> None:
@@ -227,12 +227,21 @@ def _draw_explained(console: Console, part: Explained) -> None:
         console.print(Text(f"  {line}", "dim"))
 
 
+FAULT_NOUNS = (
+    ("packets", "packet"),
+    ("connections", "connection"),
+    ("requests", "call"),
+    ("certificates", "certificate"),
+)
+"""Columns of what a fault touched, and what one of it is called."""
+
+
 def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
     rows = []
     for fault in faults:
         touched = ", ".join(
             f"{show(fault[key], 'count')} {noun}{'' if fault[key] == 1 else 's'}"
-            for key, noun in (("packets", "packet"), ("connections", "connection"), ("requests", "call"))
+            for key, noun in FAULT_NOUNS
             if fault[key]
         )
         kind = "" if fault["fault_id"] == fault["kind"] else f"{fault['kind']} of "

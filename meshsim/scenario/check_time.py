@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
 from meshsim.scenario.data_files import ArrivalTrace
-from meshsim.scenario.expectations import RADIO_METRIC_NAMES, MetricExpectation, RecoveryExpectation
+from meshsim.scenario.expectations import (
+    ISSUANCE_METRIC_NAMES,
+    RADIO_METRIC_NAMES,
+    FailureExpectation,
+    MetricExpectation,
+    RecoveryExpectation,
+)
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
@@ -23,7 +29,7 @@ _text = units.format_duration
 def check_run(scenario: Scenario) -> Iterator[Finding]:
     """Runs that would write samples without end."""
     things = len(scenario.network.nodes) + len(scenario.network.links)
-    samples = scenario.duration_ns // scenario.sample_every_ns * things
+    samples = scenario.duration_ns // scenario.sampling_interval_ns * things
     if samples > MOST_SAMPLES:
         message = f"the run would take {samples} samples of nodes and links; expected sample_every to be longer"
         yield Finding(("sample_every",), message)
@@ -131,6 +137,9 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             filters = {"slice": expectation.slice, "service": expectation.service, "source": expectation.source}
         elif isinstance(expectation, RecoveryExpectation):
             path, filters = (*path, "recovers"), {"slice": expectation.recovers.slice}
+        elif isinstance(expectation, FailureExpectation):
+            path, failure = (*path, "fails"), expectation.fails
+            filters = {"slice": failure.slice, "service": failure.service, "source": failure.source}
         else:
             continue
         given = {key: value for key, value in filters.items() if value is not None}
@@ -143,6 +152,10 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             yield Finding((*path, next(reversed(given))), message)
         elif isinstance(expectation, MetricExpectation):
             yield from _check_air(scenario, expectation, path)
+            bounds = [name for name in ISSUANCE_METRIC_NAMES if getattr(expectation, name) is not None]
+            if bounds and scenario.mesh.identity.issuer is None:
+                message = "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer"
+                yield Finding((*path, bounds[0]), message, at_key=True)
 
 
 def _check_air(scenario: Scenario, expectation: MetricExpectation, path: Path) -> Iterator[Finding]:

@@ -113,6 +113,30 @@ class MetricExpectation(Model):
     """Packets that kept the radio part of their delay budget over all packets sent by radio, handshakes' too."""
     packet_error_rate: ShareBound | None = None
     """Packets that count as lost on the air over those within burst volume and guaranteed bit rate."""
+    certificates_issued: CountBound | None = None
+    """Certificates put in place, first ones and those that replaced others."""
+    certificates_rotated: CountBound | None = None
+    """Certificates put in place of others."""
+    certificates_expired: CountBound | None = None
+    """Certificates that ended while they were in use."""
+    issuing_failures: CountBound | None = None
+    """Attempts to get a certificate that failed."""
+    issuer_queue_max: CountBound | None = None
+    """Most requests that waited for the issuer when another came."""
+    issuer_wait_max: DurationBound | None = None
+    """Longest wait for the issuer's turn."""
+    issue_time_p50: DurationBound | None = None
+    """Median time from the need for a certificate to having it, all attempts together."""
+    issue_time_p99: DurationBound | None = None
+    """99th percentile of the same."""
+    issue_time_max: DurationBound | None = None
+    """Longest of the same."""
+    onboarding_p50: DurationBound | None = None
+    """Median time from a workload's start to its place in the mesh, all attempts together."""
+    onboarding_p99: DurationBound | None = None
+    """99th percentile of the same."""
+    onboarding_max: DurationBound | None = None
+    """Longest of the same."""
 
     @model_validator(mode="after")
     def _has_metrics(self) -> MetricExpectation:
@@ -122,6 +146,11 @@ class MetricExpectation(Model):
         of_radio = [name for name in RADIO_METRIC_NAMES if getattr(self, name) is not None]
         if filters and of_radio:
             raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
+        filters = [key for key in ("slice", "source") if getattr(self, key) is not None]
+        of_certificates = [name for name in CERTIFICATE_METRIC_NAMES if getattr(self, name) is not None]
+        if filters and of_certificates:
+            what = f"{of_certificates[0]} is about certificates of workloads"
+            raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
         return self
 
     def metrics(self) -> dict[str, DurationBound | ShareBound | RateBound | CountBound]:
@@ -137,6 +166,13 @@ METRIC_NAMES = tuple(
 
 RADIO_METRIC_NAMES = ("radio_within_budget", "packet_error_rate")
 """Those that count packets on the air, which belong to a slice and to no service or flow."""
+
+CERTIFICATE_METRIC_NAMES = tuple(
+    name for name in METRIC_NAMES if name.startswith(("certificates_", "issuing_", "issuer_", "issue_", "onboarding_"))
+)
+"""Those about certificates, which belong to workloads and to no slice or flow."""
+ISSUANCE_METRIC_NAMES = tuple(name for name in CERTIFICATE_METRIC_NAMES if not name.startswith("certificates_"))
+"""Those of them for which there has to be an issuer."""
 
 
 class Recovery(Model):
@@ -159,6 +195,37 @@ class RecoveryExpectation(Model):
     """Which fault, how soon, how well."""
 
 
+class Failure(Model):
+    """How long after a fault began requests begin to fail, and when none succeeds any more."""
+
+    after: Name
+    """Fault."""
+    first: DurationBound | None = None
+    """From the fault's beginning to the first request that fails. Default: not bounded."""
+    total: DurationBound | None = None
+    """From the fault's beginning to the first request of those after which none succeeds while the fault lasts.
+    Default: not bounded."""
+    slice: Name | None = None
+    """Only requests of this slice. Default: all."""
+    service: Name | None = None
+    """Only requests to this service. Default: all."""
+    source: Name | None = None
+    """Only requests of this flow. Default: all."""
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Failure:
+        if self.first is None and self.total is None:
+            raise ValueError("nothing is expected of the failure; expected first, total or both")
+        return self
+
+
+class FailureExpectation(Model):
+    """Failure after a fault."""
+
+    fails: Failure
+    """Which fault, how soon, when for good."""
+
+
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
@@ -170,15 +237,18 @@ class NeverExpectation(Model):
 
 def _expectation_kind(value: Any) -> str:
     if isinstance(value, dict):
-        return next((kind for kind in ("never", "recovers") if kind in value), "metric")
+        return next((kind for kind in ("never", "recovers", "fails") if kind in value), "metric")
     if isinstance(value, NeverExpectation):
         return "never"
+    if isinstance(value, FailureExpectation):
+        return "fails"
     return "recovers" if isinstance(value, RecoveryExpectation) else "metric"
 
 
 Expectation = Annotated[
     Annotated[MetricExpectation, Tag("metric")]
     | Annotated[RecoveryExpectation, Tag("recovers")]
+    | Annotated[FailureExpectation, Tag("fails")]
     | Annotated[NeverExpectation, Tag("never")],
     Discriminator(_expectation_kind),
 ]

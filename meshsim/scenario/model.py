@@ -13,6 +13,9 @@ from meshsim.scenario.mesh import Mesh
 from meshsim.scenario.network import Network
 from meshsim.scenario.services import Fleet, Service, Traffic
 
+LONGEST_SAMPLES = 3600
+"""Samples of each node and link in a run of an hour or more, unless it says how often to take them."""
+
 Fidelity = Literal["real", "sampled", "modelled"]
 
 
@@ -43,8 +46,8 @@ class Scenario(Model):
     Default: sampled."""
     cost_profile: str = "default"
     """Cost profile: `default`, or a file beside the scenario file. Default: default."""
-    sample_every_ns: Duration = Field(default=1 * S, alias="sample_every", gt=0)
-    """Interval of the tables nodes and links. Default: 1 s."""
+    sample_every_ns: Duration | None = Field(default=None, alias="sample_every", gt=0)
+    """Interval of the tables nodes and links. Default: 1 s, or a 3600th of the duration if that is more."""
     network: Network
     """Nodes, links, slices, radios."""
     services: dict[Name, Service] = Field(min_length=1)
@@ -61,6 +64,11 @@ class Scenario(Model):
     """Faults. Default: none."""
     expect: Annotated[tuple[Expectation, ...], FromList] = ()
     """Expectations. Default: none."""
+
+    @property
+    def sampling_interval_ns(self) -> int:
+        """Interval of the tables nodes and links, set or by the duration."""
+        return self.sample_every_ns or max(1 * S, self.duration_ns // LONGEST_SAMPLES)
 
     def fault_names(self) -> tuple[str, ...]:
         """The name of each fault, given or made from its kind, in the order of the file."""

@@ -97,6 +97,9 @@ def _expectation_uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         recovery = step(expectation, "recovers")
         yield (*path, "recovers", "after"), "fault", step(recovery, "after"), False
         yield (*path, "recovers", "slice"), "slice", step(recovery, "slice"), False
+        failure = step(expectation, "fails")
+        for key, kind in (("after", "fault"), ("slice", "slice"), ("service", "service"), ("source", "flow")):
+            yield (*path, "fails", key), kind, step(failure, key), False
 
 
 def declared(data: Any) -> dict[str, dict[str, Path]]:

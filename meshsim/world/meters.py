@@ -34,7 +34,7 @@ class Meters:
     def __init__(self, state: State) -> None:
         self._state = state
         self._clock = state.clock
-        self._interval_ns = state.scenario.sample_every_ns
+        self._interval_ns = state.scenario.sampling_interval_ns
         self._last_ns = 0
         self._record_node = state.recorder.appender("nodes")
         self._record_link = state.recorder.appender("links")

@@ -13,6 +13,7 @@ from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.resolve import resolved_text
+from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import CallRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
@@ -204,6 +205,14 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
     for name, fault in zip(scenario.fault_names(), scenario.faults, strict=True):
         end_ns = fault.at_ns + fault.for_ns
         record["faults"](FaultRow(name, fault.kind, fault.target, fault.at_ns, end_ns, 61, 50, 8, 3))
+    for number, purpose in enumerate(("onboarding", "rotation"), 1):
+        for attempt, outcome in ((1, "failed"), (2, "done")):
+            reason = "the issuer is down" if outcome == "failed" else ""
+            parts = (attempt * 20 * MS, 0, 0, MS, 0, 2 * MS, MS, 0, 0, 0)
+            took_ns, spiffe_id = sum(parts), "spiffe://mesh.example/ns/default/sa/vision"
+            what = ("vision/0", spiffe_id, "edge-a", purpose)
+            row = IssuanceRow(number, attempt, *what, 0, took_ns, outcome, "signing", reason, 2, *parts)
+            record["issuances"](row)
     for second in range(1, scenario.duration_ns // S + 1):
         for node in scenario.network.nodes:
             up = not (node == "edge-b" and 42 < second <= 45)

@@ -14,7 +14,7 @@ from meshsim.analysis.verdict import Verdict, evaluate, exit_code
 from meshsim.scenario.expectations import Expectation
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
-from meshsim.telemetry.rows import TABLES, CallRow, HandshakeRow, RequestRow
+from meshsim.telemetry.rows import TABLES, CallRow, HandshakeRow, IdentityRow, RequestRow
 
 S = 1_000_000_000
 _EXPECTATION: TypeAdapter[Any] = TypeAdapter(Expectation)
@@ -217,3 +217,49 @@ def test_lost_requests_are_those_without_an_answer(outcome: str, word: str, judg
 def test_exit_codes(passed: list[bool | None], code: int) -> None:
     """A failure outweighs an inconclusive verdict, which outweighs a pass."""
     assert exit_code([Verdict("", value, "", None, "") for value in passed]) == code
+
+
+@pytest.mark.parametrize(
+    ("bounds", "outcomes", "word", "measured"),
+    [
+        ({"first": {"at_least": "1 s", "at_most": "2 s"}}, ("ok", "ok", "timeout", "ok"), "pass", "2 s"),
+        ({"first": {"at_least": "3 s"}}, ("ok", "ok", "timeout", "ok"), "fail", "2 s"),
+        ({"first": {"at_most": "2 s"}}, ("ok", "ok", "ok"), "fail", "\N{EN DASH}"),
+        ({"first": {"at_least": "3 s"}}, ("ok", "ok", "ok"), "pass", "\N{EN DASH}"),
+        ({"first": {"at_least": "1 h"}}, ("ok", "ok", "ok"), "inconclusive", "\N{EN DASH}"),
+        ({"total": {"at_most": "2 s"}}, ("ok", "timeout", "ok", "reset"), "fail", "3 s"),
+        ({"total": {"at_least": "2 s", "at_most": "3 s"}}, ("ok", "timeout", "ok", "reset", "reset"), "pass", "3 s"),
+        ({"total": {"at_most": "0 s"}}, ("reset", "reset"), "pass", "0 ns"),
+        ({"total": {"at_most": "5 s"}}, ("ok", "reset", "ok"), "fail", "\N{EN DASH}"),
+        ({"total": {"at_least": "1 h"}}, ("ok", "reset", "ok"), "inconclusive", "\N{EN DASH}"),
+        ({"first": {"at_most": "1 s"}}, (), "inconclusive", "\N{EN DASH}"),
+    ],
+)
+def test_failure_after_a_fault(
+    judge: Callable[..., Verdict],
+    corridor_scenario: Scenario,
+    bounds: dict[str, Any],
+    outcomes: tuple[str, ...],
+    word: str,
+    measured: str,
+) -> None:
+    """First and total failure count from the fault's beginning; what never came is late enough only if watched for."""
+    began_s = corridor_scenario.faults[0].at_ns // S
+    rows = {"requests": [_request(n, began_s + n, outcome) for n, outcome in enumerate(outcomes)]}
+    name = corridor_scenario.fault_names()[0]
+    verdict = judge({"fails": {"after": name, **bounds}}, rows)
+    assert (verdict.word, verdict.measured) == (word, measured)
+    assert verdict.expectation.startswith(f"{next(iter(bounds))} failure at ")
+
+
+def test_certificates_need_no_requests(judge: Callable[..., Verdict]) -> None:
+    """A bound on certificates is judged by their own rows; without any there is nothing to measure."""
+    rows: dict[str, list[msgspec.Struct]] = {
+        "identities": [
+            _row(IdentityRow, event=event, t_ns=second * S) for second, event in ((1, "issued"), (2, "expired"))
+        ]
+    }
+    assert judge({"certificates_expired": {"at_most": 0}}, rows).word == "fail"
+    assert judge({"certificates_issued": {"at_least": 1}}, rows).measured == "1"
+    verdict = judge({"onboarding_p99": {"at_most": "1 s"}}, rows)
+    assert (verdict.word, verdict.reason) == ("inconclusive", "no certificates to measure it by")

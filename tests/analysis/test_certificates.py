@@ -1,0 +1,101 @@
+"""Figures of certificates: what they took over all attempts, of whom, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from meshsim.analysis.certificate_figures import certificates, explained_certificates
+from meshsim.analysis.data import RunData
+from meshsim.analysis.metrics import measure
+from meshsim.analysis.selection import Selection
+from meshsim.telemetry.issuance_row import ISSUANCE_PARTS, IssuanceRow
+from meshsim.telemetry.rows import IdentityRow
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+def attempt(number: int, attempt: int, host: str, purpose: str, outcome: str, **parts_ms: int) -> IssuanceRow:
+    """One attempt that began at 0, with its parts in milliseconds."""
+    parts = [parts_ms.get(name.removesuffix("_ns"), 0) * MS for name in ISSUANCE_PARTS]
+    reason = "the issuer is down" if outcome == "failed" else ""
+    took_ns = sum(parts)
+    return IssuanceRow(number, attempt, host, "", "edge-a", purpose, 0, took_ns, outcome, "signing", reason, 3, *parts)
+
+
+@pytest.fixture
+def run(make_run: Callable[..., Any], corridor_scenario: Any) -> RunData:
+    """Two hosts that got in, one of them at the second attempt, and one that was cut; a rotation in 5 ms."""
+    rows = [
+        attempt(1, 1, "vision/0", "onboarding", "failed", failed=100),
+        attempt(2, 1, "vision/1", "onboarding", "done", network=20, announcement=30),
+        attempt(1, 2, "vision/0", "onboarding", "done", backoff=200, queue=40, network=20, announcement=30),
+        attempt(3, 1, "hazard/0", "onboarding", "cut", failed=7),
+        attempt(4, 1, "cars/3", "rotation", "done", network=5),
+    ]
+
+    def fill(_: Any, record: dict[str, Callable[[Any], None]]) -> None:
+        for row in rows:
+            record["issuances"](row)
+        for event in ("issued", "issued", "rotated", "expired"):
+            record["identities"](IdentityRow(1 * S, "spiffe://mesh.example/x", event, "0", 0, 0, 0, 0, "root"))
+
+    partial = make_run(corridor_scenario, fill)
+    return RunData(partial.folder.path, corridor_scenario, partial.manifest)
+
+
+def test_attempts_add_up(run: RunData) -> None:
+    """The time to a certificate counts from the first attempt; being announced is part of onboarding alone."""
+    assert measure(run, "onboarding_max") == 390 * MS
+    assert measure(run, "onboarding_p50") == 50 * MS
+    assert measure(run, "issue_time_max") == 360 * MS
+    assert measure(run, "issue_time_p50") == 20 * MS
+    assert measure(run, "issuer_wait_max") == 40 * MS
+    assert measure(run, "issuer_queue_max") == 3
+    assert measure(run, "issuing_failures") == 1
+
+
+def test_a_service_stands_for_its_replicas(run: RunData) -> None:
+    """Of one service only the attempts of its replicas count."""
+    assert measure(run, "issue_time_max", Selection(service="hazard")) is None
+    assert measure(run, "issuing_failures", Selection(service="vision")) == 1
+    assert measure(run, "issuing_failures", Selection(service="hazard")) == 0
+
+
+def test_figures_and_how_they_read(run: RunData) -> None:
+    """The summary has the figures by purpose, and people are told what took longest and what went wrong."""
+    figures = certificates(run)
+    assert {name: figures[name] for name in ("issued", "rotated", "expired")} == {
+        "issued": 2,
+        "rotated": 1,
+        "expired": 1,
+    }
+    onboarding = figures["issuances"]["onboarding"]
+    assert (onboarding["done"], onboarding["failed"], onboarding["cut"]) == (2, 1, 1)
+    assert onboarding["steps_mean_ns"]["backoff"] == 100 * MS
+    (had, lacked) = explained_certificates({"certificates": figures})
+    assert had[2] == [
+        (
+            "onboarding",
+            "median 50 ms, 99 % within 390 ms, longest 390 ms",
+            "waits 100 ms, failed steps 50 ms, announcement 30 ms",
+            "2",
+        ),
+        ("rotation", "median 5 ms, 99 % within 5 ms, longest 5 ms", "network 5 ms", "1"),
+    ]
+    assert had[3] == (
+        "1 certificate ended while in use. At most 3 requests waited for the issuer, the longest for 40 ms."
+    )
+    assert lacked[2] == [("onboarding", "signing", "the issuer is down", "1")]
+
+
+def test_nothing_is_said_where_nobody_asks(make_run: Callable[..., Any], corridor_scenario: Any) -> None:
+    """Where certificates are there at once the summary says so, and people are told nothing."""
+    partial = make_run(corridor_scenario, lambda *_: None)
+    run = RunData(partial.folder.path, corridor_scenario, partial.manifest)
+    figures = certificates(run)
+    assert figures["issuances"] is None
+    assert explained_certificates({"certificates": figures}) == []
