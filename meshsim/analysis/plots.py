@@ -41,6 +41,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "queue": (PURPLE, ""),
     "service": (GREEN, ""),
     "backoff": (GREY, "////"),
+    "injected": (VERMILLION, "////"),
     "other": (GREY, ""),
 }
 """Colour and hatch of each part of latency."""

@@ -22,6 +22,9 @@ CALL_REASONS = {
     "reset": "the connection broke before the answer",
     "failed": "something that the called service needed failed or was denied",
     "not-admitted": "its cell had refused to guarantee the flow's bit rate",
+    "aborted": "a route answered it on purpose",
+    "overflow": "a limit on connections or requests was reached",
+    "unrouted": "no route of the called service matches",
 }
 """Why a call fails with each outcome; `denied` is none, for policies doing their work are listed apart."""
 

@@ -36,6 +36,9 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "reset": (PURPLE, ""),
     "failed": (GREY, "////"),
     "not-admitted": (SKY, "////"),
+    "aborted": (YELLOW, "////"),
+    "overflow": (PURPLE, "////"),
+    "unrouted": (BLUE, "////"),
 }
 """Colour and hatch of each outcome but ok."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
-from meshsim.scenario.check_network import calls_of, steps_calls
+from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import check_headers
@@ -14,13 +14,8 @@ from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
 from meshsim.scenario.positions import Path
 from meshsim.scenario.services import Fleet
-from meshsim.scenario.variants import replica_count, spiffe_ids, variants
+from meshsim.scenario.variants import spiffe_ids
 from meshsim.scenario.words import expected, show
-
-MOST_REPLICAS = 10_000
-"""Replicas of all services together: each is a sidecar with identity, pools and queues of its own."""
-MOST_CALLS_PER_REQUEST = 10_000
-"""Calls that one request may set off, all the way down."""
 
 
 def check_names(scenario: Scenario) -> Iterator[Finding]:
@@ -101,25 +96,6 @@ def check_cpus(scenario: Scenario, profile: CostProfile) -> Iterator[Finding]:
                 yield Finding(("fleets", name, key), message, at_key=True)
 
 
-def check_calls(scenario: Scenario) -> Iterator[Finding]:
-    """Services that call themselves in the end, calls that multiply beyond measure, more replicas than sense."""
-    order: list[str] = []
-    state: dict[str, int] = {}
-    cyclic = False
-    for start in scenario.services:
-        if start not in state:
-            finding = _walk(scenario, start, state, order)
-            if finding is not None:
-                cyclic = True
-                yield finding
-    if not cyclic:
-        yield from _check_fan_out(scenario, order)
-    total = sum(map(replica_count, scenario.services.values()))
-    if total > MOST_REPLICAS:
-        message = f"the services have {total} replicas in all; expected at most {MOST_REPLICAS}"
-        yield Finding(("services",), message, at_key=True)
-
-
 def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
     """Header fields of all requests and calls."""
     for index, flow in enumerate(scenario.traffic):
@@ -127,43 +103,6 @@ def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
     for name in scenario.services:
         for below, call in calls_of(scenario, name):
             yield from check_headers(call.headers, ("services", name, *below, "headers"))
-
-
-def _walk(scenario: Scenario, start: str, state: dict[str, int], order: list[str]) -> Finding | None:
-    """Depth-first from ``start``, without recursion; the first cycle found, if any. ``order`` gets callees first."""
-    stack = [(start, calls_of(scenario, start))]
-    state[start] = 1
-    found = None
-    while stack:
-        name, calls = stack[-1]
-        for below, call in calls:
-            if state.get(call.to) == 1 and found is None:
-                names = [entry for entry, _ in stack]
-                cycle = " -> ".join([*names[names.index(call.to) :], call.to])
-                message = f"the calls run in a circle ({cycle}); expected a call graph without one"
-                found = Finding(("services", name, *below, "to"), message)
-            elif call.to not in state:
-                state[call.to] = 1
-                stack.append((call.to, calls_of(scenario, call.to)))
-                break
-        else:
-            state[name] = 2
-            order.append(name)
-            stack.pop()
-    return found
-
-
-def _check_fan_out(scenario: Scenario, order: list[str]) -> Iterator[Finding]:
-    calls: dict[str, int] = {}
-    for name in order:
-        calls[name] = max(
-            sum(1 + calls[call.to] for call in steps_calls(variant.calls) if call.to in calls)
-            for variant in variants(name, scenario.services[name])
-        )
-        if calls[name] > MOST_CALLS_PER_REQUEST:
-            message = f"one request to {name!r} sets off {calls[name]} calls; expected at most {MOST_CALLS_PER_REQUEST}"
-            yield Finding(("services", name), message, at_key=True)
-            return
 
 
 def tls_of(mesh: Tls, override: TlsOverride | None) -> Tls:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
+from meshsim.scenario.call_graph import edges, route_targets
 from meshsim.scenario.check_mobility import check_moving
 from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Call, Parallel, Step
 from meshsim.scenario.slicing import promised_ppm
 from meshsim.scenario.variants import placements, replica_count, replicas_by_node
 from meshsim.scenario.words import expected, shorten
@@ -188,27 +188,6 @@ def _gigabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.2f} GB"
 
 
-def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
-    """Each call of a service, and of its versions, to a declared one, with its path below the service."""
-    service = scenario.services[name]
-    of_versions = ((("versions", key), version.calls or ()) for key, version in service.versions.items())
-    groups: list[tuple[Path, tuple[Step, ...]]] = [((), service.calls), *of_versions]
-    for at, steps in groups:
-        for index, step in enumerate(steps):
-            calls: list[tuple[Path, Call]]
-            if isinstance(step, Parallel):
-                calls = [((*at, "calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
-            else:
-                calls = [((*at, "calls", index), step)]
-            yield from ((path, call) for path, call in calls if call.to in scenario.services)
-
-
-def steps_calls(steps: tuple[Step, ...]) -> Iterator[Call]:
-    """Each call of some steps."""
-    for step in steps:
-        yield from step.parallel if isinstance(step, Parallel) else (step,)
-
-
 def components(scenario: Scenario) -> dict[str, frozenset[int]]:
     """For each node the numbers of the parts of the network it is in; nodes that share one reach each other.
 
@@ -283,11 +262,12 @@ def _callings(scenario: Scenario) -> Iterator[tuple[list[str], str, Path]]:
     """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name."""
     nodes = scenario.network.nodes
     for index, flow in enumerate(scenario.traffic):
-        yield [node for node in entry_nodes(scenario, flow.source) if node in nodes], flow.to, ("traffic", index, "to")
+        origins = [node for node in entry_nodes(scenario, flow.source) if node in nodes]
+        yield origins, flow.to, ("traffic", index, "to")
+        yield from ((origins, to, path) for to, path in route_targets(scenario, flow.to).items())
     for name, service in scenario.services.items():
         origins = [node for node in replicas_by_node(service) if node in nodes]
-        for below, call in calls_of(scenario, name):
-            yield origins, call.to, ("services", name, *below, "to")
+        yield from ((origins, to, path) for path, to in edges(scenario, name))
 
 
 def control_node(scenario: Scenario) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshsim.scenario.check_calls import check_calls
 from meshsim.scenario.check_flows import check_guarantees
 from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
     check_all_headers,
-    check_calls,
     check_cpus,
     check_names,
     check_ports,
@@ -27,6 +27,7 @@ from meshsim.scenario.check_network import (
     check_slices,
 )
 from meshsim.scenario.check_radio import check_five_qis, check_new_radios
+from meshsim.scenario.check_routes import check_destinations, check_routes
 from meshsim.scenario.check_time import (
     check_expectations,
     check_faults,
@@ -66,6 +67,8 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_tls(scenario)
     yield from check_identity(scenario)
     yield from check_resilience(scenario)
+    yield from check_routes(scenario)
+    yield from check_destinations(scenario)
     yield from check_expectations(scenario)
     if timed:
         yield from check_run(scenario)

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from meshsim.scenario.destinations import Destination
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
 from meshsim.scenario.identity import Identity
+from meshsim.scenario.routes import RetriableOutcome, Route
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 TlsVersion = Literal["1.2", "1.3"]
@@ -17,7 +19,6 @@ KeyType = Literal["ecdsa-p256"]
 Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1)]
 Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1)]
 TrustDomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,255}$")]
-RetriableOutcome = Literal["unreachable", "reset", "tls-refused", "timeout", "failed"]
 
 
 class Tls(Model):
@@ -148,3 +149,8 @@ class Mesh(Model):
     """Choice of replicas."""
     control: Control = Control()
     """Control plane."""
+    routes: Annotated[tuple[Route, ...], FromList] = ()
+    """What becomes of calls to services; of the routes of one service, the first that matches holds, and a call that
+    none matches ends as unrouted. Default: none, calls go to the service."""
+    destinations: dict[Name, Destination] = {}
+    """How callers' sidecars treat services, by the service's name. Default: as the mesh's settings say."""

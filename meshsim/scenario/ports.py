@@ -33,3 +33,5 @@ class Port(Model):
 
     protocol: Protocol = "http"
     """What is spoken on it, as in a Kubernetes Service. Default: http."""
+    target: PortNumber | None = None
+    """Port on which the replicas listen. Default: the same."""

@@ -77,6 +77,11 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     for path, fleet in _items(data, "fleets"):
         yield (*path, "radio"), "radio", step(fleet, "radio"), False
         yield (*path, "node"), "node", step(fleet, "node"), False
+    for path, route in _items(data, "mesh", "routes"):
+        yield (*path, "to"), "service", step(route, "to"), False
+        for below, target in _items(data, *path, "split"):
+            yield (*below, "to"), "service", step(target, "to"), False
+    yield from ((path, "service", path[-1], True) for path, _ in _items(data, "mesh", "destinations"))
     yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
     issuer = ("mesh", "identity", "issuer", "node")
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
@@ -196,6 +201,8 @@ def check_unused(data: Any) -> Iterator[Finding]:
     for use in references(data):
         if use.path[0] == "expect" and use.kind not in ("phase or fault", "phase"):
             continue  # to ask about a thing is not to use it
+        if use.path[:2] == ("mesh", "destinations") or (use.path[:2] == ("mesh", "routes") and len(use.path) == 4):
+            continue  # nor is to say what becomes of calls to it
         used[use.kind].add(use.name)
     used["phase"] |= used["phase or fault"]
     used["5QI"] = {str(step(entry, "five_qi")) for _, entry in _items(data, "network", "slices")}

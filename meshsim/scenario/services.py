@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
-from meshsim.scenario.headers import Headers
+from meshsim.scenario.headers import HeaderName, Headers
 from meshsim.scenario.mesh import TlsOverride
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
@@ -151,6 +151,8 @@ class Service(Model):
     """CPU time of one request, before its calls."""
     calls: Annotated[tuple[Step, ...], FromList] = ()
     """What it calls, in order; `{parallel: [...]}` for calls at the same time. Default: nothing."""
+    forward_headers: Annotated[tuple[HeaderName, ...], FromList] = ()
+    """Header fields of a request that its calls hand on, as services do with who the user is. Default: none."""
     namespace: Name = "default"
     """Namespace, part of its SPIFFE ID. Default: default."""
     service_account: Name | None = None
@@ -174,6 +176,10 @@ class Service(Model):
     def first_port(self) -> int:
         """The port that calls go to which name none."""
         return int(next(iter(self.ports)))
+
+    def target_port(self, port: int) -> int:
+        """The port on which its replicas listen for one of its own."""
+        return self.ports[str(port)].target or port
 
     @property
     def protocols(self) -> dict[int, str]:

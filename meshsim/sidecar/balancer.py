@@ -47,31 +47,36 @@ class Balancer:
         self._distance_ns = distance_ns
         self._node = node
         self._site = site
-        self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
+        self.endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
+        """Those that were announced last, by service."""
         self._nearest: dict[str, tuple[Endpoint, ...]] = {}
         self._turn: dict[str, int] = {}
+        self.stamp = 0
+        """Changes with whatever changes who is nearest."""
         self.active: dict[int, int] = {}
         """Requests in progress by endpoint id."""
 
     def update(self, endpoints: Mapping[str, tuple[Endpoint, ...]]) -> None:
         """Take a new announcement."""
-        self._endpoints = endpoints
+        self.endpoints = endpoints
+        self.stamp += 1
         self._nearest.clear()
 
     def move(self, node: str, site: str) -> None:
         """Take a new location; or the old one, when routes have changed."""
         self._node, self._site = node, site
+        self.stamp += 1
         self._nearest.clear()
 
     def choose(self, service: str, tried: frozenset[int]) -> Endpoint | None:
         """Return the endpoint for the next attempt, or None if the service has none."""
         candidates = self._nearest.get(service)
         if candidates is None:
-            candidates = self._nearest[service] = self._rank(self._endpoints.get(service, ()))
+            candidates = self._nearest[service] = self.rank(self.endpoints.get(service, ()), locality=self._locality)
         if tried:
-            fresh = tuple(e for e in self._endpoints.get(service, ()) if e.endpoint_id not in tried)
+            fresh = tuple(e for e in self.endpoints.get(service, ()) if e.endpoint_id not in tried)
             if fresh:
-                candidates = self._rank(fresh)
+                candidates = self.rank(fresh, locality=self._locality)
         if not candidates:
             return None
         if len(candidates) == 1:
@@ -80,6 +85,10 @@ class Balancer:
         self._turn[service] = turn + 1
         if not self._least_request:
             return candidates[turn % len(candidates)]
+        return self.least_busy(candidates, turn)
+
+    def least_busy(self, candidates: tuple[Endpoint, ...], turn: int) -> Endpoint:
+        """Return the candidate with the fewest requests in progress; of several, the first from ``turn`` on."""
         count = len(candidates)
         active = self.active
         best = candidates[turn % count]
@@ -93,12 +102,13 @@ class Balancer:
                 best, best_active = other, other_active
         return best
 
-    def _rank(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    def rank(self, endpoints: tuple[Endpoint, ...], *, locality: bool) -> tuple[Endpoint, ...]:
+        """Return the nearest of some endpoints, or, without locality, those that can be reached."""
         if not endpoints:
             return ()
         distances = [(self._distance(endpoint), endpoint) for endpoint in endpoints]
         nearest = min(distance for distance, _ in distances)
-        if not self._locality:
+        if not locality:
             reachable = tuple(endpoint for distance, endpoint in distances if distance[1] < _UNREACHABLE)
             return reachable or endpoints
         return tuple(endpoint for distance, endpoint in distances if distance == nearest)

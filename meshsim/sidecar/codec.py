@@ -40,7 +40,7 @@ def _request(message: RequestMessage) -> Request:
     return Request(
         method=template.method,
         path=template.path,
-        authority=template.destination,
+        authority=template.authority,
         request_id=request_id(message.call_id, message.attempt),
         traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",
         body=_body(message.call_id, template.request_bytes),

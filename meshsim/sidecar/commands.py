@@ -60,6 +60,12 @@ class BackOff(msgspec.Struct, frozen=True, gc=False):
     outcome: str
 
 
+class HoldCall(msgspec.Struct, frozen=True, gc=False):
+    """A route holds a call back; it goes on when the sidecar's timer says so."""
+
+    call_id: int
+
+
 class FinishCall(msgspec.Struct, frozen=True, gc=False):
     """A call has its outcome: read the response, if there is one, and tell the workload."""
 
@@ -101,6 +107,7 @@ Command = (
     | AskPolicy
     | Deliver
     | BackOff
+    | HoldCall
     | FinishCall
     | WaitForConnection
     | HandshakeEnded

@@ -26,6 +26,17 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Port of the service."""
     headers: tuple[tuple[str, str], ...] = ()
     """Header fields that the workload adds, names in lower case, ``cookie`` last (as HTTP/2 ends hand it on)."""
+    patient: bool = True
+    """Whether the workload waits as long as its sidecar: ``timeout_ns`` is the mesh's, and a route may change it."""
+    target_port: int = 0
+    """Port on which the replicas listen; 0 where it is ``port``."""
+    rewritten_authority: str = ""
+    """Authority that a route puts in place of the service's name; empty where none does."""
+
+    @property
+    def authority(self) -> str:
+        """What stands in ``Host``, or ``:authority``."""
+        return self.rewritten_authority or self.destination
 
 
 class RequestMessage(msgspec.Struct, frozen=True, gc=False):

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshsim.sidecar.balancer import Endpoint
 from meshsim.sidecar.codec import ClientCodec
 from meshsim.sidecar.tls.machine import TlsClient
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.clusters import Cluster
+
+
+PoolKey = tuple[int, int, str, str]
+"""Endpoint id, port, slice (empty where slices share), and cluster (empty of calls that are not routed)."""
 
 
 class PoolSettings(msgspec.Struct, frozen=True):
@@ -21,6 +29,8 @@ class PoolSettings(msgspec.Struct, frozen=True):
     """Connections to one endpoint."""
     idle_timeout_ns: int
     """An unused connection is closed after this."""
+    requests_per_connection: int = 0
+    """Requests after which a connection is closed; 0: never for that."""
 
 
 class Phase(IntEnum):
@@ -48,8 +58,10 @@ class Upstream:
         "idle_since_ns",
         "phase",
         "pool",
+        "requests",
         "streams",
         "tls",
+        "used_up",
         "waiting",
     )
 
@@ -65,9 +77,13 @@ class Upstream:
         """Calls that wait until it is ready."""
         self.fresh = True
         """Whether no request was sent on it yet (HPACK's table is empty)."""
+        self.requests = 0
+        """How many it has carried, where that is limited."""
         self.idle_since_ns = 0
         self.draining = False
         """Whether it is closed as soon as nothing is in progress on it."""
+        self.used_up = False
+        """Whether it has carried as many requests as it may."""
         self.codec: ClientCodec | None = None
         """Real bytes, at fidelity real."""
 
@@ -79,27 +95,44 @@ class Upstream:
 
 
 class Pool:
-    """Connections to one port of one endpoint (for a device: in one slice)."""
+    """Connections to one port of one endpoint (of a device: in one slice; of routed calls: of one cluster)."""
 
-    __slots__ = ("connections", "key", "waiting")
+    __slots__ = ("cluster", "connections", "key", "settings", "used_up", "waiting")
 
-    def __init__(self, key: tuple[int, int, str]) -> None:
+    def __init__(self, key: PoolKey, settings: PoolSettings, cluster: Cluster | None) -> None:
         self.key = key
-        """Endpoint id, port and slice (empty where slices share)."""
+        self.settings = settings
+        self.cluster = cluster
+        """None of calls that are not routed."""
         self.connections: list[Upstream] = []
+        self.used_up = 0
+        """Connections that carry no more requests but end those they have; they are not among ``connections``."""
         self.waiting: deque[int] = deque()
         """Calls that wait because every connection is full and no more may be opened."""
 
-    def ready(self, streams_per_connection: int) -> Upstream | None:
+    def ready(self) -> Upstream | None:
         """Return the first ready connection with a free stream."""
+        limit = self.settings.streams_per_connection
         for upstream in self.connections:
-            if upstream.phase is READY and len(upstream.streams) < streams_per_connection:
+            if upstream.phase is READY and len(upstream.streams) < limit:
                 return upstream
         return None
 
-    def opening(self, streams_per_connection: int) -> Upstream | None:
+    def opening(self) -> Upstream | None:
         """Return the first connection that is being opened and has room for one more waiting call."""
         for upstream in self.connections:
-            if upstream.phase < READY and len(upstream.waiting) < streams_per_connection:
+            if upstream.phase < READY and self.has_room(upstream):
                 return upstream
         return None
+
+    def has_room(self, upstream: Upstream) -> bool:
+        """Say whether one more call may wait for a connection that is being opened."""
+        settings = self.settings
+        waiting = len(upstream.waiting)
+        most = settings.requests_per_connection
+        return waiting < settings.streams_per_connection and (not most or waiting < most)
+
+    def may_connect(self) -> bool:
+        """Say whether one more connection may be opened."""
+        count = len(self.connections) + self.used_up
+        return count < self.settings.max_connections and (self.cluster is None or self.cluster.may_connect(count))

@@ -17,6 +17,7 @@ from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
+    from meshsim.sidecar.routing import RouteRandoms
     from meshsim.sidecar.settings import SidecarSettings
     from meshsim.sidecar.tls.end import TlsEnd
     from meshsim.sidecar.tls.openssl import Engines
@@ -29,7 +30,7 @@ class Sidecar:
     """One proxy. ``handle`` is the only way in; ``timers.next_ns`` says when it wants a ``TimerDue``.
 
     ``random`` is its own stream (for back-off jitter); ``connection_ids`` numbers the connections it opens. ``engines``
-    makes OpenSSL ride along at fidelity real, else None.
+    makes OpenSSL ride along at fidelity real, else None. ``route_randoms`` are the streams of its routes, if any.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Sidecar:
         random: Random,
         connection_ids: Iterator[int],
         engines: Engines | None = None,
+        route_randoms: RouteRandoms | None = None,
     ) -> None:
         self.settings = settings
         self.timers = Timers()
         self._balancer = balancer
-        self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines)
+        self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines, route_randoms)
         self.inbound = Inbound(settings, side, engines)
         self.config_version = 0
 

@@ -44,7 +44,7 @@ def _certificate_age_s(facts: _Facts) -> int:
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
         "port": lambda facts: facts.downstream.port,
-        "host": lambda facts: facts.message.template.destination,
+        "host": lambda facts: facts.message.template.authority,
         "headers": lambda facts: facts.message.template.headers,
         "claims": lambda facts: "",
         "node": lambda facts: facts.settings.node,

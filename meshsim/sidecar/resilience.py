@@ -6,8 +6,18 @@ from random import Random
 
 import msgspec
 
-STATUS = {"ok": 200, "denied": 403, "timeout": 504, "tls-refused": 503, "unreachable": 503, "reset": 503, "failed": 502}
-"""The HTTP status with which a sidecar tells its workload of each outcome."""
+STATUS = {
+    "ok": 200,
+    "denied": 403,
+    "timeout": 504,
+    "tls-refused": 503,
+    "unreachable": 503,
+    "reset": 503,
+    "failed": 502,
+    "overflow": 503,
+    "unrouted": 404,
+}
+"""The HTTP status with which a sidecar tells its workload of each outcome; of an abort, the route says it."""
 
 
 class ResilienceSettings(msgspec.Struct, frozen=True):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.routing import Route
 
 
 class SidecarSettings(msgspec.Struct, frozen=True):
@@ -29,3 +32,5 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Node on which it runs."""
     address: str = ""
     """Its IP address; empty unless policies read it."""
+    routes: Mapping[int, Route] = {}
+    """What becomes of calls, by the index of their template; those that are not in it are not routed."""

@@ -28,18 +28,23 @@ ATTRIBUTION = (
     "queue_ns",
     "service_ns",
     "backoff_ns",
+    "injected_ns",
     "other_ns",
 )
 """The attribution columns, in order. Along a request's critical path they sum to ``latency_ns`` exactly."""
 
-REQUEST_OUTCOMES = ("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted")
+REQUEST_OUTCOMES = (
+    *("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted"),
+    *("aborted", "overflow", "unrouted"),
+)
 """Every request and every call ends in exactly one of these.
 
 ok: answered with status 200. denied: a policy said no (403). timeout: no answer within the caller's timeout (504).
 tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
 endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
 because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that
-it was not sent (503); a request only.
+it was not sent (503); a request only. aborted: a route answered it on purpose, with the status that the route says.
+overflow: a limit of `mesh.destinations` was reached (503). unrouted: the service has routes, and none matches (404).
 """
 
 
@@ -59,9 +64,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     ]
     t_done_ns: Annotated[int, Meta(description="When its outcome was known to the client.")]
     latency_ns: Annotated[int, Meta(description="t_done_ns - t_intended_ns.")]
-    outcome: Annotated[
-        str, Meta(description="ok, denied, timeout, tls-refused, unreachable, reset, failed or not-admitted.")
-    ]
+    outcome: Annotated[str, Meta(description=", ".join(REQUEST_OUTCOMES[:-1]) + f" or {REQUEST_OUTCOMES[-1]}.")]
     status: Annotated[int, Meta(description="HTTP status the client saw.")]
     attempts: Annotated[int, Meta(description="Attempts by the client's sidecar, 1 without retries.")]
     budget_ns: Annotated[int, Meta(description="Latency budget of the slice.")]
@@ -84,6 +87,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     queue_ns: Annotated[int, Meta(description="Waiting for a free core of a node.")]
     service_ns: Annotated[int, Meta(description="The services' own work.")]
     backoff_ns: Annotated[int, Meta(description="Waiting before a retry.")]
+    injected_ns: Annotated[int, Meta(description="Held back by a delay that a route injects.", extra=LATER)]
     other_ns: Annotated[
         int, Meta(description="Anything else, such as the wait for a timeout after the peer fell silent.")
     ]

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from meshsim.world.handling import Handling
     from meshsim.world.hosts import Host
 
-RADIO, NETWORK, TCP, HANDSHAKE, CRYPTO, PROXY, POLICY, QUEUE, SERVICE, BACKOFF, OTHER = range(len(ATTRIBUTION))
+(RADIO, NETWORK, TCP, HANDSHAKE, CRYPTO, PROXY, POLICY, QUEUE, SERVICE, BACKOFF, INJECTED, OTHER) = range(
+    len(ATTRIBUTION)
+)
 """Places in an account's ``parts``, in the order of the columns."""
 
 
@@ -49,6 +51,7 @@ class Account:
         "connection_id",
         "corrupted",
         "critical",
+        "destination",
         "destination_node",
         "destination_version",
         "encrypted",
@@ -82,6 +85,8 @@ class Account:
         self.waits_for = -1
         """Connection that it waits for; 0 while it waits for a free stream, -1 while it does not wait."""
         self.connection_id = 0
+        self.destination = template.destination
+        """Service that the last attempt went to: a route may lead to another one than was called."""
         self.destination_node = ""
         self.destination_version = ""
         self.bytes_sent = 0

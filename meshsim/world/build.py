@@ -11,16 +11,14 @@ from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossMod
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
-from meshsim.scenario.check_network import calls_of
-from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.sidecar.balancer import Balancer, Endpoint
-from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
 from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Replica
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
-    from meshsim.scenario.services import Call
     from meshsim.scenario.variants import Variant
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -196,6 +193,7 @@ def make_sidecar(
     topology = state.topology
     host.starts += 1
     name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
+    routes = state.routes.get((host.workload, host.version if isinstance(host, Replica) else ""), {})
     host.sidecar = Sidecar(
         SidecarSettings(
             name=host.name,
@@ -215,6 +213,7 @@ def make_sidecar(
             policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
+            routes=routes,
         ),
         identities.side(host, settings),
         Balancer(
@@ -227,49 +226,11 @@ def make_sidecar(
         state.streams.stream("backoff", name),
         state.connection_ids,
         engines,
+        _route_randoms(state, name) if routes else None,
     )
     host.sidecar.outbound.site, host.sidecar.outbound.node = host.site, host.node
 
 
-def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[int, str], CallTemplate]]:
-    """Return the template of each flow, and of each call of each service by the call's ``id`` and the slice."""
-    default_ns = scenario.mesh.resilience.request_timeout_ns
-    flows = [
-        CallTemplate(
-            index,
-            flow.to,
-            flow.method,
-            flow.path,
-            flow.request_bytes,
-            flow.response_bytes,
-            flow.slice,
-            flow.timeout_ns or default_ns,
-            port=flow.port or scenario.services[flow.to].first_port,
-            headers=on_the_wire(flow.headers),
-        )
-        for index, flow in enumerate(scenario.traffic)
-    ]
-    calls: dict[tuple[int, str], CallTemplate] = {}
-    for name in scenario.services:
-        for _, call in calls_of(scenario, name):
-            for slice_name in scenario.network.slices:
-                index = len(flows) + len(calls)
-                port = call.port or scenario.services[call.to].first_port
-                calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port)
-    return flows, calls
-
-
-def _call_template(index: int, call: Call, slice_name: str, default_ns: int, port: int) -> CallTemplate:
-    return CallTemplate(
-        index,
-        call.to,
-        call.method,
-        call.path,
-        call.request_bytes,
-        call.response_bytes,
-        slice_name,
-        call.timeout_ns or default_ns,
-        call.optional,
-        port,
-        on_the_wire(call.headers),
-    )
+def _route_randoms(state: State, name: str) -> RouteRandoms:
+    purposes = ("route-split", "route-delay", "route-abort", "route-balance")
+    return RouteRandoms(*(state.streams.stream(purpose, name) for purpose in purposes))

@@ -10,7 +10,7 @@ from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
 from meshsim.telemetry.rows import DecisionRow
-from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, OTHER, POLICY, PROXY, QUEUE, TCP, Account
+from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, POLICY, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.damage import Damage
 from meshsim.world.transport import Closed, Syn, SynAck
@@ -52,6 +52,7 @@ class Driver:
             commands.Compute: self._compute,
             commands.HandshakeEnded: self._handshake_ended,
             commands.BackOff: self._back_off,
+            commands.HoldCall: self._hold_call,
             commands.CloseConnection: self._close_connection,
         }
 
@@ -108,6 +109,7 @@ class Driver:
                 if account.waits_for >= 0 or account.mark_ns != now_ns:
                     self._waited(account, connection)
                 account.connection_id = connection.connection_id
+                account.destination = connection.server.workload
                 account.destination_node = connection.server.machine.name
                 account.destination_version = connection.server.version
                 account.encrypted = unit.encrypted
@@ -282,11 +284,18 @@ class Driver:
         account.attempt = command.attempt + 1
         account.gap = BACKOFF
 
+    def _hold_call(self, host: Host, command: commands.HoldCall) -> None:
+        account = self._accounts[command.call_id]
+        account.settle(self._clock.now_ns)
+        account.gap = INJECTED
+
     # Connections
 
     def _wait_for_connection(self, host: Host, command: commands.WaitForConnection) -> None:
         account = self._accounts[command.call_id]
-        if account.mark_ns < self._clock.now_ns:
+        if account.waits_for >= 0:
+            self._gave_up_waiting(account)
+        elif account.mark_ns < self._clock.now_ns:
             account.settle(self._clock.now_ns)
         account.waits_for = command.connection_id
 

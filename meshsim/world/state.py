@@ -10,6 +10,7 @@ from meshsim.world.memory import Memory
 from meshsim.world.streams import Streams
 
 if TYPE_CHECKING:
+    from meshsim.control.routing import Routes
     from meshsim.network.link import LinkDirection
     from meshsim.network.medium import SharedMedium
     from meshsim.network.routing import Topology
@@ -57,6 +58,8 @@ class State:
         self.connections: dict[int, Connection] = {}
         self.accounts: dict[int, Account] = {}
         """Calls in progress."""
+        self.routes: dict[tuple[str, str], Routes] = {}
+        """How calls are routed, by the caller's workload and version; only where any are."""
         self.connection_ids = count(1)
         self.call_ids = count(1)
         self.sources_open = 0

@@ -12,20 +12,18 @@ from meshsim.world.accounts import OTHER, QUEUE, SERVICE, Account, Request
 from meshsim.world.handling import Handling
 
 if TYPE_CHECKING:
-    from meshsim.scenario.services import Call
     from meshsim.sidecar.commands import Deliver
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device, Host, Replica
     from meshsim.world.state import State
+    from meshsim.world.templates import Templates
 
 
 class Workloads:
     """Starts calls and ends them; handles requests at replicas; writes rows of requests and calls."""
 
-    def __init__(
-        self, state: State, driver: Driver, templates: dict[tuple[int, str], CallTemplate], budgets_ns: dict[str, int]
-    ) -> None:
+    def __init__(self, state: State, driver: Driver, templates: Templates, budgets_ns: dict[str, int]) -> None:
         self._state = state
         self._clock = state.clock
         self._driver = driver
@@ -110,7 +108,7 @@ class Workloads:
         handling.pending = len(group)
         account = handling.account
         for call in group:
-            template = self._template(call, account)
+            template = self._templates.of(call, replica.service, account.template, replica.workload)
             child = self._account(template, account.request, replica, handling)
             self._driver.tell(replica, events.CallStarted(child.call_id, template))
 
@@ -118,9 +116,6 @@ class Workloads:
         if replica.service.memory_per_request_bytes:
             self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
         self._driver.tell(replica, answer)
-
-    def _template(self, call: Call, account: Account) -> CallTemplate:
-        return self._templates[id(call), account.template.slice]
 
     # The end of a call
 
@@ -192,7 +187,7 @@ class Workloads:
                 request.request_id,
                 0 if account.parent is None else account.parent.account.call_id,
                 caller.workload,
-                template.destination,
+                account.destination,
                 caller.node,
                 account.destination_node,
                 account.connection_id,

@@ -34,6 +34,7 @@ from meshsim.world.policies import Policies, engine_of
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Effects, Striking
+from meshsim.world.templates import Templates
 from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
@@ -89,9 +90,10 @@ class World:
         }
         handshakes = Handshakes(state, self._sampler)
         self._driver = driver = Driver(state, handshakes)
-        flows, calls = build.build_templates(scenario)
-        self._flows = flows
-        driver.workloads = self._workloads = Workloads(state, driver, calls, build.budgets_ns(scenario))
+        templates = Templates(scenario)
+        self._flows = templates.flows
+        state.routes = templates.routes()
+        driver.workloads = self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
         driver.connections = connections = Connections(state, driver, handshakes)
         state.transport = Transport(state.clock, state.topology, driver.arrived, connections.broken)
         self._identities.driver = driver

@@ -136,7 +136,7 @@ def _requests(scenario: Scenario, draw: random.Random) -> list[RequestRow]:
         rows.append(
             RequestRow(
                 number, flow.slice, source, client, flow.to, at, at + 1000, at + latency, latency,
-                outcome, status, attempts, budget, *parts,
+                outcome, status, attempts, budget, *parts[:10], 0, parts[10],
             )
         )  # fmt: skip
     return rows

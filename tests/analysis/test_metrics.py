@@ -136,7 +136,7 @@ def test_handshake_metrics_match_a_loop_over_rows(
 def test_attribution_means_sum_to_the_mean_latency(run: RunData) -> None:
     """The means of the parts sum to the mean of the whole, exactly."""
     parts = [measure(run, name) for name in METRICS if name.startswith("mean_")]
-    assert len(parts) == 11
+    assert len(parts) == 12
     assert sum(part for part in parts if part is not None) == measure(run, "latency_mean")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from random import Random
 from typing import Any
@@ -18,6 +18,7 @@ from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessa
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
 from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.routing import Route, RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 
@@ -103,6 +104,7 @@ class Stage:
         policy_reads: frozenset[str] = frozenset(),
         pool_per_slice: bool = False,
         balancing: str = "round_robin",
+        routes: Mapping[int, Route] | None = None,
         **changes: Any,
     ) -> Playbook:
         """A sidecar of the planner on node a; by default it speaks plaintext and knows one replica of vision."""
@@ -125,21 +127,23 @@ class Stage:
             resilience=ResilienceSettings(**resilience),
             pool_per_slice=pool_per_slice,
             policy_asked=policy_asked,
+            routes=routes or {},
             policy_reads=policy_reads,
             node="a",
             address="10.244.0.2",
         )
         balancer = Balancer(balancing, locality=True, distance_ns=distance_ns, node="a", site="plant")  # type: ignore[arg-type] # one of its literals
         ids = count(1)
-        sidecar = Sidecar(settings, side or self.side("planner", mode=mode), balancer, Random(4), ids)
+        randoms = RouteRandoms(Random(1), Random(2), Random(3), Random(4))
+        sidecar = Sidecar(settings, side or self.side("planner", mode=mode), balancer, Random(4), ids, None, randoms)
         sidecar.outbound.site, sidecar.outbound.node = "plant", "a"
         known = (self.endpoint(1),) if endpoints is None else endpoints
         book = Playbook(sidecar)
         return book.on(events.EndpointsChanged(1, {"vision": known})).expects()
 
-    def endpoint(self, number: int, node: str = "b", site: str = "plant") -> Endpoint:
+    def endpoint(self, number: int, node: str = "b", site: str = "plant", version: str = "") -> Endpoint:
         """A replica of vision."""
-        return Endpoint(number, "vision", node, site, spiffe_id("vision"))
+        return Endpoint(number, "vision", node, site, spiffe_id("vision"), version)
 
     def template(self, **changes: Any) -> CallTemplate:
         """Calls to vision, changed."""

@@ -1,0 +1,197 @@
+"""Routes and destinations of a scenario, made into what each sidecar is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.control.matching import Caller, matches, rewritten_path
+from meshsim.scenario.destinations import DestinationBalancing, DestinationPool, DestinationSettings, OutlierDetection
+from meshsim.scenario.variants import variants
+from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way
+
+if TYPE_CHECKING:
+    from meshsim.scenario.model import Scenario
+    from meshsim.scenario.routes import Route as ScenarioRoute
+    from meshsim.scenario.routes import RouteMatch, RouteRetries, RouteTarget
+    from meshsim.sidecar.messages import CallTemplate
+
+Routes = Mapping[int, Route]
+"""What becomes of calls, by the index of their template."""
+
+
+def callers(scenario: Scenario) -> Iterator[Caller]:
+    """The kinds of workload that make calls."""
+    for name in scenario.fleets:
+        yield Caller(name)
+    for name, service in scenario.services.items():
+        for variant in variants(name, service):
+            yield Caller(name, variant.version, service.namespace, variant.labels)
+
+
+class Router:
+    """Finds the route of each kind of call; ``indices`` numbers the templates of calls that routes rewrite."""
+
+    def __init__(self, scenario: Scenario, indices: Iterator[int]) -> None:
+        self._scenario = scenario
+        self._indices = indices
+        self._by_service: dict[str, list[ScenarioRoute]] = {}
+        for route in scenario.mesh.routes:
+            self._by_service.setdefault(route.to, []).append(route)
+        self._destinations: dict[str, Destination] = {}
+        self._rewritten: dict[tuple[int, str, str, int, str], CallTemplate] = {}
+        mesh = scenario.mesh.resilience
+        self._resilience = ResilienceSettings(
+            mesh.retries, frozenset(mesh.retry_on), mesh.backoff_ns, mesh.attempt_timeout_ns, mesh.connect_timeout_ns
+        )
+
+    def routes(self, caller: Caller, templates: Iterable[CallTemplate]) -> Routes:
+        """What a caller's sidecar is told of its calls; those that nothing is said about are not in it."""
+        found = ((template.index, self._route(caller, template)) for template in templates)
+        return {index: route for index, route in found if route is not None}
+
+    def _route(self, caller: Caller, template: CallTemplate) -> Route | None:
+        service = template.destination
+        mine = self._by_service.get(service)
+        if mine is None:
+            if service not in self._scenario.mesh.destinations:
+                return None
+            return Route((self._way(None, template),), template.timeout_ns, self._resilience)
+        for route in mine:
+            if not route.match:
+                return self._carried_out(route, None, template)
+            match = next((one for one in route.match if matches(one, template, caller)), None)
+            if match is not None:
+                return self._carried_out(route, match, template)
+        return Route((), template.timeout_ns, self._resilience)
+
+    def _carried_out(self, route: ScenarioRoute, match: RouteMatch | None, template: CallTemplate) -> Route:
+        path, authority = template.path, ""
+        if route.rewrite is not None:
+            authority = route.rewrite.authority or ""
+            if route.rewrite.path is not None:
+                path = rewritten_path(match, path, route.rewrite.path)
+        targets = route.split or (None,)
+        return Route(
+            ways=tuple(self._way(target, template, path, authority) for target in targets),
+            timeout_ns=route.timeout_ns or template.timeout_ns,
+            resilience=self._retries(route.retries),
+            delay_ppm=0 if route.delay is None else route.delay.share_ppm,
+            delay_ns=0 if route.delay is None else route.delay.fixed_ns,
+            abort_ppm=0 if route.abort is None else route.abort.share_ppm,
+            abort_status=0 if route.abort is None else route.abort.status,
+        )
+
+    def _retries(self, retries: RouteRetries | None) -> ResilienceSettings:
+        if retries is None:
+            return self._resilience
+        changes: dict[str, object] = {"retries": retries.attempts}
+        if retries.retry_on is not None:
+            changes["retry_on"] = frozenset(retries.retry_on)
+        if retries.attempt_timeout_ns is not None:
+            changes["attempt_timeout_ns"] = retries.attempt_timeout_ns
+        return msgspec.structs.replace(self._resilience, **changes)
+
+    def _way(
+        self, target: RouteTarget | None, template: CallTemplate, path: str | None = None, authority: str = ""
+    ) -> Way:
+        service = (target.to if target else None) or template.destination
+        port = (target.port if target else None) or self._port(service, template)
+        subset = (target.subset if target else None) or ""
+        sent = self._sent(template, service, port, path or template.path, authority)
+        # Requests with another authority have connections of their own: HPACK's table is a connection's.
+        key = "|".join((service, subset, str(port), sent.rewritten_authority))
+        destination = self._destinations.get(key)
+        if destination is None:
+            destination = self._destinations[key] = self._destination(key, service, subset, port)
+        return Way(destination, sent, target.weight if target else 1)
+
+    def _port(self, service: str, template: CallTemplate) -> int:
+        other = self._scenario.services[service]
+        return template.port if template.port in other.protocols else other.first_port
+
+    def _sent(self, template: CallTemplate, service: str, port: int, path: str, authority: str) -> CallTemplate:
+        """A call as it is sent; the very template where nothing about it changes."""
+        if service != template.destination and not authority:
+            authority = template.destination  # a route alone does not change it
+        if (service, port, path) == (template.destination, template.port, template.path) and not authority:
+            return template
+        key = (template.index, service, path, port, authority)
+        sent = self._rewritten.get(key)
+        if sent is None:
+            sent = self._rewritten[key] = msgspec.structs.replace(
+                template,
+                index=next(self._indices),
+                destination=service,
+                path=path,
+                port=port,
+                target_port=self._scenario.services[service].target_port(port),
+                rewritten_authority="" if authority == service else authority,
+            )
+        return sent
+
+    def _destination(self, key: str, service: str, subset: str, port: int) -> Destination:
+        mesh = self._scenario.mesh
+        settings = settings_of(self._scenario, service, subset, port)
+        balancing = settings.load_balancing or DestinationBalancing()
+        pool = settings.pool or DestinationPool()
+        return Destination(
+            key=key,
+            service=service,
+            versions=self._versions(service, subset),
+            plaintext=self._plaintext(settings, service),
+            balancing=balancing.policy or mesh.load_balancing.policy,
+            locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
+            pool=PoolSettings(
+                pool.streams_per_connection or mesh.pool.streams_per_connection,
+                pool.connections_per_replica or mesh.pool.max_connections,
+                pool.idle_timeout_ns or mesh.pool.idle_timeout_ns,
+                pool.requests_per_connection or 0,
+            ),
+            max_connections=pool.max_connections or NO_LIMIT,
+            max_requests=pool.max_requests or NO_LIMIT,
+            max_pending=pool.max_pending or NO_LIMIT,
+            connect_timeout_ns=pool.connect_timeout_ns or mesh.resilience.connect_timeout_ns,
+            outlier=_outlier(settings.outlier_detection),
+        )
+
+    def _versions(self, service: str, subset: str) -> frozenset[str] | None:
+        if not subset:
+            return None
+        wanted = self._scenario.mesh.destinations[service].subsets[subset].labels
+        kinds = variants(service, self._scenario.services[service])
+        return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
+
+    def _plaintext(self, settings: DestinationSettings, service: str) -> bool | None:
+        if settings.tls == "auto":
+            own = self._scenario.services[service].tls
+            mode = own.mode if own is not None and own.mode is not None else self._scenario.mesh.tls.mode
+            return mode == "DISABLE"
+        return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
+
+
+def settings_of(scenario: Scenario, service: str, subset: str, port: int) -> DestinationSettings:
+    """The settings of a destination: of the port if it has its own, then of the subset, then of the service."""
+    destination = scenario.mesh.destinations.get(service)
+    if destination is None:
+        return DestinationSettings()
+    general = destination.ports.get(str(port), destination)
+    if not subset:
+        return general
+    part = destination.subsets[subset]
+    special = part.ports.get(str(port), part)
+    given = {
+        name: getattr(special, name) if getattr(special, name) is not None else getattr(general, name)
+        for name in DestinationSettings.model_fields
+    }
+    return DestinationSettings.model_construct(**given)
+
+
+def _outlier(outlier: OutlierDetection | None) -> OutlierSettings | None:
+    if outlier is None:
+        return None
+    return OutlierSettings(**{name: getattr(outlier, name) for name in OutlierSettings.__struct_fields__})

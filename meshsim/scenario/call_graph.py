@@ -1,0 +1,48 @@
+"""Who calls whom in a scenario: by its services' calls, and by routes that lead elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+from meshsim.scenario.services import Call, Parallel, Step
+
+
+def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
+    """Each call of a service, and of its versions, to a declared one, with its path below the service."""
+    service = scenario.services[name]
+    of_versions = ((("versions", key), version.calls or ()) for key, version in service.versions.items())
+    groups: list[tuple[Path, tuple[Step, ...]]] = [((), service.calls), *of_versions]
+    for at, steps in groups:
+        for index, step in enumerate(steps):
+            calls: list[tuple[Path, Call]]
+            if isinstance(step, Parallel):
+                calls = [((*at, "calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
+            else:
+                calls = [((*at, "calls", index), step)]
+            yield from ((path, call) for path, call in calls if call.to in scenario.services)
+
+
+def steps_calls(steps: tuple[Step, ...]) -> Iterator[Call]:
+    """Each call of some steps."""
+    for step in steps:
+        yield from step.parallel if isinstance(step, Parallel) else (step,)
+
+
+def route_targets(scenario: Scenario, service: str) -> dict[str, Path]:
+    """The other declared services that routes of calls to ``service`` lead to, and the path of each's name."""
+    return {
+        target.to: ("mesh", "routes", index, "split", number, "to")
+        for index, route in enumerate(scenario.mesh.routes)
+        if route.to == service
+        for number, target in enumerate(route.split)
+        if target.to is not None and target.to != service and target.to in scenario.services
+    }
+
+
+def edges(scenario: Scenario, name: str) -> Iterator[tuple[Path, str]]:
+    """Each declared service that calls of a service may end up at, and the path of its name."""
+    for below, call in calls_of(scenario, name):
+        yield ("services", name, *below, "to"), call.to
+        yield from ((path, target) for target, path in route_targets(scenario, call.to).items())

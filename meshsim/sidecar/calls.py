@@ -1,0 +1,43 @@
+"""A call of the workload, as the calling half of its sidecar keeps it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.clusters import Cluster
+    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.sidecar.pool import Pool, Upstream
+    from meshsim.sidecar.resilience import ResilienceSettings
+
+
+class OutboundCall:
+    """One call of the workload, over all its attempts."""
+
+    __slots__ = (
+        "attempt",
+        "call_id",
+        "cluster",
+        "connection",
+        "deadline_ns",
+        "endpoint_id",
+        "pool",
+        "resilience",
+        "template",
+        "tried",
+    )
+
+    def __init__(self, call_id: int, template: CallTemplate, deadline_ns: int, resilience: ResilienceSettings) -> None:
+        self.call_id = call_id
+        self.template = template
+        self.deadline_ns = deadline_ns
+        self.resilience = resilience
+        self.attempt = 0
+        self.tried: frozenset[int] = frozenset()
+        self.endpoint_id = 0
+        self.connection: Upstream | None = None
+        """Connection that it is sent on, or waits for."""
+        self.pool: Pool | None = None
+        """Pool that it waits in for a free stream."""
+        self.cluster: Cluster | None = None
+        """Where a route has it go; None of calls that are not routed."""

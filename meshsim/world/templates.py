@@ -1,0 +1,146 @@
+"""What calls of one kind have in common, for every kind that a run can have; and how each of them is routed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.control.routing import Router, Routes, callers
+from meshsim.scenario.call_graph import calls_of, route_targets
+from meshsim.scenario.headers import on_the_wire
+from meshsim.sidecar.messages import CallTemplate
+
+if TYPE_CHECKING:
+    from meshsim.scenario.model import Scenario
+    from meshsim.scenario.services import Call, Service, Traffic
+
+Fields = tuple[tuple[str, str], ...]
+"""Header fields as they are on the wire."""
+
+
+class Templates:
+    """The templates of a scenario's flows and calls."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._default_ns = scenario.mesh.resilience.request_timeout_ns
+        self._indices = count()
+        self.flows = [self._of_flow(flow) for flow in scenario.traffic]
+        """Of each flow, in order."""
+        self._calls: dict[tuple[int, str], CallTemplate] = {}
+        """Of each call of each service, by the call's ``id`` and the slice."""
+        self._forwarding: dict[tuple[int, str, Fields], CallTemplate] = {}
+        """The same with header fields that the service hands on."""
+        self._carried: dict[tuple[int, str], Fields] = {}
+        self._of_workload: dict[str, list[CallTemplate]] = {}
+        for flow, template in zip(scenario.traffic, self.flows, strict=True):
+            self._of_workload.setdefault(flow.source, []).append(template)
+        for name in scenario.services:
+            for _, call in calls_of(scenario, name):
+                for slice_name in scenario.network.slices:
+                    template = self._calls[id(call), slice_name] = self._of_call(call, slice_name)
+                    self._of_workload.setdefault(name, []).append(template)
+        if any(service.forward_headers for service in scenario.services.values()):
+            self._follow_headers()
+
+    def of(self, call: Call, service: Service, incoming: CallTemplate, workload: str) -> CallTemplate:
+        """The template of a call that a service makes while it handles one like ``incoming``."""
+        if service.forward_headers:
+            key = (incoming.index, workload)
+            carried = self._carried.get(key)
+            if carried is None:
+                carried = self._carried[key] = _handed_on(service, incoming.headers)
+            if carried:
+                return self._forwarding[id(call), incoming.slice, carried]
+        return self._calls[id(call), incoming.slice]
+
+    def routes(self) -> dict[tuple[str, str], Routes]:
+        """How the calls of each kind of caller are routed, by workload and version; only where any is."""
+        mesh = self._scenario.mesh
+        if not mesh.routes and not mesh.destinations:
+            return {}
+        router = Router(self._scenario, self._indices)
+        found = {
+            (caller.workload, caller.version): router.routes(caller, self._of_workload.get(caller.workload, ()))
+            for caller in callers(self._scenario)
+        }
+        return {caller: routes for caller, routes in found.items() if routes}
+
+    def _of_flow(self, flow: Traffic) -> CallTemplate:
+        service = self._scenario.services[flow.to]
+        port = flow.port or service.first_port
+        return CallTemplate(
+            next(self._indices),
+            flow.to,
+            flow.method,
+            flow.path,
+            flow.request_bytes,
+            flow.response_bytes,
+            flow.slice,
+            flow.timeout_ns or self._default_ns,
+            port=port,
+            headers=on_the_wire(flow.headers),
+            patient=flow.timeout_ns is None,
+            target_port=service.target_port(port),
+        )
+
+    def _of_call(self, call: Call, slice_name: str) -> CallTemplate:
+        service = self._scenario.services[call.to]
+        port = call.port or service.first_port
+        return CallTemplate(
+            next(self._indices),
+            call.to,
+            call.method,
+            call.path,
+            call.request_bytes,
+            call.response_bytes,
+            slice_name,
+            call.timeout_ns or self._default_ns,
+            call.optional,
+            port,
+            on_the_wire(call.headers),
+            patient=call.timeout_ns is None,
+            target_port=service.target_port(port),
+        )
+
+    def _follow_headers(self) -> None:
+        """Make the templates of calls with fields that were handed on, as far as any flow brings them."""
+        waiting = [(service, flow) for flow in self.flows for service in self._reached(flow.destination)]
+        seen = {(service, flow.slice, flow.headers) for service, flow in waiting}
+        while waiting:
+            name, incoming = waiting.pop()
+            carried = _handed_on(self._scenario.services[name], incoming.headers)
+            for _, call in calls_of(self._scenario, name):
+                template = self._with(call, incoming.slice, carried, name)
+                for service in self._reached(call.to):
+                    state = (service, template.slice, template.headers)
+                    if state not in seen:
+                        seen.add(state)
+                        waiting.append((service, template))
+
+    def _with(self, call: Call, slice_name: str, carried: Fields, caller: str) -> CallTemplate:
+        plain = self._calls[id(call), slice_name]
+        if not carried:
+            return plain
+        key = (id(call), slice_name, carried)
+        template = self._forwarding.get(key)
+        if template is None:
+            # What the call sets itself stands in place of what was handed on.
+            headers = on_the_wire({**dict(carried), **dict(plain.headers)})
+            index = next(self._indices)
+            template = self._forwarding[key] = msgspec.structs.replace(plain, index=index, headers=headers)
+            self._of_workload[caller].append(template)
+        return template
+
+    def _reached(self, service: str) -> Iterator[str]:
+        """The services that calls to a service may end up at."""
+        yield service
+        yield from route_targets(self._scenario, service)
+
+
+def _handed_on(service: Service, headers: Fields) -> Fields:
+    wanted = {name.lower() for name in service.forward_headers}
+    return tuple((name, value) for name, value in headers if name in wanted)
