@@ -1,26 +1,23 @@
 """Certification authorities: cheap to ask for an SVID, real when its certificate is wanted.
 
-Everything an authority makes follows from its seed: keys are scalars hashed from it, signatures are RFC 6979, and
-serial numbers are hashes, so that the same seed gives the same certificates to the byte.
+Everything an authority makes follows from its seed: keys and signatures (``keys``), and serial numbers, which are
+hashes, so that the same seed gives the same certificates to the byte.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from meshsim.identity import keys
 from meshsim.identity.spiffe import SCHEME
-from meshsim.identity.svid import SECOND_NS, Svid
+from meshsim.identity.svid import KEY_TYPES, SECOND_NS, STANDARD, IssuerFacts, Profile, Svid
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.x509 import Certificate, CertificateBuilder, KeyUsage, Name
+    from cryptography.x509 import Certificate
 
-P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""Order of the P-256 base point (SEC 2, section 2.4.2)."""
 SERIAL_BYTES: Final = 16
 YEAR_2050_NS: Final = 2_524_608_000 * SECOND_NS
 """From here on certificates write dates in a longer form (RFC 5280, section 4.1.2.5), and their sizes change."""
@@ -30,29 +27,57 @@ class Material(msgspec.Struct, frozen=True):
     """The real X.509-SVID: a certificate and its private key."""
 
     certificate: Certificate
-    private_key: EllipticCurvePrivateKey
+    private_key: keys.PrivateKey
 
 
 class Authority:
-    """A certification authority of one trust domain, valid from ``not_before_ns`` to ``not_after_ns`` (epoch)."""
+    """A certification authority of one trust domain, valid from ``not_before_ns`` to ``not_after_ns`` (epoch).
+
+    Without a ``parent`` it is a root, which signs its own certificate; with one, an intermediate, whose certificate
+    ends with its parent's at the latest. ``path_length`` and ``permitted`` trust domains are none, as SPIRE has it.
+    """
 
     def __init__(
-        self, trust_domain: str, name: str, seed: int, key_type: str, not_before_ns: int, not_after_ns: int
+        self,
+        trust_domain: str,
+        name: str,
+        seed: int,
+        key_type: str,
+        not_before_ns: int,
+        not_after_ns: int,
+        parent: Authority | None = None,
+        *,
+        path_length: int | None = None,
+        permitted: tuple[str, ...] = (),
     ) -> None:
-        assert key_type == "ecdsa-p256", key_type
+        assert key_type in KEY_TYPES, key_type
         assert 0 <= not_before_ns < not_after_ns < YEAR_2050_NS, (not_before_ns, not_after_ns)
+        last_ns = not_after_ns if parent is None else min(not_after_ns, parent.not_after_ns)
         self.trust_domain = trust_domain
         self.name = name
         self.key_type = key_type
+        self.parent = parent
         self.not_before_ns = whole_seconds(not_before_ns)
-        self.not_after_ns = whole_seconds(not_after_ns)
+        self.not_after_ns = whole_seconds(last_ns)
         self.id = f"{trust_domain}/{name}"
         """Names the authority in SVIDs, bundles and telemetry; unique within a run."""
         self._seed = seed
         self.serial = _serial(self._hash("root serial"))
         """Serial number of its own certificate."""
+        facts = IssuerFacts(
+            authority=self.id,
+            trust_domain=trust_domain,
+            key_type=key_type,
+            serial=self.serial,
+            not_before_ns=self.not_before_ns,
+            not_after_ns=self.not_after_ns,
+            path_length=path_length,
+            permitted=permitted,
+        )
+        self.issuers: tuple[IssuerFacts, ...] = (facts,) if parent is None else (facts, *parent.issuers)
+        """Its own certificate and those above it, up to the root's."""
         self._materials: dict[Svid, Material] = {}
-        self._root: Material | None = None
+        self._own: Material | None = None
 
     def issue(
         self,
@@ -62,11 +87,13 @@ class Authority:
         not_after_ns: int,
         generation: int,
         holder: str = "",
+        profile: Profile = STANDARD,
     ) -> Svid:
         """Issue an SVID; pure, and cheap because nothing is signed until ``material`` is asked for.
 
         Times are rounded down to whole seconds, and the end is capped at the authority's own, so that no SVID
-        outlives its root. ``spiffe_id`` may lie in another trust domain: peers will then refuse it.
+        outlives its issuer. ``spiffe_id`` may lie in another trust domain, and ``profile`` may be against the standard:
+        peers will then refuse it.
         """
         return Svid(
             spiffe_id=spiffe_id,
@@ -74,9 +101,10 @@ class Authority:
             serial=_serial(self._hash("serial", spiffe_id, holder, str(generation))),
             not_before_ns=whole_seconds(not_before_ns),
             not_after_ns=min(whole_seconds(not_after_ns), self.not_after_ns),
-            issuer=self.id,
+            issuers=self.issuers,
             generation=generation,
             holder=holder,
+            profile=profile,
         )
 
     def material(self, svid: Svid) -> Material:
@@ -84,14 +112,41 @@ class Authority:
         assert svid.issuer == self.id, f"{svid.issuer} is not {self.id}"
         found = self._materials.get(svid)
         if found is None:
-            found = self._materials[svid] = self._mint(svid)
+            from meshsim.identity.minting import mint_leaf
+
+            key = self._key(svid.key_type, "workload", svid.spiffe_id, svid.holder, str(svid.generation))
+            found = self._materials[svid] = Material(mint_leaf(svid, key.public_key(), self.signer()), key)
         return found
 
+    def own(self) -> Material:
+        """Return the authority's own certificate and key."""
+        if self._own is None:
+            from meshsim.identity.minting import mint_authority
+
+            key = self._key(self.key_type, "root")
+            signer = Signer(self.key_type, key, key.public_key(), self._common_name())
+            certificate = mint_authority(
+                self.issuers[0],
+                self._common_name(),
+                key.public_key(),
+                signer if self.parent is None else self.parent.signer(),
+                is_root=self.parent is None,
+            )
+            self._own = Material(certificate, key)
+        return self._own
+
     def root(self) -> Material:
-        """Return the authority's own self-signed certificate and key."""
-        if self._root is None:
-            self._root = self._mint_root()
-        return self._root
+        """Return the certificate and key of the root that it goes back to: its own, if it is one."""
+        return self.own() if self.parent is None else self.parent.root()
+
+    def sent_along(self) -> tuple[Certificate, ...]:
+        """Return the certificates that stand between what it issues and the root, its own first."""
+        return () if self.parent is None else (self.own().certificate, *self.parent.sent_along())
+
+    def signer(self) -> Signer:
+        """Return what signs in this authority's name."""
+        key = self.own().private_key
+        return Signer(self.key_type, key, key.public_key(), self._common_name())
 
     def _hash(self, purpose: str, *parts: str) -> bytes:
         digest = hashlib.sha256()
@@ -100,90 +155,21 @@ class Authority:
             digest.update(len(data).to_bytes(4, "big") + data)
         return digest.digest()
 
-    def _key(self, *parts: str) -> EllipticCurvePrivateKey:
-        from cryptography.hazmat.primitives.asymmetric import ec
+    def _key(self, key_type: str, *parts: str) -> keys.PrivateKey:
+        return keys.private_key(key_type, self._hash("key high", *parts) + self._hash("key low", *parts))
 
-        wide = self._hash("key high", *parts) + self._hash("key low", *parts)
-        scalar = int.from_bytes(wide, "big") % (P256_ORDER - 1) + 1  # 512 bits reduced: no bias worth the name
-        return ec.derive_private_key(scalar, ec.SECP256R1())
-
-    def _subject(self) -> Name:
-        from cryptography import x509
-
+    def _common_name(self) -> str:
         # A digest as common name gives every issuer name one length, whatever authorities are called.
-        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self._hash("subject")[:8].hex())])
-
-    def _sign(self, builder: CertificateBuilder, root_key: EllipticCurvePrivateKey) -> Certificate:
-        from cryptography.hazmat.primitives import hashes
-
-        return builder.sign(root_key, hashes.SHA256(), ecdsa_deterministic=True)
-
-    def _mint_root(self) -> Material:
-        from cryptography import x509
-
-        key = self._key("root")
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        usage = _key_usage(digital_signature=False, authority=True)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(self._subject())
-            .issuer_name(self._subject())
-            .public_key(key.public_key())
-            .serial_number(self.serial)
-            .not_valid_before(_datetime(self.not_before_ns))
-            .not_valid_after(_datetime(self.not_after_ns))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(identifier, critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(SCHEME + self.trust_domain)]),
-                critical=False,
-            )
-        )
-        return Material(certificate=self._sign(builder, key), private_key=key)
-
-    def _mint(self, svid: Svid) -> Material:
-        from cryptography import x509
-        from cryptography.x509.oid import ExtendedKeyUsageOID
-
-        root = self.root()
-        key = self._key("workload", svid.spiffe_id, svid.holder, str(svid.generation))
-        root_identifier = root.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([]))
-            .issuer_name(self._subject())
-            .public_key(key.public_key())
-            .serial_number(svid.serial)
-            .not_valid_before(_datetime(svid.not_before_ns))
-            .not_valid_after(_datetime(svid.not_after_ns))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True, authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(root_identifier), critical=False
-            )
-            # Critical because the subject is empty (RFC 5280, section 4.2.1.6).
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(svid.spiffe_id)]), critical=True)
-        )
-        return Material(certificate=self._sign(builder, root.private_key), private_key=key)
+        return self._hash("subject")[:8].hex()
 
 
-def _key_usage(*, digital_signature: bool, authority: bool) -> KeyUsage:
-    from cryptography import x509
+class Signer(msgspec.Struct, frozen=True):
+    """A key that signs, and the name and public key that certificates refer to it by."""
 
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    key_type: str
+    private_key: keys.PrivateKey
+    public_key: keys.PublicKey
+    common_name: str
 
 
 def _serial(digest: bytes) -> int:
@@ -194,8 +180,3 @@ def _serial(digest: bytes) -> int:
 def whole_seconds(time_ns: int) -> int:
     """Round an epoch time down to the whole second that a certificate can express."""
     return time_ns - time_ns % SECOND_NS
-
-
-def _datetime(time_ns: int) -> datetime:
-    assert 0 <= time_ns < YEAR_2050_NS, time_ns
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time_ns // SECOND_NS)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
 SCHEME: Final = "spiffe://"
 MAX_ID_BYTES: Final = 2048
 """Longest SPIFFE ID that implementations have to accept (SPIFFE-ID, section 2.3)."""
+
+
+MAX_TRUST_DOMAIN_BYTES: Final = 255
+"""Longest name of a trust domain (SPIFFE-ID, section 2.3)."""
+
+_WORKLOAD_ID: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|\Z))[a-zA-Z0-9._-]+)+")
+
+
+@lru_cache(maxsize=65_536)
+def is_workload_id(spiffe_id: str) -> bool:
+    """Say whether this is the SPIFFE ID of a workload, to the letter (SPIFFE-ID, section 2; X.509-SVID, section 5.2).
+
+    Scheme and trust domain are in lower case, there is no port, user, query, fragment or percent sign, and the path has
+    at least one segment, none of which is empty, ``.`` or ``..``. No case is folded: verifiers compare bytes.
+    """
+    return len(spiffe_id) <= MAX_ID_BYTES and _WORKLOAD_ID.fullmatch(spiffe_id) is not None
 
 
 def check_spiffe_id(spiffe_id: str) -> str | None:

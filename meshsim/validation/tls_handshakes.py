@@ -14,7 +14,7 @@ from meshsim.identity.svid import KEY_TYPES
 from meshsim.probe.case import ProbeCase
 from meshsim.probe.script import handshake_case, play, probe_authority
 from meshsim.scenario.cost_profile import CpuCosts, load_cost_profile
-from meshsim.sidecar.tls.openssl import NO_AUTO_CHAIN, NO_CHECK_TIME, set_groups
+from meshsim.sidecar.tls.openssl import NO_AUTO_CHAIN, NO_CHECK_TIME, loaded_key, set_groups
 from meshsim.sidecar.tls.oracle import Oracle, differences
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
@@ -195,7 +195,7 @@ def _context(side: TlsSide, group: str) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.use_certificate(material.certificate)
-    context.use_privatekey(material.private_key)
+    context.use_privatekey(loaded_key(material.private_key))
     store = context.get_cert_store()
     assert store is not None, "a fresh context has a store"
     store.add_cert(crypto.X509.from_cryptography(authority.root().certificate))

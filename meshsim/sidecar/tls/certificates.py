@@ -1,43 +1,65 @@
-"""Judging a real certificate in OpenSSL's path check: all that the path check itself cannot know.
+"""Judging real certificates in OpenSSL's path check: all that the path check itself cannot know.
 
-It reads the certificate that arrived and nothing else, so that it says independently what ``verification`` predicts
+It reads the certificates that arrived and nothing else, so that it says independently what ``verification`` predicts
 from facts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from meshsim.identity.bundle import TrustBundle
-from meshsim.identity.spiffe import trust_domain_of
+from meshsim.identity.spiffe import is_workload_id, trust_domain_of
 from meshsim.identity.svid import SECOND_NS
 from meshsim.sidecar.tls.outcome import (
     EXPIRED,
+    INTERMEDIATE_EXPIRED,
+    INTERMEDIATE_NOT_YET_VALID,
+    INVALID_CHAIN,
+    INVALID_SPIFFE_ID,
+    NAME_NOT_PERMITTED,
+    NOT_ONE_URI,
     NOT_YET_VALID,
     REVOKED,
+    SIGNING_CERTIFICATE,
     UNEXPECTED_SPIFFE_ID,
     UNKNOWN_AUTHORITY,
+    WRONG_KEY_USAGE,
     WRONG_TRUST_DOMAIN,
 )
 
 NO_ISSUER: Final = 20
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: no chain to a trusted root."""
+NO_ISSUERS: Final = frozenset({2, NO_ISSUER, 21})
+"""That, and its variants: for an intermediate, and for a leaf alone."""
+FOUND: Final[Mapping[int, str]] = {25: INVALID_CHAIN, 26: WRONG_KEY_USAGE, 47: NAME_NOT_PERMITTED}
+"""What OpenSSL finds by itself (X509_V_ERR_*): a path that is too long, a purpose, a name outside its constraints."""
 
 ERRORS: Final[Mapping[str, int]] = {
+    NOT_ONE_URI: 28,
+    INVALID_SPIFFE_ID: 28,
+    SIGNING_CERTIFICATE: 28,
+    WRONG_KEY_USAGE: 26,
     WRONG_TRUST_DOMAIN: NO_ISSUER,
     UNKNOWN_AUTHORITY: NO_ISSUER,
+    INVALID_CHAIN: 25,
+    INTERMEDIATE_NOT_YET_VALID: 9,
+    INTERMEDIATE_EXPIRED: 10,
     NOT_YET_VALID: 9,
     EXPIRED: 10,
     REVOKED: 23,
     UNEXPECTED_SPIFFE_ID: 62,
+    NAME_NOT_PERMITTED: 47,
 }
-"""X509_V_ERR_* by reason; OpenSSL derives the alert from it. 62 is HOSTNAME_MISMATCH, its word for a wrong name."""
+"""X509_V_ERR_* by reason; OpenSSL derives the alert from it. 28 is CERT_REJECTED, 62 HOSTNAME_MISMATCH, its word for a
+wrong name."""
 
 
 class CertificateFacts(msgspec.Struct, frozen=True):
@@ -52,24 +74,65 @@ class CertificateFacts(msgspec.Struct, frozen=True):
 
 
 def certificate_facts(certificate: x509.Certificate) -> CertificateFacts:
-    """Read an X.509-SVID; one without exactly one URI name fails an assertion, for no authority here mints it."""
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    assert len(uris) == 1, uris
+    """Read an X.509-SVID that has been accepted: it has exactly one URI name."""
+    (spiffe_id,) = _uris(certificate)
     return CertificateFacts(
-        spiffe_id=uris[0],
+        spiffe_id=spiffe_id,
         serial=certificate.serial_number,
         not_before_ns=_epoch_ns(certificate.not_valid_before_utc),
         not_after_ns=_epoch_ns(certificate.not_valid_after_utc),
     )
 
 
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def svid_flaw(certificate: x509.Certificate) -> str | None:
+    """Return what keeps a certificate from being a workload's X.509-SVID (X.509-SVID, section 5.2), if anything."""
+    uris = _uris(certificate)
+    if len(uris) != 1:
+        return NOT_ONE_URI
+    extensions = {extension.oid: extension.value for extension in certificate.extensions}
+    constraints = extensions.get(x509.BasicConstraints.oid)
+    usage = extensions.get(x509.KeyUsage.oid)
+    purposes = extensions.get(x509.ExtendedKeyUsage.oid)
+    if isinstance(constraints, x509.BasicConstraints) and constraints.ca:
+        return SIGNING_CERTIFICATE
+    if isinstance(usage, x509.KeyUsage) and (usage.key_cert_sign or usage.crl_sign):
+        return SIGNING_CERTIFICATE
+    if not isinstance(usage, x509.KeyUsage) or not usage.digital_signature:
+        return WRONG_KEY_USAGE
+    both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    if isinstance(purposes, x509.ExtendedKeyUsage) and not set(purposes) >= both:
+        return WRONG_KEY_USAGE
+    return None if is_workload_id(uris[0]) else INVALID_SPIFFE_ID
+
+
 def key_type_name(certificate: x509.Certificate) -> str:
     """Return the key type of a certificate, as ``KEY_TYPES`` names it."""
     key = certificate.public_key()
-    assert isinstance(key, ec.EllipticCurvePublicKey), key
-    assert isinstance(key.curve, ec.SECP256R1), key.curve
-    return "ecdsa-p256"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}[key.curve.name]
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    for kind, name in (
+        (ed25519.Ed25519PublicKey, "ed25519"),
+        (mldsa.MLDSA44PublicKey, "ml-dsa-44"),
+        (mldsa.MLDSA65PublicKey, "ml-dsa-65"),
+    ):
+        if isinstance(key, kind):
+            return name
+    raise AssertionError(f"no authority here signs for {key!r}")
+
+
+def _found(error: int) -> str:
+    assert error in FOUND, f"OpenSSL finds error {error}, which no authority here gives cause for"
+    return FOUND[error]
 
 
 def _epoch_ns(time: datetime) -> int:
@@ -91,35 +154,51 @@ class PeerCheck:
         self._bundles = bundles
         self._authorities = authorities
         self._expected_peers = expected_peers
-        self._root: x509.Certificate | None = None
+        self._accepted = False
 
-    def judge(self, certificate: x509.Certificate, depth: int, error: int) -> int:
-        """Judge one certificate of the path, the root first; ``error`` is OpenSSL's own finding.
+    def judge(self, path: Callable[[], Sequence[x509.Certificate]], error: int) -> int:
+        """Judge the path that OpenSSL has found, the leaf first; ``error`` is OpenSSL's own finding.
 
-        Returns the X509_V_ERR number to fail with, or 0.
+        OpenSSL asks once for each certificate, and for each error: the first time decides, unless an error comes after
+        it. Returns the X509_V_ERR number to fail with, or 0.
         """
-        if error == 0 and depth > 0:
-            self._root = self._root or certificate
+        if self._accepted and error == 0:
             return 0
-        assert error in (0, NO_ISSUER), f"OpenSSL finds error {error} in a certificate at depth {depth}"
-        reason = self._judge_leaf(certificate_facts(certificate), trusted=error == 0)
+        reason = _found(error) if self._accepted else self._judge(path(), error)
         if reason is None:
+            self._accepted = True
             return 0
         self.reason = reason
         return ERRORS[reason]
 
-    def _judge_leaf(self, facts: CertificateFacts, *, trusted: bool) -> str | None:
+    def _judge(self, path: Sequence[x509.Certificate], error: int) -> str | None:
+        leaf = path[0]
+        flaw = svid_flaw(leaf)
+        if flaw is not None:
+            return flaw
+        facts = certificate_facts(leaf)
         bundle = self._bundles.get(trust_domain_of(facts.spiffe_id))
         if bundle is None:
             return WRONG_TRUST_DOMAIN
-        if not trusted or self._root is None or self._authorities[self._root] not in bundle.authorities:
+        root = self._authorities.get(path[-1]) if len(path) > 1 else None
+        if error in NO_ISSUERS or root not in bundle.authorities:
             return UNKNOWN_AUTHORITY
-        if self.clock_ns < facts.not_before_ns:
-            return NOT_YET_VALID
-        if self.clock_ns > facts.not_after_ns:
-            return EXPIRED
-        if facts.serial in bundle.revoked_serials:
+        if error != 0:
+            return _found(error)
+        for place in reversed(range(len(path))):
+            flaw = self._time_flaw(path[place], intermediate=0 < place < len(path) - 1)
+            if flaw is not None:
+                return flaw
+        revoked = bundle.revoked_serials
+        if revoked and any(certificate.serial_number in revoked for certificate in path[:-1]):
             return REVOKED
         if self._expected_peers is not None and facts.spiffe_id not in self._expected_peers:
             return UNEXPECTED_SPIFFE_ID
+        return None
+
+    def _time_flaw(self, certificate: x509.Certificate, *, intermediate: bool) -> str | None:
+        if self.clock_ns < _epoch_ns(certificate.not_valid_before_utc):
+            return INTERMEDIATE_NOT_YET_VALID if intermediate else NOT_YET_VALID
+        if self.clock_ns > _epoch_ns(certificate.not_valid_after_utc):
+            return INTERMEDIATE_EXPIRED if intermediate else EXPIRED
         return None

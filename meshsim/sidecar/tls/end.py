@@ -23,7 +23,7 @@ from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import End, Established, Refused, TlsStep
 from meshsim.sidecar.tls.settings import TlsSide
 from meshsim.sidecar.tls.states import Event, State
-from meshsim.sidecar.tls.verification import UNTRUSTED, verify_peer
+from meshsim.sidecar.tls.verification import verification_operations, verify_peer
 
 _OTHER_END: Final[Mapping[End, End]] = MappingProxyType({"client": "server", "server": "client"})
 
@@ -111,11 +111,7 @@ class TlsEnd:
     ) -> tuple[str | None, Operations]:
         """Check the peer's certificate; return why it is refused, if it is, and the work that it took."""
         reason = verify_peer(svid, self.side.bundles, expected_peers, clock_ns)
-        if reason in UNTRUSTED:
-            return reason, ((operations.CERTIFICATE_CHECK, 1),)
-        # The issuer's signature; and for an accepted certificate the peer's proof that it holds the key.
-        signatures = 2 if reason is None else 1
-        return reason, ((operations.CERTIFICATE_CHECK, 1), (f"{svid.key_type}.verify", signatures))
+        return reason, verification_operations(svid, reason)
 
 
 def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *, mutual: bool) -> Established:

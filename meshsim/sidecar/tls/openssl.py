@@ -8,8 +8,9 @@ machines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
@@ -20,6 +21,9 @@ from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+    from meshsim.identity.keys import PrivateKey
+    from meshsim.identity.svid import IssuerFacts
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
 _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
@@ -40,6 +44,23 @@ def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
     assert done == 1, f"OpenSSL does not know one of {groups}"
 
 
+def loaded_key(key: PrivateKey) -> crypto.PKey:
+    """Return a key as pyOpenSSL takes it; it knows ML-DSA in its encoded form only."""
+    return crypto.load_privatekey(
+        crypto.FILETYPE_ASN1, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+class _Context(NamedTuple):
+    """What makes two contexts different."""
+
+    role: End
+    settings: TlsSettings
+    ticket_key: str = ""
+    chain: tuple[IssuerFacts, ...] = ()
+    """Intermediates to send along."""
+
+
 class Engines:
     """Makes engines: one for a run, or for a test.
 
@@ -51,8 +72,8 @@ class Engines:
         self._authorities = authorities
         self._keylog = keylog
         self._calls = Calls()
-        self._contexts: dict[tuple[End, TlsSettings, str], SSL.Context] = {}
-        self._roots: dict[tuple[End, TlsSettings, str], set[str]] = {}
+        self._contexts: dict[_Context, SSL.Context] = {}
+        self._roots: dict[_Context, set[str]] = {}
         self._names: dict[Certificate, str] = {}
         """Names of the authorities whose roots have been used, by root."""
 
@@ -65,22 +86,27 @@ class Engines:
         return self._engine("server", side, None)
 
     def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None) -> OpenSslEngine:
-        context = self._context(role, side)
+        # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
+        context = self._context(_Context(role, side.settings, side.ticket_key if role == "server" else ""), side)
         connection = SSL.Connection(context, None)
         own = side.svid if role == "server" or side.settings.mutual else None
         if own is not None:
+            if own.chain:
+                # Intermediates belong to a context too. Tickets stay with the one that the connection began with.
+                connection.set_context(self._context(_Context(role, side.settings, chain=own.chain), side))
             material = self._authorities[own.issuer].material(own)
             connection.use_certificate(material.certificate)
-            connection.use_privatekey(material.private_key)
+            connection.use_privatekey(loaded_key(material.private_key))
         check = PeerCheck(side.bundles, self._names, expected_peers)
         return OpenSslEngine(role, connection, check, own, self._calls)
 
-    def _context(self, role: End, side: TlsSide) -> SSL.Context:
-        # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
-        key = (role, side.settings, side.ticket_key if role == "server" else "")
+    def _context(self, key: _Context, side: TlsSide) -> SSL.Context:
         context = self._contexts.get(key)
         if context is None:
-            context = self._contexts[key] = self._make_context(role, side.settings)
+            context = self._contexts[key] = self._make_context(key.role, key.settings)
+            if key.chain:
+                for certificate in self._authorities[key.chain[0].authority].sent_along():
+                    context.add_extra_chain_cert(crypto.X509.from_cryptography(certificate))
             self._roots[key] = set()
         store = context.get_cert_store()
         assert store is not None

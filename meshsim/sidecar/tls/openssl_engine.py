@@ -8,7 +8,7 @@ was sent, and the encoding of sessions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
@@ -21,6 +21,7 @@ from meshsim.sidecar.tls.outcome import (
     NO_CLIENT_CERTIFICATE,
     NO_COMMON_CIPHER,
     NO_COMMON_GROUP,
+    NO_COMMON_SIGNATURE,
     NO_COMMON_VERSION,
     NO_SERVER_CERTIFICATE,
     PEER_REFUSED,
@@ -31,6 +32,9 @@ from meshsim.sidecar.tls.outcome import (
     Established,
     Refused,
 )
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
 _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
@@ -54,6 +58,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "unsupported protocol": NO_COMMON_VERSION,
     "no shared cipher": NO_COMMON_CIPHER,
     "no suitable key share": NO_COMMON_GROUP,
+    "no suitable signature algorithm": NO_COMMON_SIGNATURE,
     "peer did not return a certificate": NO_CLIENT_CERTIFICATE,
     "http request": PLAINTEXT,
     "wrong version number": PLAINTEXT,
@@ -76,12 +81,8 @@ class Calls:
     def _verify(self, ok: int, store_context: Any) -> int:
         try:
             assert self.engine is not None
-            raw = _lib.X509_STORE_CTX_get_current_cert(store_context)
-            _lib.X509_up_ref(raw)
-            certificate = crypto.X509._from_raw_x509_ptr(raw).to_cryptography()
             found = 0 if ok else _lib.X509_STORE_CTX_get_error(store_context)
-            depth = _lib.X509_STORE_CTX_get_error_depth(store_context)
-            error = self.engine.check.judge(certificate, depth, found)
+            error = self.engine.check.judge(lambda: _path(store_context), found)
             if error == 0:
                 return 1
             _lib.X509_STORE_CTX_set_error(store_context, error)
@@ -93,6 +94,16 @@ class Calls:
         if where & ALERT_EVENT and where & WRITE_EVENT and self.engine is not None:
             code = value & 0xFF
             self.engine.alert_sent = _ALERT_NAMES.get(code, f"alert_{code}")
+
+
+def _path(store_context: Any) -> list[Certificate]:
+    """Return the certificates that OpenSSL has put together so far, the leaf first."""
+    stack = _lib.X509_STORE_CTX_get1_chain(store_context)
+    assert stack != _ffi.NULL, "a path has its leaf at least"
+    # Each certificate has been counted once more for us: this wrapper gives that back.
+    wrapped = [crypto.X509._from_raw_x509_ptr(_lib.sk_X509_value(stack, at)) for at in range(_lib.sk_X509_num(stack))]
+    _lib.sk_X509_free(stack)
+    return [certificate.to_cryptography() for certificate in wrapped]
 
 
 class OpenSslEngine:

@@ -124,7 +124,7 @@ def _first_handshake(ticket: SessionTicket) -> HandshakeCase:
 
 
 def _trust_in(svid: Svid) -> Mapping[str, TrustBundle]:
-    return {svid.trust_domain: TrustBundle(svid.trust_domain, frozenset({svid.issuer}))}
+    return {svid.trust_domain: TrustBundle(svid.trust_domain, frozenset({svid.root.authority}))}
 
 
 def differences(prediction: Prediction, real: RealOutcome) -> list[str]:
@@ -171,4 +171,4 @@ def case_key(case: HandshakeCase, prediction: Prediction) -> Hashable:
 
 
 def _kind(svid: Svid | None) -> Hashable:
-    return None if svid is None else (svid.issuer, svid.key_type, len(svid.spiffe_id))
+    return None if svid is None else (svid.issuer, svid.key_type, len(svid.spiffe_id), svid.profile, svid.bare)

@@ -19,8 +19,10 @@ ALERT_CODES: Final[Mapping[str, int]] = MappingProxyType(
         "bad_record_mac": 20,
         "handshake_failure": 40,
         "bad_certificate": 42,
+        "unsupported_certificate": 43,
         "certificate_revoked": 44,
         "certificate_expired": 45,
+        "certificate_unknown": 46,
         "illegal_parameter": 47,
         "unknown_ca": 48,
         "decode_error": 50,
@@ -34,12 +36,21 @@ NO_COMMON_VERSION: Final = "no common version"
 NO_SERVER_CERTIFICATE: Final = "no server certificate"
 NO_COMMON_CIPHER: Final = "no common cipher"
 NO_COMMON_GROUP: Final = "no common group"
+NO_COMMON_SIGNATURE: Final = "no common signature scheme"
+NOT_ONE_URI: Final = "not exactly one URI name"
+INVALID_SPIFFE_ID: Final = "invalid SPIFFE ID"
+SIGNING_CERTIFICATE: Final = "signing certificate"
+WRONG_KEY_USAGE: Final = "wrong key usage"
 WRONG_TRUST_DOMAIN: Final = "wrong trust domain"
 UNKNOWN_AUTHORITY: Final = "unknown authority"
+INVALID_CHAIN: Final = "invalid chain"
+INTERMEDIATE_NOT_YET_VALID: Final = "intermediate not yet valid"
+INTERMEDIATE_EXPIRED: Final = "intermediate expired"
 NOT_YET_VALID: Final = "not yet valid"
 EXPIRED: Final = "expired"
 REVOKED: Final = "revoked"
 UNEXPECTED_SPIFFE_ID: Final = "unexpected SPIFFE ID"
+NAME_NOT_PERMITTED: Final = "name not permitted"
 NO_CLIENT_CERTIFICATE: Final = "no client certificate"
 TAMPERED_RECORD: Final = "tampered record"
 PLAINTEXT: Final = "plaintext"
@@ -51,12 +62,21 @@ REASONS: Final = (
     NO_SERVER_CERTIFICATE,
     NO_COMMON_CIPHER,
     NO_COMMON_GROUP,
+    NO_COMMON_SIGNATURE,
+    NOT_ONE_URI,
+    INVALID_SPIFFE_ID,
+    SIGNING_CERTIFICATE,
+    WRONG_KEY_USAGE,
     WRONG_TRUST_DOMAIN,
     UNKNOWN_AUTHORITY,
+    INVALID_CHAIN,
+    INTERMEDIATE_NOT_YET_VALID,
+    INTERMEDIATE_EXPIRED,
     NOT_YET_VALID,
     EXPIRED,
     REVOKED,
     UNEXPECTED_SPIFFE_ID,
+    NAME_NOT_PERMITTED,
     NO_CLIENT_CERTIFICATE,
     TAMPERED_RECORD,
     PLAINTEXT,

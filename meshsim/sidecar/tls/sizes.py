@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes, der_size_bytes
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import (
     Alert,
@@ -69,28 +70,6 @@ _SESSION_BYTES: Final = 113
 """Contents of OpenSSL's SSL_SESSION structure for a 32-byte hash, a one-byte group number and no client certificate."""
 
 
-def der_size_bytes(content_bytes: int) -> int:
-    """Return the size of a DER element with this much content (X.690, section 8.1.3), up to 65535 bytes."""
-    assert 0 <= content_bytes < 65_536, content_bytes
-    return content_bytes + (2 if content_bytes < 128 else 3 if content_bytes < 256 else 4)
-
-
-@lru_cache(maxsize=4096)
-def _certificate_size_bytes(spiffe_id_bytes: int, key_type: str) -> int:
-    key = KEY_TYPES[key_type]
-    subject_alternative_name = der_size_bytes(5 + 3 + der_size_bytes(der_size_bytes(der_size_bytes(spiffe_id_bytes))))
-    # Basic constraints, key usage, extended key usage, authority key identifier; then the name.
-    extensions = der_size_bytes(der_size_bytes(14 + 16 + 31 + 33 + subject_alternative_name))
-    # Version, serial, algorithm, issuer, validity, empty subject; then key and extensions.
-    body = der_size_bytes(5 + 18 + 12 + 29 + 32 + 2 + key.public_key_size_bytes + extensions)
-    return der_size_bytes(body + 12 + 3 + key.signature_size_bytes)
-
-
-def certificate_size_bytes(svid: Svid) -> int:
-    """Return the nominal size of an SVID's DER certificate."""
-    return _certificate_size_bytes(len(svid.spiffe_id.encode()), svid.key_type)
-
-
 def session_ticket_size_bytes(ticket: SessionTicket) -> int:
     """Return the nominal size of a ticket: a sealed OpenSSL session with the client's certificate inside."""
     if ticket.lifetime_ns == 0:
@@ -141,7 +120,8 @@ def _finished_size_bytes(cipher: str) -> int:
 
 
 def _certificate_flight_bytes(svid: Svid) -> int:
-    certificate = _CERTIFICATE_MESSAGE_BYTES + _CERTIFICATE_ENTRY_BYTES + certificate_size_bytes(svid)
+    chain = chain_sizes_bytes(svid)
+    certificate = _CERTIFICATE_MESSAGE_BYTES + len(chain) * _CERTIFICATE_ENTRY_BYTES + sum(chain)
     verify = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 4 + KEY_TYPES[svid.key_type].signature_size_bytes
     return certificate + verify
 
@@ -184,7 +164,7 @@ def alert_size_bytes(encrypted: bool) -> int:
 def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
     """Return how many bytes shorter and longer than nominal a real flight may be.
 
-    A certificate and the proof of its key hold one signature each; a ticket may fall a cipher block either side.
+    The certificates and the proof of a key hold one signature each; a ticket may fall a cipher block either side.
     """
     match flight:
         case Tampered():
@@ -192,8 +172,7 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
         case ServerFlight() | ClientFinish():
             if flight.svid is None:
                 return 0, 0
-            key = KEY_TYPES[flight.svid.key_type]
-            return 2 * key.signature_slack_bytes, 2 * key.signature_excess_bytes
+            return _signatures_tolerance_bytes(flight.svid)
         case SessionTickets():
             block = TICKET_BLOCK_BYTES if flight.ticket.lifetime_ns else 0
             return flight.count * block, flight.count * block
@@ -202,3 +181,9 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
             return block, block
         case HelloRetryRequest() | Alert() | Plaintext() | ApplicationRecords() | Truncated():
             return 0, 0
+
+
+def _signatures_tolerance_bytes(svid: Svid) -> tuple[int, int]:
+    signers = [svid.key_type, *(issuer.key_type for issuer in svid.issuers[: 1 + len(svid.chain)])]
+    keys = [KEY_TYPES[signer] for signer in signers]
+    return sum(key.signature_slack_bytes for key in keys), sum(key.signature_excess_bytes for key in keys)
