@@ -112,6 +112,8 @@ FIGURES: tuple[Figure, ...] = (
     *_calls("ecdsa-p256", "sign", "verify"),
     *_calls("ecdsa-p384", "sign", "verify"),
     *_calls("ecdsa-p521", "sign", "verify"),
+    *_calls("rsa-2048", "sign", "verify"),
+    *_calls("rsa-3072", "sign", "verify"),
     Figure(
         "ml-kem-768.keygen",
         "ml-kem-768.keygen",

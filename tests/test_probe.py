@@ -154,6 +154,7 @@ def options(**changes: object) -> dict[str, object]:
         "loss": "1 %",
         "groups": ["X25519", "X25519MLKEM768"],
         "keys": ["ecdsa-p256"],
+        "chains": [1],
         "cpu": "reference",
         "server_cpu": None,
         "mutual": True,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from meshsim.identity.svid import KEY_TYPES
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.validation import closed_form, published_handshakes
 from meshsim.validation.published_handshakes import LINUX_2019, fit, read_table, share_outside
-from meshsim.validation.tls_handshakes import tls_cases, tls_flights
+from meshsim.validation.tls_handshakes import chain_cases, tls_cases, tls_flights
 
 
 def test_closed_form_by_hand() -> None:
@@ -48,7 +49,8 @@ def test_judgements_catch_a_wrong_model() -> None:
 
 
 def test_every_real_handshake_is_compared() -> None:
-    """Flights of each group and key type, mutual or not, resumed or not, are held against OpenSSL, and agree."""
+    """Flights of each group and key type, mutual or not, resumed or not, or with a chain, are what OpenSSL makes."""
     section = tls_flights()
-    assert len(section.rows) == len(tls_cases())
+    assert len(section.rows) == len(tls_cases()) + len(chain_cases())
+    assert {row[1] for row in section.rows} == set(KEY_TYPES)
     assert section.passed

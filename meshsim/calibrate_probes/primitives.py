@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, padding, rsa, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from meshsim.calibrate_probes.timing import Probe, Stopwatch, call
@@ -34,6 +34,8 @@ def _asymmetric() -> Iterator[Named]:
     yield from _curve("p256", ec.SECP256R1(), ec.ECDSA(hashes.SHA256()))
     yield from _curve("p384", ec.SECP384R1(), ec.ECDSA(hashes.SHA384()))
     yield from _curve("p521", ec.SECP521R1(), ec.ECDSA(hashes.SHA512()))
+    yield from _rsa("rsa-2048", 2_048)
+    yield from _rsa("rsa-3072", 3_072)
     yield from _kem("ml-kem-768", mlkem.MLKEM768PrivateKey)
     yield from _kem("ml-kem-1024", mlkem.MLKEM1024PrivateKey)
     yield from _lattice_signature("ml-dsa-44", mldsa.MLDSA44PrivateKey)
@@ -48,6 +50,15 @@ def _curve(name: str, curve: ec.EllipticCurve, algorithm: ec.ECDSA) -> Iterator[
     yield f"{name}.derive", lambda: ours.exchange(ec.ECDH(), theirs)
     yield f"ecdsa-{name}.sign", lambda: ours.sign(_MESSAGE, algorithm)
     yield f"ecdsa-{name}.verify", lambda: public.verify(signature, _MESSAGE, algorithm)
+
+
+def _rsa(name: str, bits: int) -> Iterator[Named]:
+    private = rsa.generate_private_key(65_537, bits)
+    # As TLS 1.3 has it: a salt as long as the hash (RFC 8446, section 4.2.3).
+    pss, algorithm = padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()
+    public, signature = private.public_key(), private.sign(_MESSAGE, pss, algorithm)
+    yield f"{name}.sign", lambda: private.sign(_MESSAGE, pss, algorithm)
+    yield f"{name}.verify", lambda: public.verify(signature, _MESSAGE, pss, algorithm)
 
 
 def _kem(name: str, kind: type[mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey]) -> Iterator[Named]:

@@ -10,7 +10,7 @@ from OpenSSL._util import lib
 from meshsim.calibrate_probes.timing import Probe, Round, Stopwatch
 from meshsim.identity.authority import YEAR_2050_NS, Authority
 from meshsim.scenario.cost_profile import BLOCK_BYTES
-from meshsim.sidecar.tls.openssl import loaded_key
+from meshsim.sidecar.tls.openssl import use_key
 
 _TRUST_DOMAIN = "calibration.example"
 _FAR_NS = YEAR_2050_NS - 1_000_000_000
@@ -36,7 +36,7 @@ class _Ends:
         spiffe_id = f"spiffe://{_TRUST_DOMAIN}/ns/default/sa/{name}"
         material = self._authority.material(self._authority.issue(spiffe_id, "ecdsa-p256", 0, _FAR_NS, 0))
         context.use_certificate(material.certificate)
-        context.use_privatekey(loaded_key(material.private_key))
+        use_key(context, material.private_key)
         store = context.get_cert_store()
         assert store is not None, "a fresh context has a store"
         store.add_cert(crypto.X509.from_cryptography(self._authority.root().certificate))

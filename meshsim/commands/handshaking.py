@@ -22,6 +22,7 @@ def probe_handshakes(
     loss: str,
     groups: Sequence[str],
     keys: Sequence[str],
+    chains: Sequence[int],
     cpu: str,
     server_cpu: str | None,
     mutual: bool,
@@ -34,7 +35,7 @@ def probe_handshakes(
     plot: Path | None,
     quiet: bool,
 ) -> Answer:
-    """Probe every combination of ``groups`` and ``keys``; write the picture to ``plot`` if one is wanted."""
+    """Probe every combination of ``groups``, ``keys`` and ``chains``; write the picture to ``plot`` if wanted."""
     from meshsim.commands.progress import Bar
     from meshsim.probe.case import ProbeCase
     from meshsim.probe.present import check_picture, draw_probe, probe_document, write_picture
@@ -49,6 +50,7 @@ def probe_handshakes(
             loss=_parsed("--loss", parse_share_ppm, loss) / PPM,
             group=group,
             key=key,
+            chain=chain,
             cpu=cpu,
             server_cpu=server_cpu or "",
             mutual=mutual,
@@ -59,7 +61,7 @@ def probe_handshakes(
             linear_syn_timeouts=linear_syn_timeouts,
             cost_profile=cost_profile,
         )
-        for group, key in product(groups, keys)
+        for group, key, chain in product(groups, keys, chains)
     ]
     with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
         results = run_probe(cases, bar)
@@ -98,6 +100,14 @@ def register(app: typer.Typer) -> None:
         key: Annotated[
             list[str], typer.Option("--key", metavar="TYPE", help="Key type of the certificates. Repeat to compare.")
         ] = ["ecdsa-p256"],  # noqa: B006 - typer reads the default, nobody changes it
+        chain: Annotated[
+            list[int],
+            typer.Option(
+                "--chain",
+                metavar="N",
+                help="Certificates that an end sends: 2 is its own and one intermediate's. Repeat to compare.",
+            ),
+        ] = [1],  # noqa: B006 - typer reads the default, nobody changes it
         cpu: Annotated[str, typer.Option("--cpu", metavar="NAME", help="CPU of both ends.")] = "reference",
         server_cpu: Annotated[
             str | None, typer.Option("--server-cpu", metavar="NAME", help="CPU of the server, if another.")
@@ -134,6 +144,7 @@ def register(app: typer.Typer) -> None:
             loss=loss,
             groups=group,
             keys=key,
+            chains=chain,
             cpu=cpu,
             server_cpu=server_cpu,
             mutual=mutual,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from meshsim.identity import keys
-from meshsim.identity.spiffe import SCHEME
 from meshsim.identity.svid import KEY_TYPES, SECOND_NS, STANDARD, IssuerFacts, Profile, Svid
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Authority:
         self.key_type = key_type
         self.parent = parent
         self.not_before_ns = whole_seconds(not_before_ns)
-        self.not_after_ns = whole_seconds(last_ns)
+        self.not_after_ns: int = whole_seconds(last_ns)
         self.id = f"{trust_domain}/{name}"
         """Names the authority in SVIDs, bundles and telemetry; unique within a run."""
         self._seed = seed

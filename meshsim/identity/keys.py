@@ -1,4 +1,4 @@
-"""Keys of every type that a certificate may have, each from its seed alone, and signatures that follow from key and text.
+"""Keys of every type that a certificate may have, each from its seed alone; signatures that follow from key and text.
 
 The same seed gives the same key in any process: elliptic-curve keys are scalars reduced from it, Ed25519 and ML-DSA
 keys are what their standards make of a seed, and RSA primes are the first ones after numbers hashed from it. Signatures
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
     from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
-    PrivateKey = (
-        EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey | MLDSA44PrivateKey | MLDSA65PrivateKey
-    )
+    PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey | MLDSA44PrivateKey | MLDSA65PrivateKey
     PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey | MLDSA44PublicKey | MLDSA65PublicKey
 
 SEED_BYTES: Final = 64

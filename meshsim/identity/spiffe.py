@@ -47,6 +47,8 @@ def check_spiffe_id(spiffe_id: str) -> str | None:
         return "a workload's SPIFFE ID needs a path; the bare trust domain names its authority"
     if str(parsed) != spiffe_id:
         return f"not in canonical form; write {parsed}"
+    if not is_workload_id(spiffe_id):
+        return f"has a trust domain of more than {MAX_TRUST_DOMAIN_BYTES} bytes, or ends in a line break"
     return None
 
 

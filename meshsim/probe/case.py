@@ -16,6 +16,7 @@ QUANTILES: Final = {"p25": 25, "p50": 50, "p75": 75, "p85": 85, "p95": 95, "p99"
 """Names of the quantiles told, and their per cents."""
 
 MAX_SAMPLES: Final = 10_000_000
+MAX_CHAIN: Final = 5
 MAX_ROUND_TRIP_NS: Final = 60 * tcp.S
 
 
@@ -29,7 +30,9 @@ class ProbeCase(msgspec.Struct, frozen=True):
     group: str = "X25519MLKEM768"
     """Key exchange group."""
     key: str = "ecdsa-p256"
-    """Key type of the certificates."""
+    """Key type of all certificates, those of authorities too."""
+    chain: int = 1
+    """Certificates that an end sends: its own, and intermediates between it and the root."""
     cpu: str = "reference"
     """The client's CPU, by its name in the cost profile."""
     server_cpu: str = ""
@@ -57,6 +60,8 @@ class ProbeCase(msgspec.Struct, frozen=True):
             raise UsageError(f"a loss of {self.loss:.0%}; expected 0 % or more, and less than 100 %")
         if not 1 <= self.samples <= MAX_SAMPLES:
             raise UsageError(f"{self.samples} samples; expected 1 to {MAX_SAMPLES}")
+        if not 1 <= self.chain <= MAX_CHAIN:
+            raise UsageError(f"a chain of {self.chain} certificates; expected 1 to {MAX_CHAIN}")
         if self.bandwidth_bps <= 0:
             raise UsageError(f"a bandwidth of {self.bandwidth_bps} bit/s; expected more than 0")
         for what, name, known in (("group", self.group, GROUPS), ("key type", self.key, tuple(KEY_TYPES))):

@@ -38,6 +38,7 @@ def _entry(result: ProbeResult) -> dict[str, Any]:
     return {
         "group": case.group,
         "key": case.key,
+        "chain": case.chain,
         "mutual": case.mutual,
         "resumed": case.resumed,
         "rtt_ms": _ms(case.round_trip_ns),
@@ -110,8 +111,10 @@ Cell = Callable[[ProbeResult], str]
 
 
 def _rows(results: Sequence[ProbeResult]) -> list[tuple[str, Cell | None]]:
+    chained = any(result.case.chain > 1 for result in results)
     rows: list[tuple[str, Cell | None]] = [
         ("key type", lambda result: result.case.key),
+        *([("certificates sent", lambda result: str(result.case.chain))] if chained else []),
         ("handshake", _kind),
         ("client CPU", lambda result: result.case.cpu),
         ("server CPU", lambda result: result.server_cpu),

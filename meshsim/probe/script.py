@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -43,15 +44,26 @@ class Script(msgspec.Struct, frozen=True):
     cpu_server_ns: int
 
 
-def probe_authority() -> Authority:
-    """Return the authority behind the certificates of every case."""
-    return Authority(TRUST_DOMAIN, "root", 1, "ecdsa-p256", START_NS, START_NS + 365 * LIFETIME_NS)
+@lru_cache(maxsize=64)
+def probe_authority(key_type: str, intermediates: int = 0) -> Authority:
+    """Return the authority behind the certificates of cases: a root, or an intermediate so far below one.
+
+    All of them have keys of one type.
+    """
+    authority = None
+    for below in range(intermediates + 1):
+        name = f"intermediate-{below}" if below else "root"
+        authority = Authority(
+            TRUST_DOMAIN, f"{key_type}/{name}", 1, key_type, START_NS, START_NS + 365 * LIFETIME_NS, authority
+        )
+    assert authority is not None
+    return authority
 
 
 def handshake_case(case: ProbeCase) -> HandshakeCase:
     """Return both ends of a case as the TLS model wants them; with a ticket if a session is to be resumed."""
-    authority = probe_authority()
-    bundles = by_trust_domain([TrustBundle(TRUST_DOMAIN, frozenset({authority.id}))])
+    authority = probe_authority(case.key, case.chain - 1)
+    bundles = by_trust_domain([TrustBundle(TRUST_DOMAIN, frozenset({authority.issuers[-1].authority}))])
     settings = TlsSettings(groups=(case.group,), mutual=case.mutual)
 
     def side(spiffe_id: str, ticket_key: str = "") -> TlsSide:

@@ -26,6 +26,7 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
         ("svid_ttl", identity.svid_ttl_ns),
         ("backdate", identity.backdate_ns),
         ("ca_ttl", identity.ca_ttl_ns),
+        ("intermediate_ttl", identity.intermediate_ttl_ns or 0),
     ):
         if value_ns % units.NS_PER_S:
             message = (
@@ -43,12 +44,31 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
         message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
         message = f"{message} (svid_ttl); expected ca_ttl to be more"
         yield Finding((*at, "ca_ttl"), message, rivals=((*at, "svid_ttl"),))
+    yield from _check_intermediates(identity)
     yield from _check_start(scenario)
     yield from _check_succession(scenario)
     for index, fault in enumerate(scenario.faults):
         if fault.kind == "ca-outage" and identity.issuer is None:
             message = "the mesh has no issuer: its certificates are there at once; expected mesh.identity.issuer"
             yield Finding(("faults", index, "kind"), message)
+
+
+def _check_intermediates(identity: Identity) -> Iterator[Finding]:
+    ttl_ns = identity.intermediate_ttl_ns
+    if ttl_ns is None:
+        return
+    at = ("mesh", "identity", "intermediate_ttl")
+    if identity.hierarchy == "root":
+        message = "the root itself signs certificates; expected hierarchy: per-site beside a lifetime of intermediates"
+        yield Finding(at, message, at_key=True)
+    for name, bound_ns, fits, right in (
+        ("svid_ttl", identity.svid_ttl_ns, ttl_ns > identity.svid_ttl_ns, "more"),
+        ("ca_ttl", identity.ca_ttl_ns, ttl_ns <= identity.ca_ttl_ns, "at most that"),
+    ):
+        if not fits:
+            lifetimes = f"{units.format_duration(ttl_ns)}, {name} is {units.format_duration(bound_ns)}"
+            message = f"intermediates live for {lifetimes}; expected {right}"
+            yield Finding(at, message, rivals=(("mesh", "identity", name),))
 
 
 def _check_rotation(identity: Identity) -> Iterator[Finding]:

@@ -14,6 +14,9 @@ ACTIVATE_CAP_NS = 7 * 86_400 * S
 """Longest times before an authority's end at which its successor is made and signs, unless set: SPIRE's."""
 
 
+KeyType = Literal["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048", "rsa-3072", "ml-dsa-44", "ml-dsa-65"]
+
+
 class Attestation(Model):
     """A check of who somebody is, before anything is signed for it."""
 
@@ -92,6 +95,14 @@ class Identity(Model):
     Default: 0 %."""
     backdate_ns: Duration = Field(default=10 * S, alias="backdate")
     """How far not-before lies before the instant of issue. Default: 10 s, as SPIRE."""
+    hierarchy: Literal["root", "per-site"] = "root"
+    """Who signs workloads' certificates. root: the root itself. per-site: an intermediate authority of the site where
+    the workload is; its certificate is sent along in every full handshake. Default: root."""
+    ca_key: KeyType = "ecdsa-p256"
+    """Key type of authorities. Default: ecdsa-p256."""
+    intermediate_ttl_ns: Duration | None = Field(default=None, alias="intermediate_ttl", ge=S)
+    """Lifetime of an intermediate authority's certificate, whole seconds; the next one signs in its place from half of
+    it on. Default: none, it ends with the root."""
     ca_ttl_ns: Duration = Field(default=31_536_000 * S, alias="ca_ttl", ge=S)
     """Lifetime of the certificate authority's own certificate. Default: 365 d."""
     ca_age_ns: Duration | None = Field(default=None, alias="ca_age")

@@ -8,14 +8,13 @@ from pydantic import Field, StringConstraints
 
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
-from meshsim.scenario.identity import Identity
+from meshsim.scenario.identity import Identity, KeyType
 from meshsim.scenario.routes import RetriableOutcome, Route
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 TlsVersion = Literal["1.2", "1.3"]
 Group = Literal["X25519MLKEM768", "X25519", "P-256", "P-384"]
 Cipher = Literal["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
-KeyType = Literal["ecdsa-p256"]
 Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1)]
 Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1)]
 TrustDomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,255}$")]
@@ -35,7 +34,8 @@ class Tls(Model):
     ciphers: Ciphers = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
     """TLS 1.3 cipher suites in order of preference. Default: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305."""
     key: KeyType = "ecdsa-p256"
-    """Key type of workload certificates. Default: ecdsa-p256."""
+    """Key type of workloads' certificates: ecdsa-p256, ecdsa-p384, ed25519, rsa-2048, rsa-3072, ml-dsa-44 or ml-dsa-65.
+    Default: ecdsa-p256."""
     resumption: bool = True
     """Whether listeners issue session tickets and clients use them. Default: true."""
     ticket_lifetime_ns: Duration = Field(default=7200 * S, alias="ticket_lifetime", gt=0)
@@ -54,6 +54,8 @@ class TlsOverride(Model):
     groups: Groups | None = None
     """As in mesh.tls."""
     ciphers: Ciphers | None = None
+    """As in mesh.tls."""
+    key: KeyType | None = None
     """As in mesh.tls."""
     resumption: bool | None = None
     """As in mesh.tls."""

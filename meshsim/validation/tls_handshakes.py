@@ -10,11 +10,12 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 
 from meshsim.calibrate_probes.timing import Stopwatch
+from meshsim.identity.authority import Authority
 from meshsim.identity.svid import KEY_TYPES
 from meshsim.probe.case import ProbeCase
 from meshsim.probe.script import handshake_case, play, probe_authority
 from meshsim.scenario.cost_profile import CpuCosts, load_cost_profile
-from meshsim.sidecar.tls.openssl import NO_AUTO_CHAIN, NO_CHECK_TIME, loaded_key, set_groups
+from meshsim.sidecar.tls.openssl import NO_AUTO_CHAIN, NO_CHECK_TIME, set_groups, use_key
 from meshsim.sidecar.tls.oracle import Oracle, differences
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
@@ -28,10 +29,11 @@ BASE_GROUP = "X25519"
 ENDS: tuple[End, End] = ("client", "server")
 
 FLIGHTS_ABOUT = """\
-Every combination of group, key type, mutual TLS and resumption is predicted and run by OpenSSL several times. Outcomes
-must be the same at both ends, and every flight as long as predicted, within what DER leaves open: a byte or two of an
-ECDSA signature, one cipher block of a session ticket. Sizes are nominal, in bytes, TLS records included; the server's
-last flight holds the session tickets."""
+Every combination of group, key type, mutual TLS and resumption is predicted and run by OpenSSL several times, and for
+each key type a chain of two certificates, the holder's and an intermediate's. Outcomes must be the same at both ends,
+and every flight as long as predicted, within what DER leaves open: a byte or two of an ECDSA signature, a cipher block
+of a session ticket. Authorities have keys of the same type. Sizes are nominal, in bytes, TLS records included; the
+server's last flight holds the session tickets."""
 
 COMPUTING_ABOUT = """\
 CPU time of each end in a handshake with mutual TLS, measured here with OpenSSL and its bindings, against the sum of the
@@ -54,23 +56,42 @@ def tls_cases(mutual: tuple[bool, ...] = (False, True)) -> list[ProbeCase]:
     ]
 
 
+def chain_cases() -> list[ProbeCase]:
+    """Return a case with an intermediate for every key type."""
+    return [ProbeCase(round_trip_ns=1, group=BASE_GROUP, key=key, chain=2, mutual=True) for key in KEY_TYPES]
+
+
+def authorities() -> dict[str, Authority]:
+    """Return the authorities of all cases, by id."""
+    known = [probe_authority(key, intermediates) for key in KEY_TYPES for intermediates in (0, 1)]
+    return {authority.id: authority for authority in known}
+
+
 def tls_flights(seed: int = 1) -> Section:
     """Compare outcomes and sizes of flights; ``seed`` changes nothing, since nothing is drawn."""
-    authority = probe_authority()
-    oracle = Oracle({authority.id: authority})
+    oracle = Oracle(authorities())
     rows, disagreements = [], []
-    for case in tls_cases():
+    for case in [*tls_cases(), *chain_cases()]:
         ends = handshake_case(case)
         prediction = predict(ends)
         found = [text for _ in range(REPLAYS) for text in differences(prediction, oracle.replay(ends))]
         disagreements += [f"{_name(case)}: {text}" for text in found]
         up = [flight.size_bytes for end, flight in prediction.flights if end == "client"]
         down = [flight.size_bytes for end, flight in prediction.flights if end == "server"]
-        rows.append((*_columns(case), _sum(up), _sum(down), "no" if found else "yes"))
+        rows.append((*_columns(case), str(case.chain), _sum(up), _sum(down), "no" if found else "yes"))
     return Section(
         title="TLS handshakes: flights",
         about=FLIGHTS_ABOUT,
-        columns=("group", "key type", "mutual", "resumed", "client's flights", "server's flights", "OpenSSL agrees"),
+        columns=(
+            "group",
+            "key type",
+            "mutual",
+            "resumed",
+            "chain",
+            "client's flights",
+            "server's flights",
+            "OpenSSL agrees",
+        ),
         rows=tuple(rows),
         criteria=(
             Criterion(
@@ -190,12 +211,12 @@ class _Bare:
 
 def _context(side: TlsSide, group: str) -> SSL.Context:
     assert side.svid is not None
-    authority = probe_authority()
+    authority = probe_authority(side.svid.key_type)
     material = authority.material(side.svid)
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.use_certificate(material.certificate)
-    context.use_privatekey(loaded_key(material.private_key))
+    use_key(context, material.private_key)
     store = context.get_cert_store()
     assert store is not None, "a fresh context has a store"
     store.add_cert(crypto.X509.from_cryptography(authority.root().certificate))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from meshsim.control.signing import ISSUER_KEY, SETUP_ROUND_TRIPS, connection_operations, request_operations
+from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations, request_operations
 from meshsim.world.issuing import SigningRequest
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class NodeAttestation:
         node.waiting.append(enrolment)
         if len(node.waiting) > 1:
             return
-        operations = (*connection_operations(None)[0], *request_operations(ISSUER_KEY))
+        key_type = self._state.scenario.mesh.identity.ca_key
+        operations = (*connection_operations(None, key_type)[0], *request_operations(key_type))
         costs = machine.costs
         work_ns = sum(costs.operations[name] * times for name, times in operations)
         work_ns += 2 * costs.tcp_message_ns + self._settings.work_ns

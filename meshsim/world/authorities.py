@@ -65,8 +65,28 @@ class Authorities:
         """What is true now, whoever knows of it."""
 
     def authority_for(self, host: Host) -> Authority:
-        """Return the authority that signs a host's certificates now."""
-        return self._roots[self._succession.active.number]
+        """Return the authority that signs a host's certificates now: the root, or the intermediate of its site."""
+        root = self._roots[self._succession.active.number]
+        return root if self._identity.hierarchy == "root" else self._intermediate(root, host.site)
+
+    def _intermediate(self, root: Authority, site: str) -> Authority:
+        """Return the intermediate of a site that signs now: each does so for the first half of its life."""
+        ttl_ns = self._identity.intermediate_ttl_ns
+        begin_ns, end_ns, generation = root.not_before_ns, root.not_after_ns, 0
+        if ttl_ns is not None:
+            now_ns = self._state.scenario.epoch_ns + self.skew_ns + self._clock.now_ns
+            since_ns = now_ns - root.not_before_ns - self._identity.backdate_ns
+            generation = max(0, 2 * since_ns // ttl_ns)
+            begin_ns += generation * ttl_ns // 2
+            end_ns = begin_ns + self._identity.backdate_ns + ttl_ns
+        name = f"{root.name}/{site}" + (f"/{generation + 1}" if generation else "")
+        known = self.by_id.get(f"{self._trust_domain}/{name}")
+        if known is None:
+            seed, key_type = self._state.scenario.seed, self._identity.ca_key
+            known = Authority(self._trust_domain, name, seed, key_type, begin_ns, end_ns, root)
+            self.by_id[known.id] = known
+            self._write("activated", known)
+        return known
 
     def begin(self) -> None:
         """Set the first look at whether the authority is due to be replaced."""
@@ -133,7 +153,7 @@ class Authorities:
             self._trust_domain,
             name,
             scenario.seed,
-            "ecdsa-p256",
+            self._identity.ca_key,
             epoch_ns + term.begin_ns,
             epoch_ns + term.end_ns,
         )
@@ -144,18 +164,18 @@ class Authorities:
         bundles = by_trust_domain([TrustBundle(self._trust_domain, trusted)])
         return Trust(sequence, bundles, self._roots[self._succession.active.number].id)
 
-    def _write(self, deed: str, root: Authority) -> None:
+    def _write(self, deed: str, authority: Authority) -> None:
         epoch_ns = self._state.scenario.epoch_ns
         self._record(
             IdentityRow(
                 t_ns=self._clock.now_ns,
                 spiffe_id=f"{SCHEME}{self._trust_domain}",
                 event=deed,
-                serial=f"{root.serial:032x}",
-                not_before_epoch_ns=root.not_before_ns,
-                not_after_epoch_ns=root.not_after_ns,
-                not_before_ns=root.not_before_ns - epoch_ns,
-                not_after_ns=root.not_after_ns - epoch_ns,
-                issuer=root.id,
+                serial=f"{authority.serial:032x}",
+                not_before_epoch_ns=authority.not_before_ns,
+                not_after_epoch_ns=authority.not_after_ns,
+                not_before_ns=authority.not_before_ns - epoch_ns,
+                not_after_ns=authority.not_after_ns - epoch_ns,
+                issuer=authority.id if authority.parent is None else authority.parent.id,
             )
         )

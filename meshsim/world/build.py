@@ -11,6 +11,7 @@ from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossMod
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
+from meshsim.scenario.check_mesh import tls_of
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.scenario.variants import spiffe_id, variants
@@ -172,6 +173,7 @@ def _replica(state: State, name: str, number: int, node: str, variant: Variant) 
         sampler(variant.work, state.streams.stream("work", host_name)),
         state.streams.stream("calls", host_name),
     )
+    replica.key_type = tls_of(state.scenario.mesh.tls, service.tls).key
     state.replicas.append(replica)
     return replica
 

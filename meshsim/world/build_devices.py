@@ -15,6 +15,7 @@ from meshsim.network.radio import (
     TraceRadioModel,
 )
 from meshsim.network.radio_path import PathRadioModel
+from meshsim.scenario.check_mesh import tls_of
 from meshsim.world.build import make_machine
 from meshsim.world.hosts import Device
 from meshsim.world.promises import air_promise
@@ -33,7 +34,9 @@ def build_devices(state: State, loaded: LoadedScenario) -> None:
         devices = state.devices[name] = []
         for index in range(fleet.size):
             spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/fleet/{name}/{index}"
-            devices.append(_device(state, loaded, name, fleet, index, spiffe_id, slices))
+            device = _device(state, loaded, name, fleet, index, spiffe_id, slices)
+            device.key_type = tls_of(scenario.mesh.tls, fleet.tls).key
+            devices.append(device)
 
 
 def _device(

@@ -44,7 +44,7 @@ class Enrolling:
         self._settings = settings
         self._issuer = issuer
         self._timeout_ns = settings.timeout_ns
-        self._key_type = state.scenario.mesh.tls.key
+        self._issuer_key_type = state.scenario.mesh.identity.ca_key
         self._retrying = Retrying(state, settings.retry)
         self._ids = count(1)
         self._open: dict[str, Enrolment] = {}
@@ -112,9 +112,9 @@ class Enrolling:
 
     def _make_key(self, enrolment: Enrolment) -> None:
         enrolment.step = "key"
-        operations = request_operations(self._key_type)
+        operations = request_operations(enrolment.host.key_type)
         if self._connects(enrolment):
-            operations += connection_operations(None)[0]
+            operations += connection_operations(None, self._issuer_key_type)[0]
         done_ns = self._work(enrolment.host.machine, operations)
         self._clock.at(done_ns, self._ask, enrolment)
 
@@ -162,7 +162,8 @@ class Enrolling:
     def _configure(self, enrolment: Enrolment) -> None:
         """Fetch policy and discovery over a new connection to the control plane."""
         enrolment.step = "configuration"
-        done_ns = self._work(enrolment.host.machine, connection_operations(self._key_type)[0])
+        host = enrolment.host
+        done_ns = self._work(host.machine, connection_operations(host.key_type, self._issuer_key_type)[0])
         self._clock.at(done_ns, self._fetch, enrolment)
 
     def _fetch(self, enrolment: Enrolment) -> None:
@@ -184,7 +185,7 @@ class Enrolling:
         if way_ns is None:
             self._at(max(now_ns, deadline_ns), self._unconfigured, enrolment)
         else:
-            done_ns = self._work(machine, connection_operations(self._key_type)[1])
+            done_ns = self._work(machine, connection_operations(enrolment.host.key_type, self._issuer_key_type)[1])
             self._clock.at(done_ns + way_ns, self._configured, enrolment)
 
     def _unconfigured(self, enrolment: Enrolment) -> None:

@@ -81,6 +81,7 @@ class Host:
         "configured",
         "epoch",
         "generation",
+        "key_type",
         "machine",
         "moves",
         "name",
@@ -101,6 +102,8 @@ class Host:
         self.spiffe_id = spiffe_id
         self.wake_ns = NEVER
         """When the driver wakes the sidecar next."""
+        self.key_type = "ecdsa-p256"
+        """Key type of its certificates."""
         self.generation = 0
         """Generation of its certificate."""
         self.starts = 0

@@ -51,7 +51,6 @@ class Identities:
         self._state = state
         self._clock = state.clock
         self._identity = scenario.mesh.identity
-        self._key_type = scenario.mesh.tls.key
         self._epoch_ns = scenario.epoch_ns
         self._authorities = authorities
         self._rotating = Rotating(state)
@@ -105,7 +104,7 @@ class Identities:
             return None
         svid = authority.issue(
             host.spiffe_id,
-            self._key_type,
+            host.key_type,
             issuer_ns - self._identity.backdate_ns,
             issuer_ns + self._identity.svid_ttl_ns,
             host.generation,
@@ -168,9 +167,9 @@ class Identities:
             self._at(self._clock.now_ns + delay_ns, self._renew, (host, host.starts))
 
     def _superseded(self, host: Host) -> bool:
-        """Say whether a host's certificate is from an authority that does not sign any more."""
+        """Say whether a host's certificate goes back to a root that does not sign any more."""
         held = self._held.get(host.name)
-        return held is not None and held.issuer != self._authorities.authority_for(host).id
+        return held is not None and held.root.authority != self._authorities.trust.active
 
     def superseded(self) -> int:
         """Return how many hosts have a certificate from an authority that does not sign any more."""

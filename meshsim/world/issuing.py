@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.control.issuer import Capacity, SigningQueue
-from meshsim.control.signing import ISSUER_KEY, signature_operations
+from meshsim.control.signing import signature_operations
 from meshsim.world.reach import one_way_ns
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class IssuerProcess:
                 queue=settings.queue,
             )
         )
-        costs = self._machine.costs
-        operations = signature_operations(state.scenario.mesh.tls.key, ISSUER_KEY)
-        self._signature_ns = 2 * costs.tcp_message_ns + sum(costs.operations[name] * n for name, n in operations)
+        self._key_type = state.scenario.mesh.identity.ca_key
+        self._signatures_ns: dict[str, int] = {}
+        """CPU time of a request, by the key type of who asks."""
         self.node = node
         self.stopped = False
         """Whether a fault holds it down."""
@@ -144,8 +144,18 @@ class IssuerProcess:
         now_ns = self._clock.now_ns
         while (request := self._queue.take()) is not None:
             request.t_turn_ns = now_ns
-            start_ns = self._machine.cores.submit(now_ns, self._signature_ns)
-            self._clock.at(start_ns + self._signature_ns, self._signed, (request, self._epoch))
+            work_ns = self._signature_ns(request.host.key_type)
+            start_ns = self._machine.cores.submit(now_ns, work_ns)
+            self._clock.at(start_ns + work_ns, self._signed, (request, self._epoch))
+
+    def _signature_ns(self, key_type: str) -> int:
+        work_ns = self._signatures_ns.get(key_type)
+        if work_ns is None:
+            costs = self._machine.costs
+            operations = signature_operations(key_type, self._key_type)
+            work_ns = 2 * costs.tcp_message_ns + sum(costs.operations[name] * n for name, n in operations)
+            self._signatures_ns[key_type] = work_ns
+        return work_ns
 
     def _signed(self, job: tuple[SigningRequest, int]) -> None:
         request, epoch = job

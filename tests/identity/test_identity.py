@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.identity import keys
 from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
+from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes
 from meshsim.identity.spiffe import check_spiffe_id, check_trust_domain, service_spiffe_id, trust_domain_of
-from meshsim.identity.svid import KEY_TYPES, Svid
-from meshsim.sidecar.tls.sizes import certificate_size_bytes
+from meshsim.identity.svid import KEY_TYPES, Profile, Svid
 
 SECOND = 10**9
 START = 1_790_000_000 * SECOND
@@ -27,12 +28,14 @@ YEAR = 365 * 86_400 * SECOND
 ID = "spiffe://plant.example/ns/default/sa/vision"
 
 
-def authority(seed: int = 1, name: str = "root") -> Authority:
-    return Authority("plant.example", name, seed, "ecdsa-p256", START, START + YEAR)
+def authority(seed: int = 1, name: str = "root", key_type: str = "ecdsa-p256") -> Authority:
+    return Authority("plant.example", name, seed, key_type, START, START + YEAR)
 
 
-def issue(ca: Authority, spiffe_id: str = ID, generation: int = 0, holder: str = "") -> Svid:
-    return ca.issue(spiffe_id, "ecdsa-p256", START, START + 3600 * SECOND, generation, holder)
+def issue(
+    ca: Authority, spiffe_id: str = ID, generation: int = 0, holder: str = "", key_type: str = "ecdsa-p256"
+) -> Svid:
+    return ca.issue(spiffe_id, key_type, START, START + 3600 * SECOND, generation, holder)
 
 
 def der(ca: Authority, svid: Svid) -> bytes:
@@ -184,6 +187,75 @@ def test_nominal_certificate_size(path: str, generation: int) -> None:
     key = KEY_TYPES["ecdsa-p256"]
     assert len(real) - signature == certificate_size_bytes(svid) - key.signature_size_bytes
     assert -key.signature_slack_bytes <= signature - key.signature_size_bytes <= key.signature_excess_bytes
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_every_key_type_follows_from_the_seed(key_type: str) -> None:
+    """Keys and signatures of each type are the same when made anew, verify, and differ with the seed."""
+    ca, same, other = (authority(seed, key_type=key_type) for seed in (1, 1, 2))
+    svid = issue(ca, key_type=key_type)
+    keys._rsa.cache_clear()
+    assert der(ca, svid) == der(same, svid)
+    ca.material(svid).certificate.verify_directly_issued_by(ca.root().certificate)
+    others = other.material(issue(other, key_type=key_type))
+    assert others.certificate.public_key() != ca.material(svid).certificate.public_key()
+    plain = serialization.NoEncryption()
+    encoded = others.private_key.private_bytes(Encoding.DER, serialization.PrivateFormat.PKCS8, plain)
+    again: Any = serialization.load_der_private_key(encoded, None)  # which checks it: RSA primes among others
+    assert again.public_key() == others.certificate.public_key()
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_nominal_sizes_of_chains(key_type: str) -> None:
+    """Certificates of every key type, signed by authorities of every other, are as long as the model says."""
+    root = authority(key_type=key_type)
+    for signer in KEY_TYPES:
+        site = Authority("plant.example", f"root/{signer}", 1, signer, START, START + YEAR, root)
+        svid = issue(site, key_type=key_type)
+        real = [der(site, svid), *(each.public_bytes(Encoding.DER) for each in site.sent_along())]
+        slack = [KEY_TYPES[signer], KEY_TYPES[key_type]]
+        for one, nominal, key in zip(real, chain_sizes_bytes(svid), slack, strict=True):
+            assert -key.signature_slack_bytes <= len(one) - nominal <= key.signature_excess_bytes
+
+
+PROFILES = [
+    Profile(uris=()),
+    Profile(uris=(ID, "spiffe://plant.example/b")),
+    Profile(dns_names=("vision.default.svc", "b.example")),
+    Profile(ca=True, usages=frozenset({"key_cert_sign", "digital_signature"})),
+    Profile(usages=None, purposes=()),
+    Profile(purposes=("code_signing",)),
+]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_certificates_against_the_standard(profile: Profile) -> None:
+    """An authority can mint what no authority should, and its size is known to the byte of a signature."""
+    ca = authority()
+    svid = ca.issue(ID, "ed25519", START, START + YEAR, 0, profile=profile)
+    certificate = ca.material(svid).certificate
+    nominal = certificate_size_bytes(svid) - KEY_TYPES["ecdsa-p256"].signature_size_bytes
+    assert len(certificate.public_bytes(Encoding.DER)) - len(certificate.signature) == nominal
+
+
+def test_intermediates() -> None:
+    """An intermediate ends with its parent at the latest, knows its path to the root, and has what SPIRE gives it."""
+    root = authority()
+    site = Authority("plant.example", "root/edge", 1, "ecdsa-p384", START, START + 2 * YEAR, root)
+    svid = issue(site)
+    assert site.not_after_ns == root.not_after_ns
+    assert (svid.issuer, svid.root.authority) == (site.id, root.id)
+    assert [issuer.authority for issuer in svid.chain] == [site.id]
+    assert site.root() is root.own()
+    (sent,) = site.sent_along()
+    sent.verify_directly_issued_by(root.own().certificate)
+    site.material(svid).certificate.verify_directly_issued_by(sent)
+    constraints = sent.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (constraints.ca, constraints.path_length) == (True, None)
+    with pytest.raises(x509.ExtensionNotFound):
+        sent.extensions.get_extension_for_class(x509.NameConstraints)
+    names = sent.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(names) == [x509.UniformResourceIdentifier("spiffe://plant.example")]
 
 
 def test_bundles_by_trust_domain() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
 
@@ -44,11 +45,18 @@ def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
     assert done == 1, f"OpenSSL does not know one of {groups}"
 
 
-def loaded_key(key: PrivateKey) -> crypto.PKey:
-    """Return a key as pyOpenSSL takes it; it knows ML-DSA in its encoded form only."""
-    return crypto.load_privatekey(
-        crypto.FILETYPE_ASN1, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    )
+def use_key(end: SSL.Connection | SSL.Context, key: PrivateKey) -> None:
+    """Give a connection or a context its private key, of any type; pyOpenSSL has no public call for ML-DSA."""
+    if not isinstance(key, MLDSA44PrivateKey | MLDSA65PrivateKey):
+        end.use_privatekey(key)
+        return
+    encoded = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    raw = crypto.load_privatekey(crypto.FILETYPE_ASN1, encoded)._pkey  # there is no public name for it
+    if isinstance(end, SSL.Context):
+        done = _lib.SSL_CTX_use_PrivateKey(end._context, raw)
+    else:
+        done = _lib.SSL_use_PrivateKey(end._ssl, raw)
+    assert done == 1, "the key of the certificate that was given before"
 
 
 class _Context(NamedTuple):
@@ -96,7 +104,7 @@ class Engines:
                 connection.set_context(self._context(_Context(role, side.settings, chain=own.chain), side))
             material = self._authorities[own.issuer].material(own)
             connection.use_certificate(material.certificate)
-            connection.use_privatekey(loaded_key(material.private_key))
+            use_key(connection, material.private_key)
         check = PeerCheck(side.bundles, self._names, expected_peers)
         return OpenSslEngine(role, connection, check, own, self._calls)
 
@@ -106,7 +114,7 @@ class Engines:
             context = self._contexts[key] = self._make_context(key.role, key.settings)
             if key.chain:
                 for certificate in self._authorities[key.chain[0].authority].sent_along():
-                    context.add_extra_chain_cert(crypto.X509.from_cryptography(certificate))
+                    context.add_extra_chain_cert(certificate)
             self._roots[key] = set()
         store = context.get_cert_store()
         assert store is not None

@@ -10,6 +10,7 @@ import pytest
 
 from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
+from meshsim.identity.svid import KEY_TYPES, STANDARD, Profile
 from meshsim.sidecar.tls.machine import TlsClient, TlsServer
 from meshsim.sidecar.tls.openssl import Engines
 from meshsim.sidecar.tls.oracle import Oracle
@@ -33,7 +34,22 @@ class Mesh:
         self.root = Authority("plant.example", "root", 7, "ecdsa-p256", START, end)
         self.rogue = Authority("plant.example", "rogue", 7, "ecdsa-p256", START, end)
         self.partner = Authority("partner.example", "root", 7, "ecdsa-p256", START, end)
-        self.authorities = {each.id: each for each in (self.root, self.rogue, self.partner)}
+        self.roots = {"ecdsa-p256": self.root}
+        """A root of each key type."""
+        self.sites: dict[str, Authority] = {}
+        """An intermediate of each key type, below a root of the same type."""
+        for key_type in KEY_TYPES:
+            root = self.roots.setdefault(
+                key_type, Authority("plant.example", f"root-{key_type}", 7, key_type, START, end)
+            )
+            site_end = START + 2 * HOUR
+            self.sites[key_type] = Authority("plant.example", f"site-{key_type}", 7, key_type, START, site_end, root)
+        known = (self.rogue, self.partner, *self.roots.values(), *self.sites.values())
+        self.authorities = {each.id: each for each in known}
+        self.every_root = by_trust_domain(
+            [TrustBundle("plant.example", frozenset(root.id for root in self.roots.values()))]
+        )
+        """Trust in the roots of every key type."""
         self.bundle = TrustBundle("plant.example", frozenset({self.root.id}))
         self.partner_bundle = TrustBundle("partner.example", frozenset({self.partner.id}))
         self.bundles = by_trust_domain([self.bundle])
@@ -41,9 +57,21 @@ class Mesh:
         self.engines = Engines(self.authorities)
         self.oracle = Oracle(self.authorities)
 
-    def svid(self, spiffe_id: str, authority: Authority | None = None, start: int = START, ttl: int = HOUR) -> Any:
+    def svid(
+        self,
+        spiffe_id: str,
+        authority: Authority | None = None,
+        start: int = START,
+        ttl: int = HOUR,
+        key_type: str = "ecdsa-p256",
+        profile: Profile = STANDARD,
+    ) -> Any:
         """Issue a certificate, by default a good one."""
-        return (authority or self.root).issue(spiffe_id, "ecdsa-p256", start, start + ttl, 0)
+        return (authority or self.root).issue(spiffe_id, key_type, start, start + ttl, 0, profile=profile)
+
+    def add(self, authority: Authority) -> Authority:
+        """Make an authority known, so that what it issues can be real."""
+        return self.authorities.setdefault(authority.id, authority)
 
     def case(self, **changes: Any) -> HandshakeCase:
         """Return a case that works, with changes: of the case, or of an end's side or settings (``client__groups``)."""

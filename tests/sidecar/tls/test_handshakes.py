@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from meshsim.identity.bundle import by_trust_domain
+from meshsim.identity.svid import KEY_TYPES, STANDARD, Profile
 from meshsim.sidecar.tls.flights import HelloRetryRequest
 from meshsim.sidecar.tls.negotiation import negotiated_version
 from meshsim.sidecar.tls.operations import OPERATIONS
@@ -164,6 +165,9 @@ def subsets(values: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
 
 
 VERSIONS = st.sampled_from([("1.3", "1.3"), ("1.3", "1.3"), ("1.2", "1.3"), ("1.2", "1.2")])
+PROFILES = st.sampled_from(
+    [STANDARD, STANDARD, STANDARD, Profile(ca=True), Profile(uris=()), Profile(dns_names=("a.example",))]
+)
 FLAWS = st.sampled_from(["none"] * 6 + ["missing", "rogue", "partner", "posing", "revoked", "stale", "early"])
 
 
@@ -204,7 +208,18 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
         changes[f"{end}__mutual"] = data.draw(st.booleans())
         changes[f"{end}__resumption"] = data.draw(st.sampled_from([True, True, False]))
         changes[f"{end}_clock_ns"] = base.client_clock_ns + data.draw(st.integers(-900, 4000)) * SECOND
-        changes |= apply_flaw(mesh, end, data.draw(FLAWS), base)
+        flaw = data.draw(FLAWS)
+        changes |= apply_flaw(mesh, end, flaw, base)
+        if flaw == "none" and data.draw(st.booleans()):
+            authority = data.draw(st.sampled_from([mesh.roots, mesh.sites]))[
+                data.draw(st.sampled_from(list(KEY_TYPES)))
+            ]
+            spiffe_id, key_type = getattr(base, end).svid.spiffe_id, data.draw(st.sampled_from(list(KEY_TYPES)))
+            svid = mesh.svid(spiffe_id, authority, key_type=key_type, profile=data.draw(PROFILES))
+            changes[f"{end}__svid"] = msgspec.structs.replace(
+                svid, bare=data.draw(st.sampled_from([False, False, True]))
+            )
+            changes.setdefault(f"{'server' if end == 'client' else 'client'}__bundles", mesh.every_root)
     case = mesh.case(**changes)
     assume(negotiated_version(case.client.settings, case.server.settings) != "1.2")
     first = mesh.proven(case)
