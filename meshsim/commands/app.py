@@ -76,6 +76,9 @@ def check(
     seed: Seed = None,
     fidelity: Fidelity = None,
     settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Show sound scenarios with every default, override and preset in place.")
+    ] = False,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
@@ -86,7 +89,7 @@ def check(
     """
     from meshsim.commands.checking import check_files
 
-    return check_files(files, seed, fidelity, settings, quiet=quiet)
+    return check_files(files, seed, fidelity, settings, resolved=resolved, quiet=quiet)
 
 
 @app.command()

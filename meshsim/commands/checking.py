@@ -32,9 +32,18 @@ class _Nowhere:
 
 
 def check_files(
-    files: Sequence[Path], seed: int | None, fidelity: str | None, settings: Sequence[str], *, quiet: bool
+    files: Sequence[Path],
+    seed: int | None,
+    fidelity: str | None,
+    settings: Sequence[str],
+    *,
+    resolved: bool = False,
+    quiet: bool,
 ) -> Answer:
-    """Load each file and put its world together, as a run would; every mistake in any of them is an error."""
+    """Load each file and put its world together, as a run would; every mistake in any of them is an error.
+
+    ``resolved`` shows the scenarios with every default, override and preset in place.
+    """
     errors: list[Diagnostic] = []
     sound: list[tuple[Path, LoadedScenario]] = []
     for file in files:
@@ -49,7 +58,10 @@ def check_files(
 
     def draw(console: Console) -> None:
         for file, loaded in [] if quiet else sound:
-            console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
+            if resolved:
+                console.print(loaded.resolved, end="", markup=False, highlight=False, soft_wrap=True)
+            else:
+                console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
         if errors:
             number = len(errors)
             console.print(
@@ -59,7 +71,9 @@ def check_files(
 
     document: dict[str, Any] = {
         "scenarios": [
-            {"file": str(file), "scenario": loaded.scenario.scenario, "sha256": loaded.sha256} for file, loaded in sound
+            {"file": str(file), "scenario": loaded.scenario.scenario, "sha256": loaded.sha256}
+            | ({"resolved": loaded.resolved} if resolved else {})
+            for file, loaded in sound
         ]
     }
     return Answer(document, draw, EXIT_USAGE if errors else EXIT_PASSED, tuple(errors))

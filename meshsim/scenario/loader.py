@@ -21,6 +21,7 @@ from meshsim.scenario.named_files import Named, read_named
 from meshsim.scenario.overrides import apply_overrides
 from meshsim.scenario.policy_sources import RefusedScenario, policy_sources
 from meshsim.scenario.positions import Positions
+from meshsim.scenario.preset_use import apply_preset
 from meshsim.scenario.reading import Folder, bad_byte_message, decode, read_bounded
 from meshsim.scenario.references import check_references, check_unused
 from meshsim.scenario.repair import Reading, read_models
@@ -87,6 +88,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         message = "the file is not a mapping; expected keys such as scenario, duration, network, services, traffic"
         raise ScenarioError([positions.value(()).diagnostic(message)])
     diagnostics = apply_overrides(data, positions, overrides)
+    apply_preset(data)
     reading = read_models(data, positions)
     diagnostics += reading.diagnostics
     refused = {(one.file, one.line, one.column) for one in diagnostics}

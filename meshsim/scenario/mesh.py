@@ -120,6 +120,8 @@ class Control(Model):
     """How long after a node fails, or returns, the control plane knows. Default: 1 s."""
     debounce_ns: Duration = Field(default=100 * MS, alias="debounce")
     """How long it waits for further changes before it pushes. Default: 100 ms, as Istio."""
+    debounce_max_ns: Duration | None = Field(default=None, alias="debounce_max")
+    """Each further change has it wait once more, until this long after the first. Default: none, it waits once."""
 
 
 class Proxy(Model):
@@ -133,6 +135,9 @@ class Proxy(Model):
 class Mesh(Model):
     """The service mesh's settings."""
 
+    preset: Literal["istio", "linkerd", "ztunnel", "spire", "consul"] | None = None
+    """Real defaults of this mesh in place of those below (presets.md); what the file says wins, key by key, and null
+    takes one back. Default: none."""
     trust_domain: TrustDomain = "mesh.example"
     """SPIFFE trust domain. Default: mesh.example."""
     tls: Tls = Tls()

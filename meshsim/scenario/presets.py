@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from meshsim.scenario.preset_types import Default, Left, Preset
 
@@ -54,7 +52,9 @@ ISTIO: Final = Preset(
         Default("tls.max_version", "1.3", "istio: inbound TLS 1.2 to 1.3"),
         _ENVOY_GROUPS,
         _ENVOY_CIPHERS,
-        Default("tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"),
+        Default(
+            "tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"
+        ),
         Default("resilience.retries", 2, "istio: default retry policy, attempts"),
         Default(
             "resilience.retry_on",
@@ -123,7 +123,10 @@ LINKERD: Final = Preset(
     ),
     left=(
         Left("retry budget of 20 % and 10/s over 10 s, where a route is retried", "retries are counted per call"),
-        Left("circuit breaker: 7 failures in a row, back-off 1 to 60 s with jitter 0.5", "per service with mesh.destinations"),
+        Left(
+            "circuit breaker: 7 failures in a row, back-off 1 to 60 s with jitter 0.5",
+            "per service with mesh.destinations",
+        ),
         Left("load balancing by exponentially weighted latency", "least_request: fewest requests in progress"),
         Left("fail-fast after 3 s without an endpoint", "a call without an endpoint is unreachable at once"),
         Left("HTTP/1 connections idle for 3 s are closed", "sidecars speak HTTP/2 to each other"),
@@ -182,7 +185,9 @@ CONSUL: Final = Preset(
         Default("tls.max_version", "1.3", "envoy: TLS 1.2 to 1.3"),
         _ENVOY_GROUPS,
         _ENVOY_CIPHERS,
-        Default("tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"),
+        Default(
+            "tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"
+        ),
         Default("resilience.retries", 0, "envoy: off unless a route asks"),
         Default("resilience.request_timeout", "15 s", "envoy: route timeout"),
         Default("resilience.connect_timeout", "5 s", "consul: connect_timeout_ms"),

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.preset_use import mark_unset
 from meshsim.scenario.yaml_text import resolve_plain
 
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9 ._/%+()-]*[A-Za-z0-9._/%+()-]|[A-Za-z0-9/]")
@@ -20,7 +21,10 @@ def resolved_text(scenario: Scenario) -> str:
     The text depends on the scenario alone, so that its SHA-256 stands for what was run. A setting whose default is made
     from others (a slice's budget, a link's name) and that is not set stays unset.
     """
-    return "".join(f"{line}\n" for line in _lines(scenario.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    data = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if scenario.mesh.preset is not None:
+        mark_unset(data["mesh"], scenario.mesh.preset)  # lest the preset set it anew
+    return "".join(f"{line}\n" for line in _lines(data))
 
 
 def _lines(value: Any, indent: str = "") -> Iterator[str]:

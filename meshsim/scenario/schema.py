@@ -26,6 +26,7 @@ _EXACTLY_ONE = {
 }
 _AT_LEAST_ONE = {
     "MetricExpectation": METRIC_NAMES,
+    "Failure": ("first", "total"),
     **dict.fromkeys(("DurationBound", "ShareBound", "RateBound", "CountBound"), ("at_most", "at_least")),
 }
 

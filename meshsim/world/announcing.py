@@ -36,6 +36,8 @@ class Announcing:
         """Where the control plane runs."""
         self._settings = state.scenario.mesh.control
         self._push_due = False
+        self._push_ns = self._latest_ns = 0
+        """When it will push, and until when at the latest."""
         self._reported: list[Callable[[], None]] = []
         """To be called when the control plane has announced what is ready."""
         self._record = state.recorder.appender("configs")
@@ -90,11 +92,19 @@ class Announcing:
             self._noticed(None)
 
     def _noticed(self, _: None) -> None:
+        now_ns = self._clock.now_ns
         if not self._push_due:
             self._push_due = True
-            self._clock.at(self._clock.now_ns + self._settings.debounce_ns, self._push)
+            self._push_ns = now_ns + self._settings.debounce_ns
+            self._latest_ns = now_ns + (self._settings.debounce_max_ns or 0)
+            self._clock.at(self._push_ns, self._push)
+        else:
+            self._push_ns = max(self._push_ns, min(now_ns + self._settings.debounce_ns, self._latest_ns))
 
     def _push(self, _: None) -> None:
+        if self._clock.now_ns < self._push_ns:
+            self._clock.at(self._push_ns, self._push)  # there were further changes
+            return
         self._push_due = False
         if not self._state.machines[self.node].up:
             self._clock.at(self._clock.now_ns + RETRY_NS, self._noticed)
