@@ -34,12 +34,10 @@ def arrow_of(values: Any) -> Any:
     return pa.Array.from_buffers(pa.int64(), values.size, [None, pa.py_buffer(values)])
 
 
-def arrow_of_strings(values: list[str]) -> Any:
-    """Return an Arrow array of strings, of which many repeat."""
-    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
-    numbers = np.fromiter(map(codes.__getitem__, values), dtype=np.int32, count=len(values))
+def arrow_of_codes(numbers: Any, distinct: Iterable[str]) -> Any:
+    """Return an Arrow array of strings, given as NumPy's 32-bit places among the distinct ones."""
     indices = pa.Array.from_buffers(pa.int32(), numbers.size, [None, pa.py_buffer(numbers)])
-    return pa.DictionaryArray.from_arrays(indices, _distinct(codes)).cast(pa.string())
+    return pa.DictionaryArray.from_arrays(indices, _distinct(distinct)).cast(pa.string())
 
 
 def _distinct(values: Iterable[str]) -> Any:

@@ -29,24 +29,25 @@ class TableHash:
 
     def __init__(self, table: str) -> None:
         self.rows = 0
-        self._columns = [_ColumnHash(column.name, column.type, later=column.later) for column in columns_of(table)]
+        self.columns = [ColumnHash(column.name, column.type, later=column.later) for column in columns_of(table)]
+        """One hash a column; whoever feeds them one by one counts ``rows`` too."""
 
-    def update(self, columns: Sequence[npt.NDArray[Any] | list[str]]) -> None:
-        """Take one batch: the columns of the table, in order and all of one length; strings come as lists."""
-        for known, column in zip(self._columns, columns, strict=True):
+    def update(self, columns: Sequence[npt.NDArray[Any] | Sequence[str]]) -> None:
+        """Take one batch: the columns of the table, in order and all of one length; numbers come as arrays."""
+        for known, column in zip(self.columns, columns, strict=True):
             known.update(column)
         self.rows += len(columns[0])
 
     def hexdigest(self) -> str:
         """The hash of all rows so far, 64 hexadecimal digits."""
         whole = hashlib.sha256()
-        for column in self._columns:
+        for column in self.columns:
             if column.counts:
                 whole.update(f"{column.name}:{column.kind}:{column.state.hexdigest()}\n".encode())
         return whole.hexdigest()
 
 
-class _ColumnHash:
+class ColumnHash:
     """The running hash of one column."""
 
     def __init__(self, name: str, kind: str, *, later: bool) -> None:
@@ -56,15 +57,20 @@ class _ColumnHash:
         self.counts = not later
         """Whether it counts: one that came later does as soon as a value is not zero, false or empty."""
 
-    def update(self, column: npt.NDArray[Any] | list[str]) -> None:
+    def update(self, column: npt.NDArray[Any] | Sequence[str]) -> None:
         """Take the values of one batch."""
-        if not self.counts:
-            self.counts = any(column) if isinstance(column, list) else bool(np.any(column))
-        if isinstance(column, list):
-            self.state.update(_strings(column))
-        else:
+        if isinstance(column, np.ndarray):
+            self.counts = self.counts or bool(np.any(column))
             values = np.ascontiguousarray(column, dtype="<i8" if self.kind == "int64" else np.uint8)
             self.state.update(values.data)
+        else:
+            self.counts = self.counts or any(column)
+            self.state.update(_strings(column))
+
+    def repeat(self, value: str, count: int) -> None:
+        """Take one string, ``count`` times."""
+        self.counts = self.counts or bool(value)
+        self.state.update(_ENCODER.encode(value) * count)
 
 
 def run_digest(tables: Mapping[str, tuple[int, str]]) -> str:
@@ -81,7 +87,7 @@ def run_digest(tables: Mapping[str, tuple[int, str]]) -> str:
     return whole.hexdigest()
 
 
-def _strings(values: list[str]) -> memoryview:
+def _strings(values: Sequence[str]) -> memoryview:
     """The MessagePack form of each string, one after the other: each carries its own length."""
     header = 1 if len(values) <= _FIXARRAY_LARGEST else 3 if len(values) <= _ARRAY16_LARGEST else 5
     return memoryview(_ENCODER.encode(values))[header:]

@@ -9,8 +9,11 @@ import msgspec
 
 from meshsim.telemetry.rows import TABLES
 
-BATCH_ROWS = 8_192
-"""Rows kept in memory per table before they are handed on. The digest does not depend on it."""
+BATCH_ROWS = 256
+"""Rows kept per table before they are handed on. The digest does not depend on it.
+
+Few, so that they are still in the processor's cache when they are read again, and their memory serves the next ones.
+"""
 
 
 class Sink(Protocol):

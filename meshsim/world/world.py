@@ -19,6 +19,7 @@ from meshsim.world.announcing import Announcing
 from meshsim.world.authorities import Authorities
 from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
+from meshsim.world.collector import rare_collections
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
 from meshsim.world.driver import Driver
@@ -167,6 +168,7 @@ class World:
 
     # Running
 
+    @rare_collections()
     def run(self, progress: Progress | None = None) -> Outcome:
         """Let everything happen; write the last rows. Raises InvariantViolation when an account does not close."""
         state = self._state

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from meshsim.results import tables
+from meshsim.results.buffers import GROUP_ROWS
 from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import RunFacts, stable_json
 from meshsim.results.partial import PREFIX
@@ -201,7 +202,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         pytest.raises(InfrastructureError, match="No space left on device") as caught,
         RunFolder.create(tmp_path / "out", "x") as folder,
     ):
-        folder.sink.write("nodes", random_rows("nodes", 1))
+        folder.sink.write("nodes", random_rows("nodes", GROUP_ROWS))
     assert "\n" not in str(caught.value)
     assert _names(tmp_path) == []
 

@@ -146,7 +146,7 @@ def test_later_columns_count_where_they_say_something(random_rows: Rows) -> None
         table = TableHash("calls")
         for row in values:
             table.update([_column((value,)) for value in msgspec.structs.astuple(row)])
-        return table.hexdigest(), [column.name for column in table._columns if column.counts]
+        return table.hexdigest(), [column.name for column in table.columns if column.counts]
 
     silent, counted = hashed(rows)
     assert not set(later) & set(counted)
