@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.backends.openssl import backend
 
-from meshsim.calibrate_probes.messages import POLICY_COUNTS, message_probes
+from meshsim.calibrate_probes.decisions import POLICY_COUNTS, PRICED, decision_probes
+from meshsim.calibrate_probes.messages import message_probes
 from meshsim.calibrate_probes.primitives import primitive_probes
 from meshsim.calibrate_probes.timing import Round, Stopwatch
 from meshsim.calibrate_probes.tls import tls_probes
@@ -194,7 +195,7 @@ def run_calibration(samples: int, progress: Progress, name: str = "calibrated") 
 
 def _measure(samples: int, progress: Progress) -> list[Round]:
     watch = Stopwatch()
-    ready = [*primitive_probes(watch), *tls_probes(watch), *message_probes(watch)]
+    ready = [*primitive_probes(watch), *tls_probes(watch), *message_probes(watch), *decision_probes(watch)]
     rounds: list[Round] = []
     gc.collect()
     gc.disable()
@@ -247,12 +248,13 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         lines.append(f"  {item.name}:")
         lines.append(f"    {{scales_with: {item.scales_with}, {_quartiles(rounds, item.formula)},")
         lines.append(f"     method: {_quoted(item.method)}}}")
-    lines += ["", "# Time of one decision, by the number of policies loaded.", "policy:", "  cedar:"]
-    lines += ["    scales_with: general-code", "    decisions:"]
-    for count in POLICY_COUNTS:
-        quartiles = _quartiles(rounds, partial(_raw, name=f"cedar/{count}"))
-        lines.append(f"      - {{policies: {count}, {quartiles},")
-        lines.append('         method: "one decision through the policy engine, policies parsed before"}')
+    lines += ["", "# Time of one decision, by the number of policies loaded.", "policy:"]
+    for engine in PRICED:
+        lines += [f"  {engine}:", "    scales_with: general-code", "    decisions:"]
+        for count in POLICY_COUNTS:
+            quartiles = _quartiles(rounds, partial(_raw, name=f"{engine}/{count}"))
+            lines.append(f"      - {{policies: {count}, {quartiles},")
+            lines.append('         method: "one decision through the policy engine, policies parsed before"}')
     lines += [
         "",
         "# Whole handshakes on the reference CPU: not charged, but what the operations of a handshake must add up to.",

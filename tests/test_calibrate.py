@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshsim.calibrate import CHECKS, FIGURES, LEAST_SAMPLES, MARKER, run_calibration
-from meshsim.calibrate_probes.messages import POLICY_COUNTS
+from meshsim.calibrate_probes.decisions import POLICY_COUNTS, PRICED
 from meshsim.scenario.cost_profile import SHIPPED_PROFILE, load_cost_profile, parse_cost_profile
 from meshsim.scenario.errors import UsageError
 
@@ -23,7 +23,8 @@ def test_a_calibrated_profile_loads(calibrated: tuple[str, list[tuple[int, int]]
     assert profile.name == "mine"
     assert list(profile.cpus) == list(shipped.cpus)
     assert list(profile.cpu("reference").operations) == list(shipped.cpu("reference").operations)
-    assert [count for count, _ in profile.cpu("reference").policy_points["cedar"]] == list(POLICY_COUNTS)
+    for engine in PRICED:
+        assert [count for count, _ in profile.cpu("reference").policy_points[engine]] == list(POLICY_COUNTS)
     assert profile.checks.keys() == shipped.checks.keys()
 
 
@@ -40,7 +41,9 @@ def test_the_file_says_how_it_was_made(calibrated: tuple[str, list[tuple[int, in
     """Command, sample count and library versions stand in the file."""
     text = calibrated[0]
     assert f'command: "meshsim calibrate --samples {LEAST_SAMPLES} --out mine.yaml"' in text
-    assert text.count(f"samples: {LEAST_SAMPLES},") == len(load_cost_profile().cpu("reference").operations) + 8
+    shipped = load_cost_profile()
+    figures = len(shipped.cpu("reference").operations) + len(PRICED) * len(POLICY_COUNTS) + len(shipped.checks)
+    assert text.count(f"samples: {LEAST_SAMPLES},") == figures
     for library in ("python", "openssl", "cryptography", "pyopenssl", "cedarpy", "h2"):
         assert f"    {library}: " in text
 

@@ -1,30 +1,19 @@
-"""What surrounds TLS: a TCP message, an HTTP/2 exchange, a policy decision."""
+"""What surrounds TLS: a TCP message, an HTTP/2 exchange."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from functools import partial
 
 import h2.config
 import h2.connection
 import h2.events
 
 from meshsim.calibrate_probes.timing import Probe, Round, Stopwatch, call
-from meshsim.policy.cedar import CedarEngine
-from meshsim.policy.engine import Directory, PolicyFile
-from meshsim.policy.question import Question
-
-POLICY_COUNTS = (1, 10, 100, 500)
-"""Sizes of policy set that are measured."""
-
-_TRUST_DOMAIN = "calibration.example"
 
 
 def message_probes(watch: Stopwatch) -> list[Probe]:
-    """A TCP message over loopback, an HTTP/2 exchange, a Cedar decision at each of ``POLICY_COUNTS``."""
-    decisions = (call(watch, f"cedar/{count}", _decision(count)) for count in POLICY_COUNTS)
-    return [_tcp_message(watch), _http2(watch), *decisions]
+    """A TCP message over loopback, an HTTP/2 exchange."""
+    return [_tcp_message(watch), _http2(watch)]
 
 
 def _tcp_message(watch: Stopwatch) -> Probe:
@@ -66,31 +55,3 @@ def _http2(watch: Stopwatch) -> Probe:
 
     exchange()
     return call(watch, "http2", exchange)
-
-
-def _decision(count: int) -> Callable[[], object]:
-    """A decision by Cedar among ``count`` policies, the last of which permits the question."""
-    services = [f"service-{number}" for number in range(count)]
-    workloads = {f"spiffe://{_TRUST_DOMAIN}/ns/default/sa/{service}": service for service in [*services, "caller"]}
-    policies = "\n".join(
-        f'@id("allow-{service}") permit (principal, action, resource == Service::"{service}") '
-        'when { context.path like "/item/*" };'
-        for service in services
-    )
-    directory = Directory(
-        services=frozenset([*services, "caller"]), trust_domains=frozenset([_TRUST_DOMAIN]), workloads=workloads
-    )
-    engine = CedarEngine.from_sources([PolicyFile("calibration.cedar", policies)], directory)
-    question = Question(
-        principal=f"spiffe://{_TRUST_DOMAIN}/ns/default/sa/caller",
-        source="caller",
-        destination=services[-1],
-        method="GET",
-        path="/item/1",
-        slice="",
-        site="",
-        mutual=True,
-    )
-    decision = engine.decide(question)
-    assert decision.allowed, f"the policy permits the question, but {decision}"
-    return partial(engine.decide, question)

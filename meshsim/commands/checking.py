@@ -14,6 +14,7 @@ from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.expectations import MetricExpectation
+from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.policy_sources import PolicySources, RefusedScenario
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.world import World
@@ -92,11 +93,14 @@ def _policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
         nodes=sources.nodes,
         namespaces=sources.namespaces,
         labels=sources.labels,
+        ports=sources.ports,
         trust_domains=frozenset((sources.trust_domain,)),
+        trust_domain=sources.trust_domain,
+        root_namespace=root_namespace_of(sources.policy),
     )
     files = [PolicyFile(name, text, str(base / name)) for name, text in sources.files]
     try:
-        build_engine(sources.engine, files, directory)
+        build_engine(sources.policy.engine, files, directory, sources.policy.default, sources.policy)
     except ScenarioError as error:
         return error.diagnostics
     return []

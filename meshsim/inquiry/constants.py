@@ -88,7 +88,13 @@ def _cedar(files: Sequence[PolicyFile]) -> Constants:
     return read(files)
 
 
-READERS: Mapping[str, Reader] = {"cedar": _cedar}
+def _istio(files: Sequence[PolicyFile]) -> Constants:
+    from meshsim.inquiry.constants_istio import read
+
+    return read(files)
+
+
+READERS: Mapping[str, Reader] = {"cedar": _cedar, "istio": _istio}
 """Name of an engine → what reads the constants of its policies."""
 
 

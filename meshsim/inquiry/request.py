@@ -11,7 +11,7 @@ import msgspec
 
 from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.subject import Callee, Caller, Subject
-from meshsim.policy.question import Question
+from meshsim.policy.question import Question, server_name
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_duration_ns
 
@@ -100,6 +100,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         "claims": "" if request.claims is None else json.dumps(request.claims, sort_keys=True, separators=(",", ":")),
         "query": query,
         "destination_ip": callee.address,
+        "sni": "" if plaintext else server_name(callee.name, callee.namespace, port),
     }
     base: dict[str, Any] = {key: extra.pop(key) for key in ("slice", "site")}
     return Asked(

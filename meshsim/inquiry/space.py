@@ -16,7 +16,7 @@ from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.patterns import text_classes
 from meshsim.inquiry.request import DISABLE, METHODS
 from meshsim.inquiry.subject import Callee, Caller, Subject
-from meshsim.policy.question import Question
+from meshsim.policy.question import Question, server_name
 
 _READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
@@ -81,8 +81,9 @@ class Space(msgspec.Struct, frozen=True):
         fields["claims"] = json.dumps(claims, sort_keys=True, separators=(",", ":")) if claims else ""
         base = {name: fields.pop(name) for name in ("method", "path", "slice", "site")}
         encrypted = bool(caller.spiffe_id) and callee.modes[port] != DISABLE
+        fields["sni"] = server_name(callee.name, callee.namespace, port)
         if not encrypted:
-            fields |= dict.fromkeys(("tls_version", "cipher", "group"), "") | {"certificate_age_s": -1}
+            fields |= dict.fromkeys(("tls_version", "cipher", "group", "sni"), "") | {"certificate_age_s": -1}
         return Question(
             principal=caller.spiffe_id if encrypted else "",
             source=caller.workload,

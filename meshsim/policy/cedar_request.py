@@ -68,6 +68,7 @@ _CONTEXT: Final[Mapping[str, Callable[[Question, Vocabulary], Any]]] = MappingPr
         "source_node": lambda question, _: _entity("Node", question.source_node),
         "source_ip": lambda question, _: _extension("ip", question.source_ip or NO_ADDRESS),
         "destination_ip": lambda question, _: _extension("ip", question.destination_ip or NO_ADDRESS),
+        "sni": lambda question, _: question.sni,
         "tls_version": lambda question, _: question.tls_version,
         "cipher": lambda question, _: question.cipher,
         "group": lambda question, _: question.group,

@@ -38,6 +38,8 @@ class Directory(msgspec.Struct, frozen=True):
     nodes: frozenset[str] = frozenset()
     trust_domains: frozenset[str] = frozenset()
     """The mesh's own trust domain and those it federates with."""
+    trust_domain: str = "cluster.local"
+    """The mesh's own."""
     workloads: Mapping[str, str] = {}
     """SPIFFE ID → name of the service or fleet that the identity was issued to."""
     namespaces: Mapping[str, str] = {}

@@ -68,6 +68,13 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Query of the request target, without the question mark."""
     destination_ip: str = ""
     """Address of the called replica."""
+    sni: str = ""
+    """Name of the server that the caller asked for in the TLS handshake, as Istio's sidecars do; empty on plaintext."""
+
+
+def server_name(service: str, namespace: str, port: int) -> str:
+    """The server name that an Istio sidecar asks for when it calls a service (Istio's ``BuildDNSSrvSubsetKey``)."""
+    return f"outbound_.{port}_._.{service}.{namespace}.svc.cluster.local"
 
 
 EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :])

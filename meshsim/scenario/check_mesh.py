@@ -72,8 +72,13 @@ def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:
 
 
 def check_cpus(scenario: Scenario, profile: CostProfile) -> Iterator[Finding]:
-    """CPUs that the cost profile does not know, crypto that they have not, and devices' CPUs where no device is."""
+    """CPUs and engines that the cost profile does not know, crypto that CPUs have not, devices' CPUs where none is."""
     cpus = profile.cpus
+    policy = scenario.mesh.policy
+    priced = next(iter(cpus.values())).policy_points
+    if policy is not None and policy.engine not in priced:
+        message = f"the cost profile has no decisions of {show(policy.engine)}; {expected(policy.engine, list(priced))}"
+        yield Finding(("mesh", "policy", "engine"), message, alone=True)
     uses: list[tuple[Path, Node | Fleet]] = [
         (("network", "nodes", name), node) for name, node in scenario.network.nodes.items()
     ]
@@ -164,7 +169,8 @@ def check_resilience(scenario: Scenario) -> Iterator[Finding]:
         )
         rival = ("mesh", "resilience", "request_timeout")
         yield Finding(("mesh", "resilience", "attempt_timeout"), message, rivals=(rival,))
-    files = scenario.mesh.policy.files if scenario.mesh.policy is not None else ()
-    for index, name in enumerate(files):
-        if name in files[:index]:
-            yield Finding(("mesh", "policy", "files", index), f"{name!r} is listed twice; expected each file once")
+    seen: set[str] = set()
+    for name, place in scenario.mesh.policy.named_files() if scenario.mesh.policy is not None else ():
+        if name in seen:
+            yield Finding(("mesh", "policy", *place), f"{name!r} is listed twice; expected each file once")
+        seen.add(name)

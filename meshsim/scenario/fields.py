@@ -102,7 +102,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0
 """A DNS label (RFC 1123), as Kubernetes names are."""
 
 
-def _parse_instant(value: object) -> int:
+def parse_instant(value: object) -> int:
+    """``"2026-01-01T00:00:00Z"`` -> nanoseconds since the Unix epoch; raises ValueError with what would be right."""
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     else:
@@ -130,7 +131,7 @@ def _format_instant(value_ns: int) -> str:
 
 Instant = Annotated[
     int,
-    BeforeValidator(_parse_instant),
+    BeforeValidator(parse_instant),
     PlainSerializer(_format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T00:00:00Z"]}),
 ]

@@ -62,6 +62,10 @@ class Value:
         """Note a mistake at the value's key."""
         self._mistakes.append(self._positions.key(self._path).diagnostic(message))
 
+    def note(self, place: Place, message: str) -> None:
+        """Note a mistake at a place of the same file."""
+        self._mistakes.append(place.diagnostic(message))
+
     def child(self, key: str | int, data: Any) -> Value:
         """The value at a key or index."""
         return Value(data, (*self._path, key), self._positions, self._mistakes)
@@ -146,6 +150,11 @@ class Manifest(msgspec.Struct, frozen=True):
         """Its ``spec``; an empty mapping where there is none."""
         data = self.whole.data.get("spec")
         return self.whole.child("spec", {} if data is None else data)
+
+    def body(self, *known: str) -> dict[str, Value]:
+        """What stands beside apiVersion, kind and metadata; a mistake at each key that is not known."""
+        fields = self.whole.fields("apiVersion", "kind", "metadata", *known)
+        return {key: value for key, value in fields.items() if key in known}
 
 
 def read_manifests(text: str, file: str, known: Mapping[str, Sequence[str]]) -> tuple[list[Manifest], list[Diagnostic]]:

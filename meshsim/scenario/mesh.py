@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
 from meshsim.scenario.identity import Identity, KeyType
+from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
@@ -17,7 +18,6 @@ Group = Literal["X25519MLKEM768", "X25519", "P-256", "P-384"]
 Cipher = Literal["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1)]
 Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1)]
-TrustDomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,255}$")]
 
 
 class Tls(Model):
@@ -59,19 +59,6 @@ class TlsOverride(Model):
     """As in mesh.tls."""
     resumption: bool | None = None
     """As in mesh.tls."""
-
-
-class Policy(Model):
-    """Who may call whom."""
-
-    engine: Literal["cedar"] = "cedar"
-    """Policy engine. Default: cedar."""
-    files: Annotated[tuple[str, ...], FromList, Field(min_length=1)]
-    """Policy files, beside the scenario file."""
-    default: Literal["deny", "allow"] = "deny"
-    """What holds when no policy matches. Default: deny."""
-    cache: bool = False
-    """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
 
 
 class Resilience(Model):

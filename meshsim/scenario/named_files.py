@@ -74,8 +74,8 @@ def read_named(
             reader.arrivals(
                 flow.key, flow.arrivals.trace.file, in_file(("traffic", index, "arrivals", "trace", "file"))
             )
-    for index, file in enumerate(scenario.mesh.policy.files if scenario.mesh.policy is not None else ()):
-        reader.policy(file, in_file(("mesh", "policy", "files", index)))
+    for file, place in scenario.mesh.policy.named_files() if scenario.mesh.policy is not None else ():
+        reader.policy(file, in_file(("mesh", "policy", *place)))
     profile = reader.profile(scenario.cost_profile)
     named = Named(
         files=MappingProxyType(dict(sorted(folder.files.items()))),

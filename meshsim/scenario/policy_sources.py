@@ -9,6 +9,7 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.policy import Policy
 from meshsim.scenario.references import declared
 from meshsim.scenario.shape import step
 
@@ -16,8 +17,8 @@ from meshsim.scenario.shape import step
 class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     """What policies can be checked against before there is a sound scenario."""
 
-    engine: str
-    """Name of the policy engine."""
+    policy: Policy
+    """The settings of policy, repaired where they were wrong."""
     files: tuple[tuple[str, str], ...]
     """(name, text) of each policy file that could be read."""
     services: frozenset[str]
@@ -29,6 +30,8 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     """Of each service."""
     labels: Mapping[str, Mapping[str, str]]
     """Of each service that has any."""
+    ports: Mapping[str, Mapping[int, str]]
+    """Protocol of each port of each service."""
     trust_domain: str
 
 
@@ -54,7 +57,7 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
     names = declared(data)
     trust_domain = step(step(data, "mesh"), "trust_domain")  # as written, though it may be refused
     return PolicySources(
-        engine=scenario.mesh.policy.engine,
+        policy=scenario.mesh.policy,
         files=tuple(files),
         services=frozenset(names["service"]),
         fleets=frozenset(names["fleet"]),
@@ -62,9 +65,15 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         nodes=frozenset(names["node"]),
         namespaces={name: str(step(service, "namespace") or "default") for name, service in homes[0].items()},
         labels={name: _texts(step(service, "labels")) for name, service in homes[0].items()},
+        ports={name: _protocols(step(service, "ports")) for name, service in homes[0].items()},
         sites=frozenset(str(step(node, "site") or name) for name, node in nodes.items()),
         trust_domain=str(trust_domain or scenario.mesh.trust_domain),
     )
+
+
+def _protocols(ports: Any) -> dict[int, str]:
+    named = ports.items() if isinstance(ports, dict) else ()
+    return {int(port): str(step(value, "protocol") or "http") for port, value in named if str(port).isdecimal()}
 
 
 def _texts(labels: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshsim.policy.question import TIMED, Question
+from meshsim.policy.question import TIMED, Question, server_name
 
 if TYPE_CHECKING:
     from meshsim.sidecar.inbound import Downstream
@@ -41,6 +41,12 @@ def _certificate_age_s(facts: _Facts) -> int:
     return facts.clock_s - established.peer_not_before_ns // S
 
 
+def _sni(facts: _Facts) -> str:
+    if facts.downstream.established is None:
+        return ""
+    return server_name(facts.settings.workload, facts.settings.namespace, facts.downstream.port)
+
+
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
         "port": lambda facts: facts.downstream.port,
@@ -57,6 +63,7 @@ _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
         "time_s": lambda facts: facts.clock_s,
         "query": lambda facts: facts.message.template.path.partition("?")[2],
         "destination_ip": lambda facts: facts.settings.address,
+        "sni": _sni,
     }
 )
 """What fills each attribute that is filled on demand."""

@@ -28,6 +28,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Whether incoming calls are put to a policy engine."""
     policy_reads: frozenset[str] = frozenset()
     """Which of ``meshsim.policy.question.EXTRA_ATTRIBUTES`` questions are filled with."""
+    namespace: str = ""
+    """Namespace of its workload; empty of a device."""
     node: str = ""
     """Node on which it runs."""
     address: str = ""

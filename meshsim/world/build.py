@@ -213,6 +213,7 @@ def make_sidecar(
             or any(link.slicing for link in state.scenario.network.links),
             policy_asked=state.policy is not None,
             policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
+            namespace=_namespace(state.scenario, host.workload),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
             routes=routes,
@@ -231,6 +232,10 @@ def make_sidecar(
         _route_randoms(state, name) if routes else None,
     )
     host.sidecar.outbound.site, host.sidecar.outbound.node = host.site, host.node
+
+
+def _namespace(scenario: Scenario, workload: str) -> str:
+    return scenario.services[workload].namespace if workload in scenario.services else ""
 
 
 def _route_randoms(state: State, name: str) -> RouteRandoms:

@@ -8,13 +8,14 @@ from meshsim.policy.engine import Directory
 from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
+from meshsim.scenario.policy import root_namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meshsim.policy.engine import PolicyEngine, PolicyFile
     from meshsim.policy.question import Decision, Question
-    from meshsim.scenario.mesh import Policy
+    from meshsim.scenario.policy import Policy
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
 
@@ -34,6 +35,8 @@ def directory_of(state: State) -> Directory:
         nodes=frozenset(state.machines),
         sites=frozenset(machine.site for machine in state.machines.values()),
         trust_domains=frozenset((scenario.mesh.trust_domain,)),
+        trust_domain=scenario.mesh.trust_domain,
+        root_namespace=root_namespace_of(scenario.mesh.policy),
         workloads={host.spiffe_id: host.workload for host in state.hosts()},
         namespaces={name: service.namespace for name, service in scenario.services.items()},
         labels={name: service.labels for name, service in scenario.services.items() if service.labels},
@@ -43,7 +46,7 @@ def directory_of(state: State) -> Directory:
 
 def engine_of(state: State, policy: Policy, files: Sequence[PolicyFile]) -> PolicyEngine:
     """Return the engine that a mesh's policy settings and these files make; raises ScenarioError."""
-    return build_engine(policy.engine, files, directory_of(state), policy.default)
+    return build_engine(policy.engine, files, directory_of(state), policy.default, policy)
 
 
 class Policies:

@@ -135,10 +135,12 @@ class World:
         state, policy = self._state, self._state.scenario.mesh.policy
         if policy is None:
             return None
-        base = self._loaded.base_dir
-        files = [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
-        engine = engine_of(state, policy, files)
+        engine = engine_of(state, policy, self._policy_files())
         return Policies(engine, cache=policy.cache, real=state.real)
+
+    def _policy_files(self) -> list[PolicyFile]:
+        base = self._loaded.base_dir
+        return [PolicyFile(name, text, str(base / name)) for name, text in self._loaded.policies]
 
     # Looking at it without running it
 
@@ -154,7 +156,8 @@ class World:
         """
         policy = self._state.scenario.mesh.policy
         assert policy is not None
-        return engine_of(self._state, policy, files)
+        kept = [file for file in self._policy_files() if file.name not in policy.files]
+        return engine_of(self._state, policy, [*files, *kept])
 
     @property
     def hosts(self) -> list[Host]:

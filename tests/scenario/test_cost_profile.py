@@ -282,7 +282,12 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         ("  measured: http2.request_response", "  measured: http3", "  measured: http3", "'http3' is not known"),
         ("SHA256: aes-128-gcm", "SHA256: aes-128-ccm", "SHA256: aes-128-ccm", "did you mean 'aes-128-gcm.seal'?"),
         ("  record.copy:", "  record.copies:", "operations:", "'record.copy' is missing"),
-        ("- {policies: 10,", "- {policies: 1000,", "  - {policies: 1,", "expected growing numbers"),
+        (
+            "- {policies: 10, p25_ns: 52869",
+            "- {policies: 1000, p25_ns: 52869",
+            "  - {policies: 1,",
+            "expected growing numbers",
+        ),
         ("  p384.keygen: {cpu: reference", "  p385.keygen: {cpu: reference", "  p385.keygen", "nothing scales with"),
         ("  cpu: reference\n", "  cpu: cortex-a53\n", "  cortex-a53:\n", "is the reference CPU"),
         ("schema_version: 1", "schema_version: [", "", "expected"),

@@ -129,6 +129,7 @@ class Stage:
             policy_asked=policy_asked,
             routes=routes or {},
             policy_reads=policy_reads,
+            namespace="default",
             node="a",
             address="10.244.0.2",
         )

@@ -10,6 +10,7 @@ import pytest
 from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile
 from meshsim.policy.engines import ENGINES
 from meshsim.policy.question import EXTRA_ATTRIBUTES, Decision, Question
+from meshsim.scenario.policy import Policy
 from meshsim.world.addresses import Addresses
 
 Data = dict[str, Any]
@@ -40,7 +41,9 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """The engine that every scenario gets."""
     engine = Reader(EXTRA_ATTRIBUTES)
 
-    def build(files: Sequence[PolicyFile], directory: Directory, default: Default) -> PolicyEngine:
+    def build(
+        files: Sequence[PolicyFile], directory: Directory, default: Default, settings: Policy | None
+    ) -> PolicyEngine:
         return engine
 
     monkeypatch.setitem(ENGINES, "cedar", build)  # type: ignore[arg-type] # the table is a plain dict

@@ -1,0 +1,138 @@
+"""Istio's AuthorizationPolicy (istio.io, "Authorization Policy"), as its sidecars enforce it.
+
+For each workload, the policies of its namespace and of the root namespace that select it decide, in this order:
+CUSTOM policies that match ask their provider, and what it denies is denied; DENY policies that match deny; without any
+ALLOW policy the rest is allowed; with some, what one of them matches is allowed and the rest denied. AUDIT policies
+only mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile
+from meshsim.policy.istio_check import check
+from meshsim.policy.istio_conditions import Claims
+from meshsim.policy.istio_path import normalized
+from meshsim.policy.istio_plans import Fixed, Plan, Planner, Provider
+from meshsim.policy.istio_read import read_policies
+from meshsim.policy.istio_scope import outside
+from meshsim.policy.istio_types import Policies
+from meshsim.policy.question import Decision, Question, RuleAccount
+from meshsim.scenario.errors import Diagnostic, ScenarioError
+from meshsim.scenario.policy import IstioPolicy
+
+REFUSED_PATH = "refused-path"
+"""The rule of a decision on a path that Envoy answers with status 400, whatever the policies."""
+
+_EFFECTS = {"ALLOW": "allow", "DENY": "deny", "AUDIT": "audit", "CUSTOM": "custom"}
+_NO_CLAIMS: Claims = MappingProxyType({})
+
+
+class IstioEngine:
+    """Policies, compiled once for every workload they hold for. Build it with :meth:`from_sources`."""
+
+    name = "istio"
+
+    def __init__(
+        self,
+        policies: Policies,
+        directory: Directory,
+        default: Default,
+        settings: IstioPolicy,
+        providers: Mapping[str, PolicyEngine],
+        version: str,
+    ) -> None:
+        self.policies = policies
+        self.size = sum(len(policy.rules) for policy in policies.authorization)
+        self.version = version
+        self._directory = directory
+        self._mode = settings.path_normalization
+        asked: dict[str, Provider] = {
+            name: Fixed(allowed=provider.verdict == "allow") if provider.verdict else providers[name]
+            for name, provider in settings.extension_providers.items()
+        }
+        self._planner = Planner(policies, directory, settings, asked, allow_nothing=default == "deny")
+        self._workloads = {name: self._planner.workload(name) for name in sorted(directory.services)}
+        self._plans = {name: workload.only for name, workload in self._workloads.items()}
+        self.reads = frozenset(name for workload in self._workloads.values() for name in workload.reads)
+
+    @classmethod
+    def from_sources(
+        cls,
+        files: Sequence[PolicyFile],
+        directory: Directory,
+        default: Default = "allow",
+        settings: IstioPolicy | None = None,
+        providers: Mapping[str, PolicyEngine] = MappingProxyType({}),
+        mistakes: Sequence[Diagnostic] = (),
+    ) -> IstioEngine:
+        """Read and check policy files; raises :class:`ScenarioError` with every mistake in them.
+
+        ``providers`` holds the engine of each extension provider that has one, ``mistakes`` what is wrong with them.
+        The default ``deny`` is as one more policy in the root namespace that allows nothing.
+        """
+        settings = settings or IstioPolicy()
+        policies, wrong = read_policies(files)
+        wrong += [*check(policies, directory, settings), *mistakes]
+        if wrong:
+            raise ScenarioError(wrong)
+        version = _version(files, default, settings, providers)
+        return cls(policies, directory, default, settings, providers, version)
+
+    def decide(self, question: Question) -> Decision:
+        """Answer one question."""
+        plan = self._plans.get(question.destination) or self._plan(question)
+        if not plan.http:
+            return plan.decide(question, _NO_CLAIMS)
+        if normalized(question.path, self._mode) is None:
+            return Decision(False, REFUSED_PATH, (REFUSED_PATH,))
+        claims = plan.tokens.seen(question.claims)
+        if claims is None:
+            return Decision(False, plan.tokens.names[0], plan.tokens.names)
+        return plan.decide(question, claims)
+
+    def _plan(self, question: Question) -> Plan:
+        """The plan for the port of a question; services from outside of the directory get one too."""
+        workload = self._workloads.get(question.destination)
+        if workload is None:
+            workload = self._workloads[question.destination] = self._planner.workload(question.destination)
+        return workload.plan(question.port)
+
+    def explain(self, question: Question) -> tuple[RuleAccount, ...]:
+        """Say of every rule whether it matches the question, and if not, why."""
+        plan = self._plans.get(question.destination) or self._plan(question)
+        early, claims = "", _NO_CLAIMS
+        if plan.http:
+            seen = plan.tokens.seen(question.claims)
+            claims = seen if seen is not None else _NO_CLAIMS
+            if normalized(question.path, self._mode) is None:
+                early = "the path is refused with status 400 before any policy is looked at"
+            elif seen is None:
+                early = f"the token is refused by {plan.tokens.names[0]} before any policy is looked at"
+        here = {rule.number: rule for rule in plan.rules}
+        accounts: list[RuleAccount] = []
+        for policy in self.policies.authorization:
+            away = early or outside(policy.scope, question.destination, self._directory)
+            for rule in policy.rules:
+                rule_here = here.get(len(accounts))
+                unseen = f"its provider {policy.provider} is asked about HTTP alone, which is not spoken on this port"
+                why = away or (unseen if rule_here is None else rule_here.why(question, claims))
+                place = f"{rule.place.file}:{rule.place.line}:{rule.place.column}"
+                accounts.append(RuleAccount(rule.name, place, _EFFECTS[policy.action], not why, why))
+        return tuple(accounts)
+
+
+def _version(
+    files: Sequence[PolicyFile], default: Default, settings: IstioPolicy, providers: Mapping[str, PolicyEngine]
+) -> str:
+    """Hash of all that the decisions depend on, each part preceded by its length."""
+    digest = hashlib.sha256()
+    asked = (f"{name}={engine.version}" for name, engine in sorted(providers.items()))
+    named = (part for file in files for part in (file.name, file.text))
+    for part in ("istio", default, settings.model_dump_json(), *asked, *named):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,229 @@
+"""The plan of a workload: the rules that hold for it, in the order in which Istio's sidecar looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from meshsim.policy.engine import Directory
+from meshsim.policy.istio_authentication import Tokens
+from meshsim.policy.istio_conditions import Claims, Setting
+from meshsim.policy.istio_path import Normalization, normalized
+from meshsim.policy.istio_rules import Applied, applied
+from meshsim.policy.istio_scope import is_for
+from meshsim.policy.istio_types import AuthorizationPolicy, Policies
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
+from meshsim.scenario.policy import IstioPolicy
+
+HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
+"""Protocols of ports in which a sidecar sees requests; of all others it sees connections alone."""
+
+
+class Provider(Protocol):
+    """Whom a CUSTOM policy asks."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes of questions that its answer depends on."""
+
+    def decide(self, question: Question) -> Decision:
+        """Answer one question."""
+
+
+class Fixed:
+    """A provider that always answers the same."""
+
+    reads: frozenset[str] = frozenset()
+
+    def __init__(self, *, allowed: bool) -> None:
+        self._decision = Decision(True, DEFAULT_ALLOW) if allowed else Decision(False, DEFAULT_DENY)
+
+    def decide(self, _question: Question) -> Decision:
+        """Answer as always."""
+        return self._decision
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """A provider and the CUSTOM rules that ask it."""
+
+    name: str
+    provider: Provider
+    rules: tuple[Applied, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules for one workload on ports of one kind; a rule on trial (dry-run) decides nothing."""
+
+    http: bool
+    tokens: Tokens
+    normalization: Normalization
+    custom: tuple[Asking, ...]
+    audit: tuple[Applied, ...]
+    deny: tuple[Applied, ...]
+    allow: tuple[Applied, ...]
+    only_allowed: bool
+    """Whether what no ALLOW rule matches is denied: there is an ALLOW policy, though it may have no rule."""
+    deny_on_trial: tuple[Applied, ...]
+    allow_on_trial: tuple[Applied, ...]
+    only_allowed_on_trial: bool
+
+    @property
+    def rules(self) -> tuple[Applied, ...]:
+        """Every rule."""
+        asking = tuple(rule for one in self.custom for rule in one.rules)
+        return asking + self.audit + self.deny + self.allow + self.deny_on_trial + self.allow_on_trial
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes of questions that decisions depend on."""
+        found: set[str] = {"claims"} if self.http and self.tokens.names else set()
+        for rule in self.rules:
+            found |= rule.reads
+        for one in self.custom:
+            found |= one.provider.reads
+        return frozenset(found)
+
+    def decide(self, question: Question, claims: Claims) -> Decision:
+        """Answer a question that carries no bad token and no refused path."""
+        errors: tuple[str, ...] = ()
+        for asking in self.custom:
+            if asked := _matching(asking.rules, question, claims):
+                answer = asking.provider.decide(self._sent(question))
+                errors += answer.errors
+                if not answer.allowed:
+                    reasons = (*asked, *(f"{asking.name}: {rule}" for rule in answer.reasons or (answer.rule,)))
+                    return Decision(False, asked[0], reasons, errors)
+        audited = _matching(self.audit, question, claims) if self.audit else ()
+        if denied := _matching(self.deny, question, claims):
+            return Decision(False, denied[0], denied, errors, audited)
+        allowed = _matching(self.allow, question, claims)
+        if not allowed and self.only_allowed:
+            return Decision(False, DEFAULT_DENY, (), errors, audited)
+        dry_run = self._dry_run(question, claims, allowed=bool(allowed))
+        return Decision(True, allowed[0] if allowed else DEFAULT_ALLOW, allowed, errors, audited, dry_run)
+
+    def _sent(self, question: Question) -> Question:
+        """The question as a provider is asked it: with the normalised path."""
+        path = normalized(question.path, self.normalization) if self.http else question.path
+        return question if path == question.path else msgspec.structs.replace(question, path=path)
+
+    def _dry_run(self, question: Question, claims: Claims, *, allowed: bool) -> str:
+        """The rule by which an allowed request would be denied if all policies on trial were in force."""
+        if denied := _matching(self.deny_on_trial, question, claims):
+            return denied[0]
+        if allowed or not self.only_allowed_on_trial or _matching(self.allow_on_trial, question, claims):
+            return ""
+        return DEFAULT_DENY
+
+
+def _matching(rules: tuple[Applied, ...], question: Question, claims: Claims) -> tuple[str, ...]:
+    return tuple([rule.name for rule in rules if rule.matches(question, claims)]) if rules else ()
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """The plans of one service, by what its ports speak."""
+
+    by_request: Plan
+    by_connection: Plan
+    ports: Mapping[int, str]
+
+    def plan(self, port: int) -> Plan:
+        """The plan for a port; one that is not known is taken for HTTP."""
+        return self.by_request if self.ports.get(port, "http") in HTTP else self.by_connection
+
+    @property
+    def only(self) -> Plan | None:
+        """The plan for every port, if there is one."""
+        spoken = {protocol in HTTP for protocol in self.ports.values()} or {True}
+        return None if len(spoken) > 1 else self.by_request if spoken == {True} else self.by_connection
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes of questions that decisions depend on."""
+        only = self.only
+        return self.by_request.reads | self.by_connection.reads | {"port"} if only is None else only.reads
+
+
+class Planner:
+    """Makes the plans of workloads; rules are compiled once for all of them."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        directory: Directory,
+        settings: IstioPolicy,
+        providers: Mapping[str, Provider],
+        *,
+        allow_nothing: bool,
+    ) -> None:
+        self._policies = policies
+        self._directory = directory
+        self._settings = settings
+        self._providers = providers
+        self._allow_nothing = allow_nothing
+        self._applied = {http: list(self._apply(http=http)) for http in (True, False)}
+
+    def _apply(self, *, http: bool) -> Iterable[tuple[AuthorizationPolicy, tuple[Applied, ...]]]:
+        number = 0
+        settings = self._settings
+        for policy in self._policies.authorization:
+            setting = Setting(
+                namespace=policy.scope.namespace,
+                trust_domains=(self._directory.trust_domain, *settings.trust_domain_aliases),
+                http=http,
+                normalization=settings.path_normalization,
+                metadata=settings.filter_metadata,
+            )
+            yield policy, tuple(applied(policy, rule, number + n, setting) for n, rule in enumerate(policy.rules))
+            number += len(policy.rules)
+
+    def workload(self, service: str) -> Workload:
+        """The plans of a service."""
+        ports = self._directory.ports.get(service, {})
+        return Workload(self._plan(service, http=True), self._plan(service, http=False), ports)
+
+    def _plan(self, service: str, *, http: bool) -> Plan:
+        here = [one for one in self._applied[http] if is_for(one[0].scope, service, self._directory)]
+        tokens = [one for one in self._policies.authentication if is_for(one.scope, service, self._directory)]
+        return Plan(
+            http=http,
+            tokens=Tokens(tokens),
+            normalization=self._settings.path_normalization,
+            custom=self._custom(here, http=http),
+            audit=_rules(here, "AUDIT"),
+            deny=_rules(here, "DENY"),
+            allow=_rules(here, "ALLOW"),
+            only_allowed=self._allow_nothing or _any(here, dry_run=False),
+            deny_on_trial=_rules(here, "DENY", dry_run=True),
+            allow_on_trial=_rules(here, "ALLOW", dry_run=True),
+            only_allowed_on_trial=_any(here, dry_run=True),
+        )
+
+    def _custom(
+        self, here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], *, http: bool
+    ) -> tuple[Asking, ...]:
+        """Who is asked by CUSTOM policies; a provider that is asked by HTTP is not asked about connections."""
+        asking: dict[str, list[Applied]] = {}
+        for policy, rules in here:
+            if policy.action == "CUSTOM":
+                asking.setdefault(policy.provider, []).extend(rules)
+        declared = self._settings.extension_providers
+        return tuple(
+            Asking(name, self._providers[name], tuple(rules))
+            for name, rules in asking.items()
+            if http or declared[name].protocol == "grpc"
+        )
+
+
+def _rules(
+    here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], action: str, *, dry_run: bool = False
+) -> tuple[Applied, ...]:
+    return tuple(
+        rule for policy, rules in here if policy.action == action and policy.dry_run == dry_run for rule in rules
+    )
+
+
+def _any(here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], *, dry_run: bool) -> bool:
+    return any(policy.action == "ALLOW" and policy.dry_run == dry_run for policy, _ in here)

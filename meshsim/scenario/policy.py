@@ -1,0 +1,96 @@
+"""Scenario models of authorization policy: the engine, its files and what belongs to one engine alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from meshsim.scenario.fields import FromList, Model, Name
+from meshsim.scenario.positions import Path
+
+TrustDomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,255}$")]
+PolicyFiles = Annotated[tuple[str, ...], FromList, Field(min_length=1)]
+FilterValue = str | Annotated[tuple[str, ...], FromList]
+
+
+class ExtensionProvider(Model):
+    """Whom CUSTOM policies ask: a fixed verdict, or another policy engine with files of its own."""
+
+    verdict: Literal["allow", "deny"] | None = None
+    """What it always answers."""
+    engine: Literal["cedar"] | None = None
+    """Policy engine that answers."""
+    files: Annotated[tuple[str, ...], FromList] = ()
+    """Policy files of that engine, beside the scenario file."""
+    protocol: Literal["grpc", "http"] = "grpc"
+    """How a sidecar asks it; a provider of HTTP is not asked about TCP connections. Default: grpc."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExtensionProvider:
+        if (self.verdict is None) == (self.engine is None):
+            found = "both verdict and engine" if self.verdict else "neither verdict nor engine"
+            raise ValueError(f"an extension provider has {found}; expected exactly one of them")
+        if (self.engine is None) != (not self.files):
+            found = "files without an engine" if self.files else "an engine without files"
+            raise ValueError(f"an extension provider has {found}; expected engine and files together")
+        return self
+
+
+class IstioPolicy(Model):
+    """What Istio's installation says about policies."""
+
+    root_namespace: Name = "istio-system"
+    """Namespace whose policies hold for the whole mesh. Default: istio-system."""
+    trust_domain_aliases: Annotated[tuple[TrustDomain, ...], FromList] = ()
+    """Trust domains whose principals count as the mesh's own. Default: none."""
+    path_normalization: Literal["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] = "BASE"
+    """What is done to paths before policies see them. Default: BASE, as Istio."""
+    extension_providers: dict[Name, ExtensionProvider] = {}
+    """Whom CUSTOM policies may name. Default: none."""
+    filter_metadata: dict[str, dict[str, FilterValue]] = {}
+    """What Envoy filters say of every request, for conditions experimental.envoy.filters.*. Default: nothing."""
+    unmatched: Literal["error", "ignore"] = "error"
+    """Whether a policy for workloads or a namespace that the scenario has not is an error. Default: error."""
+
+
+def root_namespace_of(policy: Policy | None) -> str:
+    """The namespace whose policies hold for the whole mesh."""
+    return (policy.istio if policy is not None and policy.istio is not None else IstioPolicy()).root_namespace
+
+
+class Policy(Model):
+    """Who may call whom."""
+
+    engine: Literal["cedar", "istio"] = "cedar"
+    """Policy engine. Default: cedar."""
+    files: PolicyFiles
+    """Policy files, beside the scenario file."""
+    default: Literal["deny", "allow"] = "deny"
+    """What holds when no policy matches; if not written, allow with the engine istio. Default: deny."""
+    cache: bool = False
+    """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
+    istio: IstioPolicy | None = None
+    """Settings of the engine istio. Default: Istio's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_of_istio(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("engine") == "istio" and "default" not in data:
+            return {**data, "default": "allow"}
+        return data
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> Policy:
+        if self.istio is not None and self.engine != "istio":
+            raise ValueError(f"settings of istio stand beside the engine {self.engine}; expected engine: istio")
+        return self
+
+    def named_files(self) -> Iterator[tuple[str, Path]]:
+        """Each file that is named, those of extension providers after its own, and where."""
+        for index, file in enumerate(self.files):
+            yield file, ("files", index)
+        for name, provider in self.istio.extension_providers.items() if self.istio is not None else ():
+            for index, file in enumerate(provider.files):
+                yield file, ("istio", "extension_providers", name, "files", index)
