@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.check_calls import check_calls
+from meshsim.scenario.check_changes import check_changes
 from meshsim.scenario.check_flows import check_guarantees
 from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
@@ -76,6 +77,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
         yield from check_guarantees(scenario)
         yield from check_faults(scenario)
         yield from check_phases(scenario)
+        yield from check_changes(scenario)
         if all_faults:
             yield from check_recoveries(scenario)
 

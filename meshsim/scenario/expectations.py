@@ -195,6 +195,22 @@ class RecoveryExpectation(Model):
     """Which fault, how soon, how well."""
 
 
+class Convergence(Model):
+    """How soon a change of configuration has reached every proxy."""
+
+    after: Name
+    """Change."""
+    within_ns: Duration = Field(alias="within", gt=0)
+    """Time after it by which every proxy that was up has it."""
+
+
+class ConvergenceExpectation(Model):
+    """Propagation of a change."""
+
+    converges: Convergence
+    """Which change, how soon."""
+
+
 class Failure(Model):
     """How long after a fault began requests begin to fail, and when none succeeds any more."""
 
@@ -229,25 +245,37 @@ class FailureExpectation(Model):
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
-    never: Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost", "corrupted-payload-accepted"]
+    never: Literal[
+        "plaintext-on-wire",
+        "expired-certificate-accepted",
+        "request-lost",
+        "corrupted-payload-accepted",
+        "wrongly-allowed",
+        "wrongly-denied",
+    ]
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
     certificate it rests on. request-lost: a request ended as reset or timeout.
-    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext."""
+    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext.
+    wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, and the new ones decide so
+    not."""
 
 
 def _expectation_kind(value: Any) -> str:
     if isinstance(value, dict):
-        return next((kind for kind in ("never", "recovers", "fails") if kind in value), "metric")
+        return next((kind for kind in ("never", "recovers", "converges", "fails") if kind in value), "metric")
     if isinstance(value, NeverExpectation):
         return "never"
     if isinstance(value, FailureExpectation):
         return "fails"
+    if isinstance(value, ConvergenceExpectation):
+        return "converges"
     return "recovers" if isinstance(value, RecoveryExpectation) else "metric"
 
 
 Expectation = Annotated[
     Annotated[MetricExpectation, Tag("metric")]
     | Annotated[RecoveryExpectation, Tag("recovers")]
+    | Annotated[ConvergenceExpectation, Tag("converges")]
     | Annotated[FailureExpectation, Tag("fails")]
     | Annotated[NeverExpectation, Tag("never")],
     Discriminator(_expectation_kind),

@@ -59,6 +59,8 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """Measured delays of each link that draws from them, by the link's key."""
     policies: tuple[tuple[str, str], ...]
     """(name, text) of each policy file, in the scenario's order."""
+    changed_policies: Mapping[int, tuple[tuple[str, str], ...]]
+    """The same of each change that has policies, by its index; those on trial at -1."""
 
 
 def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScenario:

@@ -60,6 +60,15 @@ def root_namespace_of(policy: Policy | None) -> str:
     return (policy.istio if policy is not None and policy.istio is not None else IstioPolicy()).root_namespace
 
 
+class ShadowPolicy(Model):
+    """Policies on trial, for the same engine."""
+
+    files: PolicyFiles
+    """Policy files, beside the scenario file."""
+    default: Literal["deny", "allow"] | None = None
+    """What would hold when no policy matches. Default: that of the others."""
+
+
 class Policy(Model):
     """Who may call whom."""
 
@@ -71,6 +80,8 @@ class Policy(Model):
     """What holds when no policy matches; if not written, allow with the engine istio. Default: deny."""
     cache: bool = False
     """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
+    shadow: ShadowPolicy | None = None
+    """Policies on trial: they are asked beside the others, cost their time, and decide nothing. Default: none."""
     istio: IstioPolicy | None = None
     """Settings of the engine istio. Default: Istio's."""
 

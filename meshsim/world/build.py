@@ -212,7 +212,7 @@ def make_sidecar(
             pool_per_slice=(isinstance(host, Device) and host.radio is not None)
             or any(link.slicing for link in state.scenario.network.links),
             policy_asked=state.policy is not None,
-            policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
+            policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
+    from meshsim.world.policies import Ruling
+    from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
 
@@ -40,6 +42,7 @@ class Driver:
         self._connections = state.connections
         self._real = state.real
         self._policy = state.policy
+        self._rollout: Rollout | None = None
         self._policy_ns: dict[str, int] = {}
         self._record_decision = state.recorder.appender("decisions")
         self._carry_out: dict[type, Callable[[Any, Any], None]] = {
@@ -55,6 +58,10 @@ class Driver:
             commands.HoldCall: self._hold_call,
             commands.CloseConnection: self._close_connection,
         }
+
+    def judged_by(self, rollout: Rollout) -> None:
+        """Hold every decision against what ought to hold."""
+        self._rollout = rollout
 
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
@@ -189,10 +196,11 @@ class Driver:
         machine = host.machine
         now_ns = self._clock.now_ns
         crypto_ns = machine.record_ns(connection.cipher, message.size_bytes) if message.encrypted else 0
-        decision, policy_ns, cached = None, 0, False
+        ruling, policy_ns = None, 0
         if question is not None:
             assert self._policy is not None
-            decision, policy_ns, cached = self._policy.decide(host, question)
+            ruling = self._policy.decide(host, question)
+            policy_ns = ruling.cost_ns
         account = self._accounts.get(message.call_id)
         if (
             account is not None
@@ -204,11 +212,11 @@ class Driver:
         proxy_ns = machine.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
-        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
+        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
         self._clock.at(start_ns + work_ns, self._decided, job)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
-        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached = job
+        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
         if host.epoch != epoch:
             return
         message = command.message
@@ -219,25 +227,35 @@ class Driver:
             parts[PROXY] += proxy_ns
             parts[POLICY] += policy_ns
             account.mark_ns = self._clock.now_ns
-        if decision is not None:
-            template = message.template
-            engine = self._policy.engine  # type: ignore[union-attr] # there is a decision, so there is a policy
-            self._record_decision(
-                DecisionRow(
-                    self._clock.now_ns,
-                    message.call_id,
-                    engine.name,
-                    engine.version,
-                    message.source,
-                    template.destination,
-                    template.method,
-                    template.path,
-                    decision.allowed,
-                    decision.rule,
-                    cached,
-                )
-            )
+        decision = None
+        if ruling is not None:
+            decision = ruling.decision
+            self._decided_by(ruling, command)
         self.tell(host, events.PolicyAnswered(command.connection_id, message, decision))
+
+    def _decided_by(self, ruling: Ruling, command: commands.AskPolicy) -> None:
+        """Write down a decision."""
+        message, decision, engine = command.message, ruling.decision, ruling.engine
+        template = message.template
+        wrongly = "" if self._rollout is None else self._rollout.judge(command.question, decision)
+        self._record_decision(
+            DecisionRow(
+                self._clock.now_ns,
+                message.call_id,
+                engine.name,
+                engine.version,
+                message.source,
+                template.destination,
+                template.method,
+                template.path,
+                decision.allowed,
+                decision.rule,
+                ruling.cached,
+                wrongly,
+                ruling.shadow,
+                decision.dry_run,
+            )
+        )
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> None:
         self.workloads.begin(host, command)

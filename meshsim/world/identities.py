@@ -94,6 +94,12 @@ class Identities:
             ticket_key=f"{host.name}#{host.starts}",
         )
 
+    def configure(self, host: Host, settings: TlsSettings) -> None:
+        """Have a running host speak TLS in another way, on connections from now on."""
+        self._settings[host.name] = settings
+        if host.up:
+            self.driver.tell(host, events.IdentityRotated(self._side(host)))
+
     # Issuing
 
     def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
