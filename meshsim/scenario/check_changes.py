@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import product
 
 from meshsim.scenario import units
+from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.changes import Change
 from meshsim.scenario.check_mesh import tls_of
-from meshsim.scenario.check_network import calls_of
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario

@@ -94,11 +94,18 @@ class Identities:
             ticket_key=f"{host.name}#{host.starts}",
         )
 
-    def configure(self, host: Host, settings: TlsSettings) -> None:
-        """Have a running host speak TLS in another way, on connections from now on."""
+    def configure(self, host: Host, settings: TlsSettings, key_type: str) -> None:
+        """Have a running host speak TLS in another way on connections from now on, with a key of this type.
+
+        For another type of key it needs another certificate, and asks for it at once.
+        """
         self._settings[host.name] = settings
         if host.up:
             self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        if key_type != host.key_type:
+            host.key_type = key_type
+            if host.up:
+                self._replace(host, "renewal")
 
     # Issuing
 

@@ -26,13 +26,13 @@ PUSHES, PUSHES_PER_CORE, MOST_PUSHES = 15, 5, 100
 class Content:
     """One version of the configuration, and how it has spread."""
 
-    def __init__(self, version: int, policy: int, settings: Mapping[str, TlsSettings], news: str) -> None:
+    def __init__(self, version: int, policy: int, settings: Mapping[str, tuple[TlsSettings, str]], news: str) -> None:
         self.version = version
         """Counts from 1, the start."""
         self.policy = policy
         """Number of its policies among all there are."""
         self.settings = settings
-        """TLS settings by service or fleet."""
+        """TLS settings and type of keys by service or fleet."""
         self.news = news
         """What changed, for people."""
         self.change = ""
@@ -92,8 +92,9 @@ class Rollout:
         self._take(host, self._announced)
 
     def settings(self, host: Host) -> TlsSettings:
-        """Return the TLS settings with which a host starts now."""
-        return self._announced.settings[host.workload]
+        """Return the TLS settings with which a host starts now; its key is of their type, too."""
+        settings, host.key_type = self._announced.settings[host.workload]
+        return settings
 
     def judge(self, question: Question | None, decision: Decision) -> str:
         """Hold a decision against what ought to hold, and count it; see ``Policies.wrongly``."""
@@ -232,7 +233,7 @@ class Rollout:
         self._take(host, content)
         settings = content.settings[host.workload]
         if settings != before.settings[host.workload]:
-            self._identities.configure(host, settings)
+            self._identities.configure(host, *settings)
 
     def _take(self, host: Host, content: Content) -> None:
         self._held[host.name] = content
