@@ -14,7 +14,8 @@ from meshsim.world.rollout import Content
 if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
-    from meshsim.scenario.mesh import Policy, Tls
+    from meshsim.scenario.mesh import Tls
+    from meshsim.scenario.policy import Policy
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.state import State
 
@@ -53,10 +54,6 @@ def _engine(state: State, loaded: LoadedScenario, policy: Policy, texts: tuple[t
     kept = [] if texts is loaded.policies else [file for file in loaded.policies if file[0] not in own.files]
     files = [PolicyFile(name, text, str(loaded.base_dir / name)) for name, text in (*texts, *kept)]
     return engine_of(state, policy, files)
-
-
-def _settings(tls: Tls) -> tuple[TlsSettings, str]:
-    return tls_settings(tls, None), tls.key
 
 
 def _settings(tls: Tls) -> tuple[TlsSettings, str]:
