@@ -293,3 +293,11 @@ def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Itera
     if apart is not None and home in part:
         message = f"the control plane on {home!r} cannot reach node {apart!r}; expected links that join them"
         yield Finding(("network", "nodes", apart), message, at_key=True)
+        return
+    issuer = scenario.mesh.identity.issuer
+    if issuer is not None and issuer.node in part:
+        known = part[issuer.node]
+        apart = next((node for node in carrying if not part[node] & known), None)
+        if apart is not None:
+            message = f"the issuer on {issuer.node!r} cannot reach node {apart!r}; expected links that join them"
+            yield Finding(("mesh", "identity", "issuer", "node"), message)

@@ -160,7 +160,17 @@ class Inbound:
         """Act on a decision: hand the request on, or refuse it."""
         if decision is None or decision.allowed:
             return [Deliver(downstream.connection_id, message)]
-        return self.respond(downstream, message.call_id, message.attempt, 403)
+        if not decision.headers and not decision.body:
+            return self.respond(downstream, message.call_id, message.attempt, decision.status)
+        template = downstream.requests.pop((message.call_id, message.attempt))
+        body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
+        size_bytes = response_size_bytes(decision.status, body_bytes, decision.headers, first=downstream.fresh)
+        encrypted = downstream.tls is not None
+        if encrypted:
+            size_bytes = sealed_size_bytes(size_bytes)
+        downstream.fresh = False
+        facts = (message.call_id, message.attempt, template, decision.status, body_bytes, size_bytes, encrypted)
+        return [Send(downstream.connection_id, ResponseMessage(*facts, headers=decision.headers))]
 
     def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int) -> list[Command]:
         """Send a response."""

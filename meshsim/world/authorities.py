@@ -64,17 +64,20 @@ class Authorities:
         self.trust = self._trust(1)
         """What is true now, whoever knows of it."""
 
-    def authority_for(self, host: Host) -> Authority:
-        """Return the authority that signs a host's certificates now: the root, or the intermediate of its site."""
-        root = self._roots[self._succession.active.number]
-        return root if self._identity.hierarchy == "root" else self._intermediate(root, host.site)
+    def authority_for(self, host: Host, age_ns: int = 0) -> Authority:
+        """Return the authority that signs a host's certificates: the root, or the intermediate of its site.
 
-    def _intermediate(self, root: Authority, site: str) -> Authority:
-        """Return the intermediate of a site that signs now: each does so for the first half of its life."""
+        It is the one of now, or of ``age_ns`` ago.
+        """
+        root = self._roots[self._succession.active.number]
+        return root if self._identity.hierarchy == "root" else self._intermediate(root, host.site, age_ns)
+
+    def _intermediate(self, root: Authority, site: str, age_ns: int) -> Authority:
+        """Return the intermediate of a site that signs then: each does so for the first half of its life."""
         ttl_ns = self._identity.intermediate_ttl_ns
         begin_ns, end_ns, generation = root.not_before_ns, root.not_after_ns, 0
         if ttl_ns is not None:
-            now_ns = self._state.scenario.epoch_ns + self.skew_ns + self._clock.now_ns
+            now_ns = self._state.scenario.epoch_ns + self.skew_ns + self._clock.now_ns - age_ns
             since_ns = now_ns - root.not_before_ns - self._identity.backdate_ns
             generation = max(0, 2 * since_ns // ttl_ns)
             begin_ns += generation * ttl_ns // 2

@@ -112,7 +112,7 @@ class Identities:
     def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
         """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if the authority has ended."""
         issuer_ns = self._epoch_ns + self._authorities.skew_ns + self._clock.now_ns - age_ns
-        authority = self._authorities.authority_for(host)
+        authority = self._authorities.authority_for(host, age_ns)
         if issuer_ns >= authority.not_after_ns:
             return None
         svid = authority.issue(

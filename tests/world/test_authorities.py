@@ -205,6 +205,20 @@ def test_authorities_without_an_issuer(simulate: Any, mesh: Data) -> None:
     assert outcomes(simulate(mesh, fidelity="modelled"), 88.2, 90)["tls-refused"] > 0
 
 
+def test_authorities_of_sites_go_with_their_root(simulate: Any, mesh: Data) -> None:
+    """Where sites have authorities of their own these are replaced with the root, and nobody notices either."""
+    mesh["mesh"]["identity"] |= {"hierarchy": "per-site", "intermediate_ttl": "50 s", "at_start": "aged"}
+    result = simulate(mesh)
+    assert set(outcomes(result, 0, 200)) == {"ok"}
+    leaves = [row for row in result.identities if row.event in ("issued", "rotated")]
+    roots = {row.issuer.split("/")[1] for row in leaves}
+    assert roots >= {"root", "root-2", "root-3"}
+    ends_ns = {row.not_after_ns for row in result.identities if row.event == "activated"}
+    assert len(ends_ns) > 3
+    begins_ns = {row.not_before_ns for row in leaves if row.event == "issued"}
+    assert min(begins_ns) < -2 * S
+
+
 def test_every_fidelity_gives_the_same(simulate: Any, mesh: Data) -> None:
     """Authorities that come and go give the same rows with OpenSSL and without."""
     mesh["duration"] = "100 s"

@@ -114,6 +114,24 @@ def meshes(draw: st.DrawFn) -> Data:
                     {},
                     {"svid_ttl": "2 s", "backdate": "1 s", "rotate_at": "50 %"},
                     {"svid_ttl": "2 s", "backdate": "1 s", "rotate_at": "100 %"},
+                    {"svid_ttl": "1 s", "backdate": "0 s", "issuer": {"timeout": "300 ms", "retry": {"base": "50 ms"}}},
+                    {
+                        "svid_ttl": "2 s",
+                        "backdate": "1 s",
+                        "rotate_jitter": "20 %",
+                        "at_start": "onboarding",
+                        "renew_within": "100 ms",
+                        "ca_ttl": "4 s",
+                        "ca_rotation": {"prepare": "2 s", "activate": "1 s"},
+                        "issuer": {
+                            "cores": 1,
+                            "queue": 2,
+                            "timeout": "200 ms",
+                            "retry": {"base": "20 ms", "cap": "100 ms"},
+                            "node_attestation": {"failure": "20 %", "time": "10 ms"},
+                            "workload_attestation": {"failure": "20 %", "work": "2 ms"},
+                        },
+                    },
                 )
             )
         ),
