@@ -219,24 +219,23 @@ class Striking:
     def _forget_authorities(self, intervention: ForgetAuthorities, effects: Effects) -> None:
         self._authorities.forget(effects.replaced)
 
-    def blame(self, node: str) -> None:
-        """Count a request from ``node`` that nobody answered for each fault that is in the way right now.
+    def blame(self, node: str, goal: str, since_ns: int) -> None:
+        """Count a request from ``node`` that ``goal`` did not answer for each fault that was in the way since.
 
-        In the way are the issuer's own outage, and links and nodes on the route that there is without any fault.
+        In the way are an outage of the issuer, and links and nodes on the route that there is without any fault.
         """
-        assert self._issuer is not None
         if self._calm is None:
             self._calm = self._state.topology.undisturbed()
-        route = self._calm.route(node, self._issuer.node) or ()
+        route = self._calm.route(node, goal) or ()
         nodes = {node, *(direction.destination for direction in route)}
         links = {direction.link for direction in route}
-        now_ns = self._clock.now_ns
         for effects in self.effects:
             planned = effects.planned
-            if planned.begin_ns <= now_ns < planned.end_ns:
+            # Routes come back some time after what they lead over.
+            if planned.begin_ns <= self._clock.now_ns and since_ns < planned.end_ns + self._reroute_after_ns:
                 begin = planned.begin
                 if (
-                    isinstance(begin, StopIssuer)
+                    (isinstance(begin, StopIssuer) and self._issuer is not None and goal == self._issuer.node)
                     or (isinstance(begin, CutLink) and begin.link in links)
                     or (isinstance(begin, CrashNode) and begin.node in nodes)
                 ):
