@@ -119,6 +119,8 @@ class MetricExpectation(Model):
     """Certificates put in place of others."""
     certificates_expired: CountBound | None = None
     """Certificates that ended while they were in use."""
+    bundle_delay_max: DurationBound | None = None
+    """Longest time from sending a trust bundle until the last proxy had it that got it."""
     issuing_failures: CountBound | None = None
     """Attempts to get a certificate that failed."""
     issuer_queue_max: CountBound | None = None
@@ -148,6 +150,8 @@ class MetricExpectation(Model):
             raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
         filters = [key for key in ("slice", "source") if getattr(self, key) is not None]
         of_certificates = [name for name in CERTIFICATE_METRIC_NAMES if getattr(self, name) is not None]
+        if self.bundle_delay_max is not None and self.service is not None:
+            raise ValueError("bundle_delay_max is about all proxies; expected no service")
         if filters and of_certificates:
             what = f"{of_certificates[0]} is about certificates of workloads"
             raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
@@ -168,10 +172,14 @@ RADIO_METRIC_NAMES = ("radio_within_budget", "packet_error_rate")
 """Those that count packets on the air, which belong to a slice and to no service or flow."""
 
 CERTIFICATE_METRIC_NAMES = tuple(
-    name for name in METRIC_NAMES if name.startswith(("certificates_", "issuing_", "issuer_", "issue_", "onboarding_"))
+    name
+    for name in METRIC_NAMES
+    if name.startswith(("certificates_", "bundle_", "issuing_", "issuer_", "issue_", "onboarding_"))
 )
 """Those about certificates, which belong to workloads and to no slice or flow."""
-ISSUANCE_METRIC_NAMES = tuple(name for name in CERTIFICATE_METRIC_NAMES if not name.startswith("certificates_"))
+ISSUANCE_METRIC_NAMES = tuple(
+    name for name in CERTIFICATE_METRIC_NAMES if not name.startswith(("certificates_", "bundle_"))
+)
 """Those of them for which there has to be an issuer."""
 
 

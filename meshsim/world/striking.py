@@ -236,35 +236,38 @@ class Striking:
         if self.rollout is not None:
             self.rollout.accept(intervention.workload)
 
-    def blame(self, node: str) -> None:
-        """Count a request from ``node`` that nobody answered for each fault that is in the way right now.
+    def blame(self, node: str, goal: str, since_ns: int) -> None:
+        """Count a request from ``node`` that ``goal`` did not answer for each fault that was in the way since.
 
-        In the way are the issuer's own outage, and links and nodes on the route that there is without any fault.
+        In the way are an outage of the issuer, and links and nodes on the route that there is without any fault.
         """
-        assert self._issuer is not None
-        for effects in self._under_way():
-            if isinstance(effects.planned.begin, StopIssuer):
+        of_issuer = self._issuer is not None and goal == self._issuer.node
+        for effects in self._since(since_ns):
+            if of_issuer and isinstance(effects.planned.begin, StopIssuer):
                 effects.certificates += 1
-        for effects in self._in_the_way(node, self._issuer.node):
+        for effects in self._in_the_way(node, goal, since_ns):
             effects.certificates += 1
 
     def blame_for_push(self, control_node: str, node: str) -> None:
         """Count a change of configuration that did not get from the control plane to ``node``, likewise."""
-        for effects in self._in_the_way(control_node, node):
+        for effects in self._in_the_way(control_node, node, self._clock.now_ns):
             effects.configurations += 1
 
-    def _under_way(self) -> Iterator[Effects]:
-        now_ns = self._clock.now_ns
-        return (one for one in self.effects if one.planned.begin_ns <= now_ns < one.planned.end_ns)
+    def _since(self, since_ns: int) -> Iterator[Effects]:
+        """Faults that have begun, and whose end has not been noticed for longer; routes come back some time after."""
+        for effects in self.effects:
+            planned = effects.planned
+            if planned.begin_ns <= self._clock.now_ns and since_ns < planned.end_ns + self._reroute_after_ns:
+                yield effects
 
-    def _in_the_way(self, source: str, destination: str) -> Iterator[Effects]:
+    def _in_the_way(self, source: str, destination: str, since_ns: int) -> Iterator[Effects]:
         """Faults of links and nodes on the route that there is without any fault."""
         if self._calm is None:
             self._calm = self._state.topology.undisturbed()
         route = self._calm.route(source, destination) or ()
         nodes = {source, *(direction.destination for direction in route)}
         links = {direction.link for direction in route}
-        for effects in self._under_way():
+        for effects in self._since(since_ns):
             begin = effects.planned.begin
             if (isinstance(begin, CutLink) and begin.link in links) or (
                 isinstance(begin, CrashNode) and begin.node in nodes

@@ -257,7 +257,8 @@ def test_onboarding_needs_the_control_plane(simulate: Any, mesh: Data) -> None:
     result = simulate(mesh, fidelity="modelled")
     failed = [row for row in result.issuances if row.outcome == "failed"]
     assert {(row.step, row.reason) for row in failed} == {("configuration", "no answer from the control plane")}
-    assert {row.event for row in result.identities if row.t_ns < 1 * S} == {"attested", "issued", "failed"} - {"failed"}
+    assert {row.event for row in result.identities if row.t_ns < 1 * S} == {"attested", "issued"}
+    assert [fault.certificates for fault in result.faults] == [len(failed)]
     assert outcomes(result, 0, 6_000) == {"unreachable"}
     assert outcomes(result, 9_000, 20_000) == {"ok"}
 
