@@ -143,7 +143,7 @@ class Router:
             key=key,
             service=service,
             versions=self._versions(service, subset),
-            plaintext=self._plaintext(settings, service),
+            plaintext=self._plaintext(settings, service, port),
             balancing=balancing.policy or mesh.load_balancing.policy,
             locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
             pool=PoolSettings(
@@ -166,11 +166,12 @@ class Router:
         kinds = variants(service, self._scenario.services[service])
         return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
 
-    def _plaintext(self, settings: DestinationSettings, service: str) -> bool | None:
+    def _plaintext(self, settings: DestinationSettings, service: str, port: int) -> bool | None:
         if settings.tls == "auto":
-            own = self._scenario.services[service].tls
-            mode = own.mode if own is not None and own.mode is not None else self._scenario.mesh.tls.mode
-            return mode == "DISABLE"
+            called = self._scenario.services[service]
+            own = called.tls.mode if called.tls is not None else None
+            listening = called.port_modes.get(called.target_port(port))
+            return (listening or own or self._scenario.mesh.tls.mode) == "DISABLE"
         return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 

@@ -28,6 +28,13 @@ DEFAULT_PORT = 8080
 """Port of a service that says nothing of ports."""
 
 
+class PortTls(Model):
+    """TLS of one port that differs from the service's; what is left out is the service's."""
+
+    mode: Literal["STRICT", "PERMISSIVE", "DISABLE"] | None = None
+    """As in mesh.tls, of the listener alone."""
+
+
 class Port(Model):
     """One port of a service."""
 
@@ -35,3 +42,5 @@ class Port(Model):
     """What is spoken on it, as in a Kubernetes Service. Default: http."""
     target: PortNumber | None = None
     """Port on which the replicas listen. Default: the same."""
+    tls: PortTls | None = None
+    """Settings of its listener that differ from the service's. Default: none."""

@@ -182,6 +182,12 @@ class Service(Model):
         return self.ports[str(port)].target or port
 
     @property
+    def port_modes(self) -> dict[int, str]:
+        """The TLS mode of each listener that has one of its own, by the port that it listens on."""
+        modes = ((int(number), port) for number, port in self.ports.items() if port.tls is not None)
+        return {port.target or number: port.tls.mode for number, port in modes if port.tls and port.tls.mode}
+
+    @property
     def protocols(self) -> dict[int, str]:
         """What is spoken on each port."""
         return {int(number): port.protocol for number, port in self.ports.items()}

@@ -85,15 +85,23 @@ class Inbound:
 
     @property
     def strict(self) -> bool:
-        """Whether plaintext is refused."""
+        """Whether listeners without a mode of their own refuse plaintext."""
         return self.side.settings.mode == "STRICT"
+
+    def refuses_plaintext(self, connection_id: int) -> bool:
+        """Say whether the listener that a connection came to takes no plaintext."""
+        downstream = self.downstreams.get(connection_id)
+        return self.strict if downstream is None else self._mode(downstream) == "STRICT"
+
+    def _mode(self, downstream: Downstream) -> str:
+        """The TLS mode of the listener that a connection came to."""
+        return self._settings.port_modes.get(downstream.port, self.side.settings.mode)
 
     # TLS
 
     def flight(self, downstream: Downstream, flight: Flight, now_ns: int) -> list[Command]:
         """Take a flight of the client's."""
-        mode = self.side.settings.mode
-        if mode == "DISABLE":
+        if self._mode(downstream) == "DISABLE":
             return self._close(downstream, "this listener speaks plaintext only")
         clock_ns = self._settings.clock_offset_ns + now_ns
         if downstream.phase is Phase.HANDSHAKING and downstream.tls and downstream.tls.state is State.ESTABLISHED:
@@ -136,12 +144,12 @@ class Inbound:
         """Say whether a request will not be read: the handshake failed, or it is plaintext for a strict listener."""
         if message.encrypted:
             return downstream.tls is None or downstream.tls.state is State.REFUSED
-        return downstream.tls is not None or self.side.settings.mode == "STRICT"
+        return downstream.tls is not None or self._mode(downstream) == "STRICT"
 
     def request(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> list[Command]:
         """Take a request."""
         if not message.encrypted and downstream.tls is None:
-            if self.side.settings.mode == "STRICT":
+            if self._mode(downstream) == "STRICT":
                 return self.flight(downstream, Plaintext(message.size_bytes, message.wire), now_ns)
             if downstream.phase is Phase.CONNECTING:
                 downstream.phase = READY

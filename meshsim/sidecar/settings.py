@@ -34,5 +34,7 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Node on which it runs."""
     address: str = ""
     """Its IP address; empty unless policies read it."""
+    port_modes: Mapping[int, str] = {}
+    """TLS mode of single listeners, by port; the others have that of the workload."""
     routes: Mapping[int, Route] = {}
     """What becomes of calls, by the index of their template; those that are not in it are not routed."""

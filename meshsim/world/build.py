@@ -216,6 +216,7 @@ def make_sidecar(
             namespace=_namespace(state.scenario, host.workload),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
+            port_modes=host.service.port_modes if isinstance(host, Replica) else {},
             routes=routes,
         ),
         identities.side(host, settings),

@@ -65,3 +65,16 @@ def test_the_first_port_is_the_default(simulate: Any) -> None:
     assert store.first_port == 9001
     assert store.protocols == {9001: "grpc", 9000: "http"}
     assert loaded.scenario.services["front"].first_port == 8080
+
+
+def test_a_listener_can_have_a_mode_of_its_own(simulate: Any) -> None:
+    """One port takes plaintext while the other asks for mutual TLS; with `auto`, callers speak what each one takes."""
+    ports = "{9001: {tls: {mode: DISABLE}}, 9000: {target: 9100}}"
+    overrides = {"services__store__ports": ports, "mesh__destinations": "{store: {tls: auto}}"}
+    result = simulate(SCENARIO, **overrides)
+    assert {row.outcome for row in result.requests} == {"ok"}
+    first, second = _by_turn(result)
+    assert {row.encrypted for row in first} == {True}
+    assert {row.encrypted for row in second} == {False}
+    without = simulate(SCENARIO, services__store__ports=ports)
+    assert {row.outcome for row in without.requests} == {"failed"}
