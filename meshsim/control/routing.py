@@ -9,6 +9,7 @@ import msgspec
 
 from meshsim.control.matching import Caller, matches, rewritten_path
 from meshsim.scenario.destinations import DestinationBalancing, DestinationPool, DestinationSettings, OutlierDetection
+from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import variants
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
@@ -168,10 +169,8 @@ class Router:
 
     def _plaintext(self, settings: DestinationSettings, service: str, port: int) -> bool | None:
         if settings.tls == "auto":
-            called = self._scenario.services[service]
-            own = called.tls.mode if called.tls is not None else None
-            listening = called.port_modes.get(called.target_port(port))
-            return (listening or own or self._scenario.mesh.tls.mode) == "DISABLE"
+            callee = self._scenario.services[service]
+            return tls_of(self._scenario.mesh.tls, callee.tls, callee.ports[str(port)].tls).mode == "DISABLE"
         return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import Model
+from meshsim.scenario.tls import PortTls
 
 PortNumber = Annotated[int, Field(ge=1, le=65_535)]
 PortKey = Annotated[
@@ -28,19 +29,12 @@ DEFAULT_PORT = 8080
 """Port of a service that says nothing of ports."""
 
 
-class PortTls(Model):
-    """TLS of one port that differs from the service's; what is left out is the service's."""
-
-    mode: Literal["STRICT", "PERMISSIVE", "DISABLE"] | None = None
-    """As in mesh.tls, of the listener alone."""
-
-
 class Port(Model):
     """One port of a service."""
 
     protocol: Protocol = "http"
     """What is spoken on it, as in a Kubernetes Service. Default: http."""
-    target: PortNumber | None = None
-    """Port on which the replicas listen. Default: the same."""
     tls: PortTls | None = None
     """Settings of its listener that differ from the service's. Default: none."""
+    target: PortNumber | None = None
+    """Port on which the replicas listen. Default: the same."""
