@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name
-from meshsim.scenario.mesh import TlsOverride
+from meshsim.scenario.tls import TlsOverride
 
 
 class PolicyChange(Model):

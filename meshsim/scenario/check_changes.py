@@ -8,10 +8,9 @@ from itertools import product
 from meshsim.scenario import units
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.changes import Change
-from meshsim.scenario.check_mesh import tls_of
 from meshsim.scenario.findings import Finding
-from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.tls import Tls, TlsOverride, tls_of
 
 _text = units.format_duration
 
@@ -30,6 +29,12 @@ def check_changes(scenario: Scenario) -> Iterator[Finding]:
         if change.policy is not None and scenario.mesh.policy is None:
             message = "the mesh has no policy that could change; expected mesh.policy, or no policy here"
             yield Finding((*at, "policy"), message, at_key=True)
+    for name, service in scenario.services.items():
+        own = [number for number, port in service.ports.items() if port.tls is not None]
+        for index, change in enumerate(scenario.changes):
+            if own and (change.tls is not None or name in change.workloads):
+                message = f"port {own[0]} of {name!r} has TLS settings of its own, which would not change"
+                yield Finding(("changes", index), f"{message}; expected no such port, or no change of TLS for it")
     for index, fault in enumerate(scenario.faults):
         if fault.kind == "push-rejected" and not scenario.changes:
             message = "there are no changes that could be rejected; expected changes, or no push-rejected"

@@ -14,8 +14,8 @@ from meshsim.world.rollout import Content
 if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
-    from meshsim.scenario.mesh import Tls
     from meshsim.scenario.policy import Policy
+    from meshsim.scenario.tls import Tls
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.state import State
 
@@ -57,7 +57,7 @@ def _engine(state: State, loaded: LoadedScenario, policy: Policy, texts: tuple[t
 
 
 def _settings(tls: Tls) -> tuple[TlsSettings, str]:
-    return tls_settings(tls, None), tls.key
+    return tls_settings(tls), tls.key
 
 
 def contents_of(state: State) -> list[tuple[int, Content]]:

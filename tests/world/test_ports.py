@@ -78,6 +78,8 @@ def test_a_listener_can_have_a_mode_of_its_own(simulate: Any) -> None:
     assert {row.encrypted for row in second} == {False}
     without = simulate(SCENARIO, services__store__ports=ports)
     assert {row.outcome for row in without.requests} == {"failed"}
+
+
 def test_ports_have_their_own_tls(simulate: Any) -> None:
     """A port's settings are those of its listener, on the port that the replicas listen on; OpenSSL agrees."""
     scenario = SCENARIO.replace(
