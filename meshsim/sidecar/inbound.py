@@ -189,8 +189,8 @@ class Inbound:
         """Send a response."""
         template = downstream.requests.pop((call_id, attempt))
         encrypted = downstream.tls is not None
-        key = (template.index, status, downstream.fresh, encrypted)
         body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
+        key = (body_bytes, status, downstream.fresh, encrypted)
         size_bytes = self._sizes.get(key)
         if size_bytes is None:
             size_bytes = response_size_bytes(status, body_bytes, first=downstream.fresh)

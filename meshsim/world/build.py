@@ -22,7 +22,7 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
-from meshsim.world.hosts import Device, Host, Machine, Replica
+from meshsim.world.hosts import Device, Host, Machine, Records, Replica
 from meshsim.world.identities import tls_settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
 
 def make_machine(state: State, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> Machine:
     """Return a node, or the computer in a device."""
-    return Machine(name, site, cores, costs, skew_ns, state.records_ns.setdefault(costs.name, {}))
+    records_ns = state.records_ns.setdefault(costs.name, Records(costs))
+    return Machine(name, site, cores, costs, skew_ns, records_ns)
 
 
 def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, destination: str) -> LinkDirection:

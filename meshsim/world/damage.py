@@ -56,5 +56,5 @@ class Damage:
 
     def _accept(self, call_id: int, attempt: int) -> None:
         account = self._accounts.get(call_id)
-        if account is not None and not account.ended and account.attempt == attempt:
+        if account is not None and account.attempt == attempt:
             account.corrupted = True

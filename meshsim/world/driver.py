@@ -16,6 +16,7 @@ from meshsim.world.damage import Damage
 from meshsim.world.transport import Closed, Syn, SynAck
 
 if TYPE_CHECKING:
+    from meshsim.sidecar.timers import Timers
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
@@ -43,8 +44,11 @@ class Driver:
         self._real = state.real
         self._policy = state.policy
         self._rollout: Rollout | None = None
-        self._policy_ns: dict[str, int] = {}
         self._record_decision = state.recorder.appender("decisions")
+        # Methods that alarms call: to take one from the object makes a new one each time.
+        self._when_sealed = self._sealed
+        self._when_decided = self._decided
+        self._when_opened = self._opened
         self._carry_out: dict[type, Callable[[Any, Any], None]] = {
             commands.Send: self._send,
             commands.AskPolicy: self._ask_policy,
@@ -69,25 +73,26 @@ class Driver:
         carry_out = self._carry_out
         for command in HANDLERS[type(event)](sidecar, event, self._clock.now_ns):
             carry_out[type(command)](host, command)
-        due_ns = sidecar.timers.next_ns
-        if due_ns < host.wake_ns:
-            if due_ns < self._clock.now_ns:
-                due_ns = self._clock.now_ns  # it came while nothing was in progress, and was passed over
-            host.wake_ns = due_ns
-            self._clock.at(due_ns, self._wake, (host, due_ns, host.starts))
+        timers = sidecar.timers
+        if timers.next_ns < timers.armed_ns:
+            self._arm(host, timers)
 
-    def _wake(self, wake: tuple[Host, int, int]) -> None:
-        host, due_ns, starts = wake
-        if host.wake_ns != due_ns or host.starts != starts or not host.up:
+    def _arm(self, host: Host, timers: Timers) -> None:
+        """Have a sidecar woken when its next timer is due."""
+        due_ns, now_ns = timers.next_ns, self._clock.now_ns
+        if due_ns < now_ns:
+            due_ns = now_ns  # it came while nothing was in progress, and was passed over
+        timers.armed_ns = due_ns
+        self._clock.at(due_ns, self._wake, (host, due_ns, timers))
+
+    def _wake(self, wake: tuple[Host, int, Timers]) -> None:
+        host, due_ns, timers = wake
+        if timers.armed_ns != due_ns or host.sidecar.timers is not timers or not host.up:
             return
-        host.wake_ns = NEVER
+        timers.armed_ns = NEVER
         if self._state.over:
             return  # nothing is in progress any more: idle connections and the like do not matter
         self.tell(host, events.TimerDue())
-
-    def forget_timers(self, host: Host) -> None:
-        """Drop the timers of a sidecar that is gone."""
-        host.wake_ns = NEVER
 
     # Messages
 
@@ -96,14 +101,14 @@ class Driver:
         if connection is None:
             return
         unit: Any = command.unit  # told apart by its kind
-        direction = UP if connection.client is host else DOWN
         machine = host.machine
         kind = type(unit)
         if kind is RequestMessage:
-            proxy_ns = machine.request_ns
+            direction, proxy_ns = UP, machine.request_ns
         elif kind is ResponseMessage:
-            proxy_ns = machine.response_ns
+            direction, proxy_ns = DOWN, machine.response_ns
         else:
+            direction = UP if connection.client is host else DOWN
             self._handshakes.sent(connection, direction, unit)
             self._state.transport.send(Transfer(connection, direction, unit, unit.size_bytes, None))
             return
@@ -111,8 +116,8 @@ class Driver:
         now_ns = clock.now_ns
         size_bytes = unit.size_bytes
         account = self._accounts.get(unit.call_id)
-        if account is not None and not account.ended and account.attempt == unit.attempt:
-            if kind is RequestMessage:
+        if account is not None and account.attempt == unit.attempt:
+            if direction == UP:
                 if account.waits_for >= 0 or account.mark_ns != now_ns:
                     self._waited(account, connection)
                 account.connection_id = connection.connection_id
@@ -125,10 +130,10 @@ class Driver:
                 account.spend(OTHER, now_ns)
         transfer = Transfer(connection, direction, unit, size_bytes, account)
         transfer.proxy_ns = proxy_ns
-        transfer.crypto_ns = crypto_ns = machine.record_ns(connection.cipher, size_bytes) if unit.encrypted else 0
+        transfer.crypto_ns = crypto_ns = machine.records_ns[connection.cipher][size_bytes] if unit.encrypted else 0
         work_ns = crypto_ns + proxy_ns
         transfer.job_start_ns = start_ns = machine.cores.submit(now_ns, work_ns)
-        clock.at(start_ns + work_ns, self._sealed, transfer)
+        clock.soon(start_ns + work_ns, self._when_sealed, transfer)
 
     def _waited(self, account: Account, connection: Connection) -> None:
         """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
@@ -146,14 +151,11 @@ class Driver:
     def _sealed(self, transfer: Transfer) -> None:
         """The CPU work of sending is done: the message leaves."""
         connection, direction = transfer.connection, transfer.direction
-        host = connection.client if direction == UP else connection.server
-        if host.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
-            return
-        if connection.broken_end == direction:
-            return
+        if not connection.open_ends[direction] or connection.broken_end == direction:
+            return  # its connection is gone, with its sender or alone, or its TLS
         account = transfer.account
         unit = transfer.unit
-        if account is not None and not account.ended and account.attempt == unit.attempt:
+        if account is not None and account.attempt == unit.attempt:
             parts = account.parts
             parts[QUEUE] += transfer.job_start_ns - account.mark_ns
             parts[CRYPTO] += transfer.crypto_ns
@@ -162,6 +164,7 @@ class Driver:
             if account.parent is None and account.request.t_sent_ns < 0:
                 account.request.t_sent_ns = now_ns
         if self._real:
+            host = connection.client if direction == UP else connection.server
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
         self._state.transport.send(transfer)
 
@@ -195,32 +198,27 @@ class Driver:
             return
         machine = host.machine
         now_ns = self._clock.now_ns
-        crypto_ns = machine.record_ns(connection.cipher, message.size_bytes) if message.encrypted else 0
+        crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
         ruling, policy_ns = None, 0
         if question is not None:
             assert self._policy is not None
             ruling = self._policy.decide(host, question)
             policy_ns = ruling.cost_ns
         account = self._accounts.get(message.call_id)
-        if (
-            account is not None
-            and not account.ended
-            and account.attempt == message.attempt
-            and account.mark_ns < now_ns
-        ):
+        if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
         proxy_ns = machine.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
-        self._clock.at(start_ns + work_ns, self._decided, job)
+        self._clock.soon(start_ns + work_ns, self._when_decided, job)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
         host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
         if host.epoch != epoch:
             return
         message = command.message
-        if account is not None and not account.ended and account.attempt == message.attempt:
+        if account is not None and account.attempt == message.attempt:
             parts = account.parts
             parts[QUEUE] += start_ns - account.mark_ns
             parts[CRYPTO] += crypto_ns
@@ -276,12 +274,12 @@ class Driver:
         machine = host.machine
         crypto_ns = 0
         if response.encrypted and connection is not None:
-            crypto_ns = machine.record_ns(connection.cipher, response.size_bytes)
+            crypto_ns = machine.records_ns[connection.cipher][response.size_bytes]
         proxy_ns = machine.response_ns
         work_ns = crypto_ns + proxy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
-        self._clock.at(start_ns + work_ns, self._opened, job)
+        self._clock.soon(start_ns + work_ns, self._when_opened, job)
 
     def _opened(self, job: tuple[Any, ...]) -> None:
         host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job

@@ -62,6 +62,9 @@ class Transport:
         self._topology = topology
         self._deliver = deliver
         self._broken = broken
+        # Methods that alarms call: to take one from the object makes a new one each time.
+        self._when_crossed = self._cross
+        self._when_arrived = self._arrive
 
     # The way between two hosts
 
@@ -169,9 +172,9 @@ class Transport:
         if head_ns >= 0:
             transfer.hop = index + 1
             if index + 1 == len(path):
-                clock.at(transfer.tail_ns, self._arrive, transfer)
+                clock.soon(transfer.tail_ns, self._when_arrived, transfer)
             else:
-                clock.at(head_ns, self._cross, transfer)
+                clock.soon(head_ns, self._when_crossed, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:
@@ -298,7 +301,7 @@ class Transport:
     def _hand_over(self, transfer: Transfer) -> None:
         """Attribute the journey to the call that it was made for, and deliver."""
         account = transfer.account
-        if account is not None and not account.ended and account.attempt == transfer.unit.attempt:
+        if account is not None and account.attempt == transfer.unit.attempt:
             now_ns = self._clock.now_ns
             if transfer.complete_ns >= 0:
                 transfer.waited_ns += now_ns - transfer.complete_ns
