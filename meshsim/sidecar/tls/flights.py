@@ -61,6 +61,8 @@ class ClientHello(msgspec.Struct, frozen=True, gc=False):
     groups: tuple[str, ...]
     key_share: str
     """The one group that a key share is sent for."""
+    signature_schemes: tuple[str, ...]
+    """What the client accepts; none: all that OpenSSL has by default."""
     ticket: SessionTicket | None
     retried: bool
     size_bytes: int
@@ -86,6 +88,8 @@ class ServerFlight(msgspec.Struct, frozen=True, gc=False):
     svid: Svid | None
     """The server's certificate; ``None`` when a session is resumed."""
     certificate_requested: bool
+    signature_schemes: tuple[str, ...]
+    """What the server accepts of a client's certificate; none: all that OpenSSL has by default."""
     size_bytes: int
     wire: bytes | None = None
 

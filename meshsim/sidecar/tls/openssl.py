@@ -16,6 +16,7 @@ from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
 from meshsim.sidecar.tls.certificates import PeerCheck
+from meshsim.sidecar.tls.negotiation import common_scheme
 from meshsim.sidecar.tls.openssl_engine import Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
@@ -106,7 +107,9 @@ class Engines:
             connection.use_certificate(material.certificate)
             use_key(connection, material.private_key)
         check = PeerCheck(side.bundles, self._names, expected_peers)
-        return OpenSslEngine(role, connection, check, own, self._calls)
+        schemes = side.settings.signature_schemes
+        usable = own is not None and common_scheme(own, schemes, schemes)
+        return OpenSslEngine(role, connection, check, own if usable else None, self._calls)
 
     def _context(self, key: _Context, side: TlsSide) -> SSL.Context:
         context = self._contexts.get(key)
@@ -135,6 +138,9 @@ class Engines:
         context.set_max_proto_version(_VERSIONS[settings.max_version])
         context.set_tls13_ciphersuites(":".join(settings.ciphers).encode())
         set_groups(context, settings.groups)
+        if settings.signature_schemes:
+            done = _lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(settings.signature_schemes).encode())
+            assert done == 1, f"OpenSSL does not know one of {settings.signature_schemes}"
         context.set_mode(NO_AUTO_CHAIN)
         context.set_session_id(b"m")
         verify = SSL.VERIFY_PEER

@@ -59,6 +59,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "no shared cipher": NO_COMMON_CIPHER,
     "no suitable key share": NO_COMMON_GROUP,
     "no suitable signature algorithm": NO_COMMON_SIGNATURE,
+    "no shared signature algorithms": NO_COMMON_SIGNATURE,
     "peer did not return a certificate": NO_CLIENT_CERTIFICATE,
     "http request": PLAINTEXT,
     "wrong version number": PLAINTEXT,
@@ -67,6 +68,10 @@ _REASONS: Final[Mapping[str, str]] = {
     "unknown alert type": TAMPERED_RECORD,
 }
 """OpenSSL's reason for giving up, in our words."""
+
+
+_WITHOUT_CERTIFICATE: Final = ("unsupported protocol", "no shared cipher", "no shared signature algorithms")
+"""What a server without a certificate that it can use says of whatever it is offered."""
 
 
 class Calls:
@@ -251,7 +256,7 @@ class OpenSslEngine:
             return Refused(alert=alert.replace(" ", "_"), by=other, reason=PEER_REFUSED, sent=True)
         if text == "certificate verify failed":
             reason = self.check.reason
-        elif self.role == "server" and self._own is None and text in ("unsupported protocol", "no shared cipher"):
+        elif self.role == "server" and self._own is None and text in _WITHOUT_CERTIFICATE:
             reason = NO_SERVER_CERTIFICATE
         else:
             reason = _REASONS.get(text, text)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from meshsim.identity.bundle import TrustBundle
-from meshsim.identity.svid import Svid
+from meshsim.identity.svid import KEY_TYPES, Svid
 
 Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 
@@ -21,6 +21,9 @@ GROUPS: Final = ("X25519", "P-256", "P-384", "X25519MLKEM768")
 
 CIPHERS: Final = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 """TLS 1.3 cipher suites in OpenSSL's default order."""
+
+SIGNATURE_SCHEMES: Final = frozenset(scheme for key in KEY_TYPES.values() for scheme in key.schemes)
+"""Signature schemes for all key types."""
 
 HASH_SIZE_BYTES: Final[Mapping[str, int]] = MappingProxyType(
     {"TLS_AES_256_GCM_SHA384": 48, "TLS_CHACHA20_POLY1305_SHA256": 32, "TLS_AES_128_GCM_SHA256": 32}
@@ -44,6 +47,9 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """Key exchange groups, the preferred one first; a client sends a key share for the first only."""
     ciphers: tuple[str, ...] = CIPHERS
     """TLS 1.3 cipher suites, the preferred one first."""
+    signature_schemes: tuple[str, ...] = ()
+    """Signature schemes that are accepted of a peer and used for one's own key, by their names in RFC 8446, section
+    4.2.3; none given: all that OpenSSL has by default, which knows every key type here. Needs min_version 1.3."""
     mutual: bool = True
     """A server demands a client certificate; a client presents its own when asked. Default true."""
     resumption: bool = True
@@ -59,6 +65,11 @@ class TlsSettings(msgspec.Struct, frozen=True):
             assert chosen, "at least one is needed"
             assert set(chosen) <= set(known), chosen
             assert len(set(chosen)) == len(chosen), chosen
+        assert set(self.signature_schemes) <= SIGNATURE_SCHEMES, self.signature_schemes
+        assert len(set(self.signature_schemes)) == len(self.signature_schemes), self.signature_schemes
+        assert not self.signature_schemes or self.min_version == "1.3", (
+            "what TLS 1.2 would make of them is not modelled"
+        )
         assert self.ticket_lifetime_ns >= 0, self.ticket_lifetime_ns
 
 

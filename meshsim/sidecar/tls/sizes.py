@@ -28,7 +28,7 @@ from meshsim.sidecar.tls.flights import (
     Truncated,
     Whole,
 )
-from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES
+from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings
 
 RECORD_HEADER_BYTES: Final = 5
 PROTECTION_BYTES: Final = 17
@@ -55,7 +55,11 @@ FULL_HANDSHAKE_TICKETS: Final = 2
 RESUMED_HANDSHAKE_TICKETS: Final = 1
 """How many NewSessionTicket messages OpenSSL sends after a full and after a resumed handshake."""
 
+DEFAULT_SCHEMES: Final = 21
+"""How many signature schemes OpenSSL offers in TLS 1.3 of its own accord."""
+
 TICKET_BLOCK_BYTES: Final = 16
+_SCHEME_BYTES: Final = 2
 _CERTIFICATE_REQUEST_BYTES: Final = PROTECTED_BYTES + 55
 _ENCRYPTED_EXTENSIONS_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 2
 _CERTIFICATE_MESSAGE_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 1 + 3
@@ -81,14 +85,19 @@ def session_ticket_size_bytes(ticket: SessionTicket) -> int:
     return 16 + 16 + padded + 32  # key name, initialisation vector, AES-256-CBC blocks, HMAC-SHA-256
 
 
-def client_hello_size_bytes(
-    versions: tuple[str, str], ciphers: int, groups: tuple[str, ...], key_share: str, ticket: SessionTicket | None
-) -> int:
-    """Return the size of a ClientHello record; ``versions`` are the oldest and newest, ``ciphers`` a count."""
-    size = _hello_size_bytes(versions, ciphers, groups, key_share)
+def client_hello_size_bytes(settings: TlsSettings, key_share: str, ticket: SessionTicket | None) -> int:
+    """Return the size of a ClientHello record."""
+    versions = (settings.min_version, settings.max_version)
+    size = _hello_size_bytes(versions, len(settings.ciphers), settings.groups, key_share)
+    size += _schemes_excess_bytes(settings.signature_schemes)
     if ticket is not None:
         size += 15 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
     return size
+
+
+def _schemes_excess_bytes(schemes: tuple[str, ...]) -> int:
+    """Return how much longer a list of signature schemes is than OpenSSL's of its own accord."""
+    return _SCHEME_BYTES * (len(schemes) - DEFAULT_SCHEMES) if schemes else 0
 
 
 @lru_cache(maxsize=1024)
@@ -127,12 +136,13 @@ def _certificate_flight_bytes(svid: Svid) -> int:
 
 
 def server_flight_size_bytes(
-    cipher: str, group: str, groups: tuple[str, ...], svid: Svid | None, certificate_requested: bool, retried: bool
+    settings: TlsSettings, cipher: str, group: str, svid: Svid | None, certificate_requested: bool, retried: bool
 ) -> int:
     """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed.
 
-    ``groups`` are those of the server: it lists them unless the chosen ``group`` is the one that it likes best.
+    The server lists its groups unless the chosen ``group`` is the one that it likes best.
     """
+    groups = settings.groups
     size = _SERVER_HELLO_BYTES + SERVER_SHARE_BYTES[group] + _ENCRYPTED_EXTENSIONS_BYTES + _finished_size_bytes(cipher)
     if group != groups[0]:
         size += 4 + 2 + 2 * len(groups)
@@ -140,7 +150,9 @@ def server_flight_size_bytes(
         size += CHANGE_CIPHER_SPEC_BYTES
     if svid is None:
         return size + _PRE_SHARED_KEY_ANSWER_BYTES
-    return size + _certificate_flight_bytes(svid) + (_CERTIFICATE_REQUEST_BYTES if certificate_requested else 0)
+    if certificate_requested:
+        size += _CERTIFICATE_REQUEST_BYTES + _schemes_excess_bytes(settings.signature_schemes)
+    return size + _certificate_flight_bytes(svid)
 
 
 def client_finish_size_bytes(cipher: str, svid: Svid | None, certificate_requested: bool, retried: bool) -> int:

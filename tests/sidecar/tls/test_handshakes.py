@@ -16,7 +16,7 @@ from meshsim.sidecar.tls.negotiation import negotiated_version
 from meshsim.sidecar.tls.operations import OPERATIONS
 from meshsim.sidecar.tls.oracle import case_key
 from meshsim.sidecar.tls.prediction import predict
-from meshsim.sidecar.tls.settings import CIPHERS, GROUPS
+from meshsim.sidecar.tls.settings import CIPHERS, GROUPS, SIGNATURE_SCHEMES
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -168,6 +168,7 @@ VERSIONS = st.sampled_from([("1.3", "1.3"), ("1.3", "1.3"), ("1.2", "1.3"), ("1.
 PROFILES = st.sampled_from(
     [STANDARD, STANDARD, STANDARD, Profile(ca=True), Profile(uris=()), Profile(dns_names=("a.example",))]
 )
+SCHEMES = subsets(tuple(sorted(SIGNATURE_SCHEMES)))
 FLAWS = st.sampled_from(["none"] * 6 + ["missing", "rogue", "partner", "posing", "revoked", "stale", "early"])
 
 
@@ -205,6 +206,8 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
         changes[f"{end}__groups"] = data.draw(subsets(GROUPS))
         changes[f"{end}__ciphers"] = data.draw(st.one_of(st.just(CIPHERS), subsets(CIPHERS)))
         changes[f"{end}__min_version"], changes[f"{end}__max_version"] = data.draw(VERSIONS)
+        if changes[f"{end}__min_version"] == "1.3":
+            changes[f"{end}__signature_schemes"] = data.draw(st.one_of(st.just(()), SCHEMES))
         changes[f"{end}__mutual"] = data.draw(st.booleans())
         changes[f"{end}__resumption"] = data.draw(st.sampled_from([True, True, False]))
         changes[f"{end}_clock_ns"] = base.client_clock_ns + data.draw(st.integers(-900, 4000)) * SECOND
