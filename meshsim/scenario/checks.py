@@ -14,7 +14,6 @@ from meshsim.scenario.check_mesh import (
     check_ports,
     check_resilience,
     check_service_accounts,
-    check_tls,
 )
 from meshsim.scenario.check_mobility import check_paths
 from meshsim.scenario.check_network import (
@@ -37,6 +36,7 @@ from meshsim.scenario.check_time import (
     check_run,
     check_traffic,
 )
+from meshsim.scenario.check_tls import check_tls
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named

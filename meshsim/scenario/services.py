@@ -8,10 +8,10 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
 from meshsim.scenario.headers import HeaderName, Headers
-from meshsim.scenario.mesh import TlsOverride
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
+from meshsim.scenario.tls import TlsOverride
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

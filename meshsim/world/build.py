@@ -11,9 +11,9 @@ from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossMod
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
-from meshsim.scenario.check_mesh import tls_of
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
+from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.pool import PoolSettings
@@ -23,6 +23,7 @@ from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Replica
+from meshsim.world.identities import tls_settings
 
 if TYPE_CHECKING:
     from random import Random
@@ -216,6 +217,7 @@ def make_sidecar(
             namespace=_namespace(state.scenario, host.workload),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
+            port_tls=_port_settings(state.scenario, host),
             routes=routes,
         ),
         identities.side(host, settings),
@@ -236,6 +238,18 @@ def make_sidecar(
 
 def _namespace(scenario: Scenario, workload: str) -> str:
     return scenario.services[workload].namespace if workload in scenario.services else ""
+
+
+def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
+    """Return the settings of a replica's listeners that have some of their own, by the port that they are on."""
+    if not isinstance(host, Replica):
+        return {}
+    service = host.service
+    return {
+        service.target_port(int(number)): tls_settings(tls_of(scenario.mesh.tls, service.tls, port.tls))
+        for number, port in service.ports.items()
+        if port.tls is not None
+    }
 
 
 def _route_randoms(state: State, name: str) -> RouteRandoms:

@@ -11,6 +11,7 @@ from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import InvariantViolation
+from meshsim.scenario.tls import tls_of
 from meshsim.traffic import arrivals
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
@@ -86,8 +87,8 @@ class World:
         self._sampler = HandshakeSampler(authorities.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {
-            **{name: tls_settings(scenario.mesh.tls, service.tls) for name, service in scenario.services.items()},
-            **{name: tls_settings(scenario.mesh.tls, fleet.tls) for name, fleet in scenario.fleets.items()},
+            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.services.items()},
+            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.fleets.items()},
         }
         handshakes = Handshakes(state, self._sampler)
         self._driver = driver = Driver(state, handshakes)

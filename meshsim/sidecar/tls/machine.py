@@ -195,7 +195,7 @@ class TlsServer(TlsEnd):
         side = self.side
         read: Operations = ((operations.HELLO_RETRY_REQUEST, 1),)
         schemes = side.settings.signature_schemes
-        if side.svid is None or not negotiation.common_scheme(side.svid, schemes, schemes):
+        if side.svid is None or not negotiation.has_tls13(side.svid, side.settings):
             # Without a certificate that it can use OpenSSL has no TLS 1.3 to offer, and no TLS 1.2 suite either.
             older = hello.min_version == side.settings.min_version == "1.2"
             alert = "handshake_failure" if older else "protocol_version"

@@ -46,6 +46,17 @@ def common_scheme(svid: Svid, client: tuple[str, ...], server: tuple[str, ...]) 
     )
 
 
+def has_tls13(svid: Svid | None, settings: TlsSettings) -> bool:
+    """Say whether a server with this certificate has TLS 1.3 to offer.
+
+    OpenSSL has not if its own settings have no scheme for the curve of its key; at other keys it does not look.
+    """
+    if svid is None:
+        return False
+    own = settings.signature_schemes
+    return not svid.key_type.startswith("ecdsa") or common_scheme(svid, own, own)
+
+
 def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
     """Say whether a client offers a stored ticket: young enough by its clock, and to a peer that it expects."""
     return (

@@ -16,7 +16,7 @@ from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
 from meshsim.sidecar.tls.certificates import PeerCheck
-from meshsim.sidecar.tls.negotiation import common_scheme
+from meshsim.sidecar.tls.negotiation import has_tls13
 from meshsim.sidecar.tls.openssl_engine import Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
@@ -107,9 +107,8 @@ class Engines:
             connection.use_certificate(material.certificate)
             use_key(connection, material.private_key)
         check = PeerCheck(side.bundles, self._names, expected_peers)
-        schemes = side.settings.signature_schemes
-        usable = own is not None and common_scheme(own, schemes, schemes)
-        return OpenSslEngine(role, connection, check, own if usable else None, self._calls)
+        usable = own if role == "client" or has_tls13(own, side.settings) else None
+        return OpenSslEngine(role, connection, check, usable, self._calls)
 
     def _context(self, key: _Context, side: TlsSide) -> SSL.Context:
         context = self._contexts.get(key)

@@ -62,6 +62,13 @@ def test_server_that_cannot_use_its_own_key(mesh: Any) -> None:
     assert prediction.refused.reason == outcome.NO_SERVER_CERTIFICATE
 
 
+@pytest.mark.parametrize("key_type", ["ed25519", "rsa-2048", "ml-dsa-44"])
+def test_server_that_cannot_use_its_own_key_but_does_not_know(mesh: Any, key_type: str) -> None:
+    """Of keys that are not on a curve of ECDSA, OpenSSL finds that out when it has to sign."""
+    prediction = mesh.proven(with_keys(mesh, "ecdsa-p256", key_type, server__signature_schemes=P256))
+    assert prediction.refused.reason == outcome.NO_COMMON_SIGNATURE
+
+
 def test_resumption_needs_no_signature(mesh: Any) -> None:
     """A session is resumed by a client that would not accept the server's key any more."""
     ticket = mesh.play(mesh.case(), real=True).ticket
