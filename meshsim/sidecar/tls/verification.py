@@ -215,10 +215,10 @@ def _names_permitted(svid: Svid) -> bool:
 def verification_operations(svid: Svid, reason: str | None, crls: frozenset[Crl] = frozenset()) -> Operations:
     """Return the work of checking a certificate and its chain, refused for ``reason`` or accepted (``None``).
 
-    That is each certificate itself and the signature on it, the signature on each revocation list that is looked into
-    (OpenSSL checks it every time), and for an accepted one the peer's proof of its key.
+    That is parsing and judging the path, the signature on each certificate in it, the signature on each revocation list
+    that is looked into (OpenSSL checks it every time), and for an accepted one the peer's proof of its key.
     """
-    checks: Operations = ((operations.CERTIFICATE_CHECK, 1 + len(svid.chain)),)
+    checks: Operations = ((operations.CERTIFICATE_CHECK, 1),)
     if reason in UNTRUSTED:
         return checks
     times: dict[str, int] = {}
