@@ -27,7 +27,7 @@ from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import End, TlsStep
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSide
 from meshsim.sidecar.tls.states import CLIENT_TRANSITIONS, SERVER_TRANSITIONS, Event, State
-from meshsim.sidecar.tls.verification import VERIFICATION_ALERTS
+from meshsim.sidecar.tls.verification import VERIFICATION_ALERTS, staple_flaw
 
 
 class TlsClient(TlsEnd):
@@ -69,6 +69,7 @@ class TlsClient(TlsEnd):
             groups=settings.groups,
             key_share=key_share,
             signature_schemes=settings.signature_schemes,
+            staple_wanted=settings.ocsp != "off",
             ticket=ticket,
             retried=self.retried,
             size_bytes=sizes.client_flight_size_bytes(size, self.retried),
@@ -119,6 +120,12 @@ class TlsClient(TlsEnd):
                 return self._refuse(reason, VERIFICATION_ALERTS[reason], done, encrypted=False)
         if tampered:
             return self._react_to_tampered(flight, done)
+        if flight.svid is not None:
+            if flight.staple is not None:
+                done += ((f"{flight.staple.issuer_key_type}.verify", 1),)
+            reason = staple_flaw(self.side.settings.ocsp, flight.svid, flight.staple, clock_ns)
+            if reason is not None:
+                return self._refuse(reason, VERIFICATION_ALERTS[reason], done, encrypted=False)
         own = self._shown(flight)
         if own is not None:
             done += ((f"{own.key_type}.sign", 1),)
@@ -218,14 +225,19 @@ class TlsServer(TlsEnd):
             self.retried = True
             request = HelloRetryRequest(group=group, cipher=cipher, size_bytes=sizes.hello_retry_request_size_bytes())
             return TlsStep(flights=(request,), operations=read)
-        return self._send_server_flight(side.svid, ticket, cipher, group)
+        return self._send_server_flight(hello, side.svid, ticket, cipher, group)
 
-    def _send_server_flight(self, svid: Svid, ticket: SessionTicket | None, cipher: str, group: str) -> TlsStep:
+    def _send_server_flight(
+        self, hello: ClientHello, svid: Svid, ticket: SessionTicket | None, cipher: str, group: str
+    ) -> TlsStep:
         settings = self.side.settings
         done: Operations = ((operations.SERVER_FLIGHT, 1), *operations.SERVER_SECRET[group])
         done += ((f"{svid.key_type}.sign" if ticket is None else operations.PSK_BINDER, 1),)
         presented = svid if ticket is None else None
         requested = settings.mutual and ticket is None
+        staple = self.side.ocsp_staple if hello.staple_wanted and presented is not None else None
+        if staple is not None and not staple.is_about(svid):
+            staple = None
         self._resumes = ticket
         self._answer = answer = ServerFlight(
             version="1.3",
@@ -233,9 +245,12 @@ class TlsServer(TlsEnd):
             group=group,
             resumed=ticket is not None,
             svid=presented,
+            staple=staple,
             certificate_requested=requested,
             signature_schemes=settings.signature_schemes,
-            size_bytes=sizes.server_flight_size_bytes(settings, cipher, group, presented, requested, self.retried),
+            size_bytes=sizes.server_flight_size_bytes(
+                settings, cipher, group, presented, staple, requested, self.retried
+            ),
         )
         self._enter(Event.SEND_SERVER_FLIGHT)
         return TlsStep(flights=(answer,), operations=done)

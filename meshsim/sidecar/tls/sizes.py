@@ -12,7 +12,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes, der_size_bytes
+from meshsim.identity.revocation import OcspStaple
+from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes, der_size_bytes, staple_size_bytes
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import (
     Alert,
@@ -60,6 +61,10 @@ DEFAULT_SCHEMES: Final = 21
 
 TICKET_BLOCK_BYTES: Final = 16
 _SCHEME_BYTES: Final = 2
+_STATUS_REQUEST_BYTES: Final = 4 + 5
+"""Extension status_request without responders or extensions (RFC 6066, section 8)."""
+_STAPLE_BYTES: Final = 4 + 1 + 3
+"""What stands before an OCSP response in a certificate's extensions (RFC 8446, section 4.4.2.1)."""
 _CERTIFICATE_REQUEST_BYTES: Final = PROTECTED_BYTES + 55
 _ENCRYPTED_EXTENSIONS_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 2
 _CERTIFICATE_MESSAGE_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 1 + 3
@@ -90,6 +95,8 @@ def client_hello_size_bytes(settings: TlsSettings, key_share: str, ticket: Sessi
     versions = (settings.min_version, settings.max_version)
     size = _hello_size_bytes(versions, len(settings.ciphers), settings.groups, key_share)
     size += _schemes_excess_bytes(settings.signature_schemes)
+    if settings.ocsp != "off":
+        size += _STATUS_REQUEST_BYTES
     if ticket is not None:
         size += 15 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
     return size
@@ -136,7 +143,13 @@ def _certificate_flight_bytes(svid: Svid) -> int:
 
 
 def server_flight_size_bytes(
-    settings: TlsSettings, cipher: str, group: str, svid: Svid | None, certificate_requested: bool, retried: bool
+    settings: TlsSettings,
+    cipher: str,
+    group: str,
+    svid: Svid | None,
+    staple: OcspStaple | None,
+    certificate_requested: bool,
+    retried: bool,
 ) -> int:
     """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed.
 
@@ -150,6 +163,8 @@ def server_flight_size_bytes(
         size += CHANGE_CIPHER_SPEC_BYTES
     if svid is None:
         return size + _PRE_SHARED_KEY_ANSWER_BYTES
+    if staple is not None:
+        size += _STAPLE_BYTES + staple_size_bytes(staple)
     if certificate_requested:
         size += _CERTIFICATE_REQUEST_BYTES + _schemes_excess_bytes(settings.signature_schemes)
     return size + _certificate_flight_bytes(svid)
@@ -184,7 +199,7 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
         case ServerFlight() | ClientFinish():
             if flight.svid is None:
                 return 0, 0
-            return _signatures_tolerance_bytes(flight.svid)
+            return _signatures_tolerance_bytes(flight.svid, flight.staple if type(flight) is ServerFlight else None)
         case SessionTickets():
             block = TICKET_BLOCK_BYTES if flight.ticket.lifetime_ns else 0
             return flight.count * block, flight.count * block
@@ -195,7 +210,9 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
             return 0, 0
 
 
-def _signatures_tolerance_bytes(svid: Svid) -> tuple[int, int]:
+def _signatures_tolerance_bytes(svid: Svid, staple: OcspStaple | None) -> tuple[int, int]:
     signers = [svid.key_type, *(issuer.key_type for issuer in svid.issuers[: 1 + len(svid.chain)])]
+    if staple is not None:
+        signers.append(staple.issuer_key_type)
     keys = [KEY_TYPES[signer] for signer in signers]
     return sum(key.signature_slack_bytes for key in keys), sum(key.signature_excess_bytes for key in keys)

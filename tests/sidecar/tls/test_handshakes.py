@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from meshsim.identity.bundle import by_trust_domain
+from meshsim.identity.revocation import Crl, staple_for
 from meshsim.identity.svid import KEY_TYPES, STANDARD, Profile
 from meshsim.sidecar.tls.flights import HelloRetryRequest
 from meshsim.sidecar.tls.negotiation import negotiated_version
@@ -196,6 +197,34 @@ def apply_flaw(mesh: Any, end: str, flaw: str, case: Any) -> dict[str, Any]:
     return {}
 
 
+def revoking(mesh: Any, data: st.DataObject, case: Any) -> Any:
+    """Draw revocation lists for both ends, and an OCSP staple and what the client makes of it."""
+    start, now = mesh.root.not_before_ns, case.client_clock_ns
+    shown = {"client": case.server.svid, "server": case.client.svid}
+    for end, svid in shown.items():
+        if svid is None or data.draw(st.sampled_from([True, True, False])):
+            continue
+        known = [*svid.issuers, mesh.rogue.issuers[0]]
+        listed = data.draw(st.sampled_from([(), (svid.serial,), tuple(issuer.serial for issuer in svid.issuers)]))
+        until_ns = data.draw(st.sampled_from([start + 9 * HOUR, now - now % SECOND, start + 60 * SECOND]))
+        crls = frozenset(
+            Crl(issuer.authority, 1, start - HOUR, until_ns, frozenset(listed))
+            for issuer in data.draw(st.lists(st.sampled_from(known), unique_by=lambda each: each.authority))
+        )
+        case = msgspec.structs.replace(case, **{end: msgspec.structs.replace(getattr(case, end), crls=crls)})
+    policy = data.draw(st.sampled_from(["off", "off", "lenient", "required"]))
+    settings = msgspec.structs.replace(case.client.settings, ocsp=policy)
+    case = msgspec.structs.replace(case, client=msgspec.structs.replace(case.client, settings=settings))
+    svid = case.server.svid
+    if svid is None or data.draw(st.booleans()):
+        return case
+    times = data.draw(st.sampled_from([(start - HOUR, start + 9 * HOUR), (start, start + 700 * SECOND)]))
+    staple = staple_for(svid, data.draw(st.sampled_from(["good", "good", "revoked", "unknown"])), *times)
+    if data.draw(st.sampled_from([False, False, True])):
+        staple = msgspec.structs.replace(staple, serial=staple.serial - 1)
+    return msgspec.structs.replace(case, server=msgspec.structs.replace(case.server, ocsp_staple=staple))
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
@@ -223,7 +252,7 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
                 svid, bare=data.draw(st.sampled_from([False, False, True]))
             )
             changes.setdefault(f"{'server' if end == 'client' else 'client'}__bundles", mesh.every_root)
-    case = mesh.case(**changes)
+    case = revoking(mesh, data, mesh.case(**changes))
     assume(negotiated_version(case.client.settings, case.server.settings) != "1.2")
     first = mesh.proven(case)
     done = first.client_operations + first.server_operations
@@ -239,5 +268,5 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             later["client__ciphers"] = data.draw(subsets(CIPHERS))
             later["client__groups"] = data.draw(subsets(GROUPS))
-        mesh.proven(mesh.case(ticket=first.ticket, **(changes | later)))
-        mesh.proven(mesh.case(ticket=real_ticket(mesh, case), **(changes | later)))
+        for ticket in (first.ticket, real_ticket(mesh, case)):
+            mesh.proven(revoking(mesh, data, mesh.case(ticket=ticket, **(changes | later))))
