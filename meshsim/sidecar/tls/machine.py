@@ -114,7 +114,7 @@ class TlsClient(TlsEnd):
         done: Operations = ((operations.CLIENT_FINISH, 1), *operations.CLIENT_SECRET[flight.group])
         if flight.svid is not None:
             reason, checks = self._verify(flight.svid, self.expected_peers, clock_ns)
-            done += checks
+            done += ((operations.CERTIFICATE_MESSAGES, 1), *checks)
             if reason is not None:
                 return self._refuse(reason, VERIFICATION_ALERTS[reason], done, encrypted=False)
         if tampered:
