@@ -283,8 +283,8 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         ("SHA256: aes-128-gcm", "SHA256: aes-128-ccm", "SHA256: aes-128-ccm", "did you mean 'aes-128-gcm.seal'?"),
         ("  record.copy:", "  record.copies:", "operations:", "'record.copy' is missing"),
         (
-            "- {policies: 10, p25_ns: 52869",
-            "- {policies: 1000, p25_ns: 52869",
+            "- {policies: 10, p25_ns: 38668",
+            "- {policies: 1000, p25_ns: 38668",
             "  - {policies: 1,",
             "expected growing numbers",
         ),
