@@ -9,10 +9,10 @@ from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
-from meshsim.telemetry.rows import DecisionRow
 from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, POLICY, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.damage import Damage
+from meshsim.world.deciding import decision_row
 from meshsim.world.transport import Closed, Syn, SynAck
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
-    from meshsim.world.policies import Ruling
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
@@ -228,32 +227,8 @@ class Driver:
         decision = None
         if ruling is not None:
             decision = ruling.decision
-            self._decided_by(ruling, command)
+            self._record_decision(decision_row(self._clock.now_ns, ruling, command, self._rollout))
         self.tell(host, events.PolicyAnswered(command.connection_id, message, decision))
-
-    def _decided_by(self, ruling: Ruling, command: commands.AskPolicy) -> None:
-        """Write down a decision."""
-        message, decision, engine = command.message, ruling.decision, ruling.engine
-        template = message.template
-        wrongly = "" if self._rollout is None else self._rollout.judge(command.question, decision)
-        self._record_decision(
-            DecisionRow(
-                self._clock.now_ns,
-                message.call_id,
-                engine.name,
-                engine.version,
-                message.source,
-                template.destination,
-                template.method,
-                template.path,
-                decision.allowed,
-                decision.rule,
-                ruling.cached,
-                wrongly,
-                ruling.shadow,
-                decision.dry_run,
-            )
-        )
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> None:
         self.workloads.begin(host, command)
