@@ -376,3 +376,37 @@ def test_the_page_on_manifests_is_in_step() -> None:
     """The committed docs/manifests.md is what `python -m meshsim.scenario.manifests.reference` prints."""
     docs = Path(__file__).parents[2] / "docs" / "manifests.md"
     assert docs.read_text(encoding="utf-8") == render_markdown()
+
+
+POLICY = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: catalog, namespace: shop}
+spec:
+  selector: {matchLabels: {app: catalog}}
+  rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/front]}}]}]
+"""
+AMBIENT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n"
+
+
+def test_policies_are_handed_on(tmp_path: Path) -> None:
+    """The policy engine reads policies in the file that they stand in, at their lines, and nothing else of it."""
+    found = load_text(SHOP, home(tmp_path, more=AMBIENT + POLICY))
+    policy = found.scenario.mesh.policy
+    assert policy is not None
+    assert (policy.engine, policy.files, policy.default) == ("istio", ("shop/zz.yaml",), "allow")
+    ((name, text),) = found.policies
+    assert name == "shop/zz.yaml"
+    assert text.splitlines()[3:] == ["---", *POLICY.splitlines()]
+    assert not any(text.splitlines()[:3])
+    assert found.files["shop/zz.yaml"].decode() == text
+
+
+def test_policies_need_their_engine(tmp_path: Path) -> None:
+    """With another engine in the scenario, a policy that nobody would read is a mistake."""
+    shutil.copy(DATA / "mesh.cedar", tmp_path / "mesh.cedar")
+    text = SHOP.replace("  manifests: [shop]", "  manifests: [shop]\n  policy: {files: [mesh.cedar]}")
+    said = told(home(tmp_path, more=POLICY), text)
+    assert any(
+        line.startswith("shop/zz.yaml:1:1: the scenario's policy engine is cedar, which does not") for line in said
+    )
