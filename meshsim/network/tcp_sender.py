@@ -40,14 +40,14 @@ class Sender:
     """One direction's sender. Sequence numbers count bytes of the stream from 0."""
 
     def __init__(self, parameters: TcpParameters, estimate: RoundTripEstimate) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self.estimate = estimate
         self._board = Scoreboard()
         self.outstanding = self._board.outstanding
         """Segments that were sent and are not acknowledged, in the order of the stream."""
         self.acknowledged_bytes = 0
         self.written_bytes = 0
-        self._sent_bytes = 0
+        self.sent_bytes = 0
         self.fin_bytes = NEVER
         """Where the stream ends, its FIN included; ``NEVER`` while it is open."""
         self.window = CongestionWindow(parameters)
@@ -89,14 +89,9 @@ class Sender:
         return runs
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is to be sent or acknowledged, and nothing is the matter."""
-        return not self.outstanding and self._sent_bytes == self.written_bytes and self.state is State.OPEN
-
-    @property
     def calm(self) -> bool:
         """Whether all is sent, and nothing of it is known or thought to be missing."""
-        return self._sent_bytes == self.written_bytes and self.state is State.OPEN and self._board.regular
+        return self.sent_bytes == self.written_bytes and self.state is State.OPEN and self._board.regular
 
     def acknowledged(self, up_to: int, sacks: Ranges, echo_ns: int, now_ns: int) -> Runs:
         """Take an acknowledgement; ``echo_ns`` is when the segment that it echoes the timestamp of was sent."""
@@ -110,7 +105,7 @@ class Sender:
         if sample_ns == NEVER and arrived.acknowledged and echo_ns >= 0:
             sample_ns = now_ns - echo_ns
         if sample_ns >= 0:
-            self.estimate.sample(sample_ns, up_to, self._sent_bytes)
+            self.estimate.sample(sample_ns, up_to, self.sent_bytes)
         if self._probe_end != NEVER and up_to >= self._probe_end:
             self._probe_end = NEVER
         if advanced:
@@ -193,14 +188,14 @@ class Sender:
         recovering = self.state in (State.RECOVERY, State.LOSS)
         wait_ns = self._rack.detect(self.outstanding, recovering, now_ns)
         if wait_ns:
-            tick_ns = self._parameters.tick_ns
+            tick_ns = self.parameters.tick_ns
             self._set(Timer.REORDERING, now_ns, whole_ticks_ns(wait_ns, tick_ns) + 2 * tick_ns)
 
     def _recover(self, delivered: int) -> None:
         """Enter recovery, or go on with it."""
         if self._reduction is None:
             self.state = State.RECOVERY
-            self._recovery_end = self._sent_bytes
+            self._recovery_end = self.sent_bytes
             window = self.window
             window.reduce()
             self._reduction = RateReduction(window.segments, window.threshold)
@@ -211,7 +206,7 @@ class Sender:
         """Tail loss probe: send the last segment again, once, so that its acknowledgement tells what is missing."""
         runs: Runs = []
         if self._probe_end == NEVER:
-            self._probe_end = self._sent_bytes
+            self._probe_end = self.sent_bytes
             runs = [[self._again(self.outstanding[-1], now_ns)]]
             self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         else:
@@ -220,7 +215,7 @@ class Sender:
 
     def _time_out(self, now_ns: int) -> Runs:
         self._timeouts += 1
-        parameters = self._parameters
+        parameters = self.parameters
         if self._timeouts > (parameters.data_retries if self.fin_bytes == NEVER else parameters.orphan_retries):
             self.gave_up = True
             return []
@@ -229,10 +224,10 @@ class Sender:
             self._first_retransmission_ns = now_ns
         self.window.time_out(first)
         self.state, self._reduction = State.LOSS, None
-        self._recovery_end = self._sent_bytes
+        self._recovery_end = self.sent_bytes
         self._probe_end = NEVER
         self._board.lose_all()
-        self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self._parameters.maximum_rto_ns)
+        self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self.parameters.maximum_rto_ns)
         self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         return [[self._again(self.outstanding[0], now_ns)]]
 
@@ -247,20 +242,20 @@ class Sender:
     # Sending
 
     def _send_new(self, now_ns: int) -> Runs:
-        if not self.outstanding and self._last_sent_ns != NEVER and self._sent_bytes < self.written_bytes:
+        if not self.outstanding and self._last_sent_ns != NEVER and self.sent_bytes < self.written_bytes:
             self.window.restart_after_idle(now_ns - self._last_sent_ns, self.estimate.rto_ns)
-        parameters = self._parameters
+        parameters = self.parameters
         runs: Runs = []
         in_flight, window = self.in_flight, self.window.segments
         had_outstanding = bool(self.outstanding)
-        while self._sent_bytes < self.written_bytes and in_flight < window:
+        while self.sent_bytes < self.written_bytes and in_flight < window:
             run: list[Segment] = []
             while len(run) < parameters.aggregated_segments and in_flight < window:
-                end = min(self._sent_bytes + parameters.segment_bytes, self.written_bytes)
-                if end == self._sent_bytes:
+                end = min(self.sent_bytes + parameters.segment_bytes, self.written_bytes)
+                if end == self.sent_bytes:
                     break
-                run.append(Segment(self._sent_bytes, end, now_ns))
-                self._sent_bytes = end
+                run.append(Segment(self.sent_bytes, end, now_ns))
+                self.sent_bytes = end
                 in_flight += 1
             self.outstanding.extend(run)
             runs.append(run)
@@ -303,7 +298,7 @@ class Sender:
 
     def _set(self, timer: Timer, now_ns: int, timeout_ns: int) -> None:
         self.timer = timer
-        self.timer_ns = expiry_ns(now_ns, timeout_ns, self._parameters.tick_ns)
+        self.timer_ns = expiry_ns(now_ns, timeout_ns, self.parameters.tick_ns)
 
     def _set_transmission_timer(self, now_ns: int, *, probe_allowed: bool) -> None:
         """Set the tail loss probe, or the retransmission timeout where no probe may be sent."""
@@ -316,7 +311,7 @@ class Sender:
 
     def _probe_timeout_ns(self, now_ns: int) -> int:
         """Two round trips, and a delayed acknowledgement's worth when only one segment is out; never after the RTO."""
-        parameters, estimate = self._parameters, self.estimate
+        parameters, estimate = self.parameters, self.estimate
         if estimate.smoothed_ns:
             timeout_ns = whole_ticks_ns(2 * estimate.smoothed_ns, parameters.tick_ns)
             alone = len(self.outstanding) == 1
