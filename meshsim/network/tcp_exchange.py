@@ -97,9 +97,12 @@ class Exchange:
         """End a stream: send a FIN after all of it."""
         self._send(direction, self.ends[direction].sender.finish(self.around.now_ns))
 
-    def launch(self, direction: int, size_bytes: int) -> list[Packet]:
-        """Return the packets of bytes that are sent whatever the window says, or of a FIN for 0 bytes."""
-        runs = self.ends[direction].sender.launch(size_bytes, self.around.now_ns)
+    def launch(self, direction: int, size_bytes: int, segments: int = 0) -> list[Packet]:
+        """Return the packets of bytes that are sent whatever the window says, or of a FIN for 0 bytes.
+
+        There are as many ``segments`` as it says: of another size if the way had another MTU when they were sent.
+        """
+        runs = self.ends[direction].sender.launch(size_bytes, segments, self.around.now_ns)
         return [packet for run in self.packets(direction, runs) for packet in run]
 
     def establish(self, round_trips_ns: tuple[int, int]) -> None:

@@ -65,9 +65,10 @@ class Receiver:
         return not self._islands
 
     def converse(self, now_ns: int) -> None:
-        """Be in the middle of a conversation: data comes and goes, and the quick acknowledgements are used up."""
+        """Be in the middle of a conversation: all is acknowledged, and quick acknowledgements are used up."""
         self._received_ns = now_ns
         self._quick_left, self._interactive = 0, True
+        self.acknowledgement_sent()
 
     def acknowledgement_sent(self) -> None:
         """Take note that an acknowledgement goes out, alone or with data."""

@@ -1,8 +1,8 @@
 """Bringing an exchange up to date with what a connection carried while nobody looked at segments.
 
-A connection of which nothing is lost, late or out of order is carried by arithmetic: whole trains, and of each only when
-it was sent and when it arrived. As soon as something goes wrong, what was sent lately is played to the exchange, so that
-both ends know what they would know: round trips, what is acknowledged, which acknowledgements are on their way.
+A connection of which nothing is lost, late or out of order is carried by arithmetic: whole trains, and of each only
+when it was sent and when it arrived. As soon as something goes wrong, what was sent lately is played to the exchange,
+so that both ends know what they would know: round trips, what is acknowledged, what is still on its way.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from meshsim.network.tcp_loss import NEVER
 from meshsim.network.tcp_packets import Acknowledgement, Packet
 from meshsim.network.train import spread_ns
 
-Passage = tuple[int, int, int, int, int]
-"""A train that arrived whole: direction, when it was sent, when its head and its tail arrived (nanoseconds), and the
-bytes of the stream in it; 0 bytes are a FIN."""
-Launch = tuple[int, int, int]
-"""A train that is under way: direction, when it was sent, and the bytes of the stream in it; 0 bytes are a FIN."""
+Passage = tuple[int, int, int, int, int, int]
+"""A train that arrived whole: direction, when it was sent, when its head and its tail arrived (nanoseconds), its bytes
+of the stream (0 are a FIN), and the congestion window when it was sent if that was in its way, else 0."""
+Launch = tuple[int, int, int, int, int]
+"""A train that is under way: direction, when it was sent, its bytes of the stream, its segments, and the window."""
 Heard = tuple[int, int, Packet]
 """A packet on its own: when it arrives, its direction, itself."""
 
@@ -35,6 +35,8 @@ class Replay:
         self.now_ns = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
+        self._tails_ns = [0, 0]
+        """When the last train arrived, by direction."""
         self.packets: dict[int, list[Packet]] = {}
         """Packets of the launches that are under way, by their number."""
 
@@ -65,15 +67,23 @@ class Replay:
         return True
 
     def _pass(self, passage: Passage) -> None:
-        direction, _, head_ns, tail_ns, size_bytes = passage
+        direction, _, head_ns, tail_ns, size_bytes, window = passage
+        self._set_window(direction, window)
         packets = self._exchange.launch(direction, size_bytes)
-        times_ns = spread_ns(head_ns, tail_ns, [packet.size_bytes for packet in packets])
+        sizes_bytes = [packet.size_bytes for packet in packets]
+        times_ns = spread_ns(head_ns, tail_ns, sizes_bytes, self._tails_ns[direction])
+        self._tails_ns[direction] = tail_ns
         for time_ns, packet in zip(times_ns, packets, strict=True):
             self.at(time_ns, self._exchange.arrived, direction, packet)
 
     def _launch(self, number: int, launch: Launch) -> None:
-        direction, _, size_bytes = launch
-        self.packets[number] = self._exchange.launch(direction, size_bytes)
+        direction, _, size_bytes, segments, window = launch
+        self._set_window(direction, window)
+        self.packets[number] = self._exchange.launch(direction, size_bytes, segments)
+
+    def _set_window(self, direction: int, window: int) -> None:
+        if window:
+            self._exchange.ends[direction].sender.window.segments = window
 
     @property
     def acknowledgements(self) -> list[Heard]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_scoreboard import Scoreboard
@@ -62,7 +64,7 @@ class Sender:
         self.gave_up = False
         self.retransmissions = 0
         self.spurious_timeouts = 0
-        self._last_sent_ns = NEVER
+        self.last_sent_ns = NEVER
         self._rack = Rack(estimate)
         self._reduction: RateReduction | None = None
         self._first_retransmission_ns = NEVER
@@ -79,19 +81,35 @@ class Sender:
         self.fin_bytes = self.written_bytes + 1
         return self.write(1, now_ns)
 
-    def launch(self, size_bytes: int, now_ns: int) -> Runs:
-        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked."""
-        window = self.window
-        segments, window.segments = window.segments, NO_LIMIT
+    def launch(self, size_bytes: int, segments: int, now_ns: int) -> Runs:
+        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked.
+
+        They are cut into as many ``segments``, or into full ones if that is 0.
+        """
+        parameters, window = self.parameters, self.window
+        if segments and -(-size_bytes // parameters.segment_bytes) != segments:
+            cut_bytes = max(1, -(-size_bytes // segments))
+            self.parameters = msgspec.structs.replace(parameters, segment_bytes=cut_bytes, aggregated_segments=1)
+        self.last_sent_ns = now_ns  # whoever sent it has seen to idle times
+        allowed, window.segments = window.segments, NO_LIMIT
         runs = self.write(size_bytes, now_ns) if size_bytes else self.finish(now_ns)
-        window.segments = segments
+        window.segments = allowed
         window.used(self.in_flight)
+        self.parameters = parameters
         return runs
+
+    def rest(self) -> None:
+        """Take it that all was acknowledged, at a time of which nothing is known any more."""
+        self.outstanding.clear()
+        self.acknowledged_bytes = self.sent_bytes
+        self.timer, self.timer_ns, self._probe_end = None, NEVER, NEVER
 
     @property
     def calm(self) -> bool:
-        """Whether all is sent, and nothing of it is known or thought to be missing."""
-        return self.sent_bytes == self.written_bytes and self.state is State.OPEN and self._board.regular
+        """Whether all is sent, nothing thought to be missing, and what is still to be acknowledged changes nothing."""
+        if self.sent_bytes < self.written_bytes or self.state is not State.OPEN:
+            return False
+        return not self.outstanding or (self._board.regular and not self.window.grows)
 
     def acknowledged(self, up_to: int, sacks: Ranges, echo_ns: int, now_ns: int) -> Runs:
         """Take an acknowledgement; ``echo_ns`` is when the segment that it echoes the timestamp of was sent."""
@@ -242,8 +260,8 @@ class Sender:
     # Sending
 
     def _send_new(self, now_ns: int) -> Runs:
-        if not self.outstanding and self._last_sent_ns != NEVER and self.sent_bytes < self.written_bytes:
-            self.window.restart_after_idle(now_ns - self._last_sent_ns, self.estimate.rto_ns)
+        if not self.outstanding and self.last_sent_ns != NEVER and self.sent_bytes < self.written_bytes:
+            self.window.restart_after_idle(now_ns - self.last_sent_ns, self.estimate.rto_ns)
         parameters = self.parameters
         runs: Runs = []
         in_flight, window = self.in_flight, self.window.segments
@@ -259,9 +277,10 @@ class Sender:
                 in_flight += 1
             self.outstanding.extend(run)
             runs.append(run)
-        self.window.used(in_flight)
+        if runs or in_flight >= window:
+            self.window.used(in_flight)
         if runs:
-            self._last_sent_ns = now_ns
+            self.last_sent_ns = now_ns
             if self.state is State.OPEN:
                 self._set_transmission_timer(now_ns, probe_allowed=True)
             elif not had_outstanding or self.timer is None:
@@ -290,7 +309,7 @@ class Sender:
         segment.retransmitted = True
         segment.in_retransmission = segment.lost
         segment.sent_ns = now_ns
-        self._last_sent_ns = now_ns
+        self.last_sent_ns = now_ns
         self.retransmissions += 1
         return segment
 

@@ -15,10 +15,11 @@ COPY = -1
 NO_LIMIT = 1 << 62
 
 
-def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int]) -> list[int]:
+def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns: int) -> list[int]:
     """Return when each segment of a train arrives whose head and tail arrive at these instants.
 
     ``head_ns`` is told for a train of equal segments; if they are not, the first arrives a little earlier or later.
+    None arrives before ``before_ns``, when the tail of the train before was there, unless this one's tail does too.
     """
     total_bytes = sum(sizes_bytes)
     count = len(sizes_bytes)
@@ -26,7 +27,8 @@ def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int]) -> list[in
     times_ns = []
     for size_bytes in sizes_bytes:
         left_bytes -= size_bytes
-        times_ns.append(tail_ns - (tail_ns - head_ns) * left_bytes * count // (total_bytes * max(1, count - 1)))
+        time_ns = tail_ns - (tail_ns - head_ns) * left_bytes * count // (total_bytes * max(1, count - 1))
+        times_ns.append(time_ns if tail_ns < before_ns else max(time_ns, before_ns))
     return times_ns
 
 
