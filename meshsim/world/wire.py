@@ -181,7 +181,8 @@ class Wire:
         clock.at(max(time_ns, clock.now_ns), self._wake, (action, arguments))
 
     def _wake(self, alarm: tuple[Callable[..., None], tuple[Any, ...]]) -> None:
-        if self.connection.segmented and not self._transport.over:
+        connection = self.connection
+        if connection.segmented and connection.wire is self and not self._transport.over:
             action, arguments = alarm
             action(*arguments)
             self._settle()

@@ -46,7 +46,7 @@ class Lose:
 
 
 class Steady:
-    """The probe's path for the same link: the same delay and bandwidth, the same packets lost before they take a place."""
+    """The probe's path for the same link: its delay and bandwidth, the same packets lost before they take a place."""
 
     def __init__(self, lost: Packets, round_trip_ns: int) -> None:
         self.packets_lost = lost
