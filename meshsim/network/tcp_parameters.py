@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.network import tcp
+from meshsim.scenario.tcp import Tcp
 
 MS = tcp.MS
 MEMORY_LASTS_NS = 3600 * tcp.S
@@ -64,6 +65,26 @@ class TcpParameters(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         assert self.segment_bytes > 0 and self.initial_window > 0 and self.tick_ns > 0 and self.aggregated_segments > 0
+
+
+def tcp_parameters(settings: Tcp) -> TcpParameters:
+    """Return what a scenario sets."""
+    return TcpParameters(
+        initial_window=settings.initial_window,
+        initial_rto_ns=settings.initial_rto_ns,
+        minimum_rto_ns=settings.minimum_rto_ns,
+        maximum_rto_ns=settings.maximum_rto_ns,
+        syn_retries=settings.syn_retries,
+        synack_retries=settings.synack_retries,
+        linear_syn_timeouts=settings.linear_syn_timeouts,
+        data_retries=settings.data_retries,
+        maximum_window=settings.maximum_window,
+        slow_start_after_idle=settings.slow_start_after_idle,
+        delayed_ack_ns=settings.delayed_ack_ns,
+        quick_acks=settings.quick_acks,
+        tick_ns=settings.tick_ns,
+        remember_destination=settings.remember_destinations,
+    )
 
 
 class DestinationMemory:

@@ -11,12 +11,13 @@ import pytest
 
 from meshsim.network.tcp_connection import carry
 from meshsim.network.tcp_dialogue import Course, Turn
-from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.tcp_parameters import TcpParameters, tcp_parameters
 from meshsim.network.tcp_path import DOWN, UP
 from meshsim.probe.case import ProbeCase
-from meshsim.probe.script import Script, write_script
+from meshsim.probe.script import write_script
 from meshsim.scenario.cost_profile import load_cost_profile
 from meshsim.scenario.loader import load_text
+from meshsim.scenario.tcp import Tcp
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import TABLES
 from meshsim.world.wire import Wire
@@ -29,6 +30,7 @@ MS = 1_000_000
 S = 1_000_000_000
 START_MS = 500
 BANDWIDTH_BPS = 10**9
+LINUX = TcpParameters()
 
 
 class Lose:
@@ -138,12 +140,13 @@ def tiny(round_trip_ms: float, **changes: Any) -> Data:
     return data
 
 
-def probed(round_trip_ms: float, lost: Packets) -> tuple[Script, Course]:
-    """The same handshake as the probe plays it."""
+def established_ns(round_trip_ms: float, lost: Packets, parameters: TcpParameters = LINUX) -> int:
+    """When the probe says that the same handshake is established."""
     case = ProbeCase(int(round_trip_ms * MS), group="X25519", cpu="xeon-6242r", mutual=True)
     script = write_script(case, load_cost_profile("default"))
     path = Steady(lost, int(round_trip_ms * MS))
-    return script, carry(script.dialogue, path, TcpParameters(), (None, None), START_MS * MS)
+    course = carry(script.dialogue, path, parameters, (None, None), START_MS * MS)
+    return course.delivered_ns[script.finish - 1] + script.dialogue[script.finish].compute_ns
 
 
 def named(lost: Packets) -> str:
@@ -176,14 +179,46 @@ def test_handshake_takes_what_the_probe_says(round_trip_ms: float, lost: Packets
 
     The microsecond is for names of other lengths in certificates.
     """
-    script, course = probed(round_trip_ms, lost)
-    expected_ns = course.delivered_ns[script.finish - 1] + script.dialogue[script.finish].compute_ns
     run = Run(tiny(round_trip_ms), lost)
     (row,) = run.tables["handshakes"]
     assert row.outcome == "established"
-    assert abs(row.tcp_ns + row.duration_ns - expected_ns) <= 1_000
+    assert row.tcp_ns + row.duration_ns == pytest.approx(established_ns(round_trip_ms, lost), abs=1_000)
     (request,) = run.tables["requests"]
     assert request.outcome == "ok"
+
+
+SETTINGS: Data = {
+    "linear_syn_timeouts": 4,
+    "initial_rto": "700 ms",
+    "minimum_rto": "80 ms",
+    "initial_window": 1,
+    "delayed_ack": "30 ms",
+    "quick_acks": 0,
+    "tick": "1 ms",
+}
+PARAMETERS = TcpParameters(
+    linear_syn_timeouts=4,
+    initial_rto_ns=700 * MS,
+    minimum_rto_ns=80 * MS,
+    initial_window=1,
+    delayed_ack_ns=30 * MS,
+    quick_acks=0,
+    tick_ns=MS,
+)
+
+
+@pytest.mark.parametrize("lost", [set(), *PATTERNS], ids=named)
+def test_settings_of_a_scenario_are_the_probe_s(lost: Packets) -> None:
+    """What network.tcp says is what both do: another schedule, window, patience and clock."""
+    run = Run(tiny(31.2, network__tcp=SETTINGS), lost)
+    (row,) = run.tables["handshakes"]
+    assert row.tcp_ns + row.duration_ns == pytest.approx(established_ns(31.2, lost, PARAMETERS), abs=1_000)
+
+
+def test_defaults_are_the_same_everywhere() -> None:
+    """Scenarios, the probe and its command have one default for everything that TCP is set to."""
+    assert tcp_parameters(Tcp()) == TcpParameters() == LINUX
+    assert ProbeCase(MS).linear_syn_timeouts == LINUX.linear_syn_timeouts
 
 
 def exchanged(round_trip_ms: float, request: str, response: str, lost: Packets) -> tuple[Run, Course]:
@@ -197,7 +232,7 @@ def exchanged(round_trip_ms: float, request: str, response: str, lost: Packets) 
 
     def play(compute_ns: int) -> Course:
         turns = (Turn(UP, (asked_bytes,), compute_ns), Turn(DOWN, (answered_bytes,), answered_ns - heard_ns))
-        return carry(turns, Steady(lost, int(round_trip_ms * MS)), TcpParameters(), (None, None), START_MS * MS)
+        return carry(turns, Steady(lost, int(round_trip_ms * MS)), LINUX, (None, None), START_MS * MS)
 
     return run, play(asked_ns - START_MS * MS - play(0).connected_ns)
 
