@@ -33,7 +33,7 @@ def requests_of(run: meshsim.Run, slice_name: str) -> pd.DataFrame:
     """Return a slice's requests with what is asked of them here: late, cold, resumed, in which fault's time."""
     table = run.requests[run.requests["slice"] == slice_name].copy()
     table["late"] = table.latency_ns > table.budget_ns
-    table["cold"] = table.tcp_ns + table.handshake_ns > 0
+    table["cold"] = table.handshake_ns > 0  # TCP alone also waits for windows to open and for what was lost
     first_calls = run.calls[run.calls.parent_id == 0].set_index("request_id").connection_id
     handshakes = run.handshakes.set_index("connection_id")[["resumed", "cpu_client_ns", "cpu_server_ns"]]
     table = table.join(table.request_id.map(first_calls).rename("connection").to_frame().join(handshakes, "connection"))

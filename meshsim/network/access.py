@@ -30,6 +30,8 @@ class RadioAccess:
     )
 
     mtu_bytes = MTU_BYTES
+    latency_ns = 0  # all of its delay is its model's
+    loses = False  # what it loses is lost to whole trains, and not to what is small
 
     def __init__(
         self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str, promise: AirPromise
@@ -87,9 +89,18 @@ class RadioAccess:
         train.radio_ns += took_ns
         return tail_ns
 
+    def holds(self, train: Train) -> bool:
+        """Return True, as ``leave`` does."""
+        return True
+
     def leave(self, train: Train) -> bool:
         """Return True: what happens to a train on the air has happened when it is ``across``."""
         return True
+
+    @property
+    def bandwidth_bps(self) -> int:
+        """Bandwidth of the serving cell, this way."""
+        return self.medium.bandwidth_bps
 
     def delay_ns(self, now_ns: int) -> int:
         """Return the access delay of something small that enters now, without a place in the queue.

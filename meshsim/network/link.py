@@ -213,6 +213,23 @@ class LinkDirection:
         roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
         self._roomy_ns = roomy_ns if self.up and not any(changeable) else _NEVER
 
+    @property
+    def loses(self) -> bool:
+        """Whether packets are lost at random."""
+        return self._loss is not None
+
+    def strike_acknowledgements(self, packets: int) -> Sequence[int]:
+        """Return which of these acknowledgements are lost, which take their time but no place on the link."""
+        return () if self._loss is None else self._loss.strike(packets)
+
+    def delay_ns(self, now_ns: int) -> int:
+        """Return the delay of something small, without a place in the queue and without jitter."""
+        return self.latency_ns + self.surge_ns
+
+    def holds(self, train: Train) -> bool:
+        """Say whether the link was not cut since a train entered it."""
+        return train.epoch == self.epoch
+
     def cut(self) -> None:
         """Let nothing pass; what is on the link is lost."""
         self.up = False

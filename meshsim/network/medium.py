@@ -203,6 +203,11 @@ class SharedMedium:
         return WAITING
 
     @property
+    def bandwidth_bps(self) -> int:
+        """What all slices share."""
+        return self._bandwidth_bps
+
+    @property
     def next_ns(self) -> int:
         """When ``advance`` is wanted next; ``NEVER`` while nothing waits."""
         if self._run_queue is None and not any(queue.waiting for queue in self._order):

@@ -97,6 +97,30 @@ class Exchange:
         """End a stream: send a FIN after all of it."""
         self._send(direction, self.ends[direction].sender.finish(self.around.now_ns))
 
+    def launch(self, direction: int, size_bytes: int, segments: int = 0) -> list[Packet]:
+        """Return the packets of bytes that are sent whatever the window says, or of a FIN for 0 bytes.
+
+        There are as many ``segments`` as it says: of another size if the way had another MTU when they were sent.
+        """
+        runs = self.ends[direction].sender.launch(size_bytes, segments, self.around.now_ns)
+        return [packet for run in self.packets(direction, runs) for packet in run]
+
+    def establish(self, round_trips_ns: tuple[int, int]) -> None:
+        """Be connected, with the round trips that the client and the server took in a set-up without losses."""
+        self.set_up.connected = self.set_up.server_ready = True
+        self.set_up.request_retries = 0
+        for end, round_trip_ns in enumerate(round_trips_ns):
+            estimate = self.ends[end].estimate
+            estimate.sample(round_trip_ns, 0, 0)
+            estimate.shortest(round_trip_ns)
+            self.seed(end)
+
+    def adopt(self, parameters: TcpParameters) -> None:
+        """Go on with other parameters: another size of segments."""
+        self.parameters = parameters
+        for state in self.ends:
+            state.sender.parameters = state.receiver.parameters = parameters
+
     def drop(self, end: int) -> None:
         """Have an end forget the connection: it sends nothing any more."""
         self.ends[end].gone = True
@@ -181,6 +205,12 @@ class Exchange:
 
     # Timers
 
+    def wake(self) -> None:
+        """Ask for all timers anew, after somebody else has seen to them."""
+        for end, state in enumerate(self.ends):
+            state.timers_ns = [NEVER, NEVER]
+            self.watch(end)
+
     def watch(self, end: int) -> None:
         """See to it that an end's timers are looked at in time."""
         if self.quiet:
@@ -199,11 +229,10 @@ class Exchange:
         state.timers_ns[index] = NEVER
         if state.gone:
             return
-        now_ns = self.around.now_ns
-        if index and state.receiver.timer_ns == now_ns:
+        if index and state.receiver.timer_ns == looked_ns:
             self.send_acknowledgement(end)
-        elif not index and state.sender.timer_ns == now_ns:
-            self._send(end, state.sender.timer_expired(now_ns))
+        elif not index and state.sender.timer_ns == looked_ns:
+            self._send(end, state.sender.timer_expired(self.around.now_ns))
             if state.sender.gave_up:
                 self.around.failed(end, "no acknowledgement")
         self.watch(end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.network import tcp
+from meshsim.scenario.tcp import Tcp
 
 MS = tcp.MS
 MEMORY_LASTS_NS = 3600 * tcp.S
@@ -20,17 +21,17 @@ class TcpParameters(msgspec.Struct, frozen=True):
 
     segment_bytes: int = tcp.SEGMENT_BYTES
     """Payload of a full segment, in bytes. Default 1448."""
-    initial_window: int = tcp.INITIAL_WINDOW
+    initial_window: int = 10
     """Segments that may be sent before the first acknowledgement. Default 10."""
-    initial_rto_ns: int = tcp.INITIAL_RTO_NS
+    initial_rto_ns: int = tcp.S
     """Time to the first repetition of a SYN or SYN-ACK, in nanoseconds. Default 1 s."""
     fallback_rto_ns: int = 3 * tcp.S
     """Retransmission timeout after a connection set-up that gave no round-trip sample (RFC 6298, 5.7). Default 3 s."""
-    minimum_rto_ns: int = tcp.MINIMUM_RTO_NS
+    minimum_rto_ns: int = 200 * MS
     """Least allowance for variance in the retransmission timeout, in nanoseconds. Default 200 ms."""
-    maximum_rto_ns: int = tcp.MAXIMUM_RTO_NS
+    maximum_rto_ns: int = 120 * tcp.S
     """Longest retransmission timeout, in nanoseconds. Default 120 s."""
-    syn_retries: int = tcp.SYN_RETRIES
+    syn_retries: int = 6
     """Repetitions of a SYN before the client gives up (``tcp_syn_retries``). Default 6."""
     synack_retries: int = 5
     """Repetitions of a SYN-ACK before the server forgets the request (``tcp_synack_retries``). 0 is the textbook's
@@ -42,7 +43,7 @@ class TcpParameters(msgspec.Struct, frozen=True):
     """Timeouts of one segment before a sender gives the connection up (``tcp_retries2``). Default 15."""
     orphan_retries: int = 8
     """The same once its application has closed the connection (``tcp_orphan_retries=0``, which means 8). Default 8."""
-    maximum_window: int = tcp.MAXIMUM_WINDOW
+    maximum_window: int = 4096
     """Segments that may be under way at most: what the receiver has room for. Default 4096."""
     slow_start_after_idle: bool = True
     """Whether an idle time longer than the retransmission timeout halves the window, once for each timeout, down to the
@@ -64,6 +65,26 @@ class TcpParameters(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         assert self.segment_bytes > 0 and self.initial_window > 0 and self.tick_ns > 0 and self.aggregated_segments > 0
+
+
+def tcp_parameters(settings: Tcp) -> TcpParameters:
+    """Return what a scenario sets."""
+    return TcpParameters(
+        initial_window=settings.initial_window,
+        initial_rto_ns=settings.initial_rto_ns,
+        minimum_rto_ns=settings.minimum_rto_ns,
+        maximum_rto_ns=settings.maximum_rto_ns,
+        syn_retries=settings.syn_retries,
+        synack_retries=settings.synack_retries,
+        linear_syn_timeouts=settings.linear_syn_timeouts,
+        data_retries=settings.data_retries,
+        maximum_window=settings.maximum_window,
+        slow_start_after_idle=settings.slow_start_after_idle,
+        delayed_ack_ns=settings.delayed_ack_ns,
+        quick_acks=settings.quick_acks,
+        tick_ns=settings.tick_ns,
+        remember_destination=settings.remember_destinations,
+    )
 
 
 class DestinationMemory:

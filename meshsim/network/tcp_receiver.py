@@ -14,7 +14,7 @@ class Receiver:
     """One direction's receiver. ``timer_ns`` is when a delayed acknowledgement is due."""
 
     def __init__(self, parameters: TcpParameters) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self.in_order_bytes = 0
         self._islands: list[tuple[int, int]] = []
         """Ranges beyond a hole, the one that changed last in front."""
@@ -34,13 +34,13 @@ class Receiver:
     def receive(self, start: int, end: int, sent_ns: int, now_ns: int) -> bool:
         """Take a segment; return whether to acknowledge it at once."""
         if self._received_ns == NEVER:
-            self._quick_left = self._parameters.quick_acks
+            self._quick_left = self.parameters.quick_acks
         self._received_ns = now_ns
         if start <= self._acknowledged_bytes <= end:
             self.echo_ns = max(self.echo_ns, sent_ns)
         if start > self.in_order_bytes:
             self._add_island(start, end)
-            self._quick_left, self._interactive = self._parameters.quick_acks, False
+            self._quick_left, self._interactive = self.parameters.quick_acks, False
             return True
         if end <= self.in_order_bytes:
             return True
@@ -50,14 +50,25 @@ class Receiver:
             if island_start <= self.in_order_bytes:
                 self.in_order_bytes = max(self.in_order_bytes, island_end)
         self._islands = [island for island in self._islands if island[0] > self.in_order_bytes]
-        if had_hole or self.in_order_bytes - self._acknowledged_bytes > self._parameters.segment_bytes:
+        if had_hole or self.in_order_bytes - self._acknowledged_bytes > self.parameters.segment_bytes:
             return True
         if self._quick_left > 0 and not self._interactive:
             self._quick_left -= 1
             return True
         if self.timer_ns == NEVER:
-            self.timer_ns = expiry_ns(now_ns, self._parameters.delayed_ack_ns, self._parameters.tick_ns)
+            self.timer_ns = expiry_ns(now_ns, self.parameters.delayed_ack_ns, self.parameters.tick_ns)
         return False
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing has arrived beyond a hole."""
+        return not self._islands
+
+    def converse(self, now_ns: int) -> None:
+        """Be in the middle of a conversation: all is acknowledged, and quick acknowledgements are used up."""
+        self._received_ns = now_ns
+        self._quick_left, self._interactive = 0, True
+        self.acknowledgement_sent()
 
     def acknowledgement_sent(self) -> None:
         """Take note that an acknowledgement goes out, alone or with data."""
@@ -66,7 +77,7 @@ class Receiver:
 
     def data_sent(self, now_ns: int) -> None:
         """Take note that this end sends data: if soon after it received some, acknowledgements may wait for more."""
-        if self._received_ns != NEVER and now_ns - self._received_ns < self._parameters.delayed_ack_ns:
+        if self._received_ns != NEVER and now_ns - self._received_ns < self.parameters.delayed_ack_ns:
             self._interactive = True
 
     def _add_island(self, start: int, end: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_scoreboard import Scoreboard
@@ -40,14 +42,14 @@ class Sender:
     """One direction's sender. Sequence numbers count bytes of the stream from 0."""
 
     def __init__(self, parameters: TcpParameters, estimate: RoundTripEstimate) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self.estimate = estimate
         self._board = Scoreboard()
         self.outstanding = self._board.outstanding
         """Segments that were sent and are not acknowledged, in the order of the stream."""
         self.acknowledged_bytes = 0
         self.written_bytes = 0
-        self._sent_bytes = 0
+        self.sent_bytes = 0
         self.fin_bytes = NEVER
         """Where the stream ends, its FIN included; ``NEVER`` while it is open."""
         self.window = CongestionWindow(parameters)
@@ -62,7 +64,7 @@ class Sender:
         self.gave_up = False
         self.retransmissions = 0
         self.spurious_timeouts = 0
-        self._last_sent_ns = NEVER
+        self.last_sent_ns = NEVER
         self._rack = Rack(estimate)
         self._reduction: RateReduction | None = None
         self._first_retransmission_ns = NEVER
@@ -79,24 +81,35 @@ class Sender:
         self.fin_bytes = self.written_bytes + 1
         return self.write(1, now_ns)
 
-    def launch(self, size_bytes: int, now_ns: int) -> Runs:
-        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked."""
-        window = self.window
-        segments, window.segments = window.segments, NO_LIMIT
+    def launch(self, size_bytes: int, segments: int, now_ns: int) -> Runs:
+        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked.
+
+        They are cut into as many ``segments``, or into full ones if that is 0.
+        """
+        parameters, window = self.parameters, self.window
+        if segments and -(-size_bytes // parameters.segment_bytes) != segments:
+            cut_bytes = max(1, -(-size_bytes // segments))
+            self.parameters = msgspec.structs.replace(parameters, segment_bytes=cut_bytes, aggregated_segments=1)
+        self.last_sent_ns = now_ns  # whoever sent it has seen to idle times
+        allowed, window.segments = window.segments, NO_LIMIT
         runs = self.write(size_bytes, now_ns) if size_bytes else self.finish(now_ns)
-        window.segments = segments
+        window.segments = allowed
         window.used(self.in_flight)
+        self.parameters = parameters
         return runs
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is to be sent or acknowledged, and nothing is the matter."""
-        return not self.outstanding and self._sent_bytes == self.written_bytes and self.state is State.OPEN
+    def rest(self) -> None:
+        """Take it that all was acknowledged, at a time of which nothing is known any more."""
+        self.outstanding.clear()
+        self.acknowledged_bytes = self.sent_bytes
+        self.timer, self.timer_ns, self._probe_end = None, NEVER, NEVER
 
     @property
     def calm(self) -> bool:
-        """Whether all is sent, and nothing of it is known or thought to be missing."""
-        return self._sent_bytes == self.written_bytes and self.state is State.OPEN and self._board.regular
+        """Whether all is sent, nothing thought to be missing, and what is still to be acknowledged changes nothing."""
+        if self.sent_bytes < self.written_bytes or self.state is not State.OPEN:
+            return False
+        return not self.outstanding or (self._board.regular and not self.window.grows)
 
     def acknowledged(self, up_to: int, sacks: Ranges, echo_ns: int, now_ns: int) -> Runs:
         """Take an acknowledgement; ``echo_ns`` is when the segment that it echoes the timestamp of was sent."""
@@ -110,7 +123,7 @@ class Sender:
         if sample_ns == NEVER and arrived.acknowledged and echo_ns >= 0:
             sample_ns = now_ns - echo_ns
         if sample_ns >= 0:
-            self.estimate.sample(sample_ns, up_to, self._sent_bytes)
+            self.estimate.sample(sample_ns, up_to, self.sent_bytes)
         if self._probe_end != NEVER and up_to >= self._probe_end:
             self._probe_end = NEVER
         if advanced:
@@ -193,14 +206,14 @@ class Sender:
         recovering = self.state in (State.RECOVERY, State.LOSS)
         wait_ns = self._rack.detect(self.outstanding, recovering, now_ns)
         if wait_ns:
-            tick_ns = self._parameters.tick_ns
+            tick_ns = self.parameters.tick_ns
             self._set(Timer.REORDERING, now_ns, whole_ticks_ns(wait_ns, tick_ns) + 2 * tick_ns)
 
     def _recover(self, delivered: int) -> None:
         """Enter recovery, or go on with it."""
         if self._reduction is None:
             self.state = State.RECOVERY
-            self._recovery_end = self._sent_bytes
+            self._recovery_end = self.sent_bytes
             window = self.window
             window.reduce()
             self._reduction = RateReduction(window.segments, window.threshold)
@@ -211,7 +224,7 @@ class Sender:
         """Tail loss probe: send the last segment again, once, so that its acknowledgement tells what is missing."""
         runs: Runs = []
         if self._probe_end == NEVER:
-            self._probe_end = self._sent_bytes
+            self._probe_end = self.sent_bytes
             runs = [[self._again(self.outstanding[-1], now_ns)]]
             self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         else:
@@ -220,7 +233,7 @@ class Sender:
 
     def _time_out(self, now_ns: int) -> Runs:
         self._timeouts += 1
-        parameters = self._parameters
+        parameters = self.parameters
         if self._timeouts > (parameters.data_retries if self.fin_bytes == NEVER else parameters.orphan_retries):
             self.gave_up = True
             return []
@@ -229,10 +242,10 @@ class Sender:
             self._first_retransmission_ns = now_ns
         self.window.time_out(first)
         self.state, self._reduction = State.LOSS, None
-        self._recovery_end = self._sent_bytes
+        self._recovery_end = self.sent_bytes
         self._probe_end = NEVER
         self._board.lose_all()
-        self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self._parameters.maximum_rto_ns)
+        self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self.parameters.maximum_rto_ns)
         self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         return [[self._again(self.outstanding[0], now_ns)]]
 
@@ -247,26 +260,27 @@ class Sender:
     # Sending
 
     def _send_new(self, now_ns: int) -> Runs:
-        if not self.outstanding and self._last_sent_ns != NEVER and self._sent_bytes < self.written_bytes:
-            self.window.restart_after_idle(now_ns - self._last_sent_ns, self.estimate.rto_ns)
-        parameters = self._parameters
+        if not self.outstanding and self.last_sent_ns != NEVER and self.sent_bytes < self.written_bytes:
+            self.window.restart_after_idle(now_ns - self.last_sent_ns, self.estimate.rto_ns)
+        parameters = self.parameters
         runs: Runs = []
         in_flight, window = self.in_flight, self.window.segments
         had_outstanding = bool(self.outstanding)
-        while self._sent_bytes < self.written_bytes and in_flight < window:
+        while self.sent_bytes < self.written_bytes and in_flight < window:
             run: list[Segment] = []
             while len(run) < parameters.aggregated_segments and in_flight < window:
-                end = min(self._sent_bytes + parameters.segment_bytes, self.written_bytes)
-                if end == self._sent_bytes:
+                end = min(self.sent_bytes + parameters.segment_bytes, self.written_bytes)
+                if end == self.sent_bytes:
                     break
-                run.append(Segment(self._sent_bytes, end, now_ns))
-                self._sent_bytes = end
+                run.append(Segment(self.sent_bytes, end, now_ns))
+                self.sent_bytes = end
                 in_flight += 1
             self.outstanding.extend(run)
             runs.append(run)
-        self.window.used(in_flight)
+        if runs or in_flight >= window:
+            self.window.used(in_flight)
         if runs:
-            self._last_sent_ns = now_ns
+            self.last_sent_ns = now_ns
             if self.state is State.OPEN:
                 self._set_transmission_timer(now_ns, probe_allowed=True)
             elif not had_outstanding or self.timer is None:
@@ -295,7 +309,7 @@ class Sender:
         segment.retransmitted = True
         segment.in_retransmission = segment.lost
         segment.sent_ns = now_ns
-        self._last_sent_ns = now_ns
+        self.last_sent_ns = now_ns
         self.retransmissions += 1
         return segment
 
@@ -303,7 +317,7 @@ class Sender:
 
     def _set(self, timer: Timer, now_ns: int, timeout_ns: int) -> None:
         self.timer = timer
-        self.timer_ns = expiry_ns(now_ns, timeout_ns, self._parameters.tick_ns)
+        self.timer_ns = expiry_ns(now_ns, timeout_ns, self.parameters.tick_ns)
 
     def _set_transmission_timer(self, now_ns: int, *, probe_allowed: bool) -> None:
         """Set the tail loss probe, or the retransmission timeout where no probe may be sent."""
@@ -316,7 +330,7 @@ class Sender:
 
     def _probe_timeout_ns(self, now_ns: int) -> int:
         """Two round trips, and a delayed acknowledgement's worth when only one segment is out; never after the RTO."""
-        parameters, estimate = self._parameters, self.estimate
+        parameters, estimate = self.parameters, self.estimate
         if estimate.smoothed_ns:
             timeout_ns = whole_ticks_ns(2 * estimate.smoothed_ns, parameters.tick_ns)
             alone = len(self.outstanding) == 1

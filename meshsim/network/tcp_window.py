@@ -43,6 +43,11 @@ class CongestionWindow:
             self._growth -= self.segments
             self.segments += 1
 
+    @property
+    def grows(self) -> bool:
+        """Whether acknowledgements make it grow: it was in the way when something was sent last."""
+        return self._limited
+
     def reduce(self) -> None:
         """Set the threshold after a loss."""
         self.threshold = max(int(self.segments * CUBIC_BETA), 2)

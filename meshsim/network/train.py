@@ -12,6 +12,24 @@ LOST = -1
 """What a hop returns when nothing of a train came through."""
 COPY = -1
 """Marks a train that repeats segments of another: it takes its place on every hop, and nothing is drawn for it."""
+NO_LIMIT = 1 << 62
+
+
+def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns: int) -> list[int]:
+    """Return when each segment of a train arrives whose head and tail arrive at these instants.
+
+    ``head_ns`` is told for a train of equal segments; if they are not, the first arrives a little earlier or later.
+    None arrives before ``before_ns``, when the tail of the train before was there, unless this one's tail does too.
+    """
+    total_bytes = sum(sizes_bytes)
+    count = len(sizes_bytes)
+    left_bytes = total_bytes
+    times_ns = []
+    for size_bytes in sizes_bytes:
+        left_bytes -= size_bytes
+        time_ns = tail_ns - (tail_ns - head_ns) * left_bytes * count // (total_bytes * max(1, count - 1))
+        times_ns.append(time_ns if tail_ns < before_ns else max(time_ns, before_ns))
+    return times_ns
 
 
 class Train:
@@ -27,6 +45,7 @@ class Train:
         "copies",
         "corrupted",
         "epoch",
+        "limit_ns",
         "queue",
         "radio_ns",
         "segments",
@@ -41,6 +60,9 @@ class Train:
     radio_ns: int
     alive: list[int] | None
     """Which of its segments are left, counted from 0; None while all are."""
+    limit_ns: int
+    """Latest instant at which its head may reach the next hop without a closer look at its connection; -1 once
+    something of it was lost."""
     epoch: int
     slice: str
     """Slice that it travels in: its place at a shared medium."""
@@ -60,6 +82,7 @@ class Train:
         self.tail_ns = now_ns
         self.radio_ns = 0
         self.alive = None
+        self.limit_ns = NO_LIMIT
         self.epoch = 0
         self.copies = 0
         self.corrupted = ()
@@ -72,6 +95,7 @@ class Train:
         for position in reversed(positions):
             del alive[position]
         self.alive = alive
+        self.limit_ns = -1
         self.size_bytes -= lost_bytes
         self.segments -= lost
         if self.corrupted:

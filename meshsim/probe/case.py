@@ -8,6 +8,7 @@ import msgspec
 
 from meshsim.identity.svid import KEY_TYPES
 from meshsim.network import tcp
+from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.words import nearest
 from meshsim.sidecar.tls.settings import GROUPS
@@ -47,7 +48,7 @@ class ProbeCase(msgspec.Struct, frozen=True):
     """Seed of losses and timer phases; cases with the same seed meet the same losses."""
     bandwidth_bps: int = 1_000_000_000
     """Bandwidth each way, in bits per second."""
-    linear_syn_timeouts: int = 0
+    linear_syn_timeouts: int = TcpParameters().linear_syn_timeouts
     """Repetitions of a SYN before its timeout doubles: 0 before Linux 6.5, 4 since."""
     cost_profile: str = "default"
     """Cost profile: ``default``, or a file."""

@@ -11,6 +11,7 @@ from meshsim.scenario.fields import MS, Bandwidth, Duration, FromList, Model, Na
 from meshsim.scenario.fiveqi import FIVE_QI, FiveQi
 from meshsim.scenario.nr import NrRadio
 from meshsim.scenario.qos import CustomFiveQi, FiveQiKey
+from meshsim.scenario.tcp import Tcp
 
 
 class Node(Model):
@@ -269,7 +270,7 @@ class Radio(Model):
 
 
 class Network(Model):
-    """Nodes, links, slices and radios."""
+    """Nodes, links, slices, radios and TCP."""
 
     nodes: dict[Name, Node] = Field(min_length=1)
     """Machines and base stations by name."""
@@ -281,6 +282,8 @@ class Network(Model):
     """5QIs of the operator's own, 128 to 254, by their value in quotes. Default: none."""
     radios: dict[Name, Radio] = {}
     """Radio access by name. Default: none."""
+    tcp: Tcp = Tcp()
+    """TCP of all hosts. Default: as Linux has it."""
     reroute_after_ns: Duration = Field(default=50 * MS, alias="reroute_after")
     """How long after a link or node fails, or returns, routes take it into account. Default: 50 ms."""
 

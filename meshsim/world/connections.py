@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.network import tcp
 from meshsim.sidecar import events
 from meshsim.world.connection import DOWN, UP, Connection
-from meshsim.world.transport import Closed, Syn, SynAck
+from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import OpenConnection
@@ -34,73 +33,87 @@ class Connections:
         connection = Connection(connection_id, host, server, command.slice, command.port, cipher, now_ns)
         self._state.connections[command.connection_id] = connection
         self._state.memory.connected(host)
-        self._syn(connection)
+        self._state.transport.open(connection)
 
-    def _syn(self, connection: Connection) -> None:
-        """Send a SYN, and another when no answer came in time."""
-        if connection.established or not connection.open_ends[UP]:
-            return
-        if connection.attempts > tcp.SYN_RETRIES:
-            self.lost(connection, UP, "connection timed out")
-            return
-        self._state.transport.send_control(connection, UP, Syn())
-        self._clock.at(self._clock.now_ns + tcp.syn_timeout_ns(connection.attempts), self._syn, connection)
-        connection.attempts += 1
+    # Told by TCP
 
-    def control_arrived(self, connection: Connection, direction: int, unit: object) -> None:
-        """Act on a SYN, SYN-ACK, FIN or RST that has arrived."""
-        if type(unit) is Syn:
-            if not connection.server.up:
-                self.reset(connection, DOWN, "connection refused")  # the node is up, and nobody listens
-                return
-            if not connection.open_ends[DOWN] and connection.open_ends[UP]:
-                connection.open_ends[DOWN] = True
-                self._state.memory.connected(connection.server)
-                addresses = self._state.addresses
-                source_ip = addresses.of(connection.client) if addresses is not None else ""
-                accepted = events.ConnectionAccepted(connection.connection_id, connection.port, source_ip)
-                self._driver.tell(connection.server, accepted)
-            self._state.transport.send_control(connection, DOWN, SynAck())
-        elif type(unit) is SynAck:
-            if connection.open_ends[UP] and not connection.established:
-                now_ns = self._clock.now_ns
-                connection.established = True
-                connection.t_established_ns = now_ns
-                # The sample that TCP takes; after a lost SYN it is that of the last one.
-                sent_ns = connection.t_open_ns + sum(map(tcp.syn_timeout_ns, range(connection.attempts - 1)))
-                connection.round_trip_ns = now_ns - sent_ns if now_ns > sent_ns else now_ns - connection.t_open_ns
-                self._driver.tell(connection.client, events.TcpEstablished(connection.connection_id))
+    def accepts(self, connection: Connection) -> bool:
+        """Have the server accept a connection whose SYN has arrived; return whether it does."""
+        if not connection.open_ends[UP]:
+            return False
+        if not connection.server.up:
+            self.reset(connection, DOWN, "connection refused")  # the node is up, and nobody listens
+            return False
+        connection.gone[DOWN] = False
+        if not connection.open_ends[DOWN]:
+            connection.open_ends[DOWN] = True
+            self._state.memory.connected(connection.server)
+            addresses = self._state.addresses
+            source_ip = addresses.of(connection.client) if addresses is not None else ""
+            accepted = events.ConnectionAccepted(connection.connection_id, connection.port, source_ip)
+            self._driver.tell(connection.server, accepted)
+        return True
+
+    def connected(self, connection: Connection) -> None:
+        """Tell the client that the server has answered."""
+        connection.established = True
+        connection.t_established_ns = self._clock.now_ns
+        self._driver.tell(connection.client, events.TcpEstablished(connection.connection_id))
+
+    def failed(self, connection: Connection, direction: int, reason: str) -> None:
+        """Take note that the end that sends in ``direction`` has given the connection up."""
+        self._state.transport.forget(connection, direction)
+        self._lose(connection, direction, reason)
+
+    def ended(self, connection: Connection, direction: int, unit: Fin | Reset) -> None:
+        """Act on a FIN or RST that has arrived at the end that sends in ``direction``."""
+        if type(unit) is Reset:
+            self.lost(connection, direction, unit.reason)
+        elif connection.open_ends[direction]:
+            self._lose(connection, direction, unit.reason)
+            self._state.transport.finish(connection, direction, unit.reason)
+        elif connection.gone[direction]:
+            self.reset(connection, direction, "connection reset by peer")
         else:
-            assert type(unit) is Closed
-            self.lost(connection, 1 - direction, unit.reason)
+            self._state.transport.destinations.learn(connection)
+
+    def refuse(self, connection: Connection, direction: int) -> None:
+        """Answer data for an end that is closed, or knows nothing of the connection, with a RST; it is over then."""
+        self._state.transport.forget(connection, direction)
+        self.reset(connection, direction, "connection reset by peer")
+
+    # Told by the world
 
     def close(self, connection: Connection, direction: int, reason: str) -> None:
-        """Close the end that sends in ``direction``, and send the other a FIN after what is still on its way."""
+        """Close the end that sends in ``direction``: the other hears of it after all that was sent."""
         self._shut(connection, direction, reason)
-        if connection.open_ends[1 - direction]:
-            self._state.transport.send_control(connection, direction, Closed(reason))
+        if connection.established:
+            self._state.transport.finish(connection, direction, reason)
+        else:
+            self._state.transport.forget(connection, direction)
+            if direction == DOWN:
+                self.reset(connection, DOWN, reason)
 
     def reset(self, connection: Connection, direction: int, reason: str) -> None:
-        """Answer a unit for a connection that the receiver does not know with a RST."""
-        if connection.open_ends[1 - direction]:
-            self._state.transport.send_control(connection, direction, Closed(reason))
+        """Have the end that sends in ``direction`` answer something that it knows nothing of with a RST."""
+        if not connection.gone[1 - direction]:
+            self._state.transport.send_reset(connection, direction, reason)
 
     def lost(self, connection: Connection, direction: int, reason: str) -> None:
-        """Tell the end that sends in ``direction`` that its connection is gone."""
-        if not connection.open_ends[direction]:
-            return
-        self._shut(connection, direction, reason)
-        event = events.ConnectionLost(connection.connection_id, reason)
-        self._driver.tell(connection.sender(direction), event)
-
-    def broken(self, connection: Connection, direction: int) -> None:
-        """Take note that retransmission was given up."""
-        self.lost(connection, direction, "no acknowledgement")
+        """Have the end that sends in ``direction`` lose the connection at once."""
+        self._state.transport.forget(connection, direction)
+        self._lose(connection, direction, reason)
 
     def crashed(self, connection: Connection, direction: int) -> None:
         """Take note that the end that sends in ``direction`` lost its memory; the other end knows nothing of it."""
+        self._state.transport.forget(connection, direction)
         if connection.open_ends[direction]:
             self._shut(connection, direction, "node crashed")
+
+    def _lose(self, connection: Connection, direction: int, reason: str) -> None:
+        if connection.open_ends[direction]:
+            self._shut(connection, direction, reason)
+            self._driver.tell(connection.sender(direction), events.ConnectionLost(connection.connection_id, reason))
 
     def _shut(self, connection: Connection, direction: int, reason: str) -> None:
         if connection.open_ends[direction]:

@@ -13,7 +13,7 @@ from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, 
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.damage import Damage
 from meshsim.world.deciding import decision_row
-from meshsim.world.transport import Closed, Syn, SynAck
+from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
     from meshsim.sidecar.timers import Timers
@@ -173,14 +173,14 @@ class Driver:
         receiver = connection.server if direction == UP else connection.client
         kind = type(unit)
         message = kind is RequestMessage or kind is ResponseMessage
-        if not message and (kind is Syn or kind is SynAck or kind is Closed):
-            self.connections.control_arrived(connection, direction, unit)
+        if not message and (kind is Fin or kind is Reset):
+            self.connections.ended(connection, 1 - direction, unit)
             return
         if (transfer.damaged or connection.broken_end >= 0) and not self._damage.readable(transfer, message=message):
             return
         if not connection.open_ends[1 - direction]:
             # The receiver restarted and knows nothing of this connection, or has closed it.
-            self.connections.reset(connection, 1 - direction, "connection reset by peer")
+            self.connections.refuse(connection, 1 - direction)
             return
         if not message:
             self._handshakes.received(connection, direction, unit)

@@ -135,6 +135,7 @@ class Striking:
         for direction in self._state.links[intervention.link]:
             direction.cut()
             direction.touched = 0
+        self._state.transport.cut(self._state.links[intervention.link])
         self._reroute(lambda: self._state.topology.set_link(intervention.link, up=False), intervention.link)
 
     def _restore_link(self, intervention: RestoreLink, effects: Effects) -> None:
@@ -182,9 +183,11 @@ class Striking:
         machine = state.machines[intervention.node]
         machine.up = False
         machine.cores.reset(self._clock.now_ns)
-        for direction in self._adjacent(intervention.node):
+        adjacent = self._adjacent(intervention.node)
+        for direction in adjacent:
             direction.cut()
             direction.touched = 0
+        state.transport.cut(adjacent)
         if self._issuer is not None and self._issuer.node == intervention.node:
             self._issuer.crashed()
         # One that had run out of memory is dead already.

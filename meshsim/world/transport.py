@@ -1,223 +1,140 @@
-"""Carries units over connections: windows, trains over hops, loss and recovery, order."""
+"""Carries units over connections: windows, trains over hops, order. What goes wrong is TCP's, segment by segment.
+
+A unit of which nothing is lost, overtaken or too late is carried by arithmetic, a train for each window; its connection
+only keeps a log of when trains were sent and arrived. Else ``look_closer`` has the exchange of the connection catch up,
+and its ``Wire`` carries every packet until nothing is the matter any more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.network import tcp
-from meshsim.network.link import MTU_BYTES
-from meshsim.network.medium import NEVER, SharedMedium
-from meshsim.network.train import COPY, LOST
+from meshsim.network.tcp_packets import Acknowledgement, Data, Packet
+from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.train import NO_LIMIT
 from meshsim.world.accounts import NETWORK, RADIO, TCP
-from meshsim.world.connection import DOWN, UP, Connection, Path, Transfer
-from meshsim.world.hosts import Device, Host
+from meshsim.world.closer_look import look_closer
+from meshsim.world.connection import DOWN, UP, Connection, Transfer
+from meshsim.world.crossing import Copy, Crossing
+from meshsim.world.destinations import Destinations
+from meshsim.world.shadowing import Shadowing
+from meshsim.world.ways import Ways
+from meshsim.world.windows import load, load_more, next_window_ns
+from meshsim.world.wire import Fin, Reset, Wire
 
 if TYPE_CHECKING:
-    from meshsim.network.routing import Topology
-    from meshsim.world.clock import Clock
+    from collections.abc import Callable, Collection, Sequence
 
-MAXIMUM_RETRIES = 15
-"""Retransmissions of one train before the sender gives the connection up (Linux's tcp_retries2)."""
+    from meshsim.network.link import LinkDirection
+    from meshsim.network.tcp_receiver import Receiver
+    from meshsim.world.connections import Connections
+    from meshsim.world.state import State
 
-
-class Syn:
-    """The unit that opens a connection."""
-
-    __slots__ = ()
+RECENT_NS = 2 * tcp.S
+"""What was sent longer ago is acknowledged for sure."""
 
 
-class SynAck:
-    """The unit that answers a SYN."""
-
-    __slots__ = ()
-
-
-class Closed:
-    """The unit that ends a connection: FIN or RST."""
-
-    __slots__ = ("reason",)
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-class Copy:
-    """What a duplicated packet brings: nothing new, so the receiver drops it."""
-
-    __slots__ = ()
-
-
-class Transport:
+class Transport(Crossing):
     """Carries transfers. ``deliver`` is called with each that has arrived whole and in order."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        topology: Topology,
-        deliver: Callable[[Transfer], None],
-        broken: Callable[[Connection, int], None],
-    ) -> None:
-        self._clock = clock
-        self._topology = topology
+    connections: Connections
+    """Set when the world is assembled."""
+
+    def __init__(self, state: State, parameters: TcpParameters, deliver: Callable[[Transfer], None]) -> None:
+        super().__init__(state.clock)
+        self._state = state
         self._deliver = deliver
-        self._broken = broken
-        # Methods that alarms call: to take one from the object makes a new one each time.
-        self._when_crossed = self._cross
-        self._when_arrived = self._arrive
+        self.parameters = parameters
+        self.ways = ways = Ways(state.clock, state.topology, parameters)
+        self._path = ways.path
+        self._shadowing = Shadowing(self)
+        self.destinations = Destinations(state.clock, parameters)
 
-    # The way between two hosts
-
-    def path(self, connection: Connection, direction: int) -> Path | None:
-        """Return the hops of a connection in one direction as routes are now, or None if there is no way."""
-        client = connection.client
-        version = self._topology.version
-        if connection.stamp != version or connection.moves != client.moves:
-            connection.stamp = version
-            connection.moves = client.moves
-            connection.paths = paths = (
-                self._hops(client, connection.server, connection.slice, up=True),
-                self._hops(client, connection.server, connection.slice, up=False),
-            )
-            # Path MTU discovery, at once: both ends know what fits.
-            mtus_bytes = [hop.mtu_bytes for path in paths if path is not None for hop in path]
-            connection.segment_bytes = min(mtus_bytes, default=MTU_BYTES) - tcp.HEADER_BYTES
-        return connection.paths[direction]
-
-    def _hops(self, client: Host, server: Host, slice_name: str, *, up: bool) -> Path | None:
-        ends = (client.node, server.node) if up else (server.node, client.node)
-        route = self._topology.route(*ends)
-        if route is None or type(client) is not Device or client.radio is None:
-            return route
-        uplink, downlink = client.access[slice_name]
-        return (uplink, *route) if up else (*route, downlink)
-
-    def latency_ns(self, connection: Connection, direction: int) -> int:
-        """Return how long an acknowledgement takes: propagation only, since it is small."""
-        path = self.path(connection, direction)
-        if path is None:
-            return 0
-        latency_ns = 0
-        for hop in path:
-            latency_ns += hop.delay_ns(self._clock.now_ns) if hop.is_radio else hop.latency_ns  # type: ignore[union-attr] # told apart by is_radio
-        return latency_ns
+    @property
+    def over(self) -> bool:
+        """Whether nothing matters any more: TCP rests too."""
+        return self._state.over
 
     # Sending
 
+    def open(self, connection: Connection) -> None:
+        """Send the first SYN."""
+        self._path(connection, UP)
+        connection.wire = wire = self.wire(connection)
+        wire.exchange.open()
+
+    def wire(self, connection: Connection) -> Wire:
+        """Return a new wire."""
+        parameters = self.ways.parameters_of(connection.segment_bytes)
+        return Wire(self, connection, parameters, self.destinations.of(connection))
+
+    def finish(self, connection: Connection, direction: int, reason: str) -> None:
+        """Send a FIN behind everything that an end has sent."""
+        self.send(Transfer(connection, direction, Fin(reason), 0, None))
+
     def send(self, transfer: Transfer) -> None:
         """Send a unit; it is delivered after everything that was sent before it on the connection."""
-        transfer.connection.orders[transfer.direction].append(transfer)
-        self._launch(transfer)
-
-    def send_control(self, connection: Connection, direction: int, unit: object) -> None:
-        """Send a SYN, SYN-ACK, FIN or RST: outside the order, and lost for good if it is lost."""
-        transfer = Transfer(connection, direction, unit, 0, None)
-        transfer.control = True
-        path = self.path(connection, direction)
-        if path is None:
-            return
-        transfer.load(tcp.CONTROL_BYTES, 1, self._clock.now_ns)
-        transfer.path = path
-        transfer.hop = 0
-        if path:
-            self._enter(transfer)
-        else:
-            self._clock.at(self._clock.now_ns, self._deliver, transfer)
-
-    def _launch(self, transfer: Transfer) -> None:
-        """Send as much as the window allows."""
         connection, direction = transfer.connection, transfer.direction
+        if connection.segmented:
+            assert connection.wire is not None
+            connection.wire.write(transfer)
+            return
+        path = self._path(connection, direction)
+        order = connection.orders[direction]
         now_ns = self._clock.now_ns
-        payload_bytes = transfer.unsent_bytes
-        segments = 1
-        path = self.path(connection, direction)
-        segment_bytes = connection.segment_bytes
-        if payload_bytes > segment_bytes:
-            segments = -(-payload_bytes // segment_bytes)
-            window = connection.windows[direction]
-            if segments > window:
-                segments = window
-                payload_bytes = window * segment_bytes
-        transfer.load(payload_bytes + segments * tcp.HEADER_BYTES, segments, now_ns)
-        transfer.payload_bytes = payload_bytes
-        transfer.sent_segments = segments
-        transfer.launched_ns = now_ns
-        transfer.hop = 0
+        size_bytes = transfer.unsent_bytes
+        if path and not order and size_bytes <= connection.segment_bytes:
+            transfer.load(size_bytes + tcp.HEADER_BYTES, 1, now_ns)
+            transfer.limit_ns = now_ns + connection.patience_ns
+            transfer.payload_bytes = size_bytes
+            transfer.sent_segments = 1
+            transfer.window = 0
+        elif path is None or not load(transfer, self.parameters, now_ns):
+            self.look_closer(connection)
+            assert connection.wire is not None
+            connection.wire.write(transfer)
+            return
+        order.append(transfer)
+        if connection.shadows is not None:
+            self._shadowing.sent(connection, direction)
+        self._launch(transfer, path)
+
+    def carry(self, connection: Connection, direction: int, packets: Sequence[Packet]) -> None:
+        """Send packets at segment level."""
+        train = Transfer(connection, direction, None, 0, None)
+        train.load(sum(packet.size_bytes for packet in packets), len(packets), self._clock.now_ns)
+        train.packets = packets
+        train.taken = 0
+        # What tells of a hole may bring about a retransmission, as data may.
+        train.sent_segments = sum(
+            type(packet) is Data or (type(packet) is Acknowledgement and packet.sacks != ()) for packet in packets
+        )
+        wire = connection.wire
+        assert wire is not None
+        wire.trains += train.sent_segments > 0
+        path = self._path(connection, direction)
         if path is None:
-            self._lost(transfer)
-            return
-        transfer.path = path
-        if path:
-            self._enter(transfer)
+            wire.end(train)
         else:
-            self._clock.at(now_ns, self._arrive, transfer)
+            self._launch(train, path)
 
-    def _cross(self, transfer: Transfer) -> None:
-        """Leave the hop that was crossed last and enter the next."""
-        if transfer.path[transfer.hop - 1].leave(transfer):
-            self._enter(transfer)
-        else:
-            self._lost(transfer)
+    def send_reset(self, connection: Connection, direction: int, reason: str) -> None:
+        """Send a RST: outside the stream, and lost for good if it is lost."""
+        path = self._path(connection, direction)
+        if path is not None:
+            transfer = Transfer(connection, direction, Reset(reason), 0, None)
+            transfer.control = True
+            transfer.load(tcp.RESET_BYTES, 1, self._clock.now_ns)
+            self._launch(transfer, path)
 
-    def _enter(self, transfer: Transfer) -> None:
-        """Enter the next hop, at once or when a handover's interruption is over."""
-        path, index = transfer.path, transfer.hop
-        hop = path[index]
-        clock = self._clock
-        now_ns = clock.now_ns
-        if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
-            clock.at(hop.interrupted_until_ns, self._enter, transfer)  # type: ignore[union-attr] # as above
-            return
-        head_ns = hop.enter(transfer, now_ns)
-        if head_ns >= 0:
-            transfer.hop = index + 1
-            if index + 1 == len(path):
-                clock.soon(transfer.tail_ns, self._when_arrived, transfer)
-            else:
-                clock.soon(head_ns, self._when_crossed, transfer)
-        elif head_ns == LOST:
-            self._lost(transfer)
-        else:
-            self._watch(hop.medium)  # type: ignore[union-attr] # only hops with a medium have trains wait
-        if transfer.copies > 0:
-            self._enter_copy(transfer, index)
+    def forget(self, connection: Connection, end: int) -> None:
+        """Have an end's TCP forget a connection: it repeats and acknowledges nothing any more."""
+        connection.gone[end] = True
+        if connection.wire is not None:
+            connection.wire.exchange.drop(end)
 
-    def _enter_copy(self, transfer: Transfer, index: int) -> None:
-        """Send segments once more behind their originals; the copy goes all the way and takes its bandwidth."""
-        copy = Transfer(transfer.connection, transfer.direction, Copy(), 0, None)
-        copy.control = True
-        copy.load(transfer.size_bytes * transfer.copies // transfer.segments, transfer.copies, self._clock.now_ns)
-        copy.copies = COPY
-        copy.path = transfer.path
-        copy.hop = index
-        transfer.copies = 0
-        self._enter(copy)
-
-    def _watch(self, medium: SharedMedium) -> None:
-        """Call ``advance`` when a medium wants it: earlier than promised if a run was cut."""
-        due_ns = medium.next_ns
-        if due_ns < medium.wake_ns:
-            medium.wake_ns = due_ns
-            self._clock.at(due_ns, self._advance, (medium, due_ns))
-
-    def _advance(self, wake: tuple[SharedMedium, int]) -> None:
-        medium, due_ns = wake
-        if medium.wake_ns != due_ns:
-            return
-        medium.wake_ns = NEVER
-        transfer = medium.advance(due_ns)
-        if transfer is not None:
-            assert isinstance(transfer, Transfer)
-            head_ns = transfer.path[transfer.hop].across(transfer, due_ns)  # type: ignore[union-attr] # it waited there
-            if head_ns < 0:
-                self._lost(transfer)
-            else:
-                transfer.hop += 1
-                if transfer.hop == len(transfer.path):
-                    self._clock.at(transfer.tail_ns, self._arrive, transfer)
-                else:
-                    self._clock.at(head_ns, self._cross, transfer)
-        self._watch(medium)
+    # Arrival
 
     def _arrive(self, transfer: Transfer) -> None:
         connection, direction = transfer.connection, transfer.direction
@@ -226,91 +143,148 @@ class Transport:
         if (path and not path[-1].leave(transfer)) or not receiver.machine.up:
             self._lost(transfer)
             return
+        if transfer.packets is not None:
+            assert connection.wire is not None
+            connection.wire.arrive(transfer)
+            return
         if transfer.control:
             if type(transfer.unit) is not Copy:
                 self._deliver(transfer)
             return
+        order = connection.orders[direction]
+        if order[0] is not transfer:
+            self.look_closer(connection)
+            assert connection.wire is not None
+            connection.wire.arrive(transfer)
+            return
+        now_ns = self._clock.now_ns
+        size_bytes = transfer.payload_bytes
+        window = transfer.window
+        connection.log.append((direction, transfer.launched_ns, transfer.head_ns, now_ns, size_bytes, window))
         if transfer.corrupted:
             transfer.damaged = True
         transfer.radio_total_ns += transfer.radio_ns
-        windows = connection.windows
-        if transfer.alive is not None:
-            transfer.lost_segments = transfer.sent_segments - transfer.segments
-            transfer.unsent_bytes -= transfer.payload_bytes * transfer.segments // transfer.sent_segments
-            transfer.retries = 0  # what arrived is acknowledged, and takes the back-off of the timer back
-            windows[direction] = max(tcp.INITIAL_WINDOW, windows[direction] // 2)
-            self._recover(transfer)
-            return
-        transfer.unsent_bytes -= transfer.payload_bytes
-        if transfer.unsent_bytes > 0:
-            windows[direction] = min(windows[direction] + transfer.sent_segments, tcp.MAXIMUM_WINDOW)
-            self._relaunch(transfer, self._clock.now_ns + self.latency_ns(connection, 1 - direction))
-            return
-        if transfer.sent_segments > 1:
-            windows[direction] = min(windows[direction] + transfer.sent_segments, tcp.MAXIMUM_WINDOW)
-        order = connection.orders[direction]
-        if order[0] is transfer:
+        transfer.unsent_bytes -= size_bytes
+        segments, transfer.sent_segments, transfer.payload_bytes = transfer.sent_segments, 0, 0
+        if window:
+            self._grow(connection, direction, segments)
+        whole = not transfer.unsent_bytes
+        if whole:
             order.popleft()
+        if connection.lossy:
+            self._shadowing.arrived(connection, direction, size_bytes)
+        if whole:
             self._hand_over(transfer)
-            while order and order[0].complete_ns >= 0:
-                self._hand_over(order.popleft())
-        else:
-            transfer.complete_ns = self._clock.now_ns
+        elif not connection.segmented:
+            back_ns = self.ways.acknowledgement_ns(connection, 1 - direction)
+            next_ns, apart_ns = next_window_ns(transfer, segments, back_ns, now_ns)
+            transfer.waited_ns += next_ns - now_ns
+            self._clock.at(next_ns, self._resume, (transfer, apart_ns))
 
-    # Loss
+    def _grow(self, connection: Connection, direction: int, segments: int) -> None:
+        """Open a window that was in the way."""
+        threshold = NO_LIMIT
+        if connection.wire is not None:
+            threshold = connection.wire.exchange.ends[direction].sender.window.threshold
+        window = connection.windows[direction]
+        if window < threshold:
+            window = min(window + segments, self.parameters.maximum_window)
+        elif segments >= window:
+            window += 1
+        connection.windows[direction] = window
+
+    def _resume(self, resumed: tuple[Transfer, int]) -> None:
+        """Send as much more of a unit as the window allows now; the segments before were so far apart."""
+        transfer, apart_ns = resumed
+        connection, direction = transfer.connection, transfer.direction
+        order = connection.orders[direction]
+        if connection.segmented or connection.gone[direction] or not order or order[0] is not transfer:
+            return
+        path = self._path(connection, direction)
+        if path is None:
+            self.look_closer(connection)
+        else:
+            load_more(transfer, self.parameters, self._clock.now_ns, apart_ns)
+            self._launch(transfer, path)
+
+    # Trouble
 
     def _lost(self, transfer: Transfer) -> None:
-        """Nothing of the train arrived, and nobody tells the sender: its retransmission timer does."""
+        """Nothing of a train will arrive, and nobody tells its sender."""
         if transfer.control:
             return
-        transfer.lost_segments = transfer.sent_segments
-        self._recover(transfer)
-
-    def _recover(self, transfer: Transfer) -> None:
         connection = transfer.connection
-        delay_ns = tcp.recovery_delay_ns(
-            connection.round_trip_ns,
-            transfer.sent_segments,
-            transfer.lost_segments,
-            tail_lost=transfer.sent_segments - 1 not in (transfer.alive or ()),
-            retries=transfer.retries,
-        )
-        transfer.retries += 1
-        now_ns = self._clock.now_ns
-        if transfer.lost_segments >= transfer.sent_segments:
-            # The time since the launch brought nothing: it was all waiting.
-            transfer.waited_ns += now_ns - transfer.launched_ns
-        self._relaunch(transfer, max(now_ns, transfer.launched_ns + delay_ns))
+        if not connection.segmented:
+            self.look_closer(connection)
+        assert connection.wire is not None
+        connection.wire.end(transfer)
 
-    def _relaunch(self, transfer: Transfer, time_ns: int) -> None:
-        transfer.waited_ns += time_ns - self._clock.now_ns
-        self._clock.at(time_ns, self._resume, transfer)
+    def _doubt(self, transfer: Transfer) -> None:
+        """Look closer at a connection of which something was lost or may be too late."""
+        transfer.limit_ns = NO_LIMIT
+        if not transfer.control and not transfer.connection.segmented:
+            self.look_closer(transfer.connection)
 
-    def _resume(self, transfer: Transfer) -> None:
+    def _watch_for_delay(self, transfer: Transfer) -> None:
+        """Come back if a train still waits when it should have arrived."""
         connection, direction = transfer.connection, transfer.direction
-        sender = connection.sender(direction)
-        if not connection.open_ends[direction] or sender.epoch != transfer.sender_epoch:
-            return
-        if transfer.retries > MAXIMUM_RETRIES:
-            self._broken(connection, direction)
-            return
-        self._launch(transfer)
+        if not connection.watching[direction]:
+            connection.watching[direction] = True
+            self._clock.at(max(transfer.limit_ns, self._clock.now_ns), self._look_for_delay, (connection, direction))
 
-    # Arrival
+    def _look_for_delay(self, watched: tuple[Connection, int]) -> None:
+        connection, direction = watched
+        connection.watching[direction] = False
+        order = connection.orders[direction]
+        if connection.segmented or not order or not order[0].sent_segments:
+            return
+        if order[0].limit_ns > self._clock.now_ns:
+            self._watch_for_delay(order[0])
+        else:
+            self.look_closer(connection)
+
+    def look_closer(self, connection: Connection, lost: tuple[int, Collection[int]] | None = None) -> None:
+        """Carry a connection at segment level from now on: see ``closer_look``."""
+        look_closer(self, connection, lost)
+
+    def cut(self, links: Collection[LinkDirection]) -> None:
+        """Take note that links were cut: acknowledgements on their way over them are lost."""
+        for connection in list(self._state.connections.values()):
+            if connection.segmented or not any(hop in links for path in connection.paths for hop in path or ()):
+                continue
+            busy = connection.orders[UP] or connection.orders[DOWN]
+            if busy or (connection.log and connection.log[-1][3] > self._clock.now_ns - RECENT_NS):
+                look_closer(self, connection, None, cut=True)
+
+    def acknowledgements_lost(self, connection: Connection, direction: int, count: int) -> set[int]:
+        """Return which of ``count`` acknowledgements that are sent now are lost on their way."""
+        self._path(connection, direction)
+        return self._shadowing.lost(connection, direction, count)
+
+    def shadow(self, connection: Connection, receivers: tuple[Receiver, Receiver]) -> None:
+        """Follow from now on what receivers, by direction of the data, do about acknowledgements."""
+        self._shadowing.begin(connection, receivers)
+
+    # Delivery
+
+    def hand_over(self, transfer: Transfer, train: Transfer) -> None:
+        """Deliver a unit of which ``train`` brought what was missing: the rest of the time it waited for that."""
+        now_ns = self._clock.now_ns
+        account = transfer.account
+        if account is not None:
+            took_ns = min(now_ns - train.launched_ns, now_ns - account.mark_ns)
+            transfer.radio_total_ns = min(train.radio_ns, took_ns)
+            transfer.waited_ns = now_ns - account.mark_ns - took_ns
+        self._hand_over(transfer)
 
     def _hand_over(self, transfer: Transfer) -> None:
         """Attribute the journey to the call that it was made for, and deliver."""
         account = transfer.account
         if account is not None and account.attempt == transfer.unit.attempt:
             now_ns = self._clock.now_ns
-            if transfer.complete_ns >= 0:
-                transfer.waited_ns += now_ns - transfer.complete_ns
             parts = account.parts
             parts[RADIO] += transfer.radio_total_ns
             parts[TCP] += transfer.waited_ns
             parts[NETWORK] += now_ns - account.mark_ns - transfer.radio_total_ns - transfer.waited_ns
             account.mark_ns = now_ns
         self._deliver(transfer)
-
-
-__all__ = ["DOWN", "UP", "Closed", "Copy", "Syn", "SynAck", "Transport"]

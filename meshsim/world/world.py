@@ -9,6 +9,7 @@ import msgspec
 
 from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
+from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.tls import tls_of
@@ -99,7 +100,8 @@ class World:
         state.routes = templates.routes()
         driver.workloads = self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
         driver.connections = connections = Connections(state, driver, handshakes)
-        state.transport = Transport(state.clock, state.topology, driver.arrived, connections.broken)
+        state.transport = Transport(state, tcp_parameters(scenario.network.tcp), driver.arrived)
+        state.transport.connections = connections
         self._identities.driver = driver
         onboarding = scenario.mesh.identity.at_start == "onboarding"
         absent = frozenset(replica.endpoint_id for replica in state.replicas) if onboarding else frozenset[int]()

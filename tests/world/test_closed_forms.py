@@ -151,13 +151,20 @@ def test_without_tls_nothing_is_charged_for_it(simulate: Any, line: Any) -> None
 
 
 def test_large_response_needs_slow_start_rounds(simulate: Any, line: Any) -> None:
-    """A first response of more than ten segments waits for the window to open, charged to TCP; the next does not."""
-    line["traffic"][0]["response"] = "14 kB"
-    fits, fits_again = simulate(line, fidelity="modelled").requests
+    """A response of more than ten segments waits for the window to open, charged to TCP; one right after it does not.
+
+    A connection that was idle for longer than the retransmission timeout begins with the initial window again.
+    """
+    line["traffic"][0]["arrivals"] = {"constant": "10 /s"}
+    line["traffic"][0]["response"] = "12 kB"  # nine segments: the session tickets are under way, too
+    fits, fits_again, *_ = simulate(line, fidelity="modelled").requests
     line["traffic"][0]["response"] = "40 kB"
-    more, more_again = simulate(line, fidelity="modelled").requests
+    more, more_again, *_ = simulate(line, fidelity="modelled").requests
     assert fits_again.tcp_ns == more_again.tcp_ns == 0
     assert 5 * MS <= more.tcp_ns - fits.tcp_ns < 12 * MS
+    line["traffic"][0]["arrivals"] = {"constant": "2 /s"}
+    _, after_idle = simulate(line, fidelity="modelled").requests
+    assert 5 * MS <= after_idle.tcp_ns < 6 * MS
 
 
 def test_calls_in_sequence_and_at_once(simulate: Any, line: Any) -> None:

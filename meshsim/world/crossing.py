@@ -1,0 +1,159 @@
+"""Trains on their way: over each hop, with copies, waits for a medium, and the arrival of single packets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.network.medium import NEVER, SharedMedium
+from meshsim.network.train import COPY, LOST, NO_LIMIT, spread_ns
+from meshsim.world.connection import UP, Path, Transfer
+
+if TYPE_CHECKING:
+    from meshsim.world.clock import Clock
+
+
+class Copy:
+    """What a duplicated packet brings: nothing new, so the receiver drops it."""
+
+    __slots__ = ()
+
+
+class Crossing:
+    """Takes transfers over the hops of their paths."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = self._clock = clock
+
+    # What becomes of a transfer
+
+    def _arrive(self, transfer: Transfer) -> None:
+        raise AssertionError("whoever sends says what to do with what arrives")
+
+    def _lost(self, transfer: Transfer) -> None:
+        raise AssertionError("whoever sends says what to do with what is lost")
+
+    def _doubt(self, transfer: Transfer) -> None:
+        raise AssertionError("whoever sends says what to do with what is late")
+
+    def _watch_for_delay(self, transfer: Transfer) -> None:
+        raise AssertionError("whoever sends says what to do with what waits")
+
+    # On the way
+
+    def _launch(self, transfer: Transfer, path: Path) -> None:
+        """Send a train that is loaded."""
+        now_ns = self._clock.now_ns
+        transfer.launched_ns = transfer.head_ns = now_ns
+        transfer.path = path
+        transfer.hop = 0
+        if path:
+            self._enter(transfer)
+        else:
+            self._clock.at(now_ns, self._arrive, transfer)
+
+    def _cross(self, transfer: Transfer) -> None:
+        """Leave the hop that was crossed last and enter the next."""
+        if transfer.path[transfer.hop - 1].leave(transfer):
+            self._enter(transfer)
+        else:
+            self._lost(transfer)
+
+    def _enter(self, transfer: Transfer) -> None:
+        """Enter the next hop, at once or when a handover's interruption is over."""
+        path, index = transfer.path, transfer.hop
+        hop = path[index]
+        clock = self._clock
+        now_ns = clock.now_ns
+        if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
+            until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # as above
+            if until_ns > transfer.limit_ns:
+                self._doubt(transfer)
+            clock.at(until_ns, self._enter, transfer)
+            return
+        head_ns = hop.enter(transfer, now_ns)
+        if head_ns >= 0:
+            if head_ns > transfer.limit_ns:
+                self._doubt(transfer)
+            transfer.hop = next_index = index + 1
+            if next_index == len(path):
+                transfer.head_ns = head_ns
+                if transfer.packets is not None:
+                    self._spread(transfer)
+                clock.at(transfer.tail_ns, self._arrive, transfer)
+            else:
+                clock.at(head_ns, self._cross, transfer)
+        elif head_ns == LOST:
+            self._lost(transfer)
+        else:
+            self._watch(hop.medium)  # type: ignore[union-attr] # only hops with a medium have trains wait
+            if transfer.limit_ns != NO_LIMIT:
+                self._watch_for_delay(transfer)
+        if transfer.copies > 0:
+            self._enter_copy(transfer, index)
+
+    def _spread(self, train: Transfer) -> None:
+        """Have all packets but the last arrive on their own."""
+        packets, wire = train.packets, train.connection.wire
+        assert packets is not None and wire is not None
+        before_ns, wire.tails_ns[train.direction] = wire.tails_ns[train.direction], train.tail_ns
+        if train.segments == 1 or train.head_ns == train.tail_ns:
+            return
+        alive = range(len(packets)) if train.alive is None else train.alive
+        sizes_bytes = [packets[number].size_bytes for number in alive]
+        times_ns = spread_ns(train.head_ns, train.tail_ns, sizes_bytes, before_ns)
+        now_ns = self._clock.now_ns
+        for number, time_ns in zip(alive[:-1], times_ns, strict=False):
+            self._clock.at(max(now_ns, time_ns), self._arrive_early, (train, number))
+
+    def _enter_copy(self, transfer: Transfer, index: int) -> None:
+        """Send segments once more behind their originals; the copy goes all the way and takes its bandwidth."""
+        copy = Transfer(transfer.connection, transfer.direction, Copy(), 0, None)
+        copy.control = True
+        copy.load(transfer.size_bytes * transfer.copies // transfer.segments, transfer.copies, self._clock.now_ns)
+        copy.copies = COPY
+        copy.path = transfer.path
+        copy.hop = index
+        transfer.copies = 0
+        self._enter(copy)
+
+    def _watch(self, medium: SharedMedium) -> None:
+        """Call ``advance`` when a medium wants it: earlier than promised if a run was cut."""
+        due_ns = medium.next_ns
+        if due_ns < medium.wake_ns:
+            medium.wake_ns = due_ns
+            self._clock.at(due_ns, self._advance, (medium, due_ns))
+
+    def _advance(self, wake: tuple[SharedMedium, int]) -> None:
+        medium, due_ns = wake
+        if medium.wake_ns != due_ns:
+            return
+        medium.wake_ns = NEVER
+        transfer = medium.advance(due_ns)
+        if transfer is not None:
+            assert isinstance(transfer, Transfer)
+            head_ns = transfer.path[transfer.hop].across(transfer, due_ns)  # type: ignore[union-attr] # it waited there
+            if head_ns < 0:
+                self._lost(transfer)
+            else:
+                self._leave_medium(transfer, head_ns)
+        self._watch(medium)
+
+    def _leave_medium(self, transfer: Transfer, head_ns: int) -> None:
+        """Go on, as after a hop where there was no need to wait."""
+        if head_ns > transfer.limit_ns:
+            self._doubt(transfer)
+        transfer.hop += 1
+        if transfer.hop == len(transfer.path):
+            transfer.head_ns = head_ns
+            if transfer.packets is not None:
+                self._spread(transfer)
+            self._clock.at(transfer.tail_ns, self._arrive, transfer)
+        else:
+            self._clock.at(head_ns, self._cross, transfer)
+
+    def _arrive_early(self, arrival: tuple[Transfer, int]) -> None:
+        train, number = arrival
+        connection = train.connection
+        receiver = connection.server if train.direction == UP else connection.client
+        if train.path[-1].holds(train) and receiver.machine.up and connection.wire is not None:
+            connection.wire.arrive_early(train, number)

@@ -1,0 +1,281 @@
+"""TCP in the world: the same as the probe's, packet for packet, and the same with and without arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshsim.network.tcp_connection import carry
+from meshsim.network.tcp_dialogue import Course, Turn
+from meshsim.network.tcp_parameters import TcpParameters, tcp_parameters
+from meshsim.network.tcp_path import DOWN, UP
+from meshsim.probe.case import ProbeCase
+from meshsim.probe.script import write_script
+from meshsim.scenario.cost_profile import load_cost_profile
+from meshsim.scenario.loader import load_text
+from meshsim.scenario.tcp import Tcp
+from meshsim.telemetry.recorder import Recorder
+from meshsim.telemetry.rows import TABLES
+from meshsim.world.wire import Wire
+from meshsim.world.world import World
+
+Data = dict[str, Any]
+Packets = set[tuple[int, int]]
+"""Directions, and numbers counted from 1."""
+MS = 1_000_000
+S = 1_000_000_000
+START_MS = 500
+BANDWIDTH_BPS = 10**9
+LINUX = TcpParameters()
+
+
+class Lose:
+    """A loss model that strikes the packets it is told to, counted from 1."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.numbers = set(numbers)
+        self.seen = 0
+
+    def strike(self, packets: int) -> Sequence[int]:
+        """Which of the next packets are to be lost."""
+        self.seen += packets
+        first = self.seen - packets + 1
+        return [number - first for number in range(first, self.seen + 1) if number in self.numbers]
+
+
+class Steady:
+    """The probe's path for the same link: its delay and bandwidth, the same packets lost before they take a place."""
+
+    def __init__(self, lost: Packets, round_trip_ns: int) -> None:
+        self.packets_lost = lost
+        self.delay_ns = round_trip_ns // 2
+        self.sent = [0, 0]
+        self.free_ns = [0, 0]
+
+    def lost(self, direction: int, now_ns: int) -> bool:
+        """Whether the packet is to be lost."""
+        self.sent[direction] += 1
+        return (direction, self.sent[direction]) in self.packets_lost
+
+    def arrival_ns(self, direction: int, now_ns: int, size_bytes: int) -> int:
+        """After its bits and the delay."""
+        if (direction, self.sent[direction]) in self.packets_lost:
+            return 0
+        sent_ns = max(now_ns, self.free_ns[direction]) + size_bytes * 8 * S // BANDWIDTH_BPS
+        self.free_ns[direction] = sent_ns
+        return sent_ns + self.delay_ns
+
+
+class Run:
+    """The tables of a run of a tiny world, and when each unit was sent and delivered."""
+
+    def __init__(self, data: Data, lost: Packets) -> None:
+        self.tables: dict[str, list[Any]] = {table: [] for table in TABLES}
+        loaded = load_text(json.dumps(data), Path("tiny.yaml"), ["fidelity=modelled"])
+        self.world = world = World(loaded, Recorder(self))
+        state = world._state
+        self.links = state.links["west--east"]
+        for direction, link in enumerate(self.links):
+            numbers = {number for way, number in lost if way == direction}
+            if lost:
+                link._loss, link._strikes = Lose(numbers), True
+        self.sent: list[tuple[int, int, int]] = []
+        self.delivered: list[tuple[int, int]] = []
+        send, deliver = state.transport.send, state.transport._deliver
+
+        def sending(transfer: Any) -> None:
+            self.sent.append((state.clock.now_ns, transfer.direction, transfer.unsent_bytes))
+            send(transfer)
+
+        def delivering(transfer: Any) -> None:
+            self.delivered.append((state.clock.now_ns, transfer.direction))
+            deliver(transfer)
+
+        state.transport.send = sending  # type: ignore[method-assign]  # to look on
+        state.transport._deliver = delivering
+        world.run()
+
+    def write(self, table: str, rows: list[Any]) -> None:
+        """Take rows, as a sink."""
+        self.tables[table].extend(rows)
+
+
+def tiny(round_trip_ms: float, **changes: Any) -> Data:
+    """One client, one server, one link between them, patience without end; one request unless told otherwise."""
+    data = {
+        "scenario": "tiny",
+        "seed": 5,
+        "duration": "60 s",
+        "network": {
+            "nodes": {"west": {"kind": "edge", "cores": 8}, "east": {"kind": "edge", "cores": 8}},
+            "links": [{"between": ["west", "east"], "latency": f"{round_trip_ms / 2} ms", "bandwidth": "1 Gbit/s"}],
+            "slices": {"web": {"sst": 1, "five_qi": 80}},
+        },
+        "services": {"front": {"replicas": {"east": 1}, "work": {"constant": "0 ms"}}},
+        "fleets": {"clients": {"node": "west"}},
+        "mesh": {
+            "tls": {"groups": ["X25519"]},
+            "resilience": {"request_timeout": "50 s", "connect_timeout": "50 s", "retries": 0},
+        },
+        "traffic": [
+            {
+                "from": "clients",
+                "to": "front",
+                "slice": "web",
+                "arrivals": {"constant": "0.01 /s"},
+                "start": f"{START_MS} ms",
+            }
+        ],
+    }
+    for place, value in changes.items():
+        inner: Any = data
+        *path, last = place.split("__")
+        for name in path:
+            inner = inner[int(name)] if isinstance(inner, list) else inner[name]
+        inner[last] = value
+    return data
+
+
+def established_ns(round_trip_ms: float, lost: Packets, parameters: TcpParameters = LINUX) -> int:
+    """When the probe says that the same handshake is established."""
+    case = ProbeCase(int(round_trip_ms * MS), group="X25519", cpu="xeon-6242r", mutual=True)
+    script = write_script(case, load_cost_profile("default"))
+    path = Steady(lost, int(round_trip_ms * MS))
+    course = carry(script.dialogue, path, parameters, (None, None), START_MS * MS)
+    return course.delivered_ns[script.finish - 1] + script.dialogue[script.finish].compute_ns
+
+
+def named(lost: Packets) -> str:
+    """A name for packets that are lost."""
+    return "-".join(f"{'ud'[direction]}{number}" for direction, number in sorted(lost)) or "none"
+
+
+PATTERNS: list[Packets] = [
+    *({(direction, number)} for number in range(1, 6) for direction in (UP, DOWN)),
+    {(UP, 1), (UP, 2)},
+    {(UP, 1), (UP, 2), (UP, 3)},
+    {(DOWN, 1), (UP, 2)},
+    {(DOWN, 1), (DOWN, 2)},
+    {(UP, 2), (UP, 3)},
+    {(DOWN, 2), (UP, 3)},
+    {(UP, 3), (UP, 4)},
+    {(UP, 3), (DOWN, 3)},
+    {(DOWN, 2), (DOWN, 3)},
+    {(DOWN, 3), (DOWN, 4)},
+    {(DOWN, 3), (DOWN, 4), (DOWN, 5)},
+]
+
+
+@pytest.mark.parametrize("round_trip_ms", [5.6, 31.2, 200])
+@pytest.mark.parametrize(
+    "lost", [set(), *PATTERNS], ids=lambda lost: "-".join(f"{'ud'[d]}{n}" for d, n in sorted(lost))
+)
+def test_handshake_takes_what_the_probe_says(round_trip_ms: float, lost: Packets) -> None:
+    """Whichever packets are lost, a handshake is established at the same instant in the world and in the probe.
+
+    The microsecond is for names of other lengths in certificates.
+    """
+    run = Run(tiny(round_trip_ms), lost)
+    (row,) = run.tables["handshakes"]
+    assert row.outcome == "established"
+    assert row.tcp_ns + row.duration_ns == pytest.approx(established_ns(round_trip_ms, lost), abs=1_000)
+    (request,) = run.tables["requests"]
+    assert request.outcome == "ok"
+
+
+SETTINGS: Data = {
+    "linear_syn_timeouts": 4,
+    "initial_rto": "700 ms",
+    "minimum_rto": "80 ms",
+    "initial_window": 1,
+    "delayed_ack": "30 ms",
+    "quick_acks": 0,
+    "tick": "1 ms",
+}
+PARAMETERS = TcpParameters(
+    linear_syn_timeouts=4,
+    initial_rto_ns=700 * MS,
+    minimum_rto_ns=80 * MS,
+    initial_window=1,
+    delayed_ack_ns=30 * MS,
+    quick_acks=0,
+    tick_ns=MS,
+)
+
+
+@pytest.mark.parametrize("lost", [set(), *PATTERNS], ids=named)
+def test_settings_of_a_scenario_are_the_probe_s(lost: Packets) -> None:
+    """What network.tcp says is what both do: another schedule, window, patience and clock."""
+    run = Run(tiny(31.2, network__tcp=SETTINGS), lost)
+    (row,) = run.tables["handshakes"]
+    assert row.tcp_ns + row.duration_ns == pytest.approx(established_ns(31.2, lost, PARAMETERS), abs=1_000)
+
+
+def test_defaults_are_the_same_everywhere() -> None:
+    """Scenarios, the probe and its command have one default for everything that TCP is set to."""
+    assert tcp_parameters(Tcp()) == TcpParameters() == LINUX
+    assert ProbeCase(MS).linear_syn_timeouts == LINUX.linear_syn_timeouts
+
+
+def exchanged(round_trip_ms: float, request: str, response: str, lost: Packets) -> tuple[Run, Course]:
+    """A request and its response without TLS, and the same as a dialogue."""
+    data = tiny(
+        round_trip_ms, mesh__tls={"mode": "DISABLE"}, traffic__0__request=request, traffic__0__response=response
+    )
+    run = Run(data, lost)
+    (asked_ns, _, asked_bytes), (answered_ns, _, answered_bytes) = run.sent[:2]
+    (heard_ns, _), _ = run.delivered[:2]
+
+    def play(compute_ns: int) -> Course:
+        turns = (Turn(UP, (asked_bytes,), compute_ns), Turn(DOWN, (answered_bytes,), answered_ns - heard_ns))
+        return carry(turns, Steady(lost, int(round_trip_ms * MS)), LINUX, (None, None), START_MS * MS)
+
+    return run, play(asked_ns - START_MS * MS - play(0).connected_ns)
+
+
+@pytest.mark.parametrize("lost", PATTERNS, ids=named)
+def test_exchange_takes_what_a_dialogue_takes(lost: Packets) -> None:
+    """Requests and responses of several segments arrive when a dialogue's turns do, whichever packets are lost."""
+    run, course = exchanged(31.2, "4 kB", "6 kB", lost)
+    times_ns = [time_ns - START_MS * MS for time_ns, _ in run.delivered[:2]]
+    assert times_ns == pytest.approx(course.delivered_ns, abs=5_000)
+
+
+@pytest.mark.parametrize("round_trip_ms", [5.6, 50])
+@pytest.mark.parametrize(
+    ("request_size", "response_size", "tolerance"),
+    [("0 B", "1 KiB", 1e-6), ("13 kB", "13 kB", 1e-6), ("20 kB", "20 kB", 0.01), ("1 kB", "300 kB", 0.01)],
+)
+def test_windows_open_as_in_a_dialogue(
+    round_trip_ms: float, request_size: str, response_size: str, tolerance: float
+) -> None:
+    """Ten segments go at once and each acknowledgement lets twice as many go: by arithmetic what segments come to."""
+    run, course = exchanged(round_trip_ms, request_size, response_size, set())
+    times_ns = [time_ns - START_MS * MS for time_ns, _ in run.delivered[:2]]
+    assert times_ns == pytest.approx(course.delivered_ns, rel=tolerance)
+
+
+@pytest.fixture
+def always_segments(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function after which connections never return to arithmetic."""
+
+    def switch() -> None:
+        monkeypatch.setattr(Wire, "_settle", lambda self: None)
+        monkeypatch.setattr(Wire, "_opened", lambda self: False)
+
+    return switch
+
+
+def test_arithmetic_changes_nothing(always_segments: Callable[[], None]) -> None:
+    """Where nothing is lost, requests take as long by arithmetic as with every segment looked at."""
+    data = tiny(20, traffic__0__arrivals={"constant": "3 /s"}, duration="20 s")
+    by_arithmetic = Run(data, set()).tables["requests"]
+    always_segments()
+    by_segment = Run(data, set()).tables["requests"]
+    assert len(by_arithmetic) == len(by_segment) == 59
+    for one, other in zip(by_arithmetic, by_segment, strict=True):
+        assert abs(one.latency_ns - other.latency_ns) < 5_000
