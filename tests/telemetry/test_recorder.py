@@ -57,6 +57,7 @@ def test_tables_of_the_contract() -> None:
         "issuances",
         "faults",
         "configs",
+        "changes",
         "nodes",
         "links",
         "radio",
