@@ -198,22 +198,6 @@ class LinkDirection:
         return True
 
     @property
-    def surge_ns(self) -> int:
-        """What faults add to the latency now."""
-        return self._surge_ns
-
-    @surge_ns.setter
-    def surge_ns(self, surge_ns: int) -> None:
-        self._surge_ns = surge_ns
-        self._see_what_is_special()
-
-    def _see_what_is_special(self) -> None:
-        """Note how long a packet may wait here and meet nothing but a queue with room, the serialiser and latency."""
-        changeable = (self.jitter_ns, self._delay, self._reorder, self._strikes, self._surge_ns)
-        roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
-        self._roomy_ns = roomy_ns if self.up and not any(changeable) else _NEVER
-
-    @property
     def loses(self) -> bool:
         """Whether packets are lost at random."""
         return self._loss is not None
@@ -229,6 +213,22 @@ class LinkDirection:
     def holds(self, train: Train) -> bool:
         """Say whether the link was not cut since a train entered it."""
         return train.epoch == self.epoch
+
+    @property
+    def surge_ns(self) -> int:
+        """What faults add to the latency now."""
+        return self._surge_ns
+
+    @surge_ns.setter
+    def surge_ns(self, surge_ns: int) -> None:
+        self._surge_ns = surge_ns
+        self._see_what_is_special()
+
+    def _see_what_is_special(self) -> None:
+        """Note how long a packet may wait here and meet nothing but a queue with room, the serialiser and latency."""
+        changeable = (self.jitter_ns, self._delay, self._reorder, self._strikes, self._surge_ns)
+        roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
+        self._roomy_ns = roomy_ns if self.up and not any(changeable) else _NEVER
 
     def cut(self) -> None:
         """Let nothing pass; what is on the link is lost."""
