@@ -17,12 +17,11 @@ from meshsim.sidecar.commands import (
     Send,
     WaitForConnection,
 )
-from meshsim.sidecar.http import request_size_bytes
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import Phase, Pool, PoolKey, Upstream
+from meshsim.sidecar.pool import Phase, Pool, Upstream
+from meshsim.sidecar.pools import Pools, RequestSizes
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
-from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.sidecar.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -49,9 +48,7 @@ class Outbound(Upstreams):
     ) -> None:
         super().__init__(settings, side, timers, connection_ids, engines)
         self._resilience = settings.resilience
-        self._pool_settings = settings.pool
         self._workload = settings.workload
-        self._pool_per_slice = settings.pool_per_slice
         self._routes = settings.routes
         self._route_randoms = route_randoms
         self._balancer = balancer
@@ -59,13 +56,9 @@ class Outbound(Upstreams):
         self.site = ""
         self.node = ""
         self._calls: dict[int, OutboundCall] = {}
-        self._pools: dict[PoolKey, Pool] = {}
         self._clusters: dict[str, Cluster] = {}
-        self._sole: dict[int, tuple[Endpoint, Pool]] = {}
-        """Where calls of a kind go that have no choice, until something changes."""
-        self._sole_stamp = 0
-        self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
-        """Sizes of requests by kind of call; apart are those first on their connection, and encrypted ones."""
+        self._pools = Pools(settings, balancer, route_randoms)
+        self._sizes = RequestSizes()
         self._when_due = self._deadline
 
     # Calls
@@ -127,40 +120,10 @@ class Outbound(Upstreams):
         call.cluster = cluster
         self._try(call, now_ns, commands)
 
-    def _endpoint_for(self, call: OutboundCall, now_ns: int) -> Endpoint | None:
-        if call.cluster is None:
-            return self._balancer.choose(call.template.destination, call.tried)
-        assert self._route_randoms is not None, "a sidecar with routes has their random streams"
-        return call.cluster.choose(self._balancer, call.tried, self._route_randoms.balance, now_ns)
-
-    def _pool_for(self, call: OutboundCall, now_ns: int) -> tuple[Endpoint, Pool] | None:
-        """Choose the endpoint of an attempt, and with it the pool; None if there is none."""
-        template, cluster = call.template, call.cluster
-        endpoint = self._endpoint_for(call, now_ns)
-        if endpoint is None:
-            return None
-        key = (
-            endpoint.endpoint_id,
-            template.port,
-            template.slice if self._pool_per_slice else "",
-            "" if cluster is None else cluster.settings.key,
-        )
-        pool = self._pools.get(key)
-        if pool is None:
-            settings = self._pool_settings if cluster is None else cluster.settings.pool
-            pool = self._pools[key] = Pool(key, settings, cluster)
-        chosen = endpoint, pool
-        if cluster is None and self._balancer.has_one(template.destination):
-            self._sole[template.index] = chosen
-        return chosen
-
     def _try(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
         call.attempt += 1
         template, cluster = call.template, call.cluster
-        if self._balancer.stamp != self._sole_stamp:
-            self._sole.clear()
-            self._sole_stamp = self._balancer.stamp
-        chosen = (self._sole.get(template.index) if cluster is None else None) or self._pool_for(call, now_ns)
+        chosen = self._pools.pick(call, now_ns)
         if chosen is None:
             call.endpoint_id = 0
             self._failed(call, "unreachable", now_ns, commands)
@@ -215,25 +178,11 @@ class Outbound(Upstreams):
         encrypted = upstream.tls is not None
         size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
         if not size_bytes:
-            size_bytes = self._measure(template, upstream, encrypted=encrypted)
+            size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
         message = RequestMessage(
             call.call_id, call.attempt, template, self._workload, self.site, self.node, size_bytes, encrypted
         )
         commands.append(Send(upstream.connection_id, message))
-
-    def _measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
-        """Return the size of a request that is the first on its connection, or whose size is not known yet."""
-        first, upstream.fresh = upstream.fresh, False
-        sizes = self._sizes.setdefault((first, encrypted), {})
-        size_bytes = sizes.get(template.index)
-        if size_bytes is None:
-            line = (template.method, template.path, template.authority)
-            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=first)
-            if encrypted:
-                size_bytes = sealed_size_bytes(size_bytes)
-            sizes[template.index] = size_bytes
-        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
-        return size_bytes
 
     def _send_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
         while upstream.waiting:
