@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from meshsim.bench import run as bench
-from meshsim.bench.chain import Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
-from meshsim.bench.mesh import run_handshakes, run_mesh
+from meshsim.bench import scale
+from meshsim.bench.chain import REQUESTS_PER_S, Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
+from meshsim.bench.mesh import SCENARIO, run_handshakes, run_mesh
+from meshsim.results.tables import ParquetSink
 from meshsim.scenario.errors import InvariantViolation, UsageError
+from meshsim.scenario.loader import load_scenario
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.world import World
 
 CONTRACT = {
     "floor_per_s",
@@ -83,3 +91,56 @@ def test_too_few_requests_are_refused() -> None:
     """So few requests that nothing could be timed are a mistake in the command."""
     with pytest.raises(UsageError, match="at least 200"):
         bench.run_bench(199)
+
+
+def test_scale_measures_what_grows() -> None:
+    """A small measurement of scale has every key, reports each step, and its run of its own is a whole one."""
+    steps: list[tuple[int, int]] = []
+    result = scale.measure(scale.QUICK, lambda done, of: steps.append((done, of)))
+    document = json.loads(msgspec.json.encode(result))
+    assert all(value > 0 for value in document.values())
+    assert [done for done, _ in steps] == list(range(1, steps[0][1] + 1))
+    assert result.shorter_requests * 4 == result.longer_requests
+    assert result.peak_growth == pytest.approx(result.longer_peak_mb / result.shorter_peak_mb)
+    assert len(result.rows()) == 5
+
+
+@pytest.mark.parametrize(("nodes", "services"), [(10, 6), (50, 30), (100, 7)])
+def test_scenarios_of_scale_are_whole(nodes: int, services: int, tmp_path: Path) -> None:
+    """A scenario of any size passes every check and has the nodes and services that were asked for, all in use."""
+    path = tmp_path / "scale.yaml"
+    path.write_text(scale.scenario_text(nodes, services, 100), encoding="utf-8")
+    loaded = load_scenario(path).scenario
+    assert len(loaded.network.nodes) == nodes
+    assert len(loaded.services) == services
+    begun = {flow.to for flow in loaded.traffic}
+    called = {step.to for service in loaded.services.values() for step in service.calls}  # type: ignore[union-attr] # single calls
+    assert begun | called == set(loaded.services)
+
+
+def _peak_bytes(requests: int, folder: Path) -> int:
+    """Python's memory at its peak while the benchmark's mesh runs, with deadlines that are soon over."""
+    loaded = load_scenario(SCENARIO, [f"duration={requests * 1_000 // REQUESTS_PER_S} ms", "traffic.0.timeout=500 ms"])
+    sink = ParquetSink(folder)
+    world = World(loaded, Recorder(sink))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        world.run()
+        sink.close()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_requests(tmp_path: Path) -> None:
+    """Four times as many requests do not need more memory at the peak: nothing of a request outlives its deadline."""
+    _peak_bytes(1_000, tmp_path)  # what is made once, whatever comes after
+    peaks = [_peak_bytes(requests, tmp_path) for requests in (2_500, 10_000)]
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_run_too_short_for_its_memory_is_refused() -> None:
+    """So few requests that memory could not be seen to grow are a mistake in the command."""
+    with pytest.raises(UsageError, match="at least 4000"):
+        scale.measure(msgspec.structs.replace(scale.QUICK, longest_requests=3_999))

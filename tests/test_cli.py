@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -275,6 +276,8 @@ def test_common_options_reach_the_scenario(lab: Path) -> None:
         (("calibrate", "--samples", "1"), "too few"),
         (("bench", "--quick", "--requests", "500"), "expected one of them"),
         (("bench", "--requests", "1"), "too few"),
+        (("bench", "--scale", "--requests", "1"), "too few"),
+        (("bench", "--scale", "--quick", "--requests", "5000"), "expected one of them"),
         (("check", "none.yaml", "--fidelity", "full"), "'--fidelity': 'full' is not one of 'real', 'sampled'"),
     ],
 )
@@ -444,6 +447,25 @@ def test_bench_document(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meshsim("bench", "--requests", "300").exit_code == 0
     assert meshsim("bench").exit_code == 1
     assert asked == [bench.DEFAULT_REQUESTS, bench.QUICK_REQUESTS, 300, bench.DEFAULT_REQUESTS]
+
+
+def test_bench_scale_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document of the measurement of scale has the documented keys, and the longest run's length is one's own."""
+    from meshsim.bench import scale
+
+    asked: list[scale.Sizes] = []
+
+    def measured(sizes: scale.Sizes, _progress: object) -> scale.ScaleResult:
+        asked.append(sizes)
+        return scale.ScaleResult(**dict.fromkeys(scale.ScaleResult.__struct_fields__, 2))  # type: ignore[arg-type] # all numbers
+
+    monkeypatch.setattr(scale, "measure", measured)
+    said = meshsim("bench", "--scale", "--json")
+    assert said.exit_code == 0
+    assert said.document.keys() == {*COMMON, *KEYS["bench --scale"]}
+    assert "peak memory" in meshsim("bench", "--scale", "--quick").out
+    assert meshsim("bench", "--scale", "--requests", "8000").exit_code == 0
+    assert asked == [scale.FULL, scale.QUICK, msgspec.structs.replace(scale.FULL, longest_requests=8_000)]
 
 
 def test_calibration_that_cannot_be_written_is_the_machines_fault(

@@ -15,14 +15,15 @@ from meshsim.bench.chain import Totals, mean_latency_ns, run_chain, run_floor, t
 from meshsim.bench.mesh import MeshTime, run_handshakes, run_mesh
 from meshsim.scenario.errors import InvariantViolation, UsageError
 
-DEFAULT_REQUESTS = 10_000
+DEFAULT_REQUESTS = 40_000
+"""So many that the 100 first decisions and handshakes of the mesh, done once, hardly weigh."""
 QUICK_REQUESTS = 1_000
 MINIMUM_REQUESTS = 200
 REPETITIONS = 5
 FIDELITIES = ("modelled", "sampled", "real")
-REAL_EVERY = 10
+REAL_EVERY = 20
 """Fidelity real gets one request for so many of the others."""
-HANDSHAKE_EVERY = 50
+HANDSHAKE_EVERY = 100
 """One real handshake is timed for so many requests."""
 
 Progress = Callable[[int, int], None]
@@ -32,7 +33,7 @@ class BenchResult(msgspec.Struct, frozen=True):
     """Speeds per second of CPU time: medians over the repetitions, and of each repetition's ratio to its floor."""
 
     requests: int
-    """Requests of each repetition; a tenth of it at fidelity real."""
+    """Requests of each repetition; a twentieth of it at fidelity real."""
     repetitions: int
     floor_per_s: float
     """Requests of the hand-written loop."""

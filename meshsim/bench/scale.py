@@ -1,21 +1,27 @@
-"""How cost and memory grow with the size of a scenario and the length of a run: ``python -m meshsim.bench.scale``."""
+"""How cost and memory grow with the size of a scenario and the length of a run."""
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+
+import msgspec
 
 from meshsim.bench.chain import REQUESTS_PER_S
 from meshsim.bench.mesh import SCENARIO
 from meshsim.bench.run import peak_rss_bytes
+from meshsim.experiment import load, run_folder
+from meshsim.results.tables import ParquetSink
+from meshsim.scenario.errors import InfrastructureError, UsageError
+from meshsim.scenario.loader import load_scenario
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.world import World
 
 NODES_PER_SITE = 5
 """A base station, three edges and a regional node."""
@@ -80,16 +86,72 @@ def scenario_text(nodes: int, services: int, requests: int) -> str:
     )
 
 
+class Sizes(msgspec.Struct, frozen=True):
+    """What is measured: scenarios of these sizes, runs of these lengths."""
+
+    load_nodes: int
+    load_services: int
+    fewest_nodes: int
+    most_nodes: int
+    requests: int
+    """Of each run among few and among many nodes."""
+    longest_requests: int
+    """Of the run whose memory is held against one a quarter as long."""
+    repetitions: int
+
+
+FULL = Sizes(5_000, 1_000, 10, 1_000, 40_000, 400_000, 3)
+QUICK = Sizes(200, 40, 10, 50, 1_000, 4_000, 1)
+
+
+class ScaleResult(msgspec.Struct, frozen=True):
+    """What ``measure`` finds: times in CPU seconds, medians; memory in 10^6 bytes."""
+
+    load_nodes: int
+    load_services: int
+    load_s: float
+    """Reading and checking a scenario of that size, and assembling its world."""
+    fewest_nodes: int
+    most_nodes: int
+    request_us_among_fewest: float
+    """One request, three services long, with its tables."""
+    request_us_among_most: float
+    request_growth: float
+    """The second to the first, of one repetition; median."""
+    shorter_requests: int
+    longer_requests: int
+    shorter_peak_mb: float
+    """Largest resident memory of a process that does a whole run, its report included."""
+    longer_peak_mb: float
+    peak_growth: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return (what, how much) for people to read."""
+        loading = f"loading {self.load_nodes:,} nodes and {self.load_services:,} services"
+        few, many = f"a request among {self.fewest_nodes:,} nodes", f"a request among {self.most_nodes:,} nodes"
+        return [
+            (loading, f"{self.load_s:.2f} s"),
+            (few, f"{self.request_us_among_fewest:.0f} us"),
+            (many, f"{self.request_us_among_most:.0f} us ({self.request_growth:.2f} times)"),
+            (f"peak memory of {self.shorter_requests:,} requests", f"{self.shorter_peak_mb:.0f} MB"),
+            (
+                f"peak memory of {self.longer_requests:,} requests",
+                f"{self.longer_peak_mb:.0f} MB ({self.peak_growth:.2f} times)",
+            ),
+        ]
+
+
+Progress = Callable[[int, int], None]
+FEWEST_REQUESTS = 4_000
+"""Shortest run, in requests, whose memory says anything."""
+
+
 def time_load(nodes: int, services: int) -> float:
     """Return the CPU time of reading and checking a scenario of that size, and of assembling its world."""
-    from meshsim.results.tables import ParquetSink
-    from meshsim.scenario.loader import load_scenario
-    from meshsim.telemetry.recorder import Recorder
-    from meshsim.world.world import World
-
     with TemporaryDirectory(prefix="meshsim-scale-") as folder:
         path = Path(folder) / "scale.yaml"
         path.write_text(scenario_text(nodes, services, 10_000), encoding="utf-8")
+        gc.collect()
         began_s = time.process_time()
         World(load_scenario(path), Recorder(ParquetSink(Path(folder))))
         return time.process_time() - began_s
@@ -97,11 +159,6 @@ def time_load(nodes: int, services: int) -> float:
 
 def time_requests(nodes: int, requests: int) -> float:
     """Return the CPU time of a request, three services long, among so many nodes; the tables are written."""
-    from meshsim.results.tables import ParquetSink
-    from meshsim.scenario.loader import load_scenario
-    from meshsim.telemetry.recorder import Recorder
-    from meshsim.world.world import World
-
     with TemporaryDirectory(prefix="meshsim-scale-") as folder:
         path = Path(folder) / "scale.yaml"
         path.write_text(scenario_text(nodes, nodes * CHAIN // NODES_PER_SITE, requests), encoding="utf-8")
@@ -115,47 +172,70 @@ def time_requests(nodes: int, requests: int) -> float:
 
 
 def peak_of_run(requests: int) -> int:
-    """Return the largest resident memory, in bytes, of a process that runs the mesh, its report included."""
-    command = [sys.executable, "-m", "meshsim.bench.scale", "--one-run", str(requests)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    """Return the largest resident memory, in bytes, of a process of its own that does a run, its report included.
+
+    Raises InfrastructureError when that process fails.
+    """
+    command = [sys.executable, "-m", "meshsim.bench.scale", str(requests)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason told").splitlines()[-1]
+        raise InfrastructureError(f"the run of {requests} requests failed: {reason}")
+    return int(done.stdout)
 
 
-def _one_run(requests: int) -> int:
-    from meshsim.experiment import load, run_folder
-
+def one_run(requests: int) -> int:
+    """Do the benchmark's run of the mesh with a report, and return the memory that this process needed, in bytes."""
     with TemporaryDirectory(prefix="meshsim-scale-") as folder:
         overrides = [f"duration={requests * 1_000 // REQUESTS_PER_S} ms"]
         run_folder(load(SCENARIO, None, "modelled", overrides), out=Path(folder) / "run")
     return peak_rss_bytes()
 
 
-def measure(requests: int, memory: list[int]) -> dict[str, Any]:
-    """Measure loading, growth and memory; times are medians of three, in seconds of CPU time."""
-    sizes = (10, 100, 1_000)
-    time_requests(10, 1_000)  # modules are loaded when they are first wanted
-    rounds = [[time_requests(nodes, requests) for nodes in sizes] for _ in range(3)]
-    return {
-        "load_5000_nodes_1000_services_s": median(time_load(5_000, 1_000) for _ in range(3)),
-        "request_us": {str(nodes): median(one[place] for one in rounds) * 1e6 for place, nodes in enumerate(sizes)},
-        "growth_from_10_to_1000_nodes": median(one[-1] / one[0] for one in rounds),
-        "peak_rss_mb": {str(length): peak_of_run(length) / 1e6 for length in memory},
-    }
+def measure(sizes: Sizes, progress: Progress | None = None) -> ScaleResult:
+    """Measure loading, growth and memory; ``progress`` is called with the steps done and all steps.
 
+    Raises UsageError for a longest run under ``FEWEST_REQUESTS``.
+    """
+    longest = sizes.longest_requests
+    if longest < FEWEST_REQUESTS:
+        raise UsageError(f"{longest} requests are too few to see memory grow; expected at least {FEWEST_REQUESTS}")
+    steps, done = 2 * sizes.repetitions + 2, 0
 
-def main() -> None:
-    """Measure as the arguments say, and print one JSON document."""
-    parser = argparse.ArgumentParser(prog="python -m meshsim.bench.scale", description=__doc__)
-    parser.add_argument("--requests", type=int, default=40_000, help="requests of each run among many nodes")
-    parser.add_argument(
-        "--memory", type=int, nargs="*", default=[], help="lengths, in requests, of runs to see the peak of"
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, steps)
+
+    time_requests(sizes.fewest_nodes, 100)  # modules are loaded when they are first wanted
+    loads, few, many = [], [], []
+    for _ in range(sizes.repetitions):
+        loads.append(time_load(sizes.load_nodes, sizes.load_services))
+        step()
+        few.append(time_requests(sizes.fewest_nodes, sizes.requests))
+        many.append(time_requests(sizes.most_nodes, sizes.requests))
+        step()
+    peaks_bytes = []
+    for requests in (longest // 4, longest):
+        peaks_bytes.append(peak_of_run(requests))
+        step()
+    return ScaleResult(
+        load_nodes=sizes.load_nodes,
+        load_services=sizes.load_services,
+        load_s=median(loads),
+        fewest_nodes=sizes.fewest_nodes,
+        most_nodes=sizes.most_nodes,
+        request_us_among_fewest=median(few) * 1e6,
+        request_us_among_most=median(many) * 1e6,
+        request_growth=median(among_many / among_few for among_few, among_many in zip(few, many, strict=True)),
+        shorter_requests=longest // 4,
+        longer_requests=longest,
+        shorter_peak_mb=peaks_bytes[0] / 1_000_000,
+        longer_peak_mb=peaks_bytes[1] / 1_000_000,
+        peak_growth=peaks_bytes[1] / peaks_bytes[0],
     )
-    parser.add_argument("--one-run", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one_run is not None:
-        print(_one_run(options.one_run))
-    else:
-        print(json.dumps(measure(options.requests, options.memory), indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    print(one_run(int(sys.argv[1])))

@@ -207,9 +207,17 @@ def calibrate(
 @app.command()
 def bench(
     requests: Annotated[
-        int | None, typer.Option("--requests", metavar="N", help="Requests of each repetition. Default: 10000.")
+        int | None,
+        typer.Option(
+            "--requests",
+            metavar="N",
+            help="Requests of each repetition, default 40000; with --scale of the longest run, default 400000.",
+        ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the requests: rougher, for CI.")] = False,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="How cost and memory grow with nodes, services and requests, instead.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Far fewer requests: rougher, for CI.")] = False,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
@@ -217,9 +225,9 @@ def bench(
 
     As ratios to a hand-written loop in the same run, because machines differ.
     """
-    from meshsim.commands.measuring import measure_speed
+    from meshsim.commands.measuring import measure_scale, measure_speed
 
-    return measure_speed(requests, quick=quick, quiet=quiet)
+    return (measure_scale if scale else measure_speed)(requests, quick=quick, quiet=quiet)
 
 
 @app.command()

@@ -94,6 +94,22 @@ KEYS: dict[str, dict[str, str]] = {
         "requests": "requests of each repetition",
         "repetitions": "repetitions",
     },
+    "bench --scale": {
+        "load_s": "CPU seconds of reading and checking a scenario and assembling its world, which has `load_nodes` nodes "
+        "and `load_services` services",
+        "load_nodes": "its nodes",
+        "load_services": "its services",
+        "request_us_among_fewest": "CPU microseconds of a request, three services long, among `fewest_nodes` nodes",
+        "request_us_among_most": "likewise, among `most_nodes`",
+        "request_growth": "the second to the first, in one repetition; median",
+        "fewest_nodes": "nodes of the small scenario",
+        "most_nodes": "nodes of the large one",
+        "shorter_peak_mb": "largest resident memory of a process with a run of `shorter_requests`, in 10^6 bytes",
+        "longer_peak_mb": "likewise, of `longer_requests`",
+        "peak_growth": "the second to the first",
+        "shorter_requests": "a quarter of the longer run's",
+        "longer_requests": "as `--requests` says",
+    },
     "handshake": {
         "results": "one for each combination of `--group` and `--key`: its parameters; `established_ms` and "
         "`first_byte_ms`, each with p25 to p99, from connect; their means; `failed` connections; `bytes_sent` and "
@@ -205,7 +221,11 @@ def _below(path: str, group: Any, context: Any) -> Iterator[str]:
             yield from _below(whole, command, inner)
             continue
         yield f"## {whole}\n\n{_help(command.get_help(inner))}\nIts document has these keys, too:\n"
-        yield f"{_keys(KEYS[whole.removeprefix('meshsim ')])}"
+        known = whole.removeprefix("meshsim ")
+        yield f"{_keys(KEYS[known])}"
+        for other in KEYS:
+            if other.startswith(f"{known} --"):
+                yield f"With `{other.removeprefix(known).strip()}` it has these instead:\n\n{_keys(KEYS[other])}"
 
 
 def _help(text: str) -> str:

@@ -81,3 +81,22 @@ def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
             console.print(note, soft_wrap=True)
 
     return Answer(msgspec.to_builtins(result), draw, EXIT_PASSED if result.theory_agrees else EXIT_FAILED)
+
+
+def measure_scale(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
+    """Measure how cost and memory grow; ``requests`` are those of the longest run."""
+    from meshsim.bench.scale import FULL, QUICK, measure
+
+    sizes = QUICK if quick else FULL
+    if requests is not None:
+        if quick:
+            raise UsageError("--quick and --requests both say how many; expected one of them")
+        sizes = msgspec.structs.replace(sizes, longest_requests=requests)
+    with Bar("Measuring", "Summing up", quiet=quiet) as bar:
+        result = measure(sizes, bar)
+
+    def draw(console: Console) -> None:
+        for what, much in result.rows():
+            console.print(f"{what:<44} {much}", soft_wrap=True)
+
+    return Answer(msgspec.to_builtins(result), draw)

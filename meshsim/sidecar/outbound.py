@@ -7,7 +7,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar.calls import OutboundCall
-from meshsim.sidecar.choosing import Choosing
 from meshsim.sidecar.clusters import Cluster
 from meshsim.sidecar.commands import (
     BackOff,
@@ -18,12 +17,11 @@ from meshsim.sidecar.commands import (
     Send,
     WaitForConnection,
 )
-from meshsim.sidecar.http import request_size_bytes
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import Phase, Pool, Upstream
+from meshsim.sidecar.pools import Pools, RequestSizes
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
-from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.sidecar.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -58,10 +56,9 @@ class Outbound(Upstreams):
         self.site = ""
         self.node = ""
         self._calls: dict[int, OutboundCall] = {}
-        self._choosing = Choosing(settings, balancer, route_randoms)
         self._clusters: dict[str, Cluster] = {}
-        self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
-        """Sizes of requests by kind of call; apart are those first on their connection, and encrypted ones."""
+        self._pools = Pools(settings, balancer, route_randoms)
+        self._sizes = RequestSizes()
         self._when_due = self._deadline
 
     # Calls
@@ -126,7 +123,7 @@ class Outbound(Upstreams):
     def _try(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
         call.attempt += 1
         template, cluster = call.template, call.cluster
-        chosen = self._choosing.choose(call, now_ns)
+        chosen = self._pools.pick(call, now_ns)
         if chosen is None:
             call.endpoint_id = 0
             self._failed(call, "unreachable", now_ns, commands)
@@ -181,25 +178,11 @@ class Outbound(Upstreams):
         encrypted = upstream.tls is not None
         size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
         if not size_bytes:
-            size_bytes = self._measure(template, upstream, encrypted=encrypted)
+            size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
         message = RequestMessage(
             call.call_id, call.attempt, template, self._workload, self.site, self.node, size_bytes, encrypted
         )
         commands.append(Send(upstream.connection_id, message))
-
-    def _measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
-        """Return the size of a request that is the first on its connection, or whose size is not known yet."""
-        first, upstream.fresh = upstream.fresh, False
-        sizes = self._sizes.setdefault((first, encrypted), {})
-        size_bytes = sizes.get(template.index)
-        if size_bytes is None:
-            line = (template.method, template.path, template.authority)
-            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=first)
-            if encrypted:
-                size_bytes = sealed_size_bytes(size_bytes)
-            sizes[template.index] = size_bytes
-        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
-        return size_bytes
 
     def _send_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
         while upstream.waiting:

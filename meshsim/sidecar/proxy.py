@@ -138,6 +138,8 @@ class Sidecar:
     def _endpoints_changed(self, event: events.EndpointsChanged, now_ns: int) -> list[Command]:
         self.config_version = event.version
         self._balancer.update(event.endpoints)
+        if not self.outbound.upstreams:
+            return []  # as at the start, when all sidecars are told of all endpoints
         known = frozenset(e.endpoint_id for endpoints in event.endpoints.values() for e in endpoints)
         return self.outbound.retire(known, event.draining, now_ns)
 

@@ -211,8 +211,7 @@ def make_sidecar(
                 resilience.attempt_timeout_ns,
                 resilience.connect_timeout_ns,
             ),
-            pool_per_slice=(isinstance(host, Device) and host.radio is not None)
-            or any(link.slicing for link in state.scenario.network.links),
+            pool_per_slice=(isinstance(host, Device) and host.radio is not None) or state.links_sliced,
             policy_asked=state.policy is not None,
             policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),

@@ -46,8 +46,11 @@ class Cores:
 
     def worked_ns(self, now_ns: int) -> int:
         """Return the CPU time used so far: what was submitted less what is still to do."""
-        backlog_ns = sum(free_at_ns - now_ns for free_at_ns in self._free_at_ns if free_at_ns > now_ns)
-        return self._submitted_ns - backlog_ns
+        worked_ns = self._submitted_ns
+        for free_at_ns in self._free_at_ns:
+            if free_at_ns > now_ns:
+                worked_ns -= free_at_ns - now_ns
+        return worked_ns
 
     def reset(self, now_ns: int) -> None:
         """Drop all jobs, as a crash does; what was done stays done."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.network.link import LinkDirection
 from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.rows import LinkRow, NodeRow
 
 if TYPE_CHECKING:
-    from meshsim.network.link import LinkDirection
     from meshsim.network.medium import SliceQueue
     from meshsim.world.state import State
 
@@ -26,6 +26,16 @@ class _Last:
         self.delivered_bytes = 0
         self.lost_bytes = 0
         self.drops = 0
+
+
+def _has_rested(link: LinkDirection, before: _Last) -> bool:
+    """Say whether a link had nothing to do since the last sample: among many links, most have."""
+    return (
+        link.busy_ns == before.worked_ns
+        and link.sent_bytes == before.sent_bytes
+        and link.delivered_bytes == before.delivered_bytes
+        and link.lost_bytes == before.lost_bytes
+    )
 
 
 class Meters:
@@ -99,6 +109,9 @@ class Meters:
             self._oom_kills[machine.name] = machine.oom_kills
             machine.worked_ns = worked_ns
         for link, before in zip(self._links, self._before, strict=True):
+            if type(link) is LinkDirection and _has_rested(link, before):
+                self._record_link(LinkRow(now_ns, link.key, link.up, 0, 0, 0, 0, 0, 0))
+                continue
             worked_ns = link.busy_ns - link.backlog_ns(now_ns)
             self._record_link(
                 LinkRow(

@@ -43,6 +43,8 @@ class State:
         self.streams = Streams(scenario.seed)
         self.memory = Memory(self)
         self.real = scenario.fidelity == "real"
+        self.links_sliced = any(link.slicing for link in scenario.network.links)
+        """Whether slices share the bandwidth of a link, so that each needs connections of its own."""
         self.machines: dict[str, Machine] = {}
         """Nodes by name; a device with a radio has a machine of its own, which is not here."""
         self.records_ns: dict[str, Records] = {}

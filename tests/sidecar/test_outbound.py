@@ -117,6 +117,19 @@ def test_lost_connection_is_retried_on_another_endpoint(stage: Any) -> None:
     book.on(stage.response(2, 7, attempt=2)).expects((FinishCall, {"outcome": "ok", "attempts": 2}))
 
 
+def test_a_retry_goes_further_away_than_first_attempts(stage: Any) -> None:
+    """Where one endpoint is nearest, it has all first attempts; a retry goes to another, and the next call does not."""
+    book = stage.sidecar(endpoints=(stage.endpoint(1), stage.endpoint(2, node="far", site="depot")))
+    book.on(stage.call(1)).expects((OpenConnection, {"endpoint_id": 1}), WaitForConnection)
+    book.at(5).on(events.TcpEstablished(1)).expects(Send)
+    book.at(9).on(events.ConnectionLost(1, "reset")).expects(BackOff)
+    book.due().expects((OpenConnection, {"connection_id": 2, "endpoint_id": 2}), WaitForConnection)
+    book.on(stage.call(2)).expects((OpenConnection, {"connection_id": 3, "endpoint_id": 1}), WaitForConnection)
+    moved = {"vision": (stage.endpoint(2, node="far", site="depot"),)}
+    book.on(events.EndpointsChanged(2, moved)).expects(CloseConnection, BackOff)
+    book.on(stage.call(3)).expects((WaitForConnection, {"connection_id": 2}))
+
+
 def test_retries_run_out(stage: Any) -> None:
     """After the last attempt the call ends with the outcome of that attempt."""
     book = stage.sidecar()

@@ -1,0 +1,88 @@
+"""The pools of one sidecar: which of them an attempt goes to, and how large its request is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.sidecar.http import request_size_bytes
+from meshsim.sidecar.pool import Pool, PoolKey, Upstream
+from meshsim.sidecar.tls.records import sealed_size_bytes
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.balancer import Balancer, Endpoint
+    from meshsim.sidecar.calls import OutboundCall
+    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.sidecar.routing import RouteRandoms
+    from meshsim.sidecar.settings import SidecarSettings
+
+
+class Pools:
+    """Finds the pool of an attempt; one that had no choice is remembered until endpoints or the location change."""
+
+    def __init__(self, settings: SidecarSettings, balancer: Balancer, randoms: RouteRandoms | None) -> None:
+        self._settings = settings.pool
+        self._per_slice = settings.pool_per_slice
+        self._balancer = balancer
+        self._randoms = randoms
+        self._pools: dict[PoolKey, Pool] = {}
+        self._sole: dict[int, tuple[Endpoint, Pool]] = {}
+        """Where first attempts of a kind of call go that have no choice."""
+        self._stamp = 0
+
+    def pick(self, call: OutboundCall, now_ns: int) -> tuple[Endpoint, Pool] | None:
+        """Choose the endpoint of an attempt, and with it the pool; None if there is none."""
+        if call.cluster is not None or call.tried:
+            return self._choose(call, now_ns)
+        balancer, template = self._balancer, call.template
+        if balancer.stamp != self._stamp:
+            self._sole.clear()
+            self._stamp = balancer.stamp
+        picked = self._sole.get(template.index)
+        if picked is None:
+            picked = self._choose(call, now_ns)
+            if picked is not None and balancer.has_one(template.destination):
+                self._sole[template.index] = picked
+        return picked
+
+    def _choose(self, call: OutboundCall, now_ns: int) -> tuple[Endpoint, Pool] | None:
+        template, cluster = call.template, call.cluster
+        if cluster is None:
+            endpoint = self._balancer.choose(template.destination, call.tried)
+        else:
+            assert self._randoms is not None, "a sidecar with routes has their random streams"
+            endpoint = cluster.choose(self._balancer, call.tried, self._randoms.balance, now_ns)
+        if endpoint is None:
+            return None
+        key = (
+            endpoint.endpoint_id,
+            template.port,
+            template.slice if self._per_slice else "",
+            "" if cluster is None else cluster.settings.key,
+        )
+        pool = self._pools.get(key)
+        if pool is None:
+            settings = self._settings if cluster is None else cluster.settings.pool
+            pool = self._pools[key] = Pool(key, settings, cluster)
+        return endpoint, pool
+
+
+class RequestSizes:
+    """Sizes of requests on the wire; remembered, since calls are of few kinds."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
+        """By kind of call; apart are those first on their connection, and encrypted ones."""
+
+    def measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
+        """Return the size of a request that is sent now, and have the connection know those that may follow."""
+        first, upstream.fresh = upstream.fresh, False
+        sizes = self._sizes.setdefault((first, encrypted), {})
+        size_bytes = sizes.get(template.index)
+        if size_bytes is None:
+            line = (template.method, template.path, template.authority)
+            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=first)
+            if encrypted:
+                size_bytes = sealed_size_bytes(size_bytes)
+            sizes[template.index] = size_bytes
+        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
+        return size_bytes
