@@ -95,8 +95,8 @@ KEYS: dict[str, dict[str, str]] = {
         "repetitions": "repetitions",
     },
     "bench --scale": {
-        "load_s": "CPU seconds of reading and checking a scenario and assembling its world, which has `load_nodes` nodes "
-        "and `load_services` services",
+        "load_s": "CPU seconds of reading and checking a scenario and assembling its world, which has `load_nodes` "
+        "nodes and `load_services` services",
         "load_nodes": "its nodes",
         "load_services": "its services",
         "request_us_among_fewest": "CPU microseconds of a request, three services long, among `fewest_nodes` nodes",
