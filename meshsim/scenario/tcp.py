@@ -31,7 +31,7 @@ class Tcp(Model):
     initial_window: int = Field(default=10, ge=1, le=1_000)
     """Segments that may be sent before the first acknowledgement (initcwnd of a route, RFC 6928). Default: 10."""
     maximum_window: int = Field(default=4096, ge=1, le=1_000_000)
-    """Segments that may be under way at most: what receivers have room for (tcp_rmem). Default: 4096, about 6 MB."""
+    """Segments that may be under way at most, about 6 MB: what receivers have room for (tcp_rmem). Default: 4096."""
     slow_start_after_idle: bool = True
     """Whether an idle time longer than the retransmission timeout halves the window, once for each timeout, down to the
     initial one (tcp_slow_start_after_idle). Default: true."""

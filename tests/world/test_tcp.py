@@ -175,13 +175,11 @@ PATTERNS: list[Packets] = [
     "lost", [set(), *PATTERNS], ids=lambda lost: "-".join(f"{'ud'[d]}{n}" for d, n in sorted(lost))
 )
 def test_handshake_takes_what_the_probe_says(round_trip_ms: float, lost: Packets) -> None:
-    """Whichever packets are lost, a handshake is established at the same instant in the world and in the probe.
-
-    The microsecond is for names of other lengths in certificates.
-    """
+    """Whichever packets are lost, a handshake is established at the same instant in the world and in the probe."""
     run = Run(tiny(round_trip_ms), lost)
     (row,) = run.tables["handshakes"]
     assert row.outcome == "established"
+    # The microsecond is for names of other lengths in certificates.
     assert row.tcp_ns + row.duration_ns == pytest.approx(established_ns(round_trip_ms, lost), abs=1_000)
     (request,) = run.tables["requests"]
     assert request.outcome == "ok"
