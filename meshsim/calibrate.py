@@ -57,6 +57,28 @@ def _calls(primitive: str, *operations: str) -> list[Figure]:
     return [Figure(name, name, "cryptography, one call", partial(_raw, name=name)) for name in names]
 
 
+def _exchange(curve: str) -> list[Figure]:
+    """Both operations of ECDH on a curve as TLS pays them: keys encoded, read and checked on their way."""
+    return [
+        Figure(
+            f"{curve}.{operation}",
+            f"{curve}.{operation}",
+            f"step of a resumed handshake with {curve}, less the same with X25519, plus x25519.{operation}",
+            partial(_in_place_of_x25519, curve=curve, operation=operation, step=step),
+        )
+        for operation, step in (("keygen", "client_hello"), ("derive", "client_finish"))
+    ]
+
+
+def _in_place_of_x25519(raw: Round, curve: str, operation: str, step: str) -> float:
+    return _more(raw, curve, step) + raw[f"x25519.{operation}"]
+
+
+def _more(raw: Round, exchange: str, step: str) -> float:
+    """What a step takes more with a key exchange than with X25519."""
+    return raw[f"{exchange}/{step}"] - raw[f"resumed/{step}"]
+
+
 def _aead(cipher: str) -> list[Figure]:
     method = "cryptography AEAD on 16 000 bytes, less the same on 1 byte"
     names = (f"{cipher}.seal", f"{cipher}.open")
@@ -88,13 +110,22 @@ def _ticket(raw: Round) -> float:
     return (raw["full/server_finish"] - raw["stateful/server_finish"]) / 2
 
 
+def _signatures(raw: Round) -> float:
+    """One's own, and both on the peer's certificate and on its handshake."""
+    return raw["ecdsa-p256.sign"] + 2 * raw["ecdsa-p256.verify"]
+
+
 def _certificate_work(raw: Round) -> float:
-    """What a full handshake does more than a resumed one, signatures and tickets apart; the mean of both ends."""
-    signatures = raw["ecdsa-p256.sign"] + 2 * raw["ecdsa-p256.verify"]
-    client = raw["full/client_finish"] - raw["resumed/client_finish"]
+    """What a server does more in a full handshake than in a resumed one, signatures and tickets apart."""
     server = raw["full/server_flight"] + raw["full/server_finish"] - _ticket(raw)
     server -= raw["resumed/server_flight"] + raw["resumed/server_finish"] - _binder(raw)
-    return (client + server) / 2 - signatures
+    return server - _signatures(raw)
+
+
+def _certificate_messages(raw: Round) -> float:
+    """What a client does on top of that."""
+    client = raw["full/client_finish"] - raw["resumed/client_finish"]
+    return client - _signatures(raw) - _certificate_work(raw)
 
 
 def _client_side(raw: Round, kind: str) -> float:
@@ -108,8 +139,8 @@ def _server_side(raw: Round, kind: str) -> float:
 FIGURES: tuple[Figure, ...] = (
     *_calls("x25519", "keygen", "derive"),
     *_calls("ed25519", "sign", "verify"),
-    *_calls("p256", "keygen", "derive"),
-    *_calls("p384", "keygen", "derive"),
+    *_exchange("p256"),
+    *_exchange("p384"),
     *_calls("ecdsa-p256", "sign", "verify"),
     *_calls("ecdsa-p384", "sign", "verify"),
     *_calls("ecdsa-p521", "sign", "verify"),
@@ -119,7 +150,13 @@ FIGURES: tuple[Figure, ...] = (
         "ml-kem-768.keygen",
         "ml-kem-768.keygen",
         "ClientHello step with X25519MLKEM768, less the same with X25519",
-        lambda raw: raw["hybrid/client_hello"] - raw["full/client_hello"],
+        lambda raw: _more(raw, "ml-kem-768", "client_hello"),
+    ),
+    Figure(
+        "ml-kem-768.parse",
+        "ml-kem-768.encap",
+        "server's flight with X25519MLKEM768, less the same with X25519 and an encapsulation",
+        lambda raw: _more(raw, "ml-kem-768", "server_flight") - raw["ml-kem-768.encap"],
     ),
     *_calls("ml-kem-768", "encap", "decap"),
     *_calls("ml-kem-1024", "keygen", "encap", "decap"),
@@ -160,8 +197,13 @@ FIGURES: tuple[Figure, ...] = (
     _work("tls13.alert", "client reads a fatal alert in place of a ServerHello", lambda raw: raw["alert"]),
     _work(
         "x509.check",
-        "certificate work of one end: full handshake less resumed one, less signatures; mean of both ends",
+        "certificate work of a server: full handshake less resumed one, less signatures",
         _certificate_work,
+    ),
+    _work(
+        "tls13.certificate_messages",
+        "the same of a client, less that of a server",
+        _certificate_messages,
     ),
     _work("record.seal", "pyOpenSSL send and read out, 1 byte", lambda raw: raw["record.seal/byte"]),
     _work("record.open", "pyOpenSSL write in and receive, 1 byte", lambda raw: raw["record.open/byte"]),

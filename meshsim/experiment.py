@@ -131,6 +131,7 @@ def versions() -> dict[str, str]:
         "cryptography": version("cryptography"),
         "pyopenssl": version("pyopenssl"),
         "cedarpy": version("cedarpy"),
+        "regopy": version("regopy"),
         "simpy": version("simpy"),
         "implementation": sys.implementation.name,
     }

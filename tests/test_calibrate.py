@@ -65,12 +65,13 @@ def test_protocol_work_is_what_primitives_leave() -> None:
     """From steps made of known parts the derivation finds those parts again."""
     parts = {"x25519.keygen": 30, "x25519.derive": 31, "ecdsa-p256.sign": 20, "ecdsa-p256.verify": 60}
     hello, flight, finish, server_finish, binder, ticket, check = 25, 80, 40, 15, 13, 9, 150
+    messages = 12  # what the client does more with certificates than the server
     signatures, exchange = 20 + 2 * 60, 30 + 31
     raw = {
         **parts,
         "full/client_hello": hello + 30,
         "full/server_flight": flight + exchange + 20 + 70,  # 70 of the certificate work: writing its own
-        "full/client_finish": finish + 31 + signatures + check,
+        "full/client_finish": finish + 31 + signatures + check + messages,
         "full/server_finish": server_finish + 2 * 60 + check - 70 + 2 * ticket,
         "full/tickets": 22,
         "resumed/client_hello": hello + 30 + binder,
@@ -92,7 +93,29 @@ def test_protocol_work_is_what_primitives_leave() -> None:
         "tls13.session_ticket": ticket,
         "tls13.session_ticket_store": 11,
         "x509.check": check,
+        "tls13.certificate_messages": messages,
     }
     whole = {check.name: check.formula(raw) for check in CHECKS}
-    assert whole["full_client"] == hello + exchange + finish + signatures + check + 22
+    assert whole["full_client"] == hello + exchange + finish + signatures + check + messages + 22
     assert whole["resumed_server"] == flight + exchange + binder + server_finish + ticket
+
+
+def test_key_exchanges_are_what_a_resumed_handshake_takes_more() -> None:
+    """From steps made of known parts the derivation finds what each exchange costs in place of X25519."""
+    raw = {
+        "x25519.keygen": 30,
+        "x25519.derive": 31,
+        "ml-kem-768.encap": 17,
+        "resumed/client_hello": 100 + 30,
+        "resumed/server_flight": 200 + 30 + 31,
+        "resumed/client_finish": 50 + 31,
+        "p256/client_hello": 100 + 11,
+        "p256/client_finish": 50 + 44,
+        "p384/client_hello": 100 + 120,
+        "p384/client_finish": 50 + 250,
+        "ml-kem-768/client_hello": 100 + 30 + 40,
+        "ml-kem-768/server_flight": 200 + 30 + 31 + 17 + 23,
+    }
+    wanted = {"p256.keygen": 11, "p256.derive": 44, "p384.keygen": 120, "p384.derive": 250}
+    wanted |= {"ml-kem-768.keygen": 40, "ml-kem-768.parse": 23}
+    assert {figure.name: figure.formula(raw) for figure in FIGURES if figure.name in wanted} == wanted

@@ -18,9 +18,12 @@ from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
 
 IDENTITIES = "identities"
 ISSUANCES = "issuances"
-TABLES = frozenset((IDENTITIES, ISSUANCES))
+CONFIGS = "configs"
+TABLES = frozenset((IDENTITIES, ISSUANCES, CONFIGS))
 """The tables that these metrics are computed from."""
 
+TRUST_BUNDLE = "trust bundle: "
+"""What the reason of a push begins with that is about authorities."""
 AFTER_ISSUE = ("configuration_ns", "announcement_ns")
 """What comes after a certificate is there."""
 _QUANTILES_PPM = {"p50": 500_000, "p99": 990_000, "max": PPM}
@@ -110,6 +113,22 @@ def _time(share_ppm: int, purposes: tuple[str, ...], less: tuple[str, ...]) -> C
     return lambda rows: quantile(gained(rows).of(*purposes).total_ns(*less), share_ppm)
 
 
+def _bundle_delay(rows: Selected) -> int | None:
+    """The longest time from sending a trust bundle to the first proxy to its arrival at the last one that got it."""
+    run = rows.run
+    reasons, what = run.names(CONFIGS, "reason"), run.names(CONFIGS, "event")
+    of_bundles = reasons.is_in(tuple(text for text in reasons.values if text.startswith(TRUST_BUNDLE)))
+    of_bundles &= _selected(rows, CONFIGS, "t_ns")
+    versions, times_ns = run.ints(CONFIGS, "version"), run.ints(CONFIGS, "t_ns")
+    sent, acked = (of_bundles & what.is_in((event,)) for event in ("sent", "acked"))
+    delays_ns = [
+        int(times_ns[arrived].max() - times_ns[sent & (versions == version)].min())
+        for version in np.unique(versions[sent]).tolist()
+        if (arrived := acked & (versions == version)).any()
+    ]
+    return max(delays_ns, default=None)
+
+
 def certificate_metrics() -> list[Metric]:
     """The metrics of certificates."""
 
@@ -142,6 +161,8 @@ def certificate_metrics() -> list[Metric]:
         of("issuer_queue_max", "count", ISSUANCES, "Most requests that waited when another came.", _largest("ahead")),
         of("issuer_wait_max", "duration", ISSUANCES, "Longest wait for the issuer's turn.", _largest("queue_ns")),
     ]
+    text = "Longest time from sending a trust bundle until the last proxy had it that got it."
+    metrics.append(of("bundle_delay_max", "duration", CONFIGS, text, _bundle_delay))
     for name, share_ppm in _QUANTILES_PPM.items():
         what = "Longest time" if name == "max" else f"Time that {share_ppm // 10_000} % do not exceed"
         text = f"{what} from the need for a certificate to having it, all attempts together."

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meshsim.analysis.certificate_figures import explained_certificates
+from meshsim.analysis.change_figures import explained_changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
@@ -53,7 +54,7 @@ def denials(run: RunData) -> list[dict[str, Any]]:
     if not refused.any():
         return []
     names = ("source", "destination", "method", "path", "rule")
-    keys, group = _grouped(run, "decisions", names, refused)
+    keys, group = grouped(run, "decisions", names, refused)
     in_plaintext = ~run.flags("calls", "encrypted")
     unproven = np.zeros(group.size, dtype=np.bool_)
     if in_plaintext.any():
@@ -71,13 +72,13 @@ def failures(run: RunData) -> list[dict[str, Any]]:
     Calls that failed only because of another one come last: the cause stands before them.
     """
     failed = run.names("calls", "outcome").is_in(tuple(CALL_REASONS))
-    keys, group = _grouped(run, "calls", ("outcome", "source", "destination"), failed)
+    keys, group = grouped(run, "calls", ("outcome", "source", "destination"), failed)
     counted: list[dict[str, Any]] = [
         {**key, "what": "call", "refused_by": "", "reason": CALL_REASONS[key["outcome"]], "count": number}
         for key, number in zip(keys, _counts(group, len(keys)), strict=True)
     ]
     ended = run.names("handshakes", "outcome").is_in(("refused", "broken"))
-    keys, group = _grouped(run, "handshakes", ("outcome", "client", "server", "refused_by", "reason"), ended)
+    keys, group = grouped(run, "handshakes", ("outcome", "client", "server", "refused_by", "reason"), ended)
     for key, number in zip(keys, _counts(group, len(keys)), strict=True):
         ends = {"source": key.pop("client"), "destination": key.pop("server")}
         counted.append({**key, **ends, "what": "handshake", "count": number})
@@ -93,14 +94,14 @@ def refusals(run: RunData) -> list[dict[str, Any]]:
     if not refused.any():
         return []
     names = ("source", "slice", "cell", "reason")
-    keys, group = _grouped(run, "admissions", names, refused)
+    keys, group = grouped(run, "admissions", names, refused)
     counted: list[dict[str, Any]] = [
         {**key, "count": number} for key, number in zip(keys, _counts(group, len(keys)), strict=True)
     ]
     return sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))[:MOST]
 
 
-def _grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tuple[list[dict[str, str]], Ints]:
+def grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tuple[list[dict[str, str]], Ints]:
     """What the chosen rows that agree in all of these columns have in common, and the group that each row is in."""
     chosen = np.flatnonzero(rows)
     if not chosen.size:
@@ -160,7 +161,8 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         remark = f"Only the {MOST} most frequent are shown." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
-    return parts + [Explained(*part) for part in explained_certificates(summary)]
+    more = (*explained_changes(summary), *explained_certificates(summary))
+    return parts + [Explained(*part) for part in more]
 
 
 def _outcome(failure: Figures) -> str:

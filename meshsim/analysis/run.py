@@ -134,6 +134,11 @@ class Run(RunData):
         return self.frame("radio")
 
     @property
+    def changes(self) -> pd.DataFrame:
+        """Changes of configuration, and how each spread."""
+        return self.frame("changes")
+
+    @property
     def admissions(self) -> pd.DataFrame:
         """What cells answered devices that asked for a bit rate."""
         return self.frame("admissions")

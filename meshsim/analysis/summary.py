@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 
 from meshsim.analysis.certificate_figures import certificates
+from meshsim.analysis.change_figures import changes, trials
 from meshsim.analysis.data import RunData
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints, compacted
-from meshsim.analysis.reasons import denials, failures, refusals
+from meshsim.analysis.reasons import denials, failures, grouped, refusals
 from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.expectations import RADIO_METRIC_NAMES
@@ -37,7 +38,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
-    ``refusals``, ``failures``, ``certificates``, ``faults``, ``links``, ``expectations``. Durations are integers in
+    ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``faults``, ``links``, ``expectations``.
+    Durations are integers in
     nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
@@ -54,6 +56,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "refusals": refusals(run),
         "failures": failures(run),
         "certificates": certificates(run),
+        "changes": changes(run),
+        "trials": trials(run, grouped),
         "faults": _faults(run),
         "links": _links(run),
         "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],
@@ -229,7 +233,16 @@ def _handshakes(run: RunData) -> dict[str, Any]:
 
 def _faults(run: RunData) -> list[dict[str, Any]]:
     texts = {name: run.names("faults", name) for name in ("fault_id", "kind", "target")}
-    numbers = ("t_start_ns", "t_end_ns", "effects", "packets", "connections", "requests", "certificates")
+    numbers = (
+        "t_start_ns",
+        "t_end_ns",
+        "effects",
+        "packets",
+        "connections",
+        "requests",
+        "certificates",
+        "configurations",
+    )
     figures: list[dict[str, Any]] = []
     for row in range(run.rows("faults")):
         fault = {name: text.values[text.codes[row]] for name, text in texts.items()}

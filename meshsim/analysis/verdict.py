@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from meshsim.analysis.certificate_metrics import TABLES as OF_CERTIFICATES
+from meshsim.analysis.change_figures import changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import METRICS
@@ -19,6 +20,8 @@ from meshsim.analysis.radio_metrics import within
 from meshsim.analysis.reading import Flags
 from meshsim.analysis.selection import NS_PER_S, Kind, Selected, Selection, Value, count, share
 from meshsim.scenario.expectations import (
+    Convergence,
+    ConvergenceExpectation,
     CountBound,
     DurationBound,
     Expectation,
@@ -49,7 +52,14 @@ NEARLY_ALL = Fraction(99, 100)
 """A verdict on latency says of how many requests it speaks when fewer than this share were answered."""
 
 Bound = DurationBound | ShareBound | RateBound | CountBound
-Never = Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost", "corrupted-payload-accepted"]
+Never = Literal[
+    "plaintext-on-wire",
+    "expired-certificate-accepted",
+    "request-lost",
+    "corrupted-payload-accepted",
+    "wrongly-allowed",
+    "wrongly-denied",
+]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -83,6 +93,8 @@ def evaluate(run: RunData, expectations: Sequence[Expectation] | None = None) ->
             verdicts += _on_metrics(run, expectation)
         elif isinstance(expectation, RecoveryExpectation):
             verdicts.append(_on_recovery(run, expectation))
+        elif isinstance(expectation, ConvergenceExpectation):
+            verdicts.append(_on_convergence(run, expectation.converges))
         elif isinstance(expectation, FailureExpectation):
             verdicts += _on_failure(run, expectation.fails)
         elif isinstance(expectation, NeverExpectation):
@@ -164,6 +176,20 @@ def _on_recovery(run: RunData, expectation: RecoveryExpectation) -> Verdict:
     return Verdict(text, not bad, show(worst, "share"), to_json(worst, "share"), reason)
 
 
+def _on_convergence(run: RunData, wanted: Convergence) -> Verdict:
+    text = f"every proxy within {show_duration(wanted.within_ns)} after {wanted.after}"
+    found = next((change for change in changes(run) if change["change"] == wanted.after), None)
+    if found is None:
+        return Verdict(text, None, show(None, "duration"), None, "the run ended before it came")
+    after_ns = found["converged_after_ns"]
+    if after_ns is None:
+        why = (
+            "it was rolled back" if found["rolled_back"] else f"{found['acked']} of {found['proxies']} proxies took it"
+        )
+        return Verdict(text, False, show(None, "duration"), None, why)
+    return Verdict(text, after_ns <= wanted.within_ns, show(after_ns, "duration"), after_ns, "")
+
+
 def _on_failure(run: RunData, wanted: Failure) -> list[Verdict]:
     selection = Selection(wanted.slice, wanted.service, wanted.source)
     found = failing_after(run, wanted.after, selection)
@@ -229,6 +255,8 @@ def _culprits(run: RunData, never: Never) -> tuple[str, Flags, str]:
         return "calls", ~run.flags("calls", "encrypted") & sent, "t_start_ns"
     if never == "expired-certificate-accepted":
         return "handshakes", run.flags("handshakes", "outlived_certificate").copy(), "t_start_ns"
+    if never in ("wrongly-allowed", "wrongly-denied"):
+        return "decisions", run.names("decisions", "wrongly").is_in((never.removeprefix("wrongly-"),)), "t_ns"
     if never == "corrupted-payload-accepted":
         return "calls", run.flags("calls", "corrupted").copy(), "t_start_ns"
     return "requests", run.names("requests", "outcome").is_in(("reset", "timeout")), "t_intended_ns"

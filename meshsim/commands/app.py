@@ -70,6 +70,26 @@ def init(
     return write_files(directory, quiet=quiet)
 
 
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with manifests, or one of them.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Scenario to write, in a folder above the manifests.")
+    ] = Path("scenario.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the scenario if it is there.")] = False,
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Write a scenario around Kubernetes and Istio manifests.
+
+    The scenario names the manifests, which stay as they are. What they cannot say (nodes, work, calls, traffic) is
+    assumed, and marked so in the file: it runs at once, and waits for your figures.
+    """
+    from meshsim.commands.importing import import_folder
+
+    return import_folder(source, out, force=force, quiet=quiet)
+
+
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Scenario files.")],

@@ -61,8 +61,10 @@ def check_files(
         for file, loaded in [] if quiet else sound:
             if resolved:
                 console.print(loaded.resolved, end="", markup=False, highlight=False, soft_wrap=True)
-            else:
-                console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
+                continue
+            console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
+            for note in loaded.notes:
+                console.print(f"  note: {note}", soft_wrap=True)
         if errors:
             number = len(errors)
             console.print(
@@ -72,7 +74,12 @@ def check_files(
 
     document: dict[str, Any] = {
         "scenarios": [
-            {"file": str(file), "scenario": loaded.scenario.scenario, "sha256": loaded.sha256}
+            {
+                "file": str(file),
+                "scenario": loaded.scenario.scenario,
+                "sha256": loaded.sha256,
+                "notes": list(loaded.notes),
+            }
             | ({"resolved": loaded.resolved} if resolved else {})
             for file, loaded in sound
         ]

@@ -22,7 +22,15 @@ COMMON = {
 
 KEYS: dict[str, dict[str, str]] = {
     "init": {"files": "what was written, the scenario first"},
-    "check": {"scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`"},
+    "import": {
+        "file": "the scenario that was written",
+        "services": "the services in it",
+        "assumed": "what no manifest says, in sentences",
+        "notes": "what else to know of the manifests",
+    },
+    "check": {
+        "scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (on manifests)"
+    },
     "run": {
         "run_dir": "the run folder, absolute",
         "report": "the report in it",

@@ -232,6 +232,7 @@ FAULT_NOUNS = (
     ("connections", "connection"),
     ("requests", "call"),
     ("certificates", "certificate"),
+    ("configurations", "configuration"),
 )
 """Columns of what a fault touched, and what one of it is called."""
 

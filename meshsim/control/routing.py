@@ -9,6 +9,7 @@ import msgspec
 
 from meshsim.control.matching import Caller, matches, rewritten_path
 from meshsim.scenario.destinations import DestinationBalancing, DestinationPool, DestinationSettings, OutlierDetection
+from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import variants
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
@@ -143,7 +144,7 @@ class Router:
             key=key,
             service=service,
             versions=self._versions(service, subset),
-            plaintext=self._plaintext(settings, service),
+            plaintext=self._plaintext(settings, service, port),
             balancing=balancing.policy or mesh.load_balancing.policy,
             locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
             pool=PoolSettings(
@@ -166,11 +167,10 @@ class Router:
         kinds = variants(service, self._scenario.services[service])
         return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
 
-    def _plaintext(self, settings: DestinationSettings, service: str) -> bool | None:
+    def _plaintext(self, settings: DestinationSettings, service: str, port: int) -> bool | None:
         if settings.tls == "auto":
-            own = self._scenario.services[service].tls
-            mode = own.mode if own is not None and own.mode is not None else self._scenario.mesh.tls.mode
-            return mode == "DISABLE"
+            callee = self._scenario.services[service]
+            return tls_of(self._scenario.mesh.tls, callee.tls, callee.ports[str(port)].tls).mode == "DISABLE"
         return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 

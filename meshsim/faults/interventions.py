@@ -55,6 +55,18 @@ class ForgetAuthorities(msgspec.Struct, frozen=True, gc=False):
     """Trust the authorities no more that the fault's ``ReplaceAuthority`` replaced."""
 
 
+class RejectPushes(msgspec.Struct, frozen=True, gc=False):
+    """Have the proxies of a service or fleet reject configuration."""
+
+    workload: str
+
+
+class AcceptPushes(msgspec.Struct, frozen=True, gc=False):
+    """Have them take it again."""
+
+    workload: str
+
+
 Intervention = (
     CutLink
     | RestoreLink
@@ -65,6 +77,8 @@ Intervention = (
     | StartIssuer
     | ReplaceAuthority
     | ForgetAuthorities
+    | RejectPushes
+    | AcceptPushes
 )
 
 

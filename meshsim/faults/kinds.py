@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from meshsim.faults import ca_outage, ca_rotation, latency_surge, link_down, node_crash
+from meshsim.faults import ca_outage, ca_rotation, latency_surge, link_down, node_crash, push_rejected
 from meshsim.faults.interventions import Intervention, Planned
 from meshsim.scenario.model import Scenario
 
@@ -17,6 +17,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "latency-surge": latency_surge.plan,
         "ca-outage": ca_outage.plan,
         "ca-rotation": ca_rotation.plan,
+        "push-rejected": push_rejected.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

@@ -15,7 +15,9 @@ from meshsim.identity import keys
 from meshsim.identity.svid import KEY_TYPES, SECOND_NS, STANDARD, IssuerFacts, Profile, Svid
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, CertificateRevocationList
+
+    from meshsim.identity.revocation import Crl, OcspStaple
 
 SERIAL_BYTES: Final = 16
 YEAR_2050_NS: Final = 2_524_608_000 * SECOND_NS
@@ -77,6 +79,8 @@ class Authority:
         """Its own certificate and those above it, up to the root's."""
         self._materials: dict[Svid, Material] = {}
         self._own: Material | None = None
+        self._crls: dict[Crl, CertificateRevocationList] = {}
+        self._staples: dict[OcspStaple, bytes] = {}
 
     def issue(
         self,
@@ -133,6 +137,26 @@ class Authority:
             )
             self._own = Material(certificate, key)
         return self._own
+
+    def real_crl(self, crl: Crl) -> CertificateRevocationList:
+        """Return a revocation list of this authority in DER; minted once, then remembered."""
+        assert crl.issuer == self.id, f"{crl.issuer} is not {self.id}"
+        found = self._crls.get(crl)
+        if found is None:
+            from meshsim.identity.minting_revocation import mint_crl
+
+            found = self._crls[crl] = mint_crl(crl, self.signer())
+        return found
+
+    def real_staple(self, staple: OcspStaple) -> bytes:
+        """Return the DER of an OCSP response of this authority; minted once, then remembered."""
+        assert staple.issuer == self.id, f"{staple.issuer} is not {self.id}"
+        found = self._staples.get(staple)
+        if found is None:
+            from meshsim.identity.minting_revocation import mint_staple
+
+            found = self._staples[staple] = mint_staple(staple, self.signer())
+        return found
 
     def root(self) -> Material:
         """Return the certificate and key of the root that it goes back to: its own, if it is one."""

@@ -39,6 +39,20 @@ RSA_EXPONENT: Final = 65_537
 RSA_BITS: Final[Mapping[str, int]] = MappingProxyType({"rsa-2048": 2_048, "rsa-3072": 3_072})
 
 
+ALGORITHMS: Final[Mapping[str, bytes]] = MappingProxyType(
+    {
+        "ecdsa-p256": bytes.fromhex("300a06082a8648ce3d040302"),
+        "ecdsa-p384": bytes.fromhex("300a06082a8648ce3d040303"),
+        "ed25519": bytes.fromhex("300506032b6570"),
+        "rsa-2048": bytes.fromhex("300d06092a864886f70d01010b0500"),
+        "rsa-3072": bytes.fromhex("300d06092a864886f70d01010b0500"),
+        "ml-dsa-44": bytes.fromhex("300b0609608648016503040311"),
+        "ml-dsa-65": bytes.fromhex("300b0609608648016503040312"),
+    }
+)
+"""AlgorithmIdentifier of the signatures that ``sign`` makes, in DER."""
+
+
 def private_key(key_type: str, seed: bytes) -> PrivateKey:
     """Return the key of a type that a seed of ``SEED_BYTES`` gives."""
     assert len(seed) == SEED_BYTES, len(seed)

@@ -29,7 +29,7 @@ def mint_leaf(svid: Svid, public_key: keys.PublicKey, signer: Signer) -> x509.Ce
     builder = (
         _dated(svid.serial, svid.not_before_ns, svid.not_after_ns)
         .subject_name(x509.Name([]))
-        .issuer_name(_name(signer.common_name))
+        .issuer_name(common_name(signer.common_name))
         .public_key(public_key)
         .add_extension(x509.BasicConstraints(ca=profile.ca, path_length=None), critical=True)
     )
@@ -38,7 +38,7 @@ def mint_leaf(svid: Svid, public_key: keys.PublicKey, signer: Signer) -> x509.Ce
     if profile.purposes:
         purposes = [PURPOSES[purpose] for purpose in profile.purposes]
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    builder = builder.add_extension(_authority_key(signer), critical=False)
+    builder = builder.add_extension(authority_key(signer), critical=False)
     names: list[x509.GeneralName] = [_uri(uri) for uri in svid.uris]
     names += [x509.DNSName(name) for name in profile.dns_names]
     if names:
@@ -48,21 +48,21 @@ def mint_leaf(svid: Svid, public_key: keys.PublicKey, signer: Signer) -> x509.Ce
 
 
 def mint_authority(
-    facts: IssuerFacts, common_name: str, public_key: keys.PublicKey, signer: Signer, *, is_root: bool
+    facts: IssuerFacts, name: str, public_key: keys.PublicKey, signer: Signer, *, is_root: bool
 ) -> x509.Certificate:
     """Return the certificate of an authority: a root signs its own, an intermediate has its parent's signature."""
     usage = _key_usage(frozenset({"key_cert_sign", "crl_sign"}))
     builder = (
         _dated(facts.serial, facts.not_before_ns, facts.not_after_ns)
-        .subject_name(_name(common_name))
-        .issuer_name(_name(signer.common_name))
+        .subject_name(common_name(name))
+        .issuer_name(common_name(signer.common_name))
         .public_key(public_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=facts.path_length), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
     if not is_root:
-        builder = builder.add_extension(_authority_key(signer), critical=False)
+        builder = builder.add_extension(authority_key(signer), critical=False)
     if facts.permitted:
         subtrees = [_uri(name) for name in facts.permitted]
         builder = builder.add_extension(x509.NameConstraints(subtrees, None), critical=True)
@@ -79,15 +79,17 @@ def _dated(serial: int, not_before_ns: int, not_after_ns: int) -> x509.Certifica
     )
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def common_name(name: str) -> x509.Name:
+    """Return the name of an authority: a common name and nothing else."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _uri(uri: str) -> x509.UniformResourceIdentifier:
     return x509.UniformResourceIdentifier(uri)
 
 
-def _authority_key(signer: Signer) -> x509.AuthorityKeyIdentifier:
+def authority_key(signer: Signer) -> x509.AuthorityKeyIdentifier:
+    """Return the extension that says whose key signed."""
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key)
 
 
@@ -104,11 +106,17 @@ def _sign(builder: x509.CertificateBuilder, signer: Signer) -> x509.Certificate:
 
 
 def _sign_anew(certificate: x509.Certificate, signer: Signer) -> x509.Certificate:
-    """Return a certificate with the one signature that ML-DSA gives without randomness, in place of OpenSSL's."""
     encoded = certificate.public_bytes(Encoding.DER)
-    assert encoded.endswith(certificate.signature), "the signature comes last (RFC 5280, section 4.1)"
-    signature = keys.sign(signer.key_type, signer.private_key, certificate.tbs_certificate_bytes)
-    return x509.load_der_x509_certificate(encoded[: -len(signature)] + signature)
+    return x509.load_der_x509_certificate(signature_anew(encoded, certificate.tbs_certificate_bytes, signer))
+
+
+def signature_anew(encoded: bytes, text: bytes, signer: Signer) -> bytes:
+    """Return something signed with the one signature that ML-DSA gives without randomness, in place of OpenSSL's.
+
+    It comes last (RFC 5280, sections 4.1 and 5.1) and has one length.
+    """
+    signature = keys.sign(signer.key_type, signer.private_key, text)
+    return encoded[: -len(signature)] + signature
 
 
 def as_datetime(time_ns: int) -> datetime:

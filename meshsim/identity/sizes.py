@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from meshsim.identity.revocation import Crl, OcspStaple
 from meshsim.identity.spiffe import SCHEME
 from meshsim.identity.svid import KEY_TYPES, STANDARD, IssuerFacts, Profile, Svid
 
@@ -92,3 +93,35 @@ def chain_sizes_bytes(svid: Svid) -> tuple[int, ...]:
     signers = [issuer.key_type for issuer in svid.issuers[1:]]
     above = (issuer_size_bytes(issuer, signer) for issuer, signer in zip(svid.chain, signers, strict=False))
     return (certificate_size_bytes(svid), *above)
+
+
+def staple_size_bytes(staple: OcspStaple) -> int:
+    """Return the nominal size of an OCSP response in DER."""
+    time = 17
+    certificate = der_size_bytes(11 + 22 + 22 + 18)  # SHA-1, two hashes, a serial number
+    status = der_size_bytes(time) if staple.status == "revoked" else 2
+    single = der_size_bytes(certificate + status + time + der_size_bytes(time))
+    text = der_size_bytes(der_size_bytes(22) + time + der_size_bytes(single))
+    content = der_size_bytes(11 + der_size_bytes(signed_size_bytes(text, staple.issuer_key_type)))
+    return der_size_bytes(3 + der_size_bytes(content))
+
+
+def crl_size_bytes(crl: Crl, issuer_key_type: str) -> int:
+    """Return the nominal size of a revocation list in DER: what it takes to bring it to a verifier.
+
+    A list of up to a million certificates or so.
+    """
+    key, time = KEY_TYPES[issuer_key_type], 15
+    entries = len(crl.serials) * _long(18 + time)
+    number = der_size_bytes(max(1, crl.number.bit_length() // 8 + 1))
+    extensions = der_size_bytes(der_size_bytes(_AUTHORITY_KEY_BYTES + der_size_bytes(5 + der_size_bytes(number))))
+    listed = _long(entries) if entries else 0
+    content = _long(3 + key.algorithm_size_bytes + _NAME_BYTES + 2 * time + listed + extensions)
+    return _long(content + key.algorithm_size_bytes + der_size_bytes(1 + key.signature_size_bytes))
+
+
+def _long(content_bytes: int) -> int:
+    """Return the size of a DER element, however long."""
+    if content_bytes < 128:
+        return content_bytes + 2
+    return content_bytes + 2 + (content_bytes.bit_length() + 7) // 8

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from meshsim.identity.spiffe import trust_domain_of
+from meshsim.scenario.tls import SCHEMES
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -25,15 +26,16 @@ class KeyType(msgspec.Struct, frozen=True):
     """Nominal signature: for ECDSA the commonest length of its DER."""
     algorithm_size_bytes: int
     """AlgorithmIdentifier of its signatures in certificates."""
-    schemes: tuple[str, ...]
-    """Signature schemes that TLS 1.3 has for it (RFC 8446, section 4.2.3), the one that OpenSSL prefers first."""
     signature_slack_bytes: int = 0
     """How much shorter than nominal a signature may be before something must be wrong."""
     signature_excess_bytes: int = 0
     """How much longer than nominal a signature can be."""
 
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Signature schemes that TLS 1.3 has for it, the one that OpenSSL prefers first."""
+        return SCHEMES[self.name]
 
-RSA_SCHEMES: Final = ("rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512")
 
 # An ECDSA signature is a SEQUENCE of two INTEGERs as long as the curve's order, each one longer when its top bit is set
 # (so 70, 71 or 72 bytes with P-256, 71 half of the time) and shorter by each leading zero byte (seven of them: once in
@@ -42,13 +44,13 @@ KEY_TYPES: Final[Mapping[str, KeyType]] = MappingProxyType(
     {
         key.name: key
         for key in (
-            KeyType("ecdsa-p256", 91, 71, 12, ("ecdsa_secp256r1_sha256",), 8, 1),
-            KeyType("ecdsa-p384", 120, 103, 12, ("ecdsa_secp384r1_sha384",), 8, 1),
-            KeyType("ed25519", 44, 64, 7, ("ed25519",)),
-            KeyType("rsa-2048", 294, 256, 15, RSA_SCHEMES),
-            KeyType("rsa-3072", 422, 384, 15, RSA_SCHEMES),
-            KeyType("ml-dsa-44", 1_334, 2_420, 13, ("mldsa44",)),
-            KeyType("ml-dsa-65", 1_974, 3_309, 13, ("mldsa65",)),
+            KeyType("ecdsa-p256", 91, 71, 12, 8, 1),
+            KeyType("ecdsa-p384", 120, 103, 12, 8, 1),
+            KeyType("ed25519", 44, 64, 7),
+            KeyType("rsa-2048", 294, 256, 15),
+            KeyType("rsa-3072", 422, 384, 15),
+            KeyType("ml-dsa-44", 1_334, 2_420, 13),
+            KeyType("ml-dsa-65", 1_974, 3_309, 13),
         )
     }
 )

@@ -94,7 +94,13 @@ def _istio(files: Sequence[PolicyFile]) -> Constants:
     return read(files)
 
 
-READERS: Mapping[str, Reader] = {"cedar": _cedar, "istio": _istio}
+def _rego(files: Sequence[PolicyFile]) -> Constants:
+    from meshsim.inquiry.constants_rego import read
+
+    return read(files)
+
+
+READERS: Mapping[str, Reader] = {"cedar": _cedar, "istio": _istio, "rego": _rego}
 """Name of an engine → what reads the constants of its policies."""
 
 

@@ -10,9 +10,9 @@ import msgspec
 
 from meshsim.experiment import load
 from meshsim.policy.engine import PolicyEngine, PolicyFile
-from meshsim.scenario.check_mesh import tls_of
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
+from meshsim.scenario.tls import tls_of
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device
 from meshsim.world.world import World
@@ -133,13 +133,15 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
 
 def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> Callee:
     service = scenario.services[name]
-    mode = tls_of(scenario.mesh.tls, service.tls).mode
+    modes = {
+        int(number): tls_of(scenario.mesh.tls, service.tls, port.tls).mode for number, port in service.ports.items()
+    }
     replica = next((host for host in hosts if host.workload == name), None)
     return Callee(
         name=name,
         namespace=service.namespace,
         ports=service.protocols,
-        modes=dict.fromkeys(service.protocols, mode),
+        modes=modes,
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
     )

@@ -10,6 +10,7 @@ from meshsim.network.train import COPY, LOST, Train
 
 BITS_NS = 8 * 1_000_000_000
 """Bits of a byte times nanoseconds of a second."""
+_NEVER = -(2**62)
 MTU_BYTES = 1500
 """Largest IP packet of Ethernet without jumbo frames."""
 
@@ -30,8 +31,10 @@ class LinkDirection:
         "_loss",
         "_random",
         "_reorder",
+        "_roomy_ns",
         "_serialisation_ns",
         "_strikes",
+        "_surge_ns",
         "bandwidth_bps",
         "busy_ns",
         "delivered_bytes",
@@ -48,7 +51,6 @@ class LinkDirection:
         "queue_bytes",
         "sent_bytes",
         "source",
-        "surge_ns",
         "touched",
         "up",
     )
@@ -85,7 +87,9 @@ class LinkDirection:
         self._strikes = any((self._loss, self._duplicate, self._corrupt))
         self.up = True
         self.epoch = 0
-        self.surge_ns = 0
+        self._surge_ns = 0
+        self._roomy_ns = _NEVER
+        self._see_what_is_special()
         self.touched = 0  # packets that a fault on this link dropped or delayed
         self._serialisation_ns: dict[int, int] = {}  # by size: trains come in few
         self._free_at_ns = 0
@@ -102,6 +106,41 @@ class LinkDirection:
 
         ``train.tail_ns`` becomes the instant at which its last segment is there.
         """
+        start_ns = self._free_at_ns
+        if start_ns - now_ns > self._roomy_ns or train.segments != 1:
+            return self._enter_with_care(train, now_ns)
+        # What nearly every train takes: one segment, and nothing that a link may do to it but carry it.
+        size_bytes = train.size_bytes
+        self.sent_bytes += size_bytes
+        try:
+            serialisation_ns = self._serialisation_ns[size_bytes]
+        except KeyError:
+            serialisation_ns = self._serialise(size_bytes)
+        if start_ns < now_ns:
+            start_ns = now_ns
+        self._free_at_ns = end_ns = start_ns + serialisation_ns
+        self.busy_ns += serialisation_ns
+        if start_ns < train.tail_ns:
+            end_ns = train.tail_ns + serialisation_ns  # it is left of a longer train, and its tail is not here yet
+        tail_ns = end_ns + self.latency_ns
+        train.epoch = self.epoch
+        if tail_ns >= self._last_tail_ns:
+            self._last_head_ns = self._last_tail_ns = train.tail_ns = tail_ns
+            return tail_ns
+        train.tail_ns = self._last_tail_ns
+        if tail_ns > self._last_head_ns:
+            self._last_head_ns = tail_ns
+        return self._last_head_ns
+
+    def _serialise(self, size_bytes: int) -> int:
+        """Return how long so many bytes take to leave; remembered, since trains come in few sizes."""
+        serialisation_ns = self._serialisation_ns.get(size_bytes)
+        if serialisation_ns is None:
+            serialisation_ns = self._serialisation_ns[size_bytes] = size_bytes * BITS_NS // self.bandwidth_bps
+        return serialisation_ns
+
+    def _enter_with_care(self, train: Train, now_ns: int) -> int:
+        """Do the same for any train, in whatever state the link is."""
         size_bytes = train.size_bytes
         self.sent_bytes += size_bytes
         if not self.up:
@@ -117,10 +156,7 @@ class LinkDirection:
         segments = train.segments
         if not segments:
             return LOST
-        size_bytes = train.size_bytes
-        serialisation_ns = self._serialisation_ns.get(size_bytes)
-        if serialisation_ns is None:
-            serialisation_ns = self._serialisation_ns[size_bytes] = size_bytes * BITS_NS // self.bandwidth_bps
+        serialisation_ns = self._serialise(train.size_bytes)
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         delay_ns = self.latency_ns
@@ -128,8 +164,8 @@ class LinkDirection:
             delay_ns += int(self._random.random() * self.jitter_ns)
         if self._delay is not None and train.copies != COPY:
             delay_ns += self._delay()
-        if self.surge_ns:
-            delay_ns += self.surge_ns
+        if self._surge_ns:
+            delay_ns += self._surge_ns
             self.touched += segments
         if segments == 1:
             # What is left of a longer train may be its tail, which is not here yet.
@@ -146,12 +182,8 @@ class LinkDirection:
             self._last_tail_ns = max(tail_ns, self._last_tail_ns)
         else:
             # Order is kept: nothing overtakes what was sent before it, unless it is one that may.
-            if head_ns < self._last_head_ns:
-                head_ns = self._last_head_ns
-            if tail_ns < self._last_tail_ns:
-                tail_ns = self._last_tail_ns
-            self._last_head_ns = head_ns
-            self._last_tail_ns = tail_ns
+            self._last_head_ns = head_ns = max(head_ns, self._last_head_ns)
+            self._last_tail_ns = tail_ns = max(tail_ns, self._last_tail_ns)
         train.tail_ns = tail_ns
         train.epoch = self.epoch
         return head_ns
@@ -182,14 +214,32 @@ class LinkDirection:
         """Say whether the link was not cut since a train entered it."""
         return train.epoch == self.epoch
 
+    @property
+    def surge_ns(self) -> int:
+        """What faults add to the latency now."""
+        return self._surge_ns
+
+    @surge_ns.setter
+    def surge_ns(self, surge_ns: int) -> None:
+        self._surge_ns = surge_ns
+        self._see_what_is_special()
+
+    def _see_what_is_special(self) -> None:
+        """Note how long a packet may wait here and meet nothing but a queue with room, the serialiser and latency."""
+        changeable = (self.jitter_ns, self._delay, self._reorder, self._strikes, self._surge_ns)
+        roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
+        self._roomy_ns = roomy_ns if self.up and not any(changeable) else _NEVER
+
     def cut(self) -> None:
         """Let nothing pass; what is on the link is lost."""
         self.up = False
         self.epoch += 1
+        self._see_what_is_special()
 
     def restore(self, now_ns: int) -> None:
         """Let everything pass again, with an empty queue."""
         self.up = True
+        self._see_what_is_special()
         self.busy_ns -= self.backlog_ns(now_ns)  # what waited when it was cut is not sent any more
         self._free_at_ns = now_ns
         self._last_head_ns = self._last_tail_ns = now_ns

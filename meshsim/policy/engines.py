@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
-from meshsim.scenario.policy import IstioPolicy, Policy
+from meshsim.scenario.policy import IstioPolicy, Policy, RegoPolicy
 
 Builder = Callable[[Sequence[PolicyFile], Directory, Default, Policy | None], PolicyEngine]
 
@@ -40,7 +40,14 @@ def _istio(
     return IstioEngine.from_sources(own, directory, default, options, providers, mistakes)
 
 
-ENGINES: Mapping[str, Builder] = {"cedar": _cedar, "istio": _istio}
+def _rego(files: Sequence[PolicyFile], directory: Directory, default: Default, settings: Policy | None) -> PolicyEngine:
+    from meshsim.policy.rego import RegoEngine
+
+    options = settings.rego if settings is not None and settings.rego is not None else RegoPolicy()
+    return RegoEngine.from_sources(files, directory, default, options.query)
+
+
+ENGINES: Mapping[str, Builder] = {"cedar": _cedar, "istio": _istio, "rego": _rego}
 """Name of an engine in a scenario → what builds it."""
 
 

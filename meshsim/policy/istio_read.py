@@ -126,7 +126,7 @@ def _dry_run(manifest: Manifest, action: Action) -> bool:
         annotation.wrong(f"{DRY_RUN!r} is {show(annotation.data)}; expected 'true' or 'false'")
     on_trial = _BOOLEANS.get(annotation.data, False)
     if on_trial and action not in ("ALLOW", "DENY"):
-        annotation.wrong_key(f"a {action} policy cannot be on trial; expected {DRY_RUN!r} with ALLOW or DENY")
+        annotation.wrong_key(f"{action} policies cannot be on trial; expected {DRY_RUN!r} with ALLOW or DENY alone")
     return on_trial
 
 
@@ -165,7 +165,7 @@ def _alternatives(value: Value | None, part: str, attributes: Mapping[str, str])
                 item.wrong(f"an entry of {value.name} has no {part}; expected '{part}:' with what it has to be")
             continue
         clauses = _clauses(inner, attributes)
-        if not clauses and isinstance(inner.data, dict):
+        if isinstance(inner.data, dict) and not any(inner.data.values()):
             inner.wrong(f"'{part}' is empty; expected at least one of {', '.join(list(attributes)[:4])} …")
         found.append(clauses)
     return tuple(found)

@@ -90,7 +90,9 @@ def outside(scope: Scope, service: str, directory: Directory) -> str:
 
 
 def unused(scope: Scope, directory: Directory) -> Iterator[Diagnostic]:
-    """The mistake in a scope that no workload is in, if it is one."""
+    """The mistake in a scope that no workload is in, if it is one that nothing else was said of."""
+    if any(not key or "*" in key + value for key, value in scope.selector.items()):
+        return
     if any(is_for(scope, service, directory) for service in directory.services):
         return
     namespaces = sorted(set(directory.namespaces.values()) | {directory.root_namespace})

@@ -98,6 +98,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Rules of policies that only ask for an audit and that matched, in the order of the files; they decide nothing."""
     dry_run: str = ""
     """The rule by which policies on trial (Istio's dry-run) would have denied what was allowed; empty if none."""
+    status: int = 403
+    """HTTP status of the answer to what is denied."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Header fields of that answer, names in lower case."""
+    body: str = ""
+    """Its body; empty for the sidecar's own words."""
 
 
 class RuleAccount(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,6 @@ from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import check_headers
-from meshsim.scenario.mesh import Tls, TlsOverride
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
 from meshsim.scenario.positions import Path
@@ -108,54 +107,6 @@ def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
     for name in scenario.services:
         for below, call in calls_of(scenario, name):
             yield from check_headers(call.headers, ("services", name, *below, "headers"))
-
-
-def tls_of(mesh: Tls, override: TlsOverride | None) -> Tls:
-    """The TLS settings of one service or fleet: the mesh's, but for what it sets itself."""
-    changes = {name: value for name, value in override if value is not None} if override is not None else {}
-    return mesh.model_copy(update=changes)
-
-
-def check_tls(scenario: Scenario) -> Iterator[Finding]:
-    """Version ranges that are empty, and pairs that would agree on TLS 1.2."""
-    mesh = scenario.mesh.tls
-    if mesh.min_version > mesh.max_version:
-        yield Finding(("mesh", "tls", "min_version"), _reversed(mesh))
-        return
-    ends: dict[str, tuple[Path, TlsOverride | None]] = {
-        **{name: (("services", name, "tls"), service.tls) for name, service in scenario.services.items()},
-        **{name: (("fleets", name, "tls"), fleet.tls) for name, fleet in scenario.fleets.items()},
-    }
-    settings = {name: tls_of(mesh, override) for name, (_, override) in ends.items()}
-    empty = {name for name, tls in settings.items() if tls.min_version > tls.max_version}
-    for name in sorted(empty):
-        path, override = ends[name]
-        key = "min_version" if override is not None and override.min_version is not None else "max_version"
-        yield Finding((*path, key), _reversed(settings[name]))
-    pairs = [(flow.source, flow.to) for flow in scenario.traffic]
-    pairs += [(name, call.to) for name in scenario.services for _, call in calls_of(scenario, name)]
-    blamed: set[Path] = set()
-    for caller, callee in dict.fromkeys(pairs):
-        if {caller, callee} & empty or not {caller, callee} <= settings.keys():
-            continue
-        one, other = settings[caller], settings[callee]
-        if "DISABLE" in (one.mode, other.mode):
-            continue
-        highest = min(one.max_version, other.max_version)
-        if highest == "1.2" and max(one.min_version, other.min_version) == "1.2":
-            lower = callee if other.max_version == "1.2" else caller
-            path, override = ends[lower]
-            path = (*path, "max_version") if override and override.max_version else ("mesh", "tls", "max_version")
-            if path not in blamed:
-                blamed.add(path)
-                message = (
-                    f"{caller!r} and {callee!r} would agree on TLS 1.2, and only TLS 1.3 is simulated; expected '1.3'"
-                )
-                yield Finding(path, message)
-
-
-def _reversed(tls: Tls) -> str:
-    return f"the lowest TLS version, {tls.min_version}, is above the highest, {tls.max_version}; expected them in order"
 
 
 def check_resilience(scenario: Scenario) -> Iterator[Finding]:

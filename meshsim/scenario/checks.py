@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.check_calls import check_calls
+from meshsim.scenario.check_changes import check_changes
 from meshsim.scenario.check_flows import check_guarantees
 from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
@@ -14,7 +15,6 @@ from meshsim.scenario.check_mesh import (
     check_ports,
     check_resilience,
     check_service_accounts,
-    check_tls,
 )
 from meshsim.scenario.check_mobility import check_paths
 from meshsim.scenario.check_network import (
@@ -37,6 +37,7 @@ from meshsim.scenario.check_time import (
     check_run,
     check_traffic,
 )
+from meshsim.scenario.check_tls import check_tls
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named
@@ -76,6 +77,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
         yield from check_guarantees(scenario)
         yield from check_faults(scenario)
         yield from check_phases(scenario)
+        yield from check_changes(scenario)
         if all_faults:
             yield from check_recoveries(scenario)
 

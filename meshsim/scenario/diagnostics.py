@@ -30,6 +30,10 @@ _PATTERNS = {
         "is no value of a header field",
         "up to 4096 visible ASCII characters, no space at either end",
     ),
+    r"data(\.[A-Za-z_][A-Za-z0-9_]{0,99}){1,20}": (
+        "is no rule of a Rego policy",
+        "the full path of one, such as 'data.envoy.authz.allow'",
+    ),
     "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
     "[0-9]{1,3}": ("is not a 5QI", "one of your own in quotes, '128' to '254'"),
     "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])": (

@@ -119,6 +119,8 @@ class MetricExpectation(Model):
     """Certificates put in place of others."""
     certificates_expired: CountBound | None = None
     """Certificates that ended while they were in use."""
+    bundle_delay_max: DurationBound | None = None
+    """Longest time from sending a trust bundle until the last proxy had it that got it."""
     issuing_failures: CountBound | None = None
     """Attempts to get a certificate that failed."""
     issuer_queue_max: CountBound | None = None
@@ -148,6 +150,8 @@ class MetricExpectation(Model):
             raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
         filters = [key for key in ("slice", "source") if getattr(self, key) is not None]
         of_certificates = [name for name in CERTIFICATE_METRIC_NAMES if getattr(self, name) is not None]
+        if self.bundle_delay_max is not None and self.service is not None:
+            raise ValueError("bundle_delay_max is about all proxies; expected no service")
         if filters and of_certificates:
             what = f"{of_certificates[0]} is about certificates of workloads"
             raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
@@ -168,10 +172,14 @@ RADIO_METRIC_NAMES = ("radio_within_budget", "packet_error_rate")
 """Those that count packets on the air, which belong to a slice and to no service or flow."""
 
 CERTIFICATE_METRIC_NAMES = tuple(
-    name for name in METRIC_NAMES if name.startswith(("certificates_", "issuing_", "issuer_", "issue_", "onboarding_"))
+    name
+    for name in METRIC_NAMES
+    if name.startswith(("certificates_", "bundle_", "issuing_", "issuer_", "issue_", "onboarding_"))
 )
 """Those about certificates, which belong to workloads and to no slice or flow."""
-ISSUANCE_METRIC_NAMES = tuple(name for name in CERTIFICATE_METRIC_NAMES if not name.startswith("certificates_"))
+ISSUANCE_METRIC_NAMES = tuple(
+    name for name in CERTIFICATE_METRIC_NAMES if not name.startswith(("certificates_", "bundle_"))
+)
 """Those of them for which there has to be an issuer."""
 
 
@@ -193,6 +201,22 @@ class RecoveryExpectation(Model):
 
     recovers: Recovery
     """Which fault, how soon, how well."""
+
+
+class Convergence(Model):
+    """How soon a change of configuration has reached every proxy."""
+
+    after: Name
+    """Change."""
+    within_ns: Duration = Field(alias="within", gt=0)
+    """Time after it by which every proxy that was up has it."""
+
+
+class ConvergenceExpectation(Model):
+    """Propagation of a change."""
+
+    converges: Convergence
+    """Which change, how soon."""
 
 
 class Failure(Model):
@@ -229,25 +253,37 @@ class FailureExpectation(Model):
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
-    never: Literal["plaintext-on-wire", "expired-certificate-accepted", "request-lost", "corrupted-payload-accepted"]
+    never: Literal[
+        "plaintext-on-wire",
+        "expired-certificate-accepted",
+        "request-lost",
+        "corrupted-payload-accepted",
+        "wrongly-allowed",
+        "wrongly-denied",
+    ]
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
     certificate it rests on. request-lost: a request ended as reset or timeout.
-    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext."""
+    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext.
+    wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, and the new ones decide so
+    not."""
 
 
 def _expectation_kind(value: Any) -> str:
     if isinstance(value, dict):
-        return next((kind for kind in ("never", "recovers", "fails") if kind in value), "metric")
+        return next((kind for kind in ("never", "recovers", "converges", "fails") if kind in value), "metric")
     if isinstance(value, NeverExpectation):
         return "never"
     if isinstance(value, FailureExpectation):
         return "fails"
+    if isinstance(value, ConvergenceExpectation):
+        return "converges"
     return "recovers" if isinstance(value, RecoveryExpectation) else "metric"
 
 
 Expectation = Annotated[
     Annotated[MetricExpectation, Tag("metric")]
     | Annotated[RecoveryExpectation, Tag("recovers")]
+    | Annotated[ConvergenceExpectation, Tag("converges")]
     | Annotated[FailureExpectation, Tag("fails")]
     | Annotated[NeverExpectation, Tag("never")],
     Discriminator(_expectation_kind),

@@ -68,4 +68,15 @@ class CaReplacement(_Fault):
     it trusts what came before. Default: none."""
 
 
-Fault = Annotated[LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement, Field(discriminator="kind")]
+class PushRejected(_Fault):
+    """Proxies reject whatever configuration is pushed to them, and stay with what they have."""
+
+    kind: Literal["push-rejected"]
+    """push-rejected."""
+    target: Name
+    """Service or fleet whose proxies they are."""
+
+
+Fault = Annotated[
+    LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement | PushRejected, Field(discriminator="kind")
+]

@@ -25,9 +25,13 @@ _OF_THE_MESH: Final[Mapping[str, str]] = {
 }
 """Names that a scenario cannot set, and why (RFC 9113, section 8.2.2, for the first)."""
 
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
+FIELDS_OF_THE_MESH: Final = frozenset(_OF_THE_MESH)
+NAME: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
+VALUE: Final = r"^([!-~]([ \t!-~]{0,4094}[!-~])?)?$"
+
+HeaderName = Annotated[str, StringConstraints(pattern=NAME)]
 """A token (RFC 9110, section 5.1), in any case; on the wire in lower case, as HTTP/2 demands."""
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^([!-~]([ \t!-~]{0,4094}[!-~])?)?$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=VALUE)]
 """Visible ASCII with spaces and tabs inside (RFC 9110, section 5.5)."""
 Headers = dict[HeaderName, HeaderValue]
 

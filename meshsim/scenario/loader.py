@@ -16,6 +16,7 @@ from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySampl
 from meshsim.scenario.diagnostics import MOST_KEPT
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.findings import Finding
+from meshsim.scenario.manifests.expand import expand, names_manifests
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named, read_named
 from meshsim.scenario.overrides import apply_overrides
@@ -59,6 +60,10 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """Measured delays of each link that draws from them, by the link's key."""
     policies: tuple[tuple[str, str], ...]
     """(name, text) of each policy file, in the scenario's order."""
+    changed_policies: Mapping[int, tuple[tuple[str, str], ...]]
+    """The same of each change that has policies, by its index; those on trial at -1."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of the manifests that it names."""
 
 
 def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScenario:
@@ -87,7 +92,11 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     if not isinstance(data, dict):
         message = "the file is not a mapping; expected keys such as scenario, duration, network, services, traffic"
         raise ScenarioError([positions.value(()).diagnostic(message)])
-    diagnostics = apply_overrides(data, positions, overrides)
+    folder = Folder(path.parent)
+    diagnostics = apply_overrides(data, positions, [one for one in overrides if names_manifests(one)])
+    wrong_manifests, notes = expand(data, positions, folder)
+    diagnostics += wrong_manifests
+    diagnostics += apply_overrides(data, positions, [one for one in overrides if not names_manifests(one)])
     apply_preset(data)
     reading = read_models(data, positions)
     diagnostics += reading.diagnostics
@@ -96,7 +105,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     diagnostics += [one for one in dangling if (one.file, one.line, one.column) not in refused]
     if reading.scenario is None:
         raise ScenarioError(diagnostics)
-    named, wrong_files = read_named(reading.scenario, Folder(path.parent), positions, reading.in_file)
+    named, wrong_files = read_named(reading.scenario, folder, positions, reading.in_file)
     diagnostics += wrong_files
     findings = (reading.finding_in_file(one) for one in _checks(reading, named))
     diagnostics += _placed(findings, reading, positions)
@@ -104,7 +113,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
-    return _loaded(reading.scenario, named, positions, path, text)
+    return _loaded(reading.scenario, named, positions, path, text, notes)
 
 
 def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
@@ -121,7 +130,9 @@ def _placed(findings: Iterator[Finding], reading: Reading, positions: Positions)
     return [finding.placed(positions) for finding in islice(sound, MOST_KEPT)]
 
 
-def _loaded(scenario: Scenario, named: Named, positions: Positions, path: Path, text: str) -> LoadedScenario:
+def _loaded(
+    scenario: Scenario, named: Named, positions: Positions, path: Path, text: str, notes: Sequence[str]
+) -> LoadedScenario:
     resolved = resolved_text(scenario)
     assert named.cost_profile is not None, "a cost profile that cannot be read is a diagnostic"
     content: dict[str, Any] = msgspec.structs.asdict(named)
@@ -133,5 +144,6 @@ def _loaded(scenario: Scenario, named: Named, positions: Positions, path: Path, 
         resolved=resolved,
         sha256=hashlib.sha256(resolved.encode()).hexdigest(),
         positions=positions,
+        notes=tuple(notes),
         **content,
     )

@@ -8,57 +8,10 @@ from pydantic import Field
 
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
-from meshsim.scenario.identity import Identity, KeyType
+from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
-
-TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
-TlsVersion = Literal["1.2", "1.3"]
-Group = Literal["X25519MLKEM768", "X25519", "P-256", "P-384"]
-Cipher = Literal["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
-Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1)]
-Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1)]
-
-
-class Tls(Model):
-    """How sidecars speak TLS."""
-
-    mode: TlsMode = "STRICT"
-    """STRICT: mutual TLS only. PERMISSIVE: a listener takes plaintext too. DISABLE: no TLS at all. Default: STRICT."""
-    min_version: TlsVersion = "1.3"
-    """Lowest version offered and accepted. Default: 1.3."""
-    max_version: TlsVersion = "1.3"
-    """Highest version offered and accepted. Default: 1.3."""
-    groups: Groups = ("X25519", "P-256")
-    """Key exchange groups in order of preference. Default: X25519, P-256, as Envoy."""
-    ciphers: Ciphers = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-    """TLS 1.3 cipher suites in order of preference. Default: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305."""
-    key: KeyType = "ecdsa-p256"
-    """Key type of workloads' certificates: ecdsa-p256, ecdsa-p384, ed25519, rsa-2048, rsa-3072, ml-dsa-44 or ml-dsa-65.
-    Default: ecdsa-p256."""
-    resumption: bool = True
-    """Whether listeners issue session tickets and clients use them. Default: true."""
-    ticket_lifetime_ns: Duration = Field(default=7200 * S, alias="ticket_lifetime", gt=0)
-    """How long a ticket can be used, in simulated time. Default: 2 h, as OpenSSL."""
-
-
-class TlsOverride(Model):
-    """Settings of one service or fleet that differ from the mesh's; what is left out is the mesh's."""
-
-    mode: TlsMode | None = None
-    """As in mesh.tls."""
-    min_version: TlsVersion | None = None
-    """As in mesh.tls."""
-    max_version: TlsVersion | None = None
-    """As in mesh.tls."""
-    groups: Groups | None = None
-    """As in mesh.tls."""
-    ciphers: Ciphers | None = None
-    """As in mesh.tls."""
-    key: KeyType | None = None
-    """As in mesh.tls."""
-    resumption: bool | None = None
-    """As in mesh.tls."""
+from meshsim.scenario.tls import Tls
 
 
 class Resilience(Model):
@@ -109,6 +62,12 @@ class Control(Model):
     """How long it waits for further changes before it pushes. Default: 100 ms, as Istio."""
     debounce_max_ns: Duration | None = Field(default=None, alias="debounce_max")
     """Each further change has it wait once more, until this long after the first. Default: none, it waits once."""
+    concurrent_pushes: int | None = Field(default=None, ge=1, le=100_000)
+    """Proxies that a change of configuration is pushed to at a time, each until it has acknowledged. Default: 15, and 5
+    more for each core of the control plane's node, at most 100, as Istio."""
+    on_reject: Literal["keep", "roll_back"] = "keep"
+    """What happens when a proxy rejects a change: keep (it alone stays with what it has) or roll_back (all others go
+    back to what they had, too). Default: keep."""
 
 
 class Proxy(Model):
@@ -125,6 +84,9 @@ class Mesh(Model):
     preset: Literal["istio", "linkerd", "ztunnel", "spire", "consul"] | None = None
     """Real defaults of this mesh in place of those below (presets.md); what the file says wins, key by key, and null
     takes one back. Default: none."""
+    manifests: Annotated[tuple[str, ...], FromList] = ()
+    """Kubernetes and Istio manifests, files or folders beside the scenario file, that say what the scenario leaves
+    open: services, versions, routes, destinations, modes, policies. Default: none."""
     trust_domain: TrustDomain = "mesh.example"
     """SPIFFE trust domain. Default: mesh.example."""
     tls: Tls = Tls()

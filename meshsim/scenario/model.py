@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from meshsim.scenario.changes import Change
 from meshsim.scenario.expectations import Expectation
 from meshsim.scenario.faults import Fault
 from meshsim.scenario.fields import Duration, FromList, Instant, Model, Name, S
@@ -60,6 +61,8 @@ class Scenario(Model):
     """Flows of requests."""
     phases: dict[Name, Phase] = {}
     """Windows for expectations, beside each fault's own. Default: none."""
+    changes: Annotated[tuple[Change, ...], FromList] = ()
+    """Changes of configuration while the run goes on. Default: none."""
     faults: Annotated[tuple[Fault, ...], FromList] = ()
     """Faults. Default: none."""
     expect: Annotated[tuple[Expectation, ...], FromList] = ()
@@ -70,16 +73,25 @@ class Scenario(Model):
         """Interval of the tables nodes and links, set or by the duration."""
         return self.sample_every_ns or max(1 * S, self.duration_ns // LONGEST_SAMPLES)
 
+    def change_names(self) -> tuple[str, ...]:
+        """The name of each change, given or made, in the order of the file."""
+        return _names([change.name for change in self.changes], ["change"] * len(self.changes))
+
     def fault_names(self) -> tuple[str, ...]:
         """The name of each fault, given or made from its kind, in the order of the file."""
-        taken = {fault.name for fault in self.faults if fault.name}
-        names: list[str] = []
-        for fault in self.faults:
-            name = fault.name or fault.kind
-            number = 2
-            while fault.name is None and name in taken:
-                name = f"{fault.kind}-{number}"
-                number += 1
-            taken.add(name)
-            names.append(name)
-        return tuple(names)
+        return _names([fault.name for fault in self.faults], [fault.kind for fault in self.faults])
+
+
+def _names(given: list[str | None], kinds: list[str]) -> tuple[str, ...]:
+    """Each given name, or else its kind, numbered from 2 if that is taken."""
+    taken = {name for name in given if name}
+    names: list[str] = []
+    for own, kind in zip(given, kinds, strict=True):
+        name = own or kind
+        number = 2
+        while own is None and name in taken:
+            name = f"{kind}-{number}"
+            number += 1
+        taken.add(name)
+        names.append(name)
+    return tuple(names)

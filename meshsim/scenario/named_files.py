@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -31,6 +31,12 @@ from meshsim.scenario.network import QuantileRadio, TraceRadio
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.reading import Folder, bad_byte_message, decode
 
+SHADOW = -1
+"""Index of the policies on trial among those of changes."""
+
+Texts = tuple[tuple[str, str], ...]
+"""(name, text) of each file."""
+
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """The content of every file that a scenario names, as far as it could be read."""
@@ -47,6 +53,8 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     """Of each link with empirical delays, by the link's key."""
     policies: tuple[tuple[str, str], ...]
     """(name, text) in the scenario's order."""
+    changed_policies: Mapping[int, tuple[tuple[str, str], ...]]
+    """The same of each change that has policies, by its index; those on trial at -1."""
     cost_profile: CostProfile | None
     """None if it could not be read."""
 
@@ -75,7 +83,8 @@ def read_named(
                 flow.key, flow.arrivals.trace.file, in_file(("traffic", index, "arrivals", "trace", "file"))
             )
     for file, place in scenario.mesh.policy.named_files() if scenario.mesh.policy is not None else ():
-        reader.policy(file, in_file(("mesh", "policy", *place)))
+        reader.policy(file, in_file(("mesh", "policy", *place)), reader.policies)
+    changed = dict(reader.changed(scenario, in_file))
     profile = reader.profile(scenario.cost_profile)
     named = Named(
         files=MappingProxyType(dict(sorted(folder.files.items()))),
@@ -84,6 +93,7 @@ def read_named(
         arrival_traces=MappingProxyType(reader.arrival_traces),
         link_delays=MappingProxyType(reader.link_delays),
         policies=tuple(reader.policies),
+        changed_policies=MappingProxyType(changed),
         cost_profile=profile,
     )
     return named, reader.diagnostics
@@ -144,14 +154,28 @@ class _Reader:
             except ScenarioError as error:
                 self.diagnostics += error.diagnostics
 
-    def policy(self, file: str, path: Path) -> None:
+    def changed(self, scenario: Scenario, in_file: Callable[[Path], Path]) -> Iterator[tuple[int, Texts]]:
+        """The policies on trial, and those of each change."""
+        if scenario.mesh.policy is not None and scenario.mesh.policy.shadow is not None:
+            yield SHADOW, self._policies(scenario.mesh.policy.shadow.files, in_file, ("mesh", "policy", "shadow"))
+        for index, change in enumerate(scenario.changes):
+            if change.policy is not None:
+                yield index, self._policies(change.policy.files, in_file, ("changes", index, "policy"))
+
+    def _policies(self, files: tuple[str, ...], in_file: Callable[[Path], Path], at: Path) -> Texts:
+        texts: list[tuple[str, str]] = []
+        for index, file in enumerate(files):
+            self.policy(file, in_file((*at, "files", index)), texts)
+        return tuple(texts)
+
+    def policy(self, file: str, path: Path, into: list[tuple[str, str]]) -> None:
         content = self._content(file, path)
         if content is not None:
             text, bad = decode(content, self.folder.shown(file))
             if bad is not None:
                 self.diagnostics.append(bad.diagnostic(bad_byte_message(content)))
             else:
-                self.policies.append((file, text))
+                into.append((file, text))
 
     def profile(self, name: str) -> CostProfile | None:
         try:

@@ -20,7 +20,7 @@ class ExtensionProvider(Model):
 
     verdict: Literal["allow", "deny"] | None = None
     """What it always answers."""
-    engine: Literal["cedar"] | None = None
+    engine: Literal["cedar", "rego"] | None = None
     """Policy engine that answers."""
     files: Annotated[tuple[str, ...], FromList] = ()
     """Policy files of that engine, beside the scenario file."""
@@ -55,15 +55,33 @@ class IstioPolicy(Model):
     """Whether a policy for workloads or a namespace that the scenario has not is an error. Default: error."""
 
 
+class RegoPolicy(Model):
+    """How Rego policies are asked."""
+
+    query: Annotated[str, StringConstraints(pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]{0,99}){1,20}$")] = (
+        "data.envoy.authz.allow"
+    )
+    """The rule that decides, by its full path. Default: data.envoy.authz.allow, as OPA-Envoy."""
+
+
 def root_namespace_of(policy: Policy | None) -> str:
     """The namespace whose policies hold for the whole mesh."""
     return (policy.istio if policy is not None and policy.istio is not None else IstioPolicy()).root_namespace
 
 
+class ShadowPolicy(Model):
+    """Policies on trial, for the same engine."""
+
+    files: PolicyFiles
+    """Policy files, beside the scenario file."""
+    default: Literal["deny", "allow"] | None = None
+    """What would hold when no policy matches. Default: that of the others."""
+
+
 class Policy(Model):
     """Who may call whom."""
 
-    engine: Literal["cedar", "istio"] = "cedar"
+    engine: Literal["cedar", "istio", "rego"] = "cedar"
     """Policy engine. Default: cedar."""
     files: PolicyFiles
     """Policy files, beside the scenario file."""
@@ -71,8 +89,12 @@ class Policy(Model):
     """What holds when no policy matches; if not written, allow with the engine istio. Default: deny."""
     cache: bool = False
     """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
+    shadow: ShadowPolicy | None = None
+    """Policies on trial: they are asked beside the others, cost their time, and decide nothing. Default: none."""
     istio: IstioPolicy | None = None
     """Settings of the engine istio. Default: Istio's."""
+    rego: RegoPolicy | None = None
+    """Settings of the engine rego. Default: OPA-Envoy's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -83,8 +105,10 @@ class Policy(Model):
 
     @model_validator(mode="after")
     def _own_settings(self) -> Policy:
-        if self.istio is not None and self.engine != "istio":
-            raise ValueError(f"settings of istio stand beside the engine {self.engine}; expected engine: istio")
+        for engine in ("istio", "rego"):
+            if getattr(self, engine) is not None and self.engine != engine:
+                message = f"settings of {engine} stand beside the engine {self.engine}; expected engine: {engine}"
+                raise ValueError(message)
         return self
 
     def named_files(self) -> Iterator[tuple[str, Path]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import Model
+from meshsim.scenario.tls import PortTls
 
 PortNumber = Annotated[int, Field(ge=1, le=65_535)]
 PortKey = Annotated[
@@ -33,5 +34,7 @@ class Port(Model):
 
     protocol: Protocol = "http"
     """What is spoken on it, as in a Kubernetes Service. Default: http."""
+    tls: PortTls | None = None
+    """Settings of its listener that differ from the service's. Default: none."""
     target: PortNumber | None = None
     """Port on which the replicas listen. Default: the same."""

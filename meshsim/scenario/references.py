@@ -49,7 +49,12 @@ def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _REQUIRED = ("node", "slice", "service", "fleet")
 """Kinds of which there must be one: that there is none is one mistake, however often one is named."""
-_TARGETS = {"link-down": "link", "latency-surge": "link", "node-crash": "node"}
+_TARGETS = {
+    "link-down": "link",
+    "latency-surge": "link",
+    "node-crash": "node",
+    "push-rejected": "service or fleet",
+}
 """What the target of each kind of fault is."""
 
 
@@ -92,6 +97,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         target = _TARGETS.get(str(step(fault, "kind")))
         if target is not None:
             yield (*path, "target"), target, step(fault, "target"), False
+    for change, _ in _items(data, "changes"):
+        yield from ((path, "service or fleet", path[-1], True) for path, _ in _items(data, *change, "workloads"))
     yield from _expectation_uses(data)
 
 
@@ -102,6 +109,7 @@ def _expectation_uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         recovery = step(expectation, "recovers")
         yield (*path, "recovers", "after"), "fault", step(recovery, "after"), False
         yield (*path, "recovers", "slice"), "slice", step(recovery, "slice"), False
+        yield (*path, "converges", "after"), "change", step(step(expectation, "converges"), "after"), False
         failure = step(expectation, "fails")
         for key, kind in (("after", "fault"), ("slice", "slice"), ("service", "service"), ("source", "flow")):
             yield (*path, "fails", key), kind, step(failure, key), False
@@ -121,6 +129,7 @@ def declared(data: Any) -> dict[str, dict[str, Path]]:
         "link": {},
         "flow": {},
         "fault": {},
+        "change": {},
     }
     for path, link in _items(network, "links"):
         ends = step(link, "between")
@@ -135,7 +144,14 @@ def declared(data: Any) -> dict[str, dict[str, Path]]:
         while step(fault, "name") is None and (name in given or name in names["fault"]):
             name, number = f"{kind}-{number}", number + 1
         names["fault"].setdefault(name, path)
+    chosen = {str(step(change, "name")) for _, change in _items(data, "changes") if step(change, "name")}
+    for path, change in _items(data, "changes"):
+        name, number = str(step(change, "name") or "change"), 2
+        while step(change, "name") is None and (name in chosen or name in names["change"]):
+            name, number = f"change-{number}", number + 1
+        names["change"].setdefault(name, path)
     names["phase or fault"] = {**names["phase"], **names["fault"]}
+    names["service or fleet"] = {**names["service"], **names["fleet"]}
     return names
 
 

@@ -8,10 +8,10 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
 from meshsim.scenario.headers import HeaderName, Headers
-from meshsim.scenario.mesh import TlsOverride
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
+from meshsim.scenario.tls import TlsOverride
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -180,6 +180,12 @@ class Service(Model):
     def target_port(self, port: int) -> int:
         """The port on which its replicas listen for one of its own."""
         return self.ports[str(port)].target or port
+
+    @property
+    def port_modes(self) -> dict[int, str]:
+        """The TLS mode of each listener that has one of its own, by the port that it listens on."""
+        modes = ((int(number), port) for number, port in self.ports.items() if port.tls is not None)
+        return {port.target or number: port.tls.mode for number, port in modes if port.tls and port.tls.mode}
 
     @property
     def protocols(self) -> dict[int, str]:

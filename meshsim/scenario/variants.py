@@ -42,15 +42,22 @@ class Variant(msgspec.Struct, frozen=True):
 def variants(name: str, service: Service) -> tuple[Variant, ...]:
     """The variants of the service called ``name``, in the order of the file."""
     if not service.versions:
-        return (_variant(name, service, "", Version()),)
-    return tuple(_variant(name, service, key, version) for key, version in service.versions.items())
+        return (_variant(name, service, "", Version(), 0),)
+    found: list[Variant] = []
+    dealt = 0
+    for key, version in service.versions.items():
+        found.append(_variant(name, service, key, version, dealt))
+        if version.replicas is None and version.placement is None:
+            dealt += 1 if version.count is None else version.count
+    return tuple(found)
 
 
-def _variant(name: str, service: Service, key: str, version: Version) -> Variant:
+def _variant(name: str, service: Service, key: str, version: Version, dealt: int) -> Variant:
+    """The variant of one version; ``dealt`` replicas of others are on the nodes of the service's placement already."""
     return Variant(
         version=key,
         path=("versions", key) if key else (),
-        placed=tuple(_placed(service, key, version)),
+        placed=tuple(_placed(service, key, version, dealt)),
         labels={**service.labels, **version.labels},
         service_account=version.service_account or service.service_account or name,
         work=version.work or service.work,
@@ -58,17 +65,18 @@ def _variant(name: str, service: Service, key: str, version: Version) -> Variant
     )
 
 
-def _placed(service: Service, key: str, version: Version) -> Iterator[Placed]:
+def _placed(service: Service, key: str, version: Version, dealt: int) -> Iterator[Placed]:
     own: Path = ("versions", key) if key else ()
     replicas, count = (version.replicas, version.count) if key else (service.replicas, service.count)
     if replicas is not None:
         yield from (Placed((*own, "replicas", node), node, count) for node, count in replicas.items())
         return
     at, nodes = (own, version.placement) if version.placement is not None else ((), service.placement)
+    first = 0 if version.placement is not None or nodes is None else dealt % len(nodes)
     assert nodes is not None, "the model asks for replicas or a placement"
     total = 1 if count is None else count
     for index, node in enumerate(nodes):
-        share = total // len(nodes) + (index < total % len(nodes))
+        share = total // len(nodes) + ((index - first) % len(nodes) < total % len(nodes))
         yield Placed((*at, "placement", index), node, share)
 
 

@@ -87,6 +87,10 @@ class Balancer:
             return candidates[turn % len(candidates)]
         return self.least_busy(candidates, turn)
 
+    def has_one(self, service: str) -> bool:
+        """Say whether a first attempt has no choice, until ``stamp`` changes."""
+        return len(self._nearest.get(service, ())) == 1
+
     def least_busy(self, candidates: tuple[Endpoint, ...], turn: int) -> Endpoint:
         """Return the candidate with the fewest requests in progress; of several, the first from ``turn`` on."""
         count = len(candidates)

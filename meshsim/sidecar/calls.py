@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from meshsim.sidecar.resilience import ResilienceSettings
 
 
+NOWHERE: frozenset[int] = frozenset()
+
+
 class OutboundCall:
     """One call of the workload, over all its attempts."""
 
@@ -33,7 +36,7 @@ class OutboundCall:
         self.deadline_ns = deadline_ns
         self.resilience = resilience
         self.attempt = 0
-        self.tried: frozenset[int] = frozenset()
+        self.tried = NOWHERE
         self.endpoint_id = 0
         self.connection: Upstream | None = None
         """Connection that it is sent on, or waits for."""

@@ -101,6 +101,7 @@ class ClientCodec(_Codec):
                 status=message.status,
                 request_id=request_id(message.call_id, message.attempt),
                 body=_body(message.call_id, message.body_bytes),
+                headers=message.headers,
             )
             if key != (message.call_id, message.attempt) or response != expected:
                 raise InvariantViolation(f"{what} was received as {response}, for {key}; sent was {expected}")
@@ -132,8 +133,8 @@ class ServerCodec(_Codec):
         """Return the message with its bytes."""
         stream_id = self._streams.pop((message.call_id, message.attempt))
         body = _body(message.call_id, message.body_bytes)
-        response = Response(status=message.status, request_id=request_id(message.call_id, message.attempt), body=body)
-        plain = self._http.respond(stream_id, response)
-        size_bytes = response_size_bytes(message.status, len(body), first=self._fresh)
+        identity = request_id(message.call_id, message.attempt)
+        plain = self._http.respond(stream_id, Response(message.status, identity, body, message.headers))
+        size_bytes = response_size_bytes(message.status, len(body), message.headers, first=self._fresh)
         self._fresh = False
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"response {message.call_id}"))

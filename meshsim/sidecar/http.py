@@ -70,6 +70,8 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     status: int
     request_id: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """Fields beside these, names in lower case."""
 
 
 def request_size_bytes(
@@ -86,9 +88,9 @@ def request_size_bytes(
     return size + MAGIC_BYTES + OPENING_BYTES if first else size
 
 
-def response_size_bytes(status: int, body_bytes: int, *, first: bool) -> int:
+def response_size_bytes(status: int, body_bytes: int, headers: tuple[tuple[str, str], ...] = (), *, first: bool) -> int:
     """Return the nominal size of a response's frames; the ``first`` on its connection brings the settings along."""
-    size = _response_headers_bytes(status) + _data_bytes(body_bytes)
+    size = _response_headers_bytes(status, headers) + _data_bytes(body_bytes)
     return size + OPENING_BYTES if first else size
 
 
@@ -111,8 +113,9 @@ def _request_headers_bytes(
 
 
 @lru_cache(maxsize=1024)
-def _response_headers_bytes(status: int) -> int:
+def _response_headers_bytes(status: int, headers: tuple[tuple[str, str], ...]) -> int:
     fields = 1 if status in _STATIC_STATUSES else 1 + _string_bytes(str(status))
+    fields += sum(_field_bytes(name, value) for name, value in headers)
     return _header_frames_bytes(fields + _id_field_bytes("x-request-id", REQUEST_ID_BYTES))
 
 
@@ -224,11 +227,7 @@ class H2Client(_H2End):
 
     def receive(self, wire: bytes) -> list[tuple[int, Response]]:
         """Take in bytes; return the responses that are now complete, by stream."""
-        return [
-            (stream_id, Response(status=int(known[":status"]), request_id=known["x-request-id"], body=body))
-            for stream_id, fields, body in self._receive(wire)
-            for known in (dict(fields),)
-        ]
+        return [(stream_id, _response(fields, body)) for stream_id, fields, body in self._receive(wire)]
 
 
 class H2Server(_H2End):
@@ -242,6 +241,7 @@ class H2Server(_H2End):
         fields = self._fields(
             (":status", str(response.status), response.status in _STATIC_STATUSES),
             ("x-request-id", response.request_id, False),
+            *((name, value, False) for name, value in response.headers),
         )
         return self._send(stream_id, fields, response.body)
 
@@ -261,6 +261,12 @@ def _request(fields: list[tuple[str, str]], body: bytes) -> Request:
         body=body,
         headers=tuple((name, value) for name, value in fields if name not in _OWN_FIELDS),
     )
+
+
+def _response(fields: list[tuple[str, str]], body: bytes) -> Response:
+    known = dict(fields)
+    others = tuple((name, value) for name, value in fields if name not in (":status", "x-request-id"))
+    return Response(status=int(known[":status"]), request_id=known["x-request-id"], body=body, headers=others)
 
 
 def _connection(*, client: bool) -> H2Connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from meshsim.sidecar.codec import ServerCodec
     from meshsim.sidecar.settings import SidecarSettings
     from meshsim.sidecar.tls.openssl import Engines
-    from meshsim.sidecar.tls.settings import TlsSide
+    from meshsim.sidecar.tls.settings import Mode, TlsSide
 
 
 class Downstream:
@@ -78,30 +80,41 @@ class Inbound:
         self.downstreams: dict[int, Downstream] = {}
         self._sizes: dict[tuple[int, int, bool, bool], int] = {}
         self._questions = Questions(settings)
+        self._sides: dict[int, tuple[TlsSide, TlsSide]] = {}
+        """What listeners with settings of their own bring, by port, beside the side that it was made from."""
 
     def accepted(self, connection_id: int, port: int, source_ip: str = "") -> None:
         """Take note of a new connection to a port; what it speaks is seen when the first unit arrives."""
         self.downstreams[connection_id] = Downstream(connection_id, port, source_ip)
 
-    @property
-    def strict(self) -> bool:
-        """Whether plaintext is refused."""
-        return self.side.settings.mode == "STRICT"
+    def side_of(self, port: int) -> TlsSide:
+        """Return what the listener of a port brings to handshakes now."""
+        settings = self._settings.port_tls.get(port)
+        if settings is None:
+            return self.side
+        whole, own = self._sides.get(port, (None, None))
+        if whole is not self.side or own is None:
+            own = msgspec.structs.replace(self.side, settings=settings)
+            self._sides[port] = (self.side, own)
+        return own
+
+    def mode_of(self, port: int) -> Mode:
+        """Return whether the listener of a port takes TLS, plaintext, or both."""
+        return self._settings.port_tls.get(port, self.side.settings).mode
 
     # TLS
 
     def flight(self, downstream: Downstream, flight: Flight, now_ns: int) -> list[Command]:
         """Take a flight of the client's."""
-        mode = self.side.settings.mode
-        if mode == "DISABLE":
+        if self.mode_of(downstream.port) == "DISABLE":
             return self._close(downstream, "this listener speaks plaintext only")
         clock_ns = self._settings.clock_offset_ns + now_ns
         if downstream.phase is Phase.HANDSHAKING and downstream.tls and downstream.tls.state is State.ESTABLISHED:
             downstream.held.append(flight)  # one connection is worked on by one thread
             return []
         if downstream.tls is None:
-            engine = self._engines.server(self.side) if self._engines else None
-            downstream.tls = TlsServer(self.side, engine)
+            side = self.side_of(downstream.port)
+            downstream.tls = TlsServer(side, self._engines.server(side) if self._engines else None)
             downstream.phase = Phase.HANDSHAKING
         return [Compute(downstream.connection_id, downstream.tls.receive(flight, clock_ns))]
 
@@ -136,12 +149,12 @@ class Inbound:
         """Say whether a request will not be read: the handshake failed, or it is plaintext for a strict listener."""
         if message.encrypted:
             return downstream.tls is None or downstream.tls.state is State.REFUSED
-        return downstream.tls is not None or self.side.settings.mode == "STRICT"
+        return downstream.tls is not None or self.mode_of(downstream.port) == "STRICT"
 
     def request(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> list[Command]:
         """Take a request."""
         if not message.encrypted and downstream.tls is None:
-            if self.side.settings.mode == "STRICT":
+            if self.mode_of(downstream.port) == "STRICT":
                 return self.flight(downstream, Plaintext(message.size_bytes, message.wire), now_ns)
             if downstream.phase is Phase.CONNECTING:
                 downstream.phase = READY
@@ -160,14 +173,24 @@ class Inbound:
         """Act on a decision: hand the request on, or refuse it."""
         if decision is None or decision.allowed:
             return [Deliver(downstream.connection_id, message)]
-        return self.respond(downstream, message.call_id, message.attempt, 403)
+        if not decision.headers and not decision.body:
+            return self.respond(downstream, message.call_id, message.attempt, decision.status)
+        template = downstream.requests.pop((message.call_id, message.attempt))
+        body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
+        size_bytes = response_size_bytes(decision.status, body_bytes, decision.headers, first=downstream.fresh)
+        encrypted = downstream.tls is not None
+        if encrypted:
+            size_bytes = sealed_size_bytes(size_bytes)
+        downstream.fresh = False
+        facts = (message.call_id, message.attempt, template, decision.status, body_bytes, size_bytes, encrypted)
+        return [Send(downstream.connection_id, ResponseMessage(*facts, headers=decision.headers))]
 
     def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int) -> list[Command]:
         """Send a response."""
         template = downstream.requests.pop((call_id, attempt))
         encrypted = downstream.tls is not None
-        key = (template.index, status, downstream.fresh, encrypted)
         body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
+        key = (body_bytes, status, downstream.fresh, encrypted)
         size_bytes = self._sizes.get(key)
         if size_bytes is None:
             size_bytes = response_size_bytes(status, body_bytes, first=downstream.fresh)

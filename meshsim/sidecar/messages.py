@@ -70,6 +70,8 @@ class ResponseMessage(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int
     encrypted: bool
     wire: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Header fields with which a policy refuses, names in lower case."""
 
 
 Message = RequestMessage | ResponseMessage

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar.calls import OutboundCall
+from meshsim.sidecar.choosing import Choosing
 from meshsim.sidecar.clusters import Cluster
 from meshsim.sidecar.commands import (
     BackOff,
@@ -19,7 +20,7 @@ from meshsim.sidecar.commands import (
 )
 from meshsim.sidecar.http import request_size_bytes
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import Phase, Pool, PoolKey, Upstream
+from meshsim.sidecar.pool import Phase, Pool, Upstream
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
 from meshsim.sidecar.tls.records import sealed_size_bytes
@@ -49,8 +50,7 @@ class Outbound(Upstreams):
     ) -> None:
         super().__init__(settings, side, timers, connection_ids, engines)
         self._resilience = settings.resilience
-        self._pool_settings = settings.pool
-        self._pool_per_slice = settings.pool_per_slice
+        self._workload = settings.workload
         self._routes = settings.routes
         self._route_randoms = route_randoms
         self._balancer = balancer
@@ -58,9 +58,11 @@ class Outbound(Upstreams):
         self.site = ""
         self.node = ""
         self._calls: dict[int, OutboundCall] = {}
-        self._pools: dict[PoolKey, Pool] = {}
+        self._choosing = Choosing(settings, balancer, route_randoms)
         self._clusters: dict[str, Cluster] = {}
-        self._sizes: dict[tuple[int, bool, bool], int] = {}
+        self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
+        """Sizes of requests by kind of call; apart are those first on their connection, and encrypted ones."""
+        self._when_due = self._deadline
 
     # Calls
 
@@ -72,9 +74,9 @@ class Outbound(Upstreams):
             if route is not None:
                 self._start_routed(call_id, template, route, now_ns, commands)
                 return commands
-        call = OutboundCall(call_id, template, now_ns + template.timeout_ns, self._resilience)
-        self._calls[call_id] = call
-        self._timers.add_after(now_ns, template.timeout_ns, self._deadline, call_id)
+        timeout_ns = template.timeout_ns
+        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, self._resilience)
+        self._timers.add_after(now_ns, timeout_ns, self._when_due, call_id)
         self._try(call, now_ns, commands)
         return commands
 
@@ -121,31 +123,16 @@ class Outbound(Upstreams):
         call.cluster = cluster
         self._try(call, now_ns, commands)
 
-    def _endpoint_for(self, call: OutboundCall, now_ns: int) -> Endpoint | None:
-        if call.cluster is None:
-            return self._balancer.choose(call.template.destination, call.tried)
-        assert self._route_randoms is not None, "a sidecar with routes has their random streams"
-        return call.cluster.choose(self._balancer, call.tried, self._route_randoms.balance, now_ns)
-
     def _try(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
         call.attempt += 1
         template, cluster = call.template, call.cluster
-        endpoint = self._endpoint_for(call, now_ns)
-        if endpoint is None:
+        chosen = self._choosing.choose(call, now_ns)
+        if chosen is None:
             call.endpoint_id = 0
             self._failed(call, "unreachable", now_ns, commands)
             return
+        endpoint, pool = chosen
         endpoint_id = call.endpoint_id = endpoint.endpoint_id
-        key = (
-            endpoint_id,
-            template.port,
-            template.slice if self._pool_per_slice else "",
-            "" if cluster is None else cluster.settings.key,
-        )
-        pool = self._pools.get(key)
-        if pool is None:
-            settings = self._pool_settings if cluster is None else cluster.settings.pool
-            pool = self._pools[key] = Pool(key, settings, cluster)
         upstream = pool.ready()
         if cluster is not None and cluster.is_full(waits=upstream is None):
             call.endpoint_id = 0
@@ -184,28 +171,35 @@ class Outbound(Upstreams):
         upstream.streams[call.call_id] = None
         if call.cluster is not None:
             call.cluster.active += 1
-        limit = upstream.pool.settings.requests_per_connection
-        if limit:
+        if upstream.limit:
             upstream.requests += 1
-            if upstream.requests >= limit:
+            if upstream.requests >= upstream.limit:
                 upstream.used_up = upstream.draining = True
                 upstream.pool.connections.remove(upstream)
                 upstream.pool.used_up += 1
         template = call.template
         encrypted = upstream.tls is not None
-        key = (template.index, upstream.fresh, encrypted)
-        size_bytes = self._sizes.get(key)
-        if size_bytes is None:
-            line = (template.method, template.path, template.authority)
-            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=upstream.fresh)
-            if encrypted:
-                size_bytes = sealed_size_bytes(size_bytes)
-            self._sizes[key] = size_bytes
-        upstream.fresh = False
+        size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
+        if not size_bytes:
+            size_bytes = self._measure(template, upstream, encrypted=encrypted)
         message = RequestMessage(
-            call.call_id, call.attempt, template, self._settings.workload, self.site, self.node, size_bytes, encrypted
+            call.call_id, call.attempt, template, self._workload, self.site, self.node, size_bytes, encrypted
         )
         commands.append(Send(upstream.connection_id, message))
+
+    def _measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
+        """Return the size of a request that is the first on its connection, or whose size is not known yet."""
+        first, upstream.fresh = upstream.fresh, False
+        sizes = self._sizes.setdefault((first, encrypted), {})
+        size_bytes = sizes.get(template.index)
+        if size_bytes is None:
+            line = (template.method, template.path, template.authority)
+            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=first)
+            if encrypted:
+                size_bytes = sealed_size_bytes(size_bytes)
+            sizes[template.index] = size_bytes
+        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
+        return size_bytes
 
     def _send_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
         while upstream.waiting:
@@ -274,9 +268,17 @@ class Outbound(Upstreams):
 
     def response(self, upstream: Upstream, message: ResponseMessage, now_ns: int) -> list[Command]:
         """Take a response; one to an attempt that was given up is dropped."""
-        call = self._calls.get(message.call_id)
+        call_id = message.call_id
+        call = self._calls.get(call_id)
         if call is None or call.attempt != message.attempt or call.connection is not upstream:
             return []
+        if message.status == 200 and call.cluster is None and not upstream.draining and not upstream.pool.waiting:
+            # What nearly always happens: the call is done, and nothing follows from that.
+            del self._calls[call_id]
+            del upstream.streams[call_id]
+            self._balancer.active[call.endpoint_id] -= 1
+            upstream.idle_since_ns = now_ns
+            return [FinishCall(call_id, "ok", 200, call.attempt, message)]
         commands: list[Command] = []
         self._release(call)
         upstream.idle_since_ns = now_ns

@@ -56,9 +56,11 @@ class Upstream:
         "endpoint",
         "fresh",
         "idle_since_ns",
+        "limit",
         "phase",
         "pool",
         "requests",
+        "sizes",
         "streams",
         "tls",
         "used_up",
@@ -77,6 +79,10 @@ class Upstream:
         """Calls that wait until it is ready."""
         self.fresh = True
         """Whether no request was sent on it yet (HPACK's table is empty)."""
+        self.sizes: dict[int, int] = {}
+        """Sizes of the requests that come after, by kind of call."""
+        self.limit = pool.settings.requests_per_connection
+        """How many requests it may carry; 0 for any number."""
         self.requests = 0
         """How many it has carried, where that is limited."""
         self.idle_since_ns = 0

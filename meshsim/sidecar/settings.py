@@ -9,6 +9,7 @@ import msgspec
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route
+from meshsim.sidecar.tls.settings import TlsSettings
 
 
 class SidecarSettings(msgspec.Struct, frozen=True):
@@ -34,5 +35,7 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Node on which it runs."""
     address: str = ""
     """Its IP address; empty unless policies read it."""
+    port_tls: Mapping[int, TlsSettings] = {}
+    """Settings of listeners that are not those of the sidecar's side, by port."""
     routes: Mapping[int, Route] = {}
     """What becomes of calls, by the index of their template; those that are not in it are not routed."""

@@ -22,12 +22,14 @@ class Timers:
     only the first lies on the heap: there is one for every call, and hardly any still matters when it comes due.
     """
 
-    __slots__ = ("_count", "_heap", "_queues", "next_ns")
+    __slots__ = ("_count", "_heap", "_queues", "armed_ns", "next_ns")
 
     def __init__(self) -> None:
         self._heap: list[Entry] = []
         self._queues: dict[int, deque[Entry]] = {}
         self._count = 0
+        self.armed_ns = NEVER
+        """When the driver will say next that something is due: a note of its own."""
         self.next_ns = NEVER
         """The earliest instant at which something is due; kept as an attribute, since it is read after every event."""
 
@@ -40,11 +42,11 @@ class Timers:
 
     def add_after(self, now_ns: int, length_ns: int, action: Action, argument: object) -> None:
         """Have the same called in ``length_ns``, where many timers are that long. Calls come in the order of time."""
-        self._count += 1
+        self._count = count = self._count + 1
         queue = self._queues.get(length_ns)
         if queue is None:
             queue = self._queues[length_ns] = deque()
-        entry = (now_ns + length_ns, self._count, action, argument, queue)
+        entry = (now_ns + length_ns, count, action, argument, queue)
         if not queue:
             heappush(self._heap, entry)
             if entry[0] < self.next_ns:

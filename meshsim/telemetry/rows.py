@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import AdmissionRow, RadioRow
 
@@ -187,6 +188,30 @@ class DecisionRow(msgspec.Struct, frozen=True, gc=False):
     cached: Annotated[
         bool, Meta(description="Whether the sidecar's simulated decision cache answered (mesh.policy.cache).")
     ]
+    wrongly: Annotated[
+        str,
+        Meta(
+            description="allowed or denied, where the sidecar held policies that had been changed and the new ones "
+            "decide otherwise; else empty.",
+            extra=LATER,
+        ),
+    ] = ""
+    shadow: Annotated[
+        str,
+        Meta(
+            description="allowed or denied, where the policies on trial (mesh.policy.shadow) would decide otherwise; "
+            "else empty.",
+            extra=LATER,
+        ),
+    ] = ""
+    dry_run: Annotated[
+        str,
+        Meta(
+            description="Rule by which a policy that says of itself that it is on trial (Istio's dry-run) would have "
+            "denied it; else empty.",
+            extra=LATER,
+        ),
+    ] = ""
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False):
@@ -214,8 +239,8 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     """One fault and what it did."""
 
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
-    kind: Annotated[str, Meta(description="link-down, node-crash, latency-surge, ca-outage, ca-rotation.")]
-    target: Annotated[str, Meta(description="Link, node, issuer or authority.")]
+    kind: Annotated[str, Meta(description="Its kind, such as link-down.")]
+    target: Annotated[str, Meta(description="Link, node, issuer, authority, service or fleet.")]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
     effects: Annotated[int, Meta(description="How much it touched, the sum of the columns behind.")]
@@ -228,6 +253,12 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
             description="Requests for certificates that failed for it; of a ca-rotation, certificates in use that the "
             "former authority had signed.",
             extra=LATER,
+        ),
+    ] = 0
+    configurations: Annotated[
+        int,
+        Meta(
+            description="Pushes of changes of configuration that did not arrive, or were rejected, for it.", extra=LATER
         ),
     ] = 0
 
@@ -281,6 +312,7 @@ Row = (
     | IssuanceRow
     | FaultRow
     | ConfigRow
+    | ChangeRow
     | NodeRow
     | LinkRow
     | RadioRow
@@ -296,6 +328,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "issuances": IssuanceRow,
     "faults": FaultRow,
     "configs": ConfigRow,
+    "changes": ChangeRow,
     "nodes": NodeRow,
     "links": LinkRow,
     "radio": RadioRow,
@@ -303,5 +336,5 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 }
 """Every table of a run folder, in the order of the manifest."""
 
-LATER_TABLES = frozenset({"issuances", "radio", "admissions"})
+LATER_TABLES = frozenset({"issuances", "radio", "admissions", "changes"})
 """Tables that came later than the others: a digest leaves them out where they are empty."""

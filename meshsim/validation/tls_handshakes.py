@@ -23,8 +23,10 @@ from meshsim.sidecar.tls.settings import GROUPS, TlsSide
 from meshsim.validation.section import Criterion, Section
 
 REPLAYS = 5
-ROUNDS = 40
-FULL_TOLERANCE, RESUMED_TOLERANCE = 0.25, 0.45
+ROUNDS = 20
+BURST = 4
+TOLERANCE, MEDIAN_TOLERANCE = 0.3, 0.12
+"""The first allows for ML-DSA, whose signing takes one try or many."""
 BASE_GROUP = "X25519"
 ENDS: tuple[End, End] = ("client", "server")
 
@@ -42,10 +44,10 @@ X25519 and P-256 certificates, end by end. The profile was measured on one CPU, 
 operation alike: the tolerance allows for that. On a host that is unlike the profile's, `meshsim calibrate` makes a
 profile that fits.
 
-Where it misses: resumed handshakes are charged 10 to 35 % too little (0.05 to 0.1 ms). The profile's operations were
-measured over and over, with everything they need in the caches; here the cases take turns, as they do in a sidecar, and
-a resumed handshake has no signature that warms up the curve for it. The server's part of X25519MLKEM768 is charged as
-one encapsulation (19 µs), and takes about 50 µs."""
+Each case is measured in short bursts whose first handshakes only warm caches, as the profile was; a resumed handshake
+follows on one that was resumed itself. Handshakes that take turns with others find less in the caches and cost some 10
+to 30 % more: what a busy sidecar pays is between the two. Sessions hold the peer's certificate, so that resumed
+handshakes cost 10 % more with those of ML-DSA, which is not charged."""
 
 
 def tls_cases(mutual: tuple[bool, ...] = (False, True)) -> list[ProbeCase]:
@@ -130,19 +132,27 @@ def tls_computing(seed: int = 1) -> Section:
         ),
         rows=tuple(rows),
         criteria=(
-            _cpu_criterion("full", offs[False], FULL_TOLERANCE),
-            _cpu_criterion("resumed", offs[True], RESUMED_TOLERANCE),
+            *_cpu_criteria("full", offs[False]),
+            *_cpu_criteria("resumed", offs[True]),
         ),
         measures_host=True,
     )
 
 
-def _cpu_criterion(kind: str, offs: list[tuple[float, str]], tolerance: float) -> Criterion:
+def _cpu_criteria(kind: str, offs: list[tuple[float, str]]) -> list[Criterion]:
     worst, where = max(offs)
+    middle = statistics.median(off for off, _ in offs)
     text = f"Charged and measured CPU time of {kind} handshakes, relative to the base case, differ by "
-    return Criterion(
-        f"{text}{100 * tolerance:g} % at most.", f"at most {100 * worst:.0f} % ({where})", worst <= tolerance
-    )
+    return [
+        Criterion(
+            f"{text}{100 * TOLERANCE:g} % at most.", f"at most {100 * worst:.0f} % ({where})", worst <= TOLERANCE
+        ),
+        Criterion(
+            f"{text}{100 * MEDIAN_TOLERANCE:g} % at most in half of the cases.",
+            f"{100 * middle:.0f} % in half of them",
+            middle <= MEDIAN_TOLERANCE,
+        ),
+    ]
 
 
 def _columns(case: ProbeCase) -> tuple[str, ...]:
@@ -174,11 +184,15 @@ class _Bare:
         self._contexts = {"client": _context(ends.client, case.group), "server": _context(ends.server, case.group)}
         self._watch = watch
 
-    def measure(self) -> dict[End, int]:
-        """Return the CPU time of each end in one handshake; a resumed one has a full one before it, not measured."""
+    def burst(self) -> list[dict[End, int]]:
+        """Return the CPU time of each end in some handshakes in a row, without the first, which finds cold caches."""
         spent, client = self._shake(None)
-        # The first client is kept until then: OpenSSL spoils the session of a connection that is dropped.
-        return self._shake(client.get_session())[0] if self._resumed else spent
+        found = []
+        for _ in range(BURST):
+            # The last client is kept until then: OpenSSL spoils the session of a connection that is dropped.
+            spent, client = self._shake(client.get_session() if self._resumed else None)
+            found.append(spent)
+        return found[1:]
 
     def _shake(self, session: SSL.Session | None) -> tuple[dict[End, int], SSL.Connection]:
         watch = self._watch
@@ -215,6 +229,7 @@ def _context(side: TlsSide, group: str) -> SSL.Context:
     material = authority.material(side.svid)
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_tls13_ciphersuites(":".join(side.settings.ciphers).encode())
     context.use_certificate(material.certificate)
     use_key(context, material.private_key)
     store = context.get_cert_store()
@@ -250,5 +265,5 @@ def _measure_ns(cases: list[ProbeCase]) -> list[dict[End, int]]:
     times: list[list[dict[End, int]]] = [[] for _ in cases]
     for _ in range(ROUNDS):
         for each, found in zip(bare, times, strict=True):
-            found.append(each.measure())
+            found += each.burst()
     return [{end: round(statistics.median(spent[end] for spent in found)) for end in ENDS} for found in times]

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     len(ATTRIBUTION)
 )
 """Places in an account's ``parts``, in the order of the columns."""
+NOTHING = [0] * len(ATTRIBUTION)
+"""The parts of an account that begins."""
 
 
 class Request:
     """One end-user request in progress."""
 
-    __slots__ = ("client", "ended", "request_id", "slice", "source", "t_intended_ns", "t_sent_ns")
+    __slots__ = ("client", "ended", "over", "request_id", "slice", "source", "t_intended_ns", "t_sent_ns")
 
     def __init__(self, request_id: int, source: str, client: str, slice_name: str, t_intended_ns: int) -> None:
         self.request_id = request_id
@@ -30,8 +32,10 @@ class Request:
         self.slice = slice_name
         self.t_intended_ns = t_intended_ns
         self.t_sent_ns = -1
-        self.ended: list[Account] | None = []
-        """Calls that have ended: their rows wait until the request's critical path is known. None after that."""
+        self.ended: list[Account] | None = None
+        """Calls made for it that have ended: their rows wait until the request's critical path is known."""
+        self.over = False
+        """Whether it has its outcome, so that it is known."""
 
 
 class Account:
@@ -40,6 +44,10 @@ class Account:
     Everything up to ``mark_ns`` is attributed. Whoever knows what happened since then says so with ``spend``, and what
     nobody explains goes to ``gap`` (``settle``). So the parts of an account always sum to ``mark_ns - start_ns``.
     """
+
+    outcome: str
+    status: int
+    end_ns: int
 
     __slots__ = (
         "attempt",
@@ -56,7 +64,6 @@ class Account:
         "destination_version",
         "encrypted",
         "end_ns",
-        "ended",
         "gap",
         "mark_ns",
         "outcome",
@@ -79,9 +86,10 @@ class Account:
         self.caller = caller
         self.parent = parent
         self.start_ns = self.mark_ns = now_ns
-        self.parts = [0] * len(ATTRIBUTION)
+        self.parts = NOTHING.copy()
         self.gap = OTHER
         self.attempt = 1
+        """Attempt that is in progress; 0 when the call has ended."""
         self.waits_for = -1
         """Connection that it waits for; 0 while it waits for a free stream, -1 while it does not wait."""
         self.connection_id = 0
@@ -93,14 +101,10 @@ class Account:
         self.bytes_received = 0
         self.encrypted = True
         self.corrupted = False
-        self.children: list[Account] = []
+        self.children: tuple[Account, ...] = ()
         """Calls on its critical path, one for each group that was made."""
-        self.ended = False
         self.critical = False
-        self.outcome = ""
-        self.status = 0
         self.retries = 0
-        self.end_ns = 0
 
     def spend(self, part: int, until_ns: int) -> None:
         """Attribute the time from the mark until ``until_ns``."""
@@ -119,7 +123,7 @@ class Account:
             if time_ns:
                 self.parts[part] += time_ns
         self.mark_ns = now_ns
-        self.children.append(child)
+        self.children += (child,)
 
     def check(self) -> None:
         """Raise InvariantViolation unless the parts sum to the time that the call took."""

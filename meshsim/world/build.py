@@ -11,9 +11,9 @@ from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossMod
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
-from meshsim.scenario.check_mesh import tls_of
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
+from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.pool import PoolSettings
@@ -22,7 +22,8 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
-from meshsim.world.hosts import Device, Host, Machine, Replica
+from meshsim.world.hosts import Device, Host, Machine, Records, Replica
+from meshsim.world.identities import tls_settings
 
 if TYPE_CHECKING:
     from random import Random
@@ -80,7 +81,8 @@ def build_network(state: State, loaded: LoadedScenario) -> None:
 
 def make_machine(state: State, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int) -> Machine:
     """Return a node, or the computer in a device."""
-    return Machine(name, site, cores, costs, skew_ns, state.records_ns.setdefault(costs.name, {}))
+    records_ns = state.records_ns.setdefault(costs.name, Records(costs))
+    return Machine(name, site, cores, costs, skew_ns, records_ns)
 
 
 def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, destination: str) -> LinkDirection:
@@ -212,10 +214,11 @@ def make_sidecar(
             pool_per_slice=(isinstance(host, Device) and host.radio is not None)
             or any(link.slicing for link in state.scenario.network.links),
             policy_asked=state.policy is not None,
-            policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
+            policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
+            port_tls=_port_settings(state.scenario, host),
             routes=routes,
         ),
         identities.side(host, settings),
@@ -236,6 +239,18 @@ def make_sidecar(
 
 def _namespace(scenario: Scenario, workload: str) -> str:
     return scenario.services[workload].namespace if workload in scenario.services else ""
+
+
+def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
+    """Return the settings of a replica's listeners that have some of their own, by the port that they are on."""
+    if not isinstance(host, Replica):
+        return {}
+    service = host.service
+    return {
+        service.target_port(int(number)): tls_settings(tls_of(scenario.mesh.tls, service.tls, port.tls))
+        for number, port in service.ports.items()
+        if port.tls is not None
+    }
 
 
 def _route_randoms(state: State, name: str) -> RouteRandoms:

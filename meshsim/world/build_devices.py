@@ -15,7 +15,7 @@ from meshsim.network.radio import (
     TraceRadioModel,
 )
 from meshsim.network.radio_path import PathRadioModel
-from meshsim.scenario.check_mesh import tls_of
+from meshsim.scenario.tls import tls_of
 from meshsim.world.build import make_machine
 from meshsim.world.hosts import Device
 from meshsim.world.promises import air_promise

@@ -28,8 +28,9 @@ class Clock(Environment):
     loop need not tell them apart: the action hands the event to SimPy when its instant has come. What happens at one
     instant happens in the order in which it was set, alarms and events alike; SimPy's urgent events come first.
 
-    What is due later than the current stretch of time lies on a heap of its own. Sidecars' timers are seconds away and
-    there is one for each sidecar, so that the heap that every alarm goes through stays as small as what is in progress.
+    What is set ``at`` an instant after the current stretch of time lies on a heap of its own. Sidecars' timers are
+    seconds away and there is one for each sidecar, so that the heap that every alarm goes through stays as small as
+    what is in progress. An alarm of the clock's own, ahead of all others, takes over the next stretch's when it begins.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class Clock(Environment):
         self.now_ns = 0
         """The current instant: what ``now`` says, as a plain attribute."""
         self._order = 0
+        self._alarms: Any = self._queue
         self._stretch_end_ns = 0
         self._later: list[tuple[int, int, Callable[[Any], None], Any]] = []
 
@@ -45,54 +47,57 @@ class Clock(Environment):
         """The current instant in nanoseconds."""
         return self.now_ns
 
-    def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
-        """Have ``action(argument)`` called at ``time_ns``, which is not in the past."""
+    def soon(self, time_ns: int, action: Callable[[Any], None], argument: Any) -> None:
+        """Have ``action(argument)`` called at ``time_ns``, which is not in the past and most likely near."""
         self._order = order = self._order + 1
-        if time_ns < self._stretch_end_ns:
-            heappush(self._queue, (time_ns, order, action, argument))  # type: ignore[misc] # an alarm
-        else:
-            heappush(self._later, (time_ns, order, action, argument))
+        heappush(self._alarms, (time_ns, order, action, argument))
+
+    def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
+        """Have the same called at any ``time_ns`` that is not in the past."""
+        self._order = order = self._order + 1
+        self._set((time_ns, order, action, argument))
 
     def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Take an event of SimPy's, as an alarm."""
         self._order += 1
         order = self._order + (priority - NORMAL) * _PRIORITY
-        entry: Any = (self.now_ns + delay, order, self._occur, event)
-        heappush(self._queue if entry[0] < self._stretch_end_ns else self._later, entry)
+        self._set((self.now_ns + delay, order, self._occur, event))
+
+    def _set(self, alarm: tuple[int, int, Callable[[Any], None], Any]) -> None:
+        if alarm[0] < self._stretch_end_ns:
+            heappush(self._alarms, alarm)
+            return
+        if not self._later:
+            heappush(self._alarms, (max(self._stretch_end_ns, self.now_ns), _BEFORE_ALL, self._begin_stretch, None))
+        heappush(self._later, alarm)
+
+    def _begin_stretch(self, _: None) -> None:
+        """Take over the alarms of the next stretch of time, which begins with whatever happens next."""
+        alarms, later = self._alarms, self._later
+        next_ns = later[0][0]
+        if alarms and alarms[0][0] < next_ns:
+            next_ns = alarms[0][0]
+        self._stretch_end_ns = end_ns = next_ns + STRETCH_NS
+        while later and later[0][0] < end_ns:
+            heappush(alarms, heappop(later))
+        if later:
+            heappush(alarms, (end_ns, _BEFORE_ALL, self._begin_stretch, None))
 
     def _occur(self, event: Event) -> None:
         """Let an event of SimPy's happen in SimPy's own way: as the first on its heap."""
-        entry: Any = (self.now_ns, _BEFORE_ALL, 0, event)
-        heappush(self._queue, entry)
+        heappush(self._alarms, (self.now_ns, _BEFORE_ALL, 0, event))
         super().step()
 
     def step(self) -> None:
         """Let the next thing happen, be it an alarm or an event; raises EmptySchedule if there is none."""
-        if not self._queue and not self._begin_stretch():
+        if not self._alarms:
             raise EmptySchedule
-        entry: Any = heappop(self._queue)
-        self.now_ns = entry[0]
-        entry[2](entry[3])
+        self.now_ns, _, action, argument = heappop(self._alarms)
+        action(argument)
 
     def run_to_end(self) -> None:
         """Let everything happen, until nothing is left to happen."""
-        queue: Any = self._queue
-        while self._begin_stretch():
-            while queue:
-                self.now_ns, _, action, argument = heappop(queue)
-                action(argument)
-
-    def peek(self) -> Any:
-        """The instant of what happens next; infinity if there is nothing."""
-        self._begin_stretch()
-        return super().peek()
-
-    def _begin_stretch(self) -> bool:
-        """Take the alarms of the next stretch of time if this one has no more; return whether there is one."""
-        queue: Any = self._queue
-        later = self._later
-        if not queue and later:
-            self._stretch_end_ns = end_ns = later[0][0] + STRETCH_NS
-            while later and later[0][0] < end_ns:
-                queue.append(heappop(later))  # ascending, and so a heap
-        return bool(queue)
+        alarms = self._alarms
+        while alarms:
+            self.now_ns, _, action, argument = heappop(alarms)
+            action(argument)

@@ -17,7 +17,7 @@ class Cores:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._free_at_ns: list[int] = []
+        self._free_at_ns = [0]
         """When each core is free, as a heap; cores that were never needed are not in it, so that it stays small."""
         self._starts_ns: deque[int] = deque()
         self._submitted_ns = 0
@@ -26,7 +26,7 @@ class Cores:
         """Queue a job; return when it starts. It ends ``work_ns`` later."""
         free_at_ns = self._free_at_ns
         self._submitted_ns += work_ns
-        if free_at_ns and free_at_ns[0] <= now_ns:
+        if free_at_ns[0] <= now_ns:
             heapreplace(free_at_ns, now_ns + work_ns)
             return now_ns
         if len(free_at_ns) < self.count:
@@ -52,5 +52,5 @@ class Cores:
     def reset(self, now_ns: int) -> None:
         """Drop all jobs, as a crash does; what was done stays done."""
         self._submitted_ns = self.worked_ns(now_ns)
-        self._free_at_ns.clear()
+        self._free_at_ns = [0]
         self._starts_ns.clear()

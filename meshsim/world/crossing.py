@@ -23,6 +23,9 @@ class Crossing:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = self._clock = clock
+        # Methods that alarms call: to take one from the object makes a new one each time.
+        self._when_crossed = self._cross
+        self._when_arrived = self._arrive
 
     # What becomes of a transfer
 
@@ -79,9 +82,9 @@ class Crossing:
                 transfer.head_ns = head_ns
                 if transfer.packets is not None:
                     self._spread(transfer)
-                clock.at(transfer.tail_ns, self._arrive, transfer)
+                clock.soon(transfer.tail_ns, self._when_arrived, transfer)
             else:
-                clock.at(head_ns, self._cross, transfer)
+                clock.soon(head_ns, self._when_crossed, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:

@@ -42,7 +42,7 @@ class Damage:
         unit: Any = transfer.unit  # told apart by its kind
         receiver = connection.server if direction == UP else connection.client
         if message and not unit.encrypted:
-            if direction != UP or not receiver.sidecar.inbound.strict:
+            if direction != UP or receiver.sidecar.inbound.mode_of(connection.port) != "STRICT":
                 self._accept(unit.call_id, unit.attempt)
             return True
         connection.broken_end = receiving_end
@@ -56,5 +56,5 @@ class Damage:
 
     def _accept(self, call_id: int, attempt: int) -> None:
         account = self._accounts.get(call_id)
-        if account is not None and not account.ended and account.attempt == attempt:
+        if account is not None and account.attempt == attempt:
             account.corrupted = True

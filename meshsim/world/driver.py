@@ -9,16 +9,18 @@ from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
-from meshsim.telemetry.rows import DecisionRow
 from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, POLICY, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.damage import Damage
+from meshsim.world.deciding import decision_row
 from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
+    from meshsim.sidecar.timers import Timers
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
+    from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
 
@@ -40,8 +42,12 @@ class Driver:
         self._connections = state.connections
         self._real = state.real
         self._policy = state.policy
-        self._policy_ns: dict[str, int] = {}
+        self._rollout: Rollout | None = None
         self._record_decision = state.recorder.appender("decisions")
+        # Methods that alarms call: to take one from the object makes a new one each time.
+        self._when_sealed = self._sealed
+        self._when_decided = self._decided
+        self._when_opened = self._opened
         self._carry_out: dict[type, Callable[[Any, Any], None]] = {
             commands.Send: self._send,
             commands.AskPolicy: self._ask_policy,
@@ -56,31 +62,36 @@ class Driver:
             commands.CloseConnection: self._close_connection,
         }
 
+    def judged_by(self, rollout: Rollout) -> None:
+        """Hold every decision against what ought to hold."""
+        self._rollout = rollout
+
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
         sidecar = host.sidecar
         carry_out = self._carry_out
         for command in HANDLERS[type(event)](sidecar, event, self._clock.now_ns):
             carry_out[type(command)](host, command)
-        due_ns = sidecar.timers.next_ns
-        if due_ns < host.wake_ns:
-            if due_ns < self._clock.now_ns:
-                due_ns = self._clock.now_ns  # it came while nothing was in progress, and was passed over
-            host.wake_ns = due_ns
-            self._clock.at(due_ns, self._wake, (host, due_ns, host.starts))
+        timers = sidecar.timers
+        if timers.next_ns < timers.armed_ns:
+            self._arm(host, timers)
 
-    def _wake(self, wake: tuple[Host, int, int]) -> None:
-        host, due_ns, starts = wake
-        if host.wake_ns != due_ns or host.starts != starts or not host.up:
+    def _arm(self, host: Host, timers: Timers) -> None:
+        """Have a sidecar woken when its next timer is due."""
+        due_ns, now_ns = timers.next_ns, self._clock.now_ns
+        if due_ns < now_ns:
+            due_ns = now_ns  # it came while nothing was in progress, and was passed over
+        timers.armed_ns = due_ns
+        self._clock.at(due_ns, self._wake, (host, due_ns, timers))
+
+    def _wake(self, wake: tuple[Host, int, Timers]) -> None:
+        host, due_ns, timers = wake
+        if timers.armed_ns != due_ns or host.sidecar.timers is not timers or not host.up:
             return
-        host.wake_ns = NEVER
+        timers.armed_ns = NEVER
         if self._state.over:
             return  # nothing is in progress any more: idle connections and the like do not matter
         self.tell(host, events.TimerDue())
-
-    def forget_timers(self, host: Host) -> None:
-        """Drop the timers of a sidecar that is gone."""
-        host.wake_ns = NEVER
 
     # Messages
 
@@ -89,14 +100,14 @@ class Driver:
         if connection is None:
             return
         unit: Any = command.unit  # told apart by its kind
-        direction = UP if connection.client is host else DOWN
         machine = host.machine
         kind = type(unit)
         if kind is RequestMessage:
-            proxy_ns = machine.request_ns
+            direction, proxy_ns = UP, machine.request_ns
         elif kind is ResponseMessage:
-            proxy_ns = machine.response_ns
+            direction, proxy_ns = DOWN, machine.response_ns
         else:
+            direction = UP if connection.client is host else DOWN
             self._handshakes.sent(connection, direction, unit)
             self._state.transport.send(Transfer(connection, direction, unit, unit.size_bytes, None))
             return
@@ -104,8 +115,8 @@ class Driver:
         now_ns = clock.now_ns
         size_bytes = unit.size_bytes
         account = self._accounts.get(unit.call_id)
-        if account is not None and not account.ended and account.attempt == unit.attempt:
-            if kind is RequestMessage:
+        if account is not None and account.attempt == unit.attempt:
+            if direction == UP:
                 if account.waits_for >= 0 or account.mark_ns != now_ns:
                     self._waited(account, connection)
                 account.connection_id = connection.connection_id
@@ -118,10 +129,10 @@ class Driver:
                 account.spend(OTHER, now_ns)
         transfer = Transfer(connection, direction, unit, size_bytes, account)
         transfer.proxy_ns = proxy_ns
-        transfer.crypto_ns = crypto_ns = machine.record_ns(connection.cipher, size_bytes) if unit.encrypted else 0
+        transfer.crypto_ns = crypto_ns = machine.records_ns[connection.cipher][size_bytes] if unit.encrypted else 0
         work_ns = crypto_ns + proxy_ns
         transfer.job_start_ns = start_ns = machine.cores.submit(now_ns, work_ns)
-        clock.at(start_ns + work_ns, self._sealed, transfer)
+        clock.soon(start_ns + work_ns, self._when_sealed, transfer)
 
     def _waited(self, account: Account, connection: Connection) -> None:
         """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
@@ -139,14 +150,11 @@ class Driver:
     def _sealed(self, transfer: Transfer) -> None:
         """The CPU work of sending is done: the message leaves."""
         connection, direction = transfer.connection, transfer.direction
-        host = connection.client if direction == UP else connection.server
-        if host.epoch != transfer.sender_epoch or not connection.open_ends[direction]:
-            return
-        if connection.broken_end == direction:
-            return
+        if not connection.open_ends[direction] or connection.broken_end == direction:
+            return  # its connection is gone, with its sender or alone, or its TLS
         account = transfer.account
         unit = transfer.unit
-        if account is not None and not account.ended and account.attempt == unit.attempt:
+        if account is not None and account.attempt == unit.attempt:
             parts = account.parts
             parts[QUEUE] += transfer.job_start_ns - account.mark_ns
             parts[CRYPTO] += transfer.crypto_ns
@@ -155,6 +163,7 @@ class Driver:
             if account.parent is None and account.request.t_sent_ns < 0:
                 account.request.t_sent_ns = now_ns
         if self._real:
+            host = connection.client if direction == UP else connection.server
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
         self._state.transport.send(transfer)
 
@@ -188,55 +197,37 @@ class Driver:
             return
         machine = host.machine
         now_ns = self._clock.now_ns
-        crypto_ns = machine.record_ns(connection.cipher, message.size_bytes) if message.encrypted else 0
-        decision, policy_ns, cached = None, 0, False
+        crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
+        ruling, policy_ns = None, 0
         if question is not None:
             assert self._policy is not None
-            decision, policy_ns, cached = self._policy.decide(host, question)
+            ruling = self._policy.decide(host, question)
+            policy_ns = ruling.cost_ns
         account = self._accounts.get(message.call_id)
-        if (
-            account is not None
-            and not account.ended
-            and account.attempt == message.attempt
-            and account.mark_ns < now_ns
-        ):
+        if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
         proxy_ns = machine.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
-        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
-        self._clock.at(start_ns + work_ns, self._decided, job)
+        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
+        self._clock.soon(start_ns + work_ns, self._when_decided, job)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
-        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached = job
+        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
         if host.epoch != epoch:
             return
         message = command.message
-        if account is not None and not account.ended and account.attempt == message.attempt:
+        if account is not None and account.attempt == message.attempt:
             parts = account.parts
             parts[QUEUE] += start_ns - account.mark_ns
             parts[CRYPTO] += crypto_ns
             parts[PROXY] += proxy_ns
             parts[POLICY] += policy_ns
             account.mark_ns = self._clock.now_ns
-        if decision is not None:
-            template = message.template
-            engine = self._policy.engine  # type: ignore[union-attr] # there is a decision, so there is a policy
-            self._record_decision(
-                DecisionRow(
-                    self._clock.now_ns,
-                    message.call_id,
-                    engine.name,
-                    engine.version,
-                    message.source,
-                    template.destination,
-                    template.method,
-                    template.path,
-                    decision.allowed,
-                    decision.rule,
-                    cached,
-                )
-            )
+        decision = None
+        if ruling is not None:
+            decision = ruling.decision
+            self._record_decision(decision_row(self._clock.now_ns, ruling, command, self._rollout))
         self.tell(host, events.PolicyAnswered(command.connection_id, message, decision))
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> None:
@@ -258,12 +249,12 @@ class Driver:
         machine = host.machine
         crypto_ns = 0
         if response.encrypted and connection is not None:
-            crypto_ns = machine.record_ns(connection.cipher, response.size_bytes)
+            crypto_ns = machine.records_ns[connection.cipher][response.size_bytes]
         proxy_ns = machine.response_ns
         work_ns = crypto_ns + proxy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
-        self._clock.at(start_ns + work_ns, self._opened, job)
+        self._clock.soon(start_ns + work_ns, self._when_opened, job)
 
     def _opened(self, job: tuple[Any, ...]) -> None:
         host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job

@@ -34,8 +34,9 @@ class Enrolling:
 
     announcing: Announcing
     """Set when the world is assembled."""
-    blame: Callable[[str], None]
-    """Told of the node of each host that got no answer: a fault may be why."""
+    blame: Callable[[str, str, int], None]
+    """Told of the node of each host that got no answer, of the node that gave none, and since when it was asked: a
+    fault may be why."""
 
     def __init__(self, state: State, identities: Identities, settings: Issuer, issuer: IssuerProcess) -> None:
         self._state = state
@@ -217,11 +218,12 @@ class Enrolling:
         del self._open[enrolment.host.name]
 
     def _failed(self, enrolment: Enrolment, reason: str) -> None:
-        host, now_ns = enrolment.host, self._clock.now_ns
+        host, now_ns, since_ns = enrolment.host, self._clock.now_ns, enrolment.mark_ns
         self._record(enrolment.row(now_ns, "failed", reason))
         self._identities.note(host, "refused" if reason == ENDED else "failed", reason)
         if reason not in OWN_FAULT:
-            self.blame(host.node)
+            goal = self.announcing.node if reason == NO_CONTROL_PLANE else self._issuer.node
+            self.blame(host.node, goal, since_ns)
         enrolment.failures += 1
         wait_ns = self._retrying.wait_ns(host, enrolment.failures, self._identities.remaining_ns(host))
         enrolment.waits = True

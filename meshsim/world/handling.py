@@ -32,20 +32,28 @@ class Handling:
         "replica",
     )
 
-    def __init__(self, replica: Replica, account: Account, message: RequestMessage, connection_id: int) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        account: Account,
+        message: RequestMessage,
+        connection_id: int,
+        groups: tuple[Group, ...],
+        job_start_ns: int,
+    ) -> None:
         self.replica = replica
         self.account = account
         self.message = message
         self.attempt = message.attempt
         self.connection_id = connection_id
         self.epoch = replica.epoch
-        self.groups: tuple[Group, ...] = ()
+        self.groups = groups
         self.next_group = 0
         self.pending = 0
         self.failed = False
-        self.job_start_ns = 0
+        self.job_start_ns = job_start_ns
 
     @property
     def counts(self) -> bool:
         """Whether its time still counts on the call that brought it."""
-        return not self.account.ended and self.account.attempt == self.attempt
+        return self.account.attempt == self.attempt

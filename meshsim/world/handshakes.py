@@ -49,7 +49,7 @@ class Handshakes:
         if direction == UP:
             handshake.server_clock_ns = connection.server.sidecar.settings.clock_offset_ns + now_ns
             if type(flight) is ClientHello:
-                handshake.server_side = connection.server.sidecar.inbound.side
+                handshake.server_side = connection.server.sidecar.inbound.side_of(connection.port)
                 handshake.ticket = flight.ticket
         elif type(flight) is ServerFlight:
             handshake.client_clock_ns = connection.client.sidecar.settings.clock_offset_ns + now_ns

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from meshsim.sidecar.timers import NEVER
 from meshsim.world.compute import Cores
 
 if TYPE_CHECKING:
@@ -18,21 +17,46 @@ if TYPE_CHECKING:
     from meshsim.sidecar.proxy import Sidecar
 
 
-RecordsNs = dict[tuple[str, int], int]
-"""CPU time of sealing or opening a message on one kind of CPU, by cipher suite and size, as far as it was asked for."""
+class RecordSizes(dict[int, int]):
+    """CPU time of sealing or opening a message of one cipher suite, by size; remembered, since sizes are few."""
+
+    __slots__ = ("_cipher", "_costs")
+
+    def __init__(self, costs: CpuCosts, cipher: str) -> None:
+        super().__init__()
+        self._costs = costs
+        self._cipher = cipher
+
+    def __missing__(self, size_bytes: int) -> int:
+        self[size_bytes] = record_ns = self._costs.record_ns(self._cipher, size_bytes)
+        return record_ns
+
+
+class Records(dict[str, RecordSizes]):
+    """The same of one kind of CPU, by cipher suite."""
+
+    __slots__ = ("_costs",)
+
+    def __init__(self, costs: CpuCosts) -> None:
+        super().__init__()
+        self._costs = costs
+
+    def __missing__(self, cipher: str) -> RecordSizes:
+        self[cipher] = sizes = RecordSizes(self._costs, cipher)
+        return sizes
 
 
 class Machine:
     """A node with cores and memory, or the computer in a device, whose memory nobody watches."""
 
     __slots__ = (
-        "_records_ns",
         "cores",
         "costs",
         "memory_bytes",
         "memory_limit_bytes",
         "name",
         "oom_kills",
+        "records_ns",
         "request_ns",
         "response_ns",
         "site",
@@ -41,7 +65,7 @@ class Machine:
         "worked_ns",
     )
 
-    def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int, records_ns: RecordsNs) -> None:
+    def __init__(self, name: str, site: str, cores: int, costs: CpuCosts, skew_ns: int, records_ns: Records) -> None:
         self.name = name
         self.site = site
         self.cores = Cores(cores)
@@ -50,7 +74,8 @@ class Machine:
         """CPU time of sending or receiving a request, its encryption not included."""
         self.response_ns = costs.proxy_response_ns + costs.tcp_message_ns
         """The same for a response."""
-        self._records_ns = records_ns
+        self.records_ns = records_ns
+        """CPU time of sealing or opening a message, by cipher suite and size."""
         self.skew_ns = skew_ns
         self.up = True
         self.memory_bytes = 0
@@ -61,14 +86,6 @@ class Machine:
         """Replicas that were killed because memory ran out, up to now."""
         self.worked_ns = 0
         """CPU time used up to the last sample."""
-
-    def record_ns(self, cipher: str, size_bytes: int) -> int:
-        """Return the CPU time of sealing or opening a message; remembered, since messages come in few sizes."""
-        key = (cipher, size_bytes)
-        record_ns = self._records_ns.get(key)
-        if record_ns is None:
-            record_ns = self._records_ns[key] = self.costs.record_ns(cipher, size_bytes)
-        return record_ns
 
 
 class Host:
@@ -89,7 +106,6 @@ class Host:
         "spiffe_id",
         "starts",
         "up",
-        "wake_ns",
         "workload",
     )
 
@@ -100,8 +116,6 @@ class Host:
         self.workload = workload
         self.machine = machine
         self.spiffe_id = spiffe_id
-        self.wake_ns = NEVER
-        """When the driver wakes the sidecar next."""
         self.key_type = "ecdsa-p256"
         """Key type of its certificates."""
         self.generation = 0

@@ -11,7 +11,7 @@ from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
-    from meshsim.scenario.mesh import Tls, TlsOverride
+    from meshsim.scenario.tls import Tls
     from meshsim.world.authorities import Authorities, Trust
     from meshsim.world.driver import Driver
     from meshsim.world.enrolling import Enrolling
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from meshsim.world.state import State
 
 
-def tls_settings(tls: Tls, override: TlsOverride | None) -> TlsSettings:
-    """Return the settings of one workload: the mesh's, with what it overrides."""
-    given = {} if override is None else override.model_dump(by_alias=False, exclude_none=True)
+def tls_settings(tls: Tls) -> TlsSettings:
+    """Return the settings of an end as its sidecar takes them."""
     return TlsSettings(
-        mode=given.get("mode", tls.mode),
-        min_version=given.get("min_version", tls.min_version),
-        max_version=given.get("max_version", tls.max_version),
-        groups=tuple(given.get("groups", tls.groups)),
-        ciphers=tuple(given.get("ciphers", tls.ciphers)),
+        mode=tls.mode,
+        min_version=tls.min_version,
+        max_version=tls.max_version,
+        groups=tls.groups,
+        ciphers=tls.ciphers,
+        signature_schemes=tls.signature_schemes or (),
         mutual=True,
-        resumption=given.get("resumption", tls.resumption),
+        resumption=tls.resumption,
         ticket_lifetime_ns=tls.ticket_lifetime_ns,
     )
 
@@ -93,6 +93,19 @@ class Identities:
             bundles=self._trusts[host.name].bundles,
             ticket_key=f"{host.name}#{host.starts}",
         )
+
+    def configure(self, host: Host, settings: TlsSettings, key_type: str) -> None:
+        """Have a running host speak TLS in another way on connections from now on, with a key of this type.
+
+        For another type of key it needs another certificate, and asks for it at once.
+        """
+        self._settings[host.name] = settings
+        if host.up:
+            self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        if key_type != host.key_type:
+            host.key_type = key_type
+            if host.up:
+                self._replace(host, "renewal")
 
     # Issuing
 

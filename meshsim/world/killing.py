@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from meshsim.sidecar.timers import NEVER
 from meshsim.world.connection import DOWN, UP
 from meshsim.world.hosts import Replica
 
@@ -46,7 +47,7 @@ class Killing:
         for host in hosts:
             host.up = False
             host.epoch += 1
-            self._driver.forget_timers(host)
+            host.sidecar.timers.armed_ns = NEVER
             if self._state.enrolling is not None:
                 self._state.enrolling.killed(host)
         ends = calls = 0
@@ -59,7 +60,7 @@ class Killing:
                     else:
                         self._connections.close(connection, direction, reason)
         for account in list(self._state.accounts.values()):
-            if account.caller in dead and not account.ended:
+            if account.caller in dead and account.attempt:
                 calls += 1
                 self._workloads.kill(account)
         for host in hosts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshsim.policy.engine import Directory
 from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
@@ -49,8 +51,22 @@ def engine_of(state: State, policy: Policy, files: Sequence[PolicyFile]) -> Poli
     return build_engine(policy.engine, files, directory_of(state), policy.default, policy)
 
 
-class Policies:
-    """Asks the engine; pure memory saves asking it twice, a simulated cache saves the *charged* cost."""
+class Ruling(msgspec.Struct, frozen=True, gc=False):
+    """One decision of a sidecar, and what there is to say of it."""
+
+    decision: Decision
+    cost_ns: int
+    """On the host's CPU, policies on trial included."""
+    cached: bool
+    """Whether the sidecar's own cache had it."""
+    engine: PolicyEngine
+    """With the policies that the sidecar held."""
+    shadow: str = ""
+    """``allowed`` or ``denied``, where the policies on trial would decide otherwise."""
+
+
+class Version:
+    """One set of policies: asked once for each question, and remembered by each sidecar if it has a cache."""
 
     def __init__(self, engine: PolicyEngine, *, cache: bool, real: bool) -> None:
         self.engine = engine
@@ -60,22 +76,79 @@ class Policies:
         self._timed = not engine.reads.isdisjoint(TIMED)
         self._costs_ns: dict[str, int] = {}
 
-    def decide(self, host: Host, question: Question) -> tuple[Decision, int, bool]:
-        """Return the decision, its cost on the host's CPU, and whether the sidecar's own cache had it."""
+    def answer(self, question: Question) -> Decision:
+        """Return the decision, at no cost."""
+        return self._asked.decide(question)
+
+    def decide(self, host: Host, question: Question) -> Ruling:
+        """Return the decision of a host, with its cost."""
         decision = self._asked.decide(question)
         if self._cache:
             seen = self._seen.setdefault(host.name, set())
             if question in seen:
-                return decision, CACHE_HIT_NS, True
+                return Ruling(decision, CACHE_HIT_NS, True, self.engine)
             if self._timed and len(seen) >= MOST_CACHED:
                 seen.clear()
             seen.add(question)
+        return Ruling(decision, self.cost_ns(host), False, self.engine)
+
+    def cost_ns(self, host: Host) -> int:
+        """Return what a decision costs on a host's CPU."""
         costs = host.machine.costs
         cost_ns = self._costs_ns.get(costs.name)
         if cost_ns is None:
             cost_ns = self._costs_ns[costs.name] = costs.policy_decision_ns(self.engine.name, self.engine.size)
-        return decision, cost_ns, False
+        return cost_ns
+
+    def forget(self, host: Host) -> None:
+        """Empty a sidecar's cache."""
+        self._seen.pop(host.name, None)
+
+
+class Policies:
+    """The policies of each sidecar: those that it holds decide, and those on trial are asked beside them."""
+
+    def __init__(
+        self, engines: Sequence[PolicyEngine], shadow: PolicyEngine | None, *, cache: bool, real: bool
+    ) -> None:
+        """``engines``: the one at the start, then that of each change in the order in which they come."""
+        self.versions = [Version(engine, cache=cache, real=real) for engine in engines]
+        self._shadow = None if shadow is None else Version(shadow, cache=False, real=real)
+        self._held: dict[str, Version] = {}
+        """What hosts hold that have heard of a change, by name."""
+        self.newest = self.versions[0]
+        """What ought to hold."""
+        asked = [*engines, *([] if shadow is None else [shadow])]
+        self.reads = frozenset[str]().union(*(engine.reads for engine in asked))
+        """Attributes that any of the policies depends on."""
+
+    @property
+    def engine(self) -> PolicyEngine:
+        """The engine at the start."""
+        return self.versions[0].engine
+
+    def decide(self, host: Host, question: Question) -> Ruling:
+        """Return the decision of a host by what it holds."""
+        version = self._held.get(host.name, self.versions[0]) if self._held else self.versions[0]
+        ruling = version.decide(host, question)
+        if self._shadow is None:
+            return ruling
+        trial = self._shadow.answer(question)
+        word = "" if trial.allowed == ruling.decision.allowed else "allowed" if trial.allowed else "denied"
+        cost_ns = ruling.cost_ns + self._shadow.cost_ns(host)
+        return Ruling(ruling.decision, cost_ns, ruling.cached, ruling.engine, word)
+
+    def wrongly(self, question: Question, decision: Decision) -> str:
+        """Say whether the newest policies decide otherwise: ``allowed`` or ``denied`` is what was wrong; else empty."""
+        if len(self.versions) == 1 or self.newest.answer(question).allowed == decision.allowed:
+            return ""
+        return "allowed" if decision.allowed else "denied"
+
+    def hold(self, host: Host, version: int) -> None:
+        """Have a host decide by the policies of this number from now on."""
+        self._held[host.name] = self.versions[version]
 
     def forget(self, host: Host) -> None:
         """Empty a sidecar's cache, as a restart does."""
-        self._seen.pop(host.name, None)
+        for version in self.versions:
+            version.forget(host)

@@ -45,6 +45,7 @@ class Source:
         self._admission = admission
         """Who knows which devices were admitted; None if nothing has to be."""
         self._turn = 0
+        self._when_due = self._send
 
     def begin(self) -> None:
         """Set the first request."""
@@ -56,7 +57,7 @@ class Source:
         if time_ns is None:
             self._state.sources_open -= 1
         else:
-            self._clock.at(time_ns, self._send)
+            self._clock.at(time_ns, self._when_due)
 
     def _send(self, _: None) -> None:
         devices = self._devices

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshsim.world.addresses import Addresses
     from meshsim.world.connection import Connection
     from meshsim.world.enrolling import Enrolling
-    from meshsim.world.hosts import Device, Host, Machine, RecordsNs, Replica
+    from meshsim.world.hosts import Device, Host, Machine, Records, Replica
     from meshsim.world.policies import Policies
     from meshsim.world.transport import Transport
 
@@ -45,7 +45,7 @@ class State:
         self.real = scenario.fidelity == "real"
         self.machines: dict[str, Machine] = {}
         """Nodes by name; a device with a radio has a machine of its own, which is not here."""
-        self.records_ns: dict[str, RecordsNs] = {}
+        self.records_ns: dict[str, Records] = {}
         """By kind of CPU: machines of one kind share them."""
         self.replicas: list[Replica] = []
         """By endpoint id, which counts from 1: replica 0 of the list has id 1."""

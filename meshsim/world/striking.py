@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshsim.faults.interventions import (
+    AcceptPushes,
     AddLatency,
     CrashNode,
     CutLink,
     ForgetAuthorities,
     Intervention,
     Planned,
+    RejectPushes,
     ReplaceAuthority,
     RestartNode,
     RestoreLink,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from meshsim.world.identities import Identities
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
+    from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
 
 
@@ -42,13 +45,14 @@ class Effects:
         self.connections = 0
         self.requests = 0
         self.certificates = 0
+        self.configurations = 0
         self.replaced: frozenset[int] = frozenset()
         """Numbers of the authorities that it replaced."""
 
     @property
     def total(self) -> int:
         """All that it touched."""
-        return self.packets + self.connections + self.requests + self.certificates
+        return self.packets + self.connections + self.requests + self.certificates + self.configurations
 
 
 class Striking:
@@ -75,6 +79,8 @@ class Striking:
         self._calm: Topology | None = None
         """Routes as they are without any fault; made when first asked for."""
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
+        self.rollout: Rollout | None = None
+        """Pushes changes of configuration; None without any."""
         self.effects: list[Effects] = []
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
             CutLink: self._cut_link,
@@ -86,6 +92,8 @@ class Striking:
             StartIssuer: self._start_issuer,
             ReplaceAuthority: self._replace_authority,
             ForgetAuthorities: self._forget_authorities,
+            RejectPushes: self._reject_pushes,
+            AcceptPushes: self._accept_pushes,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -117,6 +125,7 @@ class Striking:
                     effects.connections,
                     effects.requests,
                     effects.certificates,
+                    effects.configurations,
                 )
             )
 
@@ -222,28 +231,51 @@ class Striking:
     def _forget_authorities(self, intervention: ForgetAuthorities, effects: Effects) -> None:
         self._authorities.forget(effects.replaced)
 
-    def blame(self, node: str) -> None:
-        """Count a request from ``node`` that nobody answered for each fault that is in the way right now.
+    def _reject_pushes(self, intervention: RejectPushes, effects: Effects) -> None:
+        if self.rollout is not None:
+            self.rollout.reject(intervention.workload, effects)
 
-        In the way are the issuer's own outage, and links and nodes on the route that there is without any fault.
+    def _accept_pushes(self, intervention: AcceptPushes, effects: Effects) -> None:
+        if self.rollout is not None:
+            self.rollout.accept(intervention.workload)
+
+    def blame(self, node: str, goal: str, since_ns: int) -> None:
+        """Count a request from ``node`` that ``goal`` did not answer for each fault that was in the way since.
+
+        In the way are an outage of the issuer, and links and nodes on the route that there is without any fault.
         """
-        assert self._issuer is not None
-        if self._calm is None:
-            self._calm = self._state.topology.undisturbed()
-        route = self._calm.route(node, self._issuer.node) or ()
-        nodes = {node, *(direction.destination for direction in route)}
-        links = {direction.link for direction in route}
-        now_ns = self._clock.now_ns
+        of_issuer = self._issuer is not None and goal == self._issuer.node
+        for effects in self._since(since_ns):
+            if of_issuer and isinstance(effects.planned.begin, StopIssuer):
+                effects.certificates += 1
+        for effects in self._in_the_way(node, goal, since_ns):
+            effects.certificates += 1
+
+    def blame_for_push(self, control_node: str, node: str) -> None:
+        """Count a change of configuration that did not get from the control plane to ``node``, likewise."""
+        for effects in self._in_the_way(control_node, node, self._clock.now_ns):
+            effects.configurations += 1
+
+    def _since(self, since_ns: int) -> Iterator[Effects]:
+        """Faults that have begun, and whose end has not been noticed for longer; routes come back some time after."""
         for effects in self.effects:
             planned = effects.planned
-            if planned.begin_ns <= now_ns < planned.end_ns:
-                begin = planned.begin
-                if (
-                    isinstance(begin, StopIssuer)
-                    or (isinstance(begin, CutLink) and begin.link in links)
-                    or (isinstance(begin, CrashNode) and begin.node in nodes)
-                ):
-                    effects.certificates += 1
+            if planned.begin_ns <= self._clock.now_ns and since_ns < planned.end_ns + self._reroute_after_ns:
+                yield effects
+
+    def _in_the_way(self, source: str, destination: str, since_ns: int) -> Iterator[Effects]:
+        """Faults of links and nodes on the route that there is without any fault."""
+        if self._calm is None:
+            self._calm = self._state.topology.undisturbed()
+        route = self._calm.route(source, destination) or ()
+        nodes = {source, *(direction.destination for direction in route)}
+        links = {direction.link for direction in route}
+        for effects in self._since(since_ns):
+            begin = effects.planned.begin
+            if (isinstance(begin, CutLink) and begin.link in links) or (
+                isinstance(begin, CrashNode) and begin.node in nodes
+            ):
+                yield effects
 
     def _is_cut(self, direction: LinkDirection) -> bool:
         """Say whether a link-down fault holds a link right now."""

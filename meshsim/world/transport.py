@@ -280,7 +280,7 @@ class Transport(Crossing):
     def _hand_over(self, transfer: Transfer) -> None:
         """Attribute the journey to the call that it was made for, and deliver."""
         account = transfer.account
-        if account is not None and not account.ended and account.attempt == transfer.unit.attempt:
+        if account is not None and account.attempt == transfer.unit.attempt:
             now_ns = self._clock.now_ns
             parts = account.parts
             parts[RADIO] += transfer.radio_total_ns

@@ -30,8 +30,10 @@ class Workloads:
         self._templates = templates
         self._budgets_ns = budgets_ns
         self._accounts = state.accounts
+        self._next_call_id = state.call_ids.__next__
         self._record_request = state.recorder.appender("requests")
         self._record_call = state.recorder.appender("calls")
+        self._when_worked = self._worked
         self._request_count = 0
 
     # Requests of users
@@ -53,7 +55,7 @@ class Workloads:
         self.ended(self._account(template, request, device, None), "not-admitted", 503)
 
     def _account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
-        call_id = next(self._state.call_ids)
+        call_id = self._next_call_id()
         account = Account(call_id, template, request, caller, parent, self._clock.now_ns)
         self._accounts[call_id] = account
         return account
@@ -64,21 +66,20 @@ class Workloads:
         """Queue the work of a request that a sidecar has let in."""
         message = command.message
         account = self._accounts.get(message.call_id)
+        clock = self._clock
         work_ns = replica.draw_work_ns()
         # Drawn now, so that the draws follow the order of arrival whatever the calls before them do.
-        groups = draw_groups(replica.steps, replica.call_random)
-        start_ns = replica.machine.cores.submit(self._clock.now_ns, work_ns)
+        groups = draw_groups(replica.steps, replica.call_random) if replica.steps else ()
+        start_ns = replica.machine.cores.submit(clock.now_ns, work_ns)
         if replica.service.memory_per_request_bytes:
             self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
         if account is None:
             # Its caller has given up; the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
-            self._clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.epoch, answer))
+            clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.epoch, answer))
             return
-        handling = Handling(replica, account, message, command.connection_id)
-        handling.groups = groups
-        handling.job_start_ns = start_ns
-        self._clock.at(start_ns + work_ns, self._worked, handling)
+        handling = Handling(replica, account, message, command.connection_id, groups, start_ns)
+        clock.soon(start_ns + work_ns, self._when_worked, handling)
 
     def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> None:
         replica, epoch, answer = job
@@ -88,10 +89,12 @@ class Workloads:
     def _worked(self, handling: Handling) -> None:
         if handling.replica.epoch != handling.epoch:
             return
-        if handling.counts:
-            account = handling.account
-            account.spend(QUEUE, handling.job_start_ns)
-            account.spend(SERVICE, self._clock.now_ns)
+        account = handling.account
+        if account.attempt == handling.attempt:
+            parts, start_ns = account.parts, handling.job_start_ns
+            parts[QUEUE] += start_ns - account.mark_ns
+            account.mark_ns = now_ns = self._clock.now_ns
+            parts[SERVICE] += now_ns - start_ns
         self._proceed(handling)
 
     def _proceed(self, handling: Handling) -> None:
@@ -122,21 +125,23 @@ class Workloads:
     def ended(self, account: Account, outcome: str, status: int) -> None:
         """Give a call its one outcome."""
         now_ns = self._clock.now_ns
-        account.ended = True
+        account.attempt = 0
         account.end_ns = now_ns
         account.outcome = outcome
         account.status = status
         del self._accounts[account.call_id]
         account.check()
-        request = account.request
-        if request.ended is None:
-            self._write_call(account)
-        else:
-            request.ended.append(account)
         handling = account.parent
         if handling is None:
             self._request_ended(account)
             return
+        request = account.request
+        if request.over:
+            self._write_call(account)
+        elif request.ended is None:
+            request.ended = [account]
+        else:
+            request.ended.append(account)
         if handling.replica.epoch != handling.epoch:
             return
         if outcome != "ok" and not account.template.optional:
@@ -171,13 +176,13 @@ class Workloads:
         )
         if account.start_ns != request.t_intended_ns:
             raise InvariantViolation(f"request {request.request_id} was sent at another instant than intended")
-        if len(request.ended or ()) > 1:
+        account.critical = request.over = True
+        if request.ended is not None:
             _mark_critical(account)
-        else:
-            account.critical = True
-        for call in request.ended or ():
-            self._write_call(call)
-        request.ended = None
+            for call in request.ended:
+                self._write_call(call)
+            request.ended = None
+        self._write_call(account)
 
     def _write_call(self, account: Account) -> None:
         caller, template, request = account.caller, account.template, account.request

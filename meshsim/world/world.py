@@ -12,6 +12,7 @@ from meshsim.faults.kinds import plan_faults
 from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import InvariantViolation
+from meshsim.scenario.tls import tls_of
 from meshsim.traffic import arrivals
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
@@ -32,7 +33,9 @@ from meshsim.world.issuing import IssuerProcess
 from meshsim.world.killing import Killing
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
-from meshsim.world.policies import Policies, engine_of
+from meshsim.world.policies import engine_of
+from meshsim.world.rollout import Rollout
+from meshsim.world.rollout_plan import contents_of, policies_of
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Effects, Striking
@@ -81,14 +84,14 @@ class World:
         issuer_node = None if issuer is None else issuer.node or self._control_node()
         self._authorities = authorities = Authorities(state, issuer_node)
         self._identities = identities = Identities(state, authorities)
-        state.policy = policy = self._policies()
-        if policy is not None and not policy.engine.reads.isdisjoint(("source_ip", "destination_ip")):
+        state.policy = policy = policies_of(state, loaded)
+        if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
         self._sampler = HandshakeSampler(authorities.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {
-            **{name: tls_settings(scenario.mesh.tls, service.tls) for name, service in scenario.services.items()},
-            **{name: tls_settings(scenario.mesh.tls, fleet.tls) for name, fleet in scenario.fleets.items()},
+            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.services.items()},
+            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.fleets.items()},
         }
         handshakes = Handshakes(state, self._sampler)
         self._driver = driver = Driver(state, handshakes)
@@ -112,7 +115,14 @@ class World:
             self._issuer = authorities.issuer = IssuerProcess(state, issuer, issuer_node)
             state.enrolling = self._identities.enrolling = Enrolling(state, self._identities, issuer, self._issuer)
             state.enrolling.announcing = self._announcing
+        self._rollout = None
+        if scenario.changes:
+            self._rollout = Rollout(state, identities, control_node, contents_of(state))
+            driver.judged_by(self._rollout)
         self._striking = Striking(state, driver, self._announcing, killing, self._issuer, authorities, identities)
+        self._striking.rollout = self._rollout
+        if self._rollout is not None:
+            self._rollout.blame = self._striking.blame_for_push
         if state.enrolling is not None:
             state.enrolling.blame = self._striking.blame
         self._migration = Migration(state, self._announcing, self._restart)
@@ -132,13 +142,6 @@ class World:
             return scenario.mesh.control.node
         nodes = scenario.network.nodes
         return min(nodes, key=lambda name: build.TIERS.index(nodes[name].kind))
-
-    def _policies(self) -> Policies | None:
-        state, policy = self._state, self._state.scenario.mesh.policy
-        if policy is None:
-            return None
-        engine = engine_of(state, policy, self._policy_files())
-        return Policies(engine, cache=policy.cache, real=state.real)
 
     def _policy_files(self) -> list[PolicyFile]:
         base = self._loaded.base_dir
@@ -184,6 +187,8 @@ class World:
         self._begin_traffic()
         self._striking.schedule(plan_faults(state.scenario))
         self._migration.begin()
+        if self._rollout is not None:
+            self._rollout.begin()
         self._meters.begin()
         if progress is not None:
             self._watch(progress)
@@ -192,13 +197,17 @@ class World:
             state.enrolling.finish()
         self._meters.finish()
         self._striking.record()
+        if self._rollout is not None:
+            self._rollout.record()
         state.recorder.flush()
         self._check()
         compared = self._sampler.compared if self._sampler else 0
         return Outcome(tuple(self._striking.effects), state.clock.now_ns, compared)
 
     def _start(self, host: Host) -> None:
-        settings = self._settings[host.workload]
+        settings = self._settings[host.workload] if self._rollout is None else self._rollout.settings(host)
+        if self._rollout is not None:
+            self._rollout.give(host)
         build.make_sidecar(self._state, host, self._identities, settings, self._engines)
 
     def _restart(self, host: Host) -> None:

@@ -16,7 +16,7 @@ from meshsim.scenario.resolve import resolved_text
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.recorder import Recorder
-from meshsim.telemetry.rows import CallRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
+from meshsim.telemetry.rows import CallRow, ConfigRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
 
 MS, S = 1_000_000, 1_000_000_000
 
@@ -213,6 +213,8 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
             what = ("vision/0", spiffe_id, "edge-a", purpose)
             row = IssuanceRow(number, attempt, *what, 0, took_ns, outcome, "signing", reason, 2, *parts)
             record["issuances"](row)
+    for event, at_ns in (("sent", 2 * S), ("acked", 2 * S + 9 * MS)):
+        record["configs"](ConfigRow(at_ns, 2, "vision/0", event, "trust bundle: root-2 prepared"))
     for second in range(1, scenario.duration_ns // S + 1):
         for node in scenario.network.nodes:
             up = not (node == "edge-b" and 42 < second <= 45)

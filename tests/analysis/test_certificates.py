@@ -12,7 +12,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import measure
 from meshsim.analysis.selection import Selection
 from meshsim.telemetry.issuance_row import ISSUANCE_PARTS, IssuanceRow
-from meshsim.telemetry.rows import IdentityRow
+from meshsim.telemetry.rows import ConfigRow, IdentityRow
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -43,6 +43,12 @@ def run(make_run: Callable[..., Any], corridor_scenario: Any) -> RunData:
         for event in ("issued", "issued", "rotated", "expired"):
             record["identities"](IdentityRow(1 * S, "spiffe://mesh.example/x", event, "0", 0, 0, 0, 0, "root"))
 
+        for version, event, at_ms in (
+            (2, "sent", 1000), (2, "acked", 1004), (3, "sent", 2000), (3, "sent", 2001), (3, "acked", 3500),
+        ):  # fmt: skip
+            record["configs"](ConfigRow(at_ms * MS, version, "x", event, f"trust bundle: root-{version} prepared"))
+        record["configs"](ConfigRow(9 * S, 1, "x", "acked", "start"))
+
     partial = make_run(corridor_scenario, fill)
     return RunData(partial.folder.path, corridor_scenario, partial.manifest)
 
@@ -56,6 +62,11 @@ def test_attempts_add_up(run: RunData) -> None:
     assert measure(run, "issuer_wait_max") == 40 * MS
     assert measure(run, "issuer_queue_max") == 3
     assert measure(run, "issuing_failures") == 1
+
+
+def test_bundles_take_time(run: RunData) -> None:
+    """The delay of a bundle is that of the last proxy that got it; of several bundles the slowest counts."""
+    assert measure(run, "bundle_delay_max") == 1500 * MS
 
 
 def test_a_service_stands_for_its_replicas(run: RunData) -> None:

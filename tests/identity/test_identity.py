@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +266,14 @@ def test_bundles_by_trust_domain() -> None:
     assert by_trust_domain([own, partner])["partner.example"] is partner
     with pytest.raises(AssertionError):
         by_trust_domain([own, own])
+
+
+def test_sizes_in_the_documents() -> None:
+    """docs/keys.md tells the sizes of every key type as the model has them."""
+    text = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    for name, key in KEY_TYPES.items():
+        size = certificate_size_bytes(issue(authority(key_type=name), ID[:42], key_type=name))
+        row = (
+            f"| {name} | {key.public_key_size_bytes} | {key.signature_size_bytes} | {size} | {', '.join(key.schemes)} |"
+        )
+        assert row in text

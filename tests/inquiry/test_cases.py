@@ -114,6 +114,6 @@ def test_shipped_cases_pass_and_exercise_every_rule(file: Path) -> None:
 
 
 def test_every_shipped_policy_has_cases() -> None:
-    """No policy of a shipped scenario is without a file of cases."""
-    policies = {path.stem for path in SHIPPED[0].parent.glob("*.cedar")}
+    """No policy with which a shipped scenario begins is without a file of cases."""
+    policies = {path.stem for path in SHIPPED[0].parent.glob("*.cedar") if not path.stem.endswith("-strict")}
     assert policies <= {path.name.removesuffix(".test.yaml") for path in SHIPPED}

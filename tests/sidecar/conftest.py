@@ -105,6 +105,7 @@ class Stage:
         pool_per_slice: bool = False,
         balancing: str = "round_robin",
         routes: Mapping[int, Route] | None = None,
+        port_tls: Mapping[int, TlsSettings] | None = None,
         **changes: Any,
     ) -> Playbook:
         """A sidecar of the planner on node a; by default it speaks plaintext and knows one replica of vision."""
@@ -128,6 +129,7 @@ class Stage:
             pool_per_slice=pool_per_slice,
             policy_asked=policy_asked,
             routes=routes or {},
+            port_tls=port_tls or {},
             policy_reads=policy_reads,
             namespace="default",
             node="a",

@@ -11,6 +11,7 @@ from meshsim.sidecar import events
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES
 from meshsim.sidecar.tls.machine import TlsClient
+from meshsim.sidecar.tls.settings import TlsSettings
 
 EPOCH = 1_790_000_000 * 10**9
 SERVER = "spiffe://plant.example/ns/default/sa/planner"
@@ -110,6 +111,35 @@ def test_tls_to_a_plaintext_listener(stage: Any) -> None:
     book.on(events.ConnectionAccepted(5)).expects()
     book.on(events.UnitReceived(5, hello)).expects((CloseConnection, {"connection_id": 5}))
     book.on(stage.request(5, 1)).expects()
+
+
+def test_each_port_has_its_mode(stage: Any) -> None:
+    """Ports with settings of their own take TLS, plaintext or both as these say, whatever the others do."""
+    ports = {9000: TlsSettings(mode="DISABLE"), 9001: TlsSettings(mode="PERMISSIVE")}
+    book = stage.sidecar(mode="STRICT", port_tls=ports)
+    hello = TlsClient(stage.side("cars"), frozenset({SERVER})).start(EPOCH).flights[0]
+    for connection_id, port, takes_tls, takes_plaintext in ((1, 8080, True, False), (3, 9000, False, True)):
+        book.on(events.ConnectionAccepted(connection_id, port)).expects()
+        book.on(events.UnitReceived(connection_id, hello)).expects(Compute if takes_tls else CloseConnection)
+        book.on(events.ConnectionAccepted(connection_id + 1, port)).expects()
+        book.on(stage.request(connection_id + 1, 1)).expects(AskPolicy if takes_plaintext else Compute)
+    for connection_id, unit, command in (
+        (5, events.UnitReceived(5, hello), Compute),
+        (6, stage.request(6, 1), AskPolicy),
+    ):
+        book.on(events.ConnectionAccepted(connection_id, 9001)).expects()
+        book.on(unit).expects(command)
+
+
+def test_a_new_certificate_is_on_every_port(stage: Any) -> None:
+    """When a certificate is rotated, listeners with settings of their own have the new one too."""
+    ports = {9000: TlsSettings(groups=("P-384",))}
+    inbound = stage.sidecar(mode="STRICT", port_tls=ports).sidecar.inbound
+    assert inbound.side_of(9000) is inbound.side_of(9000)
+    assert (inbound.side_of(9000).svid, inbound.side_of(9000).settings) == (inbound.side.svid, ports[9000])
+    assert inbound.side_of(8080) is inbound.side
+    inbound.side = stage.side("planner", mode="STRICT", not_before_s=1)
+    assert inbound.side_of(9000).svid is inbound.side.svid
 
 
 def test_denied_request_is_answered_and_never_delivered(stage: Any) -> None:

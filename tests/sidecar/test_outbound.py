@@ -55,11 +55,11 @@ def test_ports_have_connections_of_their_own(stage: Any) -> None:
     """A call to another port of the same replica opens another connection, which knows its port."""
     book = stage.sidecar()
     book.on(stage.call(1)).expects((OpenConnection, {"connection_id": 1, "port": 8080}), WaitForConnection)
-    book.on(stage.call(2, port=9000)).expects(
+    book.on(stage.call(2, index=2, port=9000)).expects(
         (OpenConnection, {"connection_id": 2, "endpoint_id": 1, "port": 9000}),
         (WaitForConnection, {"connection_id": 2}),
     )
-    book.on(stage.call(3, port=9000)).expects((WaitForConnection, {"connection_id": 2}))
+    book.on(stage.call(3, index=2, port=9000)).expects((WaitForConnection, {"connection_id": 2}))
 
 
 def test_streams_limit_then_connections_limit_then_wait(stage: Any) -> None:
@@ -102,7 +102,7 @@ def test_devices_keep_slices_apart(stage: Any) -> None:
     """A sidecar that keeps pools per slice opens a connection for each slice to the same endpoint."""
     book = stage.sidecar(pool_per_slice=True)
     book.on(stage.call(1)).expects((OpenConnection, {"slice": "control"}), WaitForConnection)
-    book.on(stage.call(2, slice="video")).expects((OpenConnection, {"slice": "video"}), WaitForConnection)
+    book.on(stage.call(2, index=2, slice="video")).expects((OpenConnection, {"slice": "video"}), WaitForConnection)
 
 
 def test_lost_connection_is_retried_on_another_endpoint(stage: Any) -> None:

@@ -31,7 +31,7 @@ def _connected(stage: Any, book: Any, client_side: Any) -> Any:
 
 def _asked(stage: Any, book: Any, **changes: Any) -> Question:
     """The question about a request that arrives now."""
-    book.on(stage.request(5, 1, encrypted=book.sidecar.inbound.strict, **changes))
+    book.on(stage.request(5, 1, encrypted=book.sidecar.inbound.mode_of(8080) == "STRICT", **changes))
     (command,) = book.takes()
     assert type(command) is AskPolicy
     assert command.question is not None

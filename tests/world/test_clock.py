@@ -1,0 +1,96 @@
+"""The clock: whatever is set happens at its instant, in the order of setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simpy.core import EmptySchedule
+from simpy.events import NORMAL, URGENT
+
+from meshsim.world.clock import STRETCH_NS, Clock
+
+DELAYS_NS = st.sampled_from(
+    [0, 1, STRETCH_NS // 2, STRETCH_NS - 1, STRETCH_NS, STRETCH_NS + 1, 3 * STRETCH_NS, 10**12, 10**17]
+)
+STEPS = st.lists(st.tuples(st.sampled_from(["soon", "at", "event"]), DELAYS_NS, st.integers(0, 3)), max_size=40)
+
+
+def _set(clock: Clock, how: str, time_ns: int, action: Callable[[Any], None], argument: object) -> None:
+    if how == "event":
+        event = clock.timeout(time_ns - clock.now_ns)
+        assert event.callbacks is not None
+        event.callbacks.append(lambda _: action(argument))
+    else:
+        (clock.soon if how == "soon" else clock.at)(time_ns, action, argument)
+
+
+@given(steps=STEPS)
+def test_everything_happens_in_order(steps: list[tuple[str, int, int]]) -> None:
+    """Near or far, as alarms or as SimPy's events, from the start or from within: by instant, then by setting."""
+    clock = Clock()
+    waiting = list(enumerate(steps))
+    expected: list[tuple[int, int]] = []
+    happened: list[tuple[int, int]] = []
+
+    def set_some(count: int) -> None:
+        for _ in range(min(count, len(waiting))):
+            number, (how, delay_ns, follow) = waiting.pop(0)
+            expected.append((clock.now_ns + delay_ns, number))
+            _set(clock, how, clock.now_ns + delay_ns, happen, (number, follow))
+
+    def happen(what: tuple[int, int]) -> None:
+        happened.append((clock.now_ns, what[0]))
+        set_some(what[1])
+
+    while waiting:
+        set_some(2)
+        clock.run_to_end()
+    assert happened == sorted(expected)
+
+
+def test_far_alarms_take_few_steps() -> None:
+    """An alarm a year away does not have the clock look into every stretch until then."""
+    clock = Clock()
+    happened: list[str] = []
+    clock.at(365 * 86_400 * 10**9, happened.append, "far")
+    clock.soon(5, happened.append, "near")
+    for _ in range(4):
+        clock.step()
+    assert happened == ["near", "far"]
+    with pytest.raises(EmptySchedule):
+        clock.step()
+
+
+def test_processes_of_simpy_run_on_it() -> None:
+    """A process, urgent events and alarms of one instant keep SimPy's order."""
+    clock = Clock()
+    told: list[tuple[int, str]] = []
+
+    def process() -> Generator[Any, Any, None]:
+        yield clock.timeout(7)
+        told.append((clock.now, "process"))
+        yield clock.timeout(2 * STRETCH_NS)
+        told.append((clock.now, "process"))
+
+    clock.process(process())
+    clock.at(7, lambda _: told.append((clock.now, "alarm")))
+    event = clock.event()
+    event.callbacks.append(lambda _: told.append((clock.now, "normal")))
+    event._ok, event._value = True, None
+    urgent = clock.event()
+    urgent.callbacks.append(lambda _: told.append((clock.now, "urgent")))
+    urgent._ok, urgent._value = True, None
+    clock.schedule(event, NORMAL, 7)
+    clock.schedule(urgent, URGENT, 7)
+    clock.run_to_end()
+    assert told == [
+        (7, "urgent"),
+        (7, "alarm"),
+        (7, "normal"),
+        (7, "process"),
+        (2 * STRETCH_NS + 7, "process"),
+    ]

@@ -156,7 +156,7 @@ def test_issuer_signs_on_its_node(simulate: Any, mesh: Data) -> None:
     rotations = done(result, "rotation")
     assert len(rotations) == 301
     assert min(row.t_end_ns - row.t_start_ns for row in rotations) < 10 * MS
-    assert max(row.queue_ns for row in rotations) > 300 * MS
+    assert max(row.queue_ns for row in rotations) > 200 * MS
     identity(mesh, rotate_jitter="10 %")
     calm = simulate(mesh, fidelity="modelled")
     assert max(row.queue_ns for row in done(calm, "rotation")) < 30 * MS
@@ -165,6 +165,7 @@ def test_issuer_signs_on_its_node(simulate: Any, mesh: Data) -> None:
 def test_full_queue_of_the_issuer_refuses(simulate: Any, mesh: Data) -> None:
     """An issuer with more waiting than it takes says so, and who was refused comes again."""
     mesh["services"]["front"]["replicas"] = {"c": 20}
+    mesh["network"]["nodes"]["b"]["cpu"] = "cortex-a72"  # signs more slowly than replicas come to ask
     onboarding(mesh, cores=1, queue=3)
     result = simulate(mesh, fidelity="modelled")
     assert {row.reason for row in result.issuances if row.outcome == "failed"} == {"the issuer is overloaded"}
@@ -256,7 +257,8 @@ def test_onboarding_needs_the_control_plane(simulate: Any, mesh: Data) -> None:
     result = simulate(mesh, fidelity="modelled")
     failed = [row for row in result.issuances if row.outcome == "failed"]
     assert {(row.step, row.reason) for row in failed} == {("configuration", "no answer from the control plane")}
-    assert {row.event for row in result.identities if row.t_ns < 1 * S} == {"attested", "issued", "failed"} - {"failed"}
+    assert {row.event for row in result.identities if row.t_ns < 1 * S} == {"attested", "issued"}
+    assert [fault.certificates for fault in result.faults] == [len(failed)]
     assert outcomes(result, 0, 6_000) == {"unreachable"}
     assert outcomes(result, 9_000, 20_000) == {"ok"}
 

@@ -65,3 +65,42 @@ def test_the_first_port_is_the_default(simulate: Any) -> None:
     assert store.first_port == 9001
     assert store.protocols == {9001: "grpc", 9000: "http"}
     assert loaded.scenario.services["front"].first_port == 8080
+
+
+def test_a_listener_can_have_a_mode_of_its_own(simulate: Any) -> None:
+    """One port takes plaintext while the other asks for mutual TLS; with `auto`, callers speak what each one takes."""
+    ports = "{9001: {tls: {mode: DISABLE}}, 9000: {target: 9100}}"
+    overrides = {"services__store__ports": ports, "mesh__destinations": "{store: {tls: auto}}"}
+    result = simulate(SCENARIO, **overrides)
+    assert {row.outcome for row in result.requests} == {"ok"}
+    first, second = _by_turn(result)
+    assert {row.encrypted for row in first} == {True}
+    assert {row.encrypted for row in second} == {False}
+    without = simulate(SCENARIO, services__store__ports=ports)
+    assert {row.outcome for row in without.requests} == {"failed"}
+
+
+def test_ports_have_their_own_tls(simulate: Any) -> None:
+    """A port's settings are those of its listener, on the port that the replicas listen on; OpenSSL agrees."""
+    scenario = SCENARIO.replace(
+        "9000: {protocol: http}",
+        "9000: {protocol: http, target: 19000, tls: {groups: [P-384, X25519], ciphers: [TLS_AES_256_GCM_SHA384]}}",
+    ).replace("{tls: {mode: STRICT}}", "{tls: {mode: STRICT, groups: [X25519, P-256, P-384]}}")
+    results = [simulate(scenario, fidelity=fidelity) for fidelity in ("real", "sampled", "modelled")]
+    assert results[0].content() == results[1].content() == results[2].content()
+    of_store = [row for row in results[0].handshakes if row.server == "store"]
+    assert {(row.group, row.cipher) for row in of_store} == {
+        ("X25519", "TLS_AES_256_GCM_SHA384"),
+        ("X25519", "TLS_AES_128_GCM_SHA256"),
+    }
+    assert len({row.bytes_received for row in of_store}) == 2
+
+
+def test_ports_have_their_own_mode(simulate: Any) -> None:
+    """One port of a service takes plaintext, another insists on mutual TLS, and callers do what a port wants."""
+    scenario = SCENARIO.replace("9000: {protocol: http}", "9000: {protocol: http, tls: {mode: DISABLE}}").replace(
+        "{tls: {mode: STRICT}}", "{tls: {mode: STRICT}, destinations: {store: {tls: auto}}}"
+    )
+    result = simulate(scenario, fidelity="real")
+    assert {row.outcome for row in result.requests} == {"ok"}
+    assert len([row for row in result.handshakes if row.server == "store"]) == 1

@@ -83,6 +83,7 @@ class Run:
             numbers = {number for way, number in lost if way == direction}
             if lost:
                 link._loss, link._strikes = Lose(numbers), True
+                link._see_what_is_special()
         self.sent: list[tuple[int, int, int]] = []
         self.delivered: list[tuple[int, int]] = []
         send, deliver = state.transport.send, state.transport._deliver

@@ -35,13 +35,13 @@ traffic:
 
 
 def test_replicas_are_dealt_out(simulate: Any) -> None:
-    """The replicas of each version are dealt out to the nodes of its placement in turn; identities are its own."""
+    """Replicas are dealt out to the nodes of their placement in turn, over all versions; identities are their own."""
     replicas = simulate(SCENARIO).world._state.replicas
     placed = [(r.name, r.version, r.machine.name, r.spiffe_id.rpartition("/")[2]) for r in replicas]
     assert placed == [
         ("reviews/0", "v1", "edge", "old"),
         ("reviews/1", "v2", "edge", "reviews"),
-        ("reviews/2", "v2", "edge", "reviews"),
+        ("reviews/2", "v2", "core", "reviews"),
         ("reviews/3", "v2", "core", "reviews"),
         ("reviews/4", "v3", "core", "reviews"),
         ("ratings/0", "", "edge", "ratings"),

@@ -89,9 +89,11 @@ def _differences(step: TlsStep, report: EngineReport) -> list[str]:
 def same_established(predicted: Established | None, real: Established | None) -> bool:
     """Compare all that an engine can know of an established connection.
 
-    Whether a resumed session has outlived a certificate it cannot know, nor (on a client) what it began with.
+    Whether a resumed session has outlived a certificate it cannot know, nor what it began with: a client not whether it
+    presented a certificate then, a server not the type of the key that it had then.
     """
     if predicted is None or real is None:
         return predicted is real
     mutual = real.mutual if real.resumed else predicted.mutual
-    return msgspec.structs.replace(predicted, resumed_after_expiry=False, mutual=mutual) == real
+    key_type = real.key_type if real.resumed else predicted.key_type
+    return msgspec.structs.replace(predicted, resumed_after_expiry=False, mutual=mutual, key_type=key_type) == real

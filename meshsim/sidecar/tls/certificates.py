@@ -19,12 +19,15 @@ from meshsim.identity.bundle import TrustBundle
 from meshsim.identity.spiffe import is_workload_id, trust_domain_of
 from meshsim.identity.svid import SECOND_NS
 from meshsim.sidecar.tls.outcome import (
+    CRL_EXPIRED,
+    CRL_NOT_YET_VALID,
     EXPIRED,
     INTERMEDIATE_EXPIRED,
     INTERMEDIATE_NOT_YET_VALID,
     INVALID_CHAIN,
     INVALID_SPIFFE_ID,
     NAME_NOT_PERMITTED,
+    NO_CRL,
     NOT_ONE_URI,
     NOT_YET_VALID,
     REVOKED,
@@ -39,6 +42,10 @@ NO_ISSUER: Final = 20
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: no chain to a trusted root."""
 NO_ISSUERS: Final = frozenset({2, NO_ISSUER, 21})
 """That, and its variants: for an intermediate, and for a leaf alone."""
+MISSING_CRL: Final = 3
+"""X509_V_ERR_UNABLE_TO_GET_CRL."""
+LISTED: Final = 23
+"""X509_V_ERR_CERT_REVOKED."""
 FOUND: Final[Mapping[int, str]] = {25: INVALID_CHAIN, 26: WRONG_KEY_USAGE, 47: NAME_NOT_PERMITTED}
 """What OpenSSL finds by itself (X509_V_ERR_*): a path that is too long, a purpose, a name outside its constraints."""
 
@@ -54,7 +61,10 @@ ERRORS: Final[Mapping[str, int]] = {
     INTERMEDIATE_EXPIRED: 10,
     NOT_YET_VALID: 9,
     EXPIRED: 10,
-    REVOKED: 23,
+    NO_CRL: MISSING_CRL,
+    CRL_NOT_YET_VALID: 11,
+    CRL_EXPIRED: 12,
+    REVOKED: LISTED,
     UNEXPECTED_SPIFFE_ID: 62,
     NAME_NOT_PERMITTED: 47,
 }
@@ -147,6 +157,7 @@ class PeerCheck:
         bundles: Mapping[str, TrustBundle],
         authorities: Mapping[x509.Certificate, str],
         expected_peers: frozenset[str] | None,
+        crls: Mapping[x509.Name, x509.CertificateRevocationList],
     ) -> None:
         self.clock_ns = 0
         self.reason = ""
@@ -154,7 +165,11 @@ class PeerCheck:
         self._bundles = bundles
         self._authorities = authorities
         self._expected_peers = expected_peers
+        self._crls = crls
+        """Revocation lists by the name of who issued them."""
         self._accepted = False
+        self.issued: tuple[x509.Certificate, x509.Certificate] | None = None
+        """The certificate that was accepted and its issuer's, in a full handshake."""
 
     def judge(self, path: Callable[[], Sequence[x509.Certificate]], error: int) -> int:
         """Judge the path that OpenSSL has found, the leaf first; ``error`` is OpenSSL's own finding.
@@ -164,10 +179,18 @@ class PeerCheck:
         """
         if self._accepted and error == 0:
             return 0
-        reason = _found(error) if self._accepted else self._judge(path(), error)
-        if reason is None:
-            self._accepted = True
-            return 0
+        if self._accepted:
+            reason: str | None = _found(error)
+        else:
+            certificates = path()
+            reason = self._judge(certificates, error)
+            if reason is None and error == MISSING_CRL:
+                return 0  # there is no list for anybody in this path; OpenSSL knows of others
+            if reason is None:
+                self._accepted = True
+                self.issued = certificates[0], certificates[1]
+                return 0
+        assert reason is not None
         self.reason = reason
         return ERRORS[reason]
 
@@ -183,18 +206,39 @@ class PeerCheck:
         root = self._authorities.get(path[-1]) if len(path) > 1 else None
         if error in NO_ISSUERS or root not in bundle.authorities:
             return UNKNOWN_AUTHORITY
-        if error != 0:
+        if error not in (0, MISSING_CRL, LISTED):
             return _found(error)
         for place in reversed(range(len(path))):
             flaw = self._time_flaw(path[place], intermediate=0 < place < len(path) - 1)
             if flaw is not None:
                 return flaw
+        flaw = self._crl_flaw(path, error)
+        if flaw is not None:
+            return flaw
         revoked = bundle.revoked_serials
         if revoked and any(certificate.serial_number in revoked for certificate in path[:-1]):
             return REVOKED
         if self._expected_peers is not None and facts.spiffe_id not in self._expected_peers:
             return UNEXPECTED_SPIFFE_ID
         return None
+
+    def _crl_flaw(self, path: Sequence[x509.Certificate], error: int) -> str | None:
+        """Return what revocation lists say: OpenSSL finds serial numbers, and dates are judged by the node's clock."""
+        lists = [self._crls.get(certificate.subject) for certificate in path[1:]]
+        known = [crl for crl in lists if crl is not None]
+        if not known:
+            return None
+        if len(known) < len(lists):
+            assert error in (MISSING_CRL, LISTED), "OpenSSL misses no list though one is missing"
+            return NO_CRL
+        for crl in reversed(known):
+            assert crl.next_update_utc is not None, "authorities here always say when they will know more"
+            if self.clock_ns < _epoch_ns(crl.last_update_utc):
+                return CRL_NOT_YET_VALID
+            if self.clock_ns > _epoch_ns(crl.next_update_utc):
+                return CRL_EXPIRED
+        assert error != MISSING_CRL, "OpenSSL misses a list though none is missing"
+        return REVOKED if error == LISTED else None
 
     def _time_flaw(self, certificate: x509.Certificate, *, intermediate: bool) -> str | None:
         if self.clock_ns < _epoch_ns(certificate.not_valid_before_utc):

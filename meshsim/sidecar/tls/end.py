@@ -110,8 +110,9 @@ class TlsEnd:
         self, svid: Svid, expected_peers: frozenset[str] | None, clock_ns: int
     ) -> tuple[str | None, Operations]:
         """Check the peer's certificate; return why it is refused, if it is, and the work that it took."""
-        reason = verify_peer(svid, self.side.bundles, expected_peers, clock_ns)
-        return reason, verification_operations(svid, reason)
+        side = self.side
+        reason = verify_peer(svid, side.bundles, expected_peers, clock_ns, side.crls)
+        return reason, verification_operations(svid, reason, side.crls)
 
 
 def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *, mutual: bool) -> Established:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshsim.identity.revocation import OcspStaple
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls.settings import TlsSettings
 
@@ -61,6 +62,10 @@ class ClientHello(msgspec.Struct, frozen=True, gc=False):
     groups: tuple[str, ...]
     key_share: str
     """The one group that a key share is sent for."""
+    signature_schemes: tuple[str, ...]
+    """What the client accepts; none: all that OpenSSL has by default."""
+    staple_wanted: bool
+    """Whether the client asks for an OCSP staple."""
     ticket: SessionTicket | None
     retried: bool
     size_bytes: int
@@ -85,7 +90,11 @@ class ServerFlight(msgspec.Struct, frozen=True, gc=False):
     resumed: bool
     svid: Svid | None
     """The server's certificate; ``None`` when a session is resumed."""
+    staple: OcspStaple | None
+    """What comes with the certificate, if the client has asked and the server has it."""
     certificate_requested: bool
+    signature_schemes: tuple[str, ...]
+    """What the server accepts of a client's certificate; none: all that OpenSSL has by default."""
     size_bytes: int
     wire: bytes | None = None
 

@@ -27,7 +27,7 @@ from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import End, TlsStep
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSide
 from meshsim.sidecar.tls.states import CLIENT_TRANSITIONS, SERVER_TRANSITIONS, Event, State
-from meshsim.sidecar.tls.verification import VERIFICATION_ALERTS
+from meshsim.sidecar.tls.verification import VERIFICATION_ALERTS, staple_flaw
 
 
 class TlsClient(TlsEnd):
@@ -61,14 +61,15 @@ class TlsClient(TlsEnd):
 
     def _say_hello(self, key_share: str, ticket: SessionTicket | None) -> TlsStep:
         settings = self.side.settings
-        versions = (settings.min_version, settings.max_version)
-        size = sizes.client_hello_size_bytes(versions, len(settings.ciphers), settings.groups, key_share, ticket)
+        size = sizes.client_hello_size_bytes(settings, key_share, ticket)
         self._hello = hello = ClientHello(
             min_version=settings.min_version,
             max_version=settings.max_version,
             ciphers=settings.ciphers,
             groups=settings.groups,
             key_share=key_share,
+            signature_schemes=settings.signature_schemes,
+            staple_wanted=settings.ocsp != "off",
             ticket=ticket,
             retried=self.retried,
             size_bytes=sizes.client_flight_size_bytes(size, self.retried),
@@ -114,13 +115,18 @@ class TlsClient(TlsEnd):
         done: Operations = ((operations.CLIENT_FINISH, 1), *operations.CLIENT_SECRET[flight.group])
         if flight.svid is not None:
             reason, checks = self._verify(flight.svid, self.expected_peers, clock_ns)
-            done += checks
+            done += ((operations.CERTIFICATE_MESSAGES, 1), *checks)
             if reason is not None:
                 return self._refuse(reason, VERIFICATION_ALERTS[reason], done, encrypted=False)
         if tampered:
             return self._react_to_tampered(flight, done)
-        settings = self.side.settings
-        own = self.side.svid if settings.mutual and flight.certificate_requested else None
+        if flight.svid is not None:
+            if flight.staple is not None:
+                done += ((f"{flight.staple.issuer_key_type}.verify", 1),)
+            reason = staple_flaw(self.side.settings.ocsp, flight.svid, flight.staple, clock_ns)
+            if reason is not None:
+                return self._refuse(reason, VERIFICATION_ALERTS[reason], done, encrypted=False)
+        own = self._shown(flight)
         if own is not None:
             done += ((f"{own.key_type}.sign", 1),)
         self._enter(Event.SEND_CLIENT_FINISH)
@@ -132,6 +138,15 @@ class TlsClient(TlsEnd):
             assert ticket is not None, "a server resumes only what it was offered"
             established = established_again(ticket, ticket.server_svid, flight.cipher, flight.group, clock_ns)
         return TlsStep(flights=(ClientFinish(svid=own, size_bytes=size),), operations=done, established=established)
+
+    def _shown(self, flight: ServerFlight) -> Svid | None:
+        """Return the certificate that goes to a server: none if it asked for none, or has no scheme for its key."""
+        side = self.side
+        own = side.svid if side.settings.mutual and flight.certificate_requested else None
+        if own is None:
+            return None
+        ours, theirs = side.settings.signature_schemes, flight.signature_schemes
+        return own if negotiation.common_scheme(own, ours, theirs) else None
 
     def _store(self, flight: SessionTickets, clock_ns: int) -> TlsStep:
         self._enter(Event.STORE_TICKET)
@@ -186,8 +201,9 @@ class TlsServer(TlsEnd):
     def _answer_hello(self, hello: ClientHello) -> TlsStep:
         side = self.side
         read: Operations = ((operations.HELLO_RETRY_REQUEST, 1),)
-        if side.svid is None:
-            # Without a certificate OpenSSL has no TLS 1.3 to offer, and no TLS 1.2 suite either.
+        schemes = side.settings.signature_schemes
+        if side.svid is None or not negotiation.has_tls13(side.svid, side.settings):
+            # Without a certificate that it can use OpenSSL has no TLS 1.3 to offer, and no TLS 1.2 suite either.
             older = hello.min_version == side.settings.min_version == "1.2"
             alert = "handshake_failure" if older else "protocol_version"
             return self._refuse(outcome.NO_SERVER_CERTIFICATE, alert, read, encrypted=False)
@@ -201,20 +217,27 @@ class TlsServer(TlsEnd):
         group = negotiation.choose_group(hello, side.settings)
         if group is None:
             return self._refuse(outcome.NO_COMMON_GROUP, "handshake_failure", read, encrypted=False)
+        ticket = hello.ticket if negotiation.accepts_ticket(side, hello.ticket, cipher) else None
+        if ticket is None and not negotiation.common_scheme(side.svid, hello.signature_schemes, schemes):
+            return self._refuse(outcome.NO_COMMON_SIGNATURE, "handshake_failure", read, encrypted=False)
         if group != hello.key_share:
             self._enter(Event.SEND_HELLO_RETRY_REQUEST)
             self.retried = True
             request = HelloRetryRequest(group=group, cipher=cipher, size_bytes=sizes.hello_retry_request_size_bytes())
             return TlsStep(flights=(request,), operations=read)
-        return self._send_server_flight(hello, side.svid, cipher, group)
+        return self._send_server_flight(hello, side.svid, ticket, cipher, group)
 
-    def _send_server_flight(self, hello: ClientHello, svid: Svid, cipher: str, group: str) -> TlsStep:
+    def _send_server_flight(
+        self, hello: ClientHello, svid: Svid, ticket: SessionTicket | None, cipher: str, group: str
+    ) -> TlsStep:
         settings = self.side.settings
-        ticket = hello.ticket if negotiation.accepts_ticket(self.side, hello.ticket, cipher) else None
         done: Operations = ((operations.SERVER_FLIGHT, 1), *operations.SERVER_SECRET[group])
         done += ((f"{svid.key_type}.sign" if ticket is None else operations.PSK_BINDER, 1),)
         presented = svid if ticket is None else None
         requested = settings.mutual and ticket is None
+        staple = self.side.ocsp_staple if hello.staple_wanted and presented is not None else None
+        if staple is not None and not staple.is_about(svid):
+            staple = None
         self._resumes = ticket
         self._answer = answer = ServerFlight(
             version="1.3",
@@ -222,9 +245,11 @@ class TlsServer(TlsEnd):
             group=group,
             resumed=ticket is not None,
             svid=presented,
+            staple=staple,
             certificate_requested=requested,
+            signature_schemes=settings.signature_schemes,
             size_bytes=sizes.server_flight_size_bytes(
-                cipher, group, settings.groups, presented, requested, self.retried
+                settings, cipher, group, presented, staple, requested, self.retried
             ),
         )
         self._enter(Event.SEND_SERVER_FLIGHT)

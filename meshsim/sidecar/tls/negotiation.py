@@ -6,6 +6,7 @@ client's key share is out of the question.
 
 from __future__ import annotations
 
+from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import ClientHello, SessionTicket
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings, TlsSide
 
@@ -35,6 +36,25 @@ def choose_group(hello: ClientHello, settings: TlsSettings) -> str | None:
     if hello.key_share in settings.groups:
         return hello.key_share
     return next((group for group in hello.groups if group in settings.groups), None)
+
+
+def common_scheme(svid: Svid, client: tuple[str, ...], server: tuple[str, ...]) -> bool:
+    """Say whether both ends accept one and the same signature scheme for the key of a certificate."""
+    return any(
+        (not client or scheme in client) and (not server or scheme in server)
+        for scheme in KEY_TYPES[svid.key_type].schemes
+    )
+
+
+def has_tls13(svid: Svid | None, settings: TlsSettings) -> bool:
+    """Say whether a server with this certificate has TLS 1.3 to offer.
+
+    OpenSSL has not if its own settings have no scheme for the curve of its key; at other keys it does not look.
+    """
+    if svid is None:
+        return False
+    own = settings.signature_schemes
+    return not svid.key_type.startswith("ecdsa") or common_scheme(svid, own, own)
 
 
 def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:

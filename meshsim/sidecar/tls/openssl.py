@@ -16,6 +16,7 @@ from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
 from meshsim.sidecar.tls.certificates import PeerCheck
+from meshsim.sidecar.tls.negotiation import has_tls13
 from meshsim.sidecar.tls.openssl_engine import Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from meshsim.identity.keys import PrivateKey
+    from meshsim.identity.revocation import Crl
     from meshsim.identity.svid import IssuerFacts
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
@@ -31,6 +33,8 @@ _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for
 
 NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME."""
+CHECK_CRLS: Final = 0x4 | 0x8
+"""X509_V_FLAG_CRL_CHECK and X509_V_FLAG_CRL_CHECK_ALL: the list of every authority in the path is looked at."""
 NO_AUTO_CHAIN: Final = 0x8
 """SSL_MODE_NO_AUTO_CHAIN: send the SVID alone, as the verifier has the root."""
 LONGEST_SESSION_S: Final = 604_800
@@ -67,6 +71,8 @@ class _Context(NamedTuple):
     ticket_key: str = ""
     chain: tuple[IssuerFacts, ...] = ()
     """Intermediates to send along."""
+    crls: frozenset[Crl] = frozenset()
+    """Revocation lists to check peers by."""
 
 
 class Engines:
@@ -98,15 +104,24 @@ class Engines:
         context = self._context(_Context(role, side.settings, side.ticket_key if role == "server" else ""), side)
         connection = SSL.Connection(context, None)
         own = side.svid if role == "server" or side.settings.mutual else None
+        chain = () if own is None else own.chain
+        if chain or side.crls:
+            # Intermediates and revocation lists belong to a context too, but tickets stay with the one that the
+            # connection began with.
+            connection.set_context(self._context(_Context(role, side.settings, chain=chain, crls=side.crls), side))
         if own is not None:
-            if own.chain:
-                # Intermediates belong to a context too. Tickets stay with the one that the connection began with.
-                connection.set_context(self._context(_Context(role, side.settings, chain=own.chain), side))
             material = self._authorities[own.issuer].material(own)
             connection.use_certificate(material.certificate)
             use_key(connection, material.private_key)
-        check = PeerCheck(side.bundles, self._names, expected_peers)
-        return OpenSslEngine(role, connection, check, own, self._calls)
+        lists = [self._authorities[crl.issuer].real_crl(crl) for crl in side.crls]
+        check = PeerCheck(side.bundles, self._names, expected_peers, {each.issuer: each for each in lists})
+        usable = own if role == "client" or has_tls13(own, side.settings) else None
+        engine = OpenSslEngine(role, connection, check, usable, self._calls)
+        if role == "client" and side.settings.ocsp != "off":
+            engine.ask_for_staple(side.settings.ocsp)
+        if side.ocsp_staple is not None:
+            engine.staple = self._authorities[side.ocsp_staple.issuer].real_staple(side.ocsp_staple)
+        return engine
 
     def _context(self, key: _Context, side: TlsSide) -> SSL.Context:
         context = self._contexts.get(key)
@@ -116,6 +131,7 @@ class Engines:
                 for certificate in self._authorities[key.chain[0].authority].sent_along():
                     context.add_extra_chain_cert(certificate)
             self._roots[key] = set()
+            self._add_crls(context, key.crls)
         store = context.get_cert_store()
         assert store is not None
         known = self._roots[key]
@@ -129,23 +145,38 @@ class Engines:
                 known.add(name)
         return context
 
+    def _add_crls(self, context: SSL.Context, crls: frozenset[Crl]) -> None:
+        if not crls:
+            return
+        store = context.get_cert_store()
+        assert store is not None
+        for crl in sorted(crls, key=lambda each: each.issuer):
+            store.add_crl(self._authorities[crl.issuer].real_crl(crl))
+        store.set_flags(CHECK_CRLS)
+
     def _make_context(self, role: End, settings: TlsSettings) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD if role == "server" else SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(_VERSIONS[settings.min_version])
         context.set_max_proto_version(_VERSIONS[settings.max_version])
         context.set_tls13_ciphersuites(":".join(settings.ciphers).encode())
         set_groups(context, settings.groups)
+        if settings.signature_schemes:
+            done = _lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(settings.signature_schemes).encode())
+            assert done == 1, f"OpenSSL does not know one of {settings.signature_schemes}"
         context.set_mode(NO_AUTO_CHAIN)
         context.set_session_id(b"m")
         verify = SSL.VERIFY_PEER
         if role == "server":
             context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            context.set_ocsp_server_callback(self._calls.staple)
             verify = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT if settings.mutual else SSL.VERIFY_NONE
             if not settings.resumption:
                 # Tickets go out all the same, but they are mere numbers of sessions that nobody keeps.
                 context.set_options(SSL.OP_NO_TICKET)
         else:
             context.set_session_cache_mode(SSL.SESS_CACHE_BOTH)
+            if settings.ocsp != "off":
+                context.set_ocsp_client_callback(self._calls.stapled)
         context.set_timeout(LONGEST_SESSION_S if settings.resumption else 0)
         _lib.SSL_CTX_set_verify(context._context, verify, self._calls.verify)
         store = context.get_cert_store()

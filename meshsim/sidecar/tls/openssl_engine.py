@@ -32,9 +32,12 @@ from meshsim.sidecar.tls.outcome import (
     Established,
     Refused,
 )
+from meshsim.sidecar.tls.staples import response_flaw
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+    from meshsim.sidecar.tls.settings import OcspPolicy
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
 _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
@@ -59,6 +62,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "no shared cipher": NO_COMMON_CIPHER,
     "no suitable key share": NO_COMMON_GROUP,
     "no suitable signature algorithm": NO_COMMON_SIGNATURE,
+    "no shared signature algorithms": NO_COMMON_SIGNATURE,
     "peer did not return a certificate": NO_CLIENT_CERTIFICATE,
     "http request": PLAINTEXT,
     "wrong version number": PLAINTEXT,
@@ -67,6 +71,12 @@ _REASONS: Final[Mapping[str, str]] = {
     "unknown alert type": TAMPERED_RECORD,
 }
 """OpenSSL's reason for giving up, in our words."""
+
+
+_ALERT_TEXTS: Final = {"tlsv1 bad certificate status response": "tlsv1 alert bad certificate status response"}
+"""The one alert that OpenSSL does not call an alert."""
+_WITHOUT_CERTIFICATE: Final = ("unsupported protocol", "no shared cipher", "no shared signature algorithms")
+"""What a server without a certificate that it can use says of whatever it is offered."""
 
 
 class Calls:
@@ -84,11 +94,22 @@ class Calls:
             found = 0 if ok else _lib.X509_STORE_CTX_get_error(store_context)
             error = self.engine.check.judge(lambda: _path(store_context), found)
             if error == 0:
+                _lib.X509_STORE_CTX_set_error(store_context, 0)
                 return 1
             _lib.X509_STORE_CTX_set_error(store_context, error)
         except BaseException as problem:  # an exception can't cross OpenSSL: it is raised again on this side of it
             self.problem = problem
         return 0
+
+    def staple(self, _connection: SSL.Connection, _data: None) -> bytes:
+        """Give the server's OCSP response; none if it has none."""
+        assert self.engine is not None
+        return self.engine.staple
+
+    def stapled(self, _connection: SSL.Connection, response: bytes, _data: None) -> bool:
+        """Take the OCSP response that a client asked for; say whether it goes on."""
+        assert self.engine is not None
+        return self.engine.judge_staple(response)
 
     def _info(self, _ssl: Any, where: int, value: int) -> None:
         if where & ALERT_EVENT and where & WRITE_EVENT and self.engine is not None:
@@ -120,11 +141,27 @@ class OpenSslEngine:
         self._own = own
         self._calls = calls
         self._established = False
+        self.staple = b""
+        """What a server sends along with its certificate to who asks (OCSP)."""
+        self._ocsp: OcspPolicy = "off"
         _lib.SSL_set_info_callback(connection._ssl, calls.info)
         if role == "client":
             connection.set_connect_state()
         else:
             connection.set_accept_state()
+
+    def ask_for_staple(self, policy: OcspPolicy) -> None:
+        """Have a client ask for an OCSP staple, and judge by ``policy`` what comes."""
+        self._ocsp = policy
+        self._connection.request_ocsp()
+
+    def judge_staple(self, response: bytes) -> bool:
+        """Judge the OCSP response of a server whose certificate was accepted; a resumed session brings none."""
+        if self.check.issued is None:
+            return True
+        flaw = response_flaw(self._ocsp, response, *self.check.issued, self.check.clock_ns)
+        self.check.reason = flaw or ""
+        return flaw is None
 
     def start(self, clock_ns: int, session: bytes | None) -> EngineReport:
         """Open the handshake, resuming ``session`` if there is one (client)."""
@@ -245,13 +282,13 @@ class OpenSslEngine:
             assert not transport_open, error
             return Refused(alert=self.alert_sent, by=self.role, reason=TRUNCATED, sent=False)
         text = str(error.args[0][0][2])
-        protocol, is_alert, alert = text.partition(" alert ")
+        protocol, is_alert, alert = _ALERT_TEXTS.get(text, text).partition(" alert ")
         if is_alert and protocol.startswith("tls"):
             other: End = "server" if self.role == "client" else "client"
             return Refused(alert=alert.replace(" ", "_"), by=other, reason=PEER_REFUSED, sent=True)
-        if text == "certificate verify failed":
+        if text in ("certificate verify failed", "invalid status response"):
             reason = self.check.reason
-        elif self.role == "server" and self._own is None and text in ("unsupported protocol", "no shared cipher"):
+        elif self.role == "server" and self._own is None and text in _WITHOUT_CERTIFICATE:
             reason = NO_SERVER_CERTIFICATE
         else:
             reason = _REASONS.get(text, text)

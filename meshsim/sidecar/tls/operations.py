@@ -22,6 +22,7 @@ PSK_BINDER: Final = "tls13.psk_binder"
 SESSION_TICKET: Final = "tls13.session_ticket"
 SESSION_TICKET_STORE: Final = "tls13.session_ticket_store"
 ALERT: Final = "tls13.alert"
+CERTIFICATE_MESSAGES: Final = "tls13.certificate_messages"
 CERTIFICATE_CHECK: Final = "x509.check"
 
 DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -33,6 +34,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "p384.keygen": "make an ECDH key pair on P-384",
         "p384.derive": "derive an ECDH shared secret on P-384",
         "ml-kem-768.keygen": "make an ML-KEM-768 key pair",
+        "ml-kem-768.parse": "read an ML-KEM-768 public key and expand its matrix",
         "ml-kem-768.encap": "encapsulate a secret to an ML-KEM-768 public key",
         "ml-kem-768.decap": "decapsulate an ML-KEM-768 ciphertext",
         "ecdsa-p256.sign": "sign a hash with ECDSA on P-256",
@@ -58,6 +60,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         SESSION_TICKET: "encode, seal and write one NewSessionTicket (server)",
         SESSION_TICKET_STORE: "read one NewSessionTicket and keep its session (client)",
         ALERT: "write or read a fatal alert (either end)",
+        CERTIFICATE_MESSAGES: "read what stands around a server's certificate in a full handshake (client)",
         CERTIFICATE_CHECK: "parse a peer's certificate and judge path and identity, without signatures (either end)",
     }
 )
@@ -91,7 +94,12 @@ SERVER_SECRET: Final[Mapping[str, Operations]] = MappingProxyType(
         "X25519": (("x25519.keygen", 1), ("x25519.derive", 1)),
         "P-256": (("p256.keygen", 1), ("p256.derive", 1)),
         "P-384": (("p384.keygen", 1), ("p384.derive", 1)),
-        "X25519MLKEM768": (("ml-kem-768.encap", 1), ("x25519.keygen", 1), ("x25519.derive", 1)),
+        "X25519MLKEM768": (
+            ("ml-kem-768.parse", 1),
+            ("ml-kem-768.encap", 1),
+            ("x25519.keygen", 1),
+            ("x25519.derive", 1),
+        ),
     }
 )
 """What a server does to answer a client's key share, by group."""

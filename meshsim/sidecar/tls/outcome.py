@@ -27,6 +27,7 @@ ALERT_CODES: Final[Mapping[str, int]] = MappingProxyType(
         "unknown_ca": 48,
         "decode_error": 50,
         "protocol_version": 70,
+        "bad_certificate_status_response": 113,
         "certificate_required": 116,
     }
 )
@@ -50,6 +51,14 @@ NOT_YET_VALID: Final = "not yet valid"
 EXPIRED: Final = "expired"
 REVOKED: Final = "revoked"
 UNEXPECTED_SPIFFE_ID: Final = "unexpected SPIFFE ID"
+NO_CRL: Final = "no revocation list"
+CRL_NOT_YET_VALID: Final = "revocation list not yet valid"
+CRL_EXPIRED: Final = "revocation list expired"
+NO_STAPLE: Final = "no OCSP staple"
+STAPLE_NOT_YET_VALID: Final = "OCSP staple not yet valid"
+STAPLE_EXPIRED: Final = "OCSP staple expired"
+STAPLE_REVOKED: Final = "revoked by OCSP staple"
+STAPLE_UNKNOWN: Final = "unknown by OCSP staple"
 NAME_NOT_PERMITTED: Final = "name not permitted"
 NO_CLIENT_CERTIFICATE: Final = "no client certificate"
 TAMPERED_RECORD: Final = "tampered record"
@@ -74,7 +83,15 @@ REASONS: Final = (
     INTERMEDIATE_EXPIRED,
     NOT_YET_VALID,
     EXPIRED,
+    NO_CRL,
+    CRL_NOT_YET_VALID,
+    CRL_EXPIRED,
     REVOKED,
+    NO_STAPLE,
+    STAPLE_NOT_YET_VALID,
+    STAPLE_EXPIRED,
+    STAPLE_REVOKED,
+    STAPLE_UNKNOWN,
     UNEXPECTED_SPIFFE_ID,
     NAME_NOT_PERMITTED,
     NO_CLIENT_CERTIFICATE,

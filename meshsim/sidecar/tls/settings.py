@@ -9,9 +9,12 @@ from typing import Final, Literal
 import msgspec
 
 from meshsim.identity.bundle import TrustBundle
-from meshsim.identity.svid import Svid
+from meshsim.identity.revocation import Crl, OcspStaple
+from meshsim.identity.svid import KEY_TYPES, Svid
 
 Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
+
+OcspPolicy = Literal["off", "lenient", "required"]
 
 VERSIONS: Final = ("1.2", "1.3")
 """TLS versions that can be offered, oldest first. Only 1.3 can be carried out; 1.2 is offered or refused."""
@@ -21,6 +24,9 @@ GROUPS: Final = ("X25519", "P-256", "P-384", "X25519MLKEM768")
 
 CIPHERS: Final = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 """TLS 1.3 cipher suites in OpenSSL's default order."""
+
+SIGNATURE_SCHEMES: Final = frozenset(scheme for key in KEY_TYPES.values() for scheme in key.schemes)
+"""Signature schemes for all key types."""
 
 HASH_SIZE_BYTES: Final[Mapping[str, int]] = MappingProxyType(
     {"TLS_AES_256_GCM_SHA384": 48, "TLS_CHACHA20_POLY1305_SHA256": 32, "TLS_AES_128_GCM_SHA256": 32}
@@ -44,6 +50,12 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """Key exchange groups, the preferred one first; a client sends a key share for the first only."""
     ciphers: tuple[str, ...] = CIPHERS
     """TLS 1.3 cipher suites, the preferred one first."""
+    signature_schemes: tuple[str, ...] = ()
+    """Signature schemes that are accepted of a peer and used for one's own key, by their names in RFC 8446, section
+    4.2.3; none given: all that OpenSSL has by default, which knows every key type here. Needs min_version 1.3."""
+    ocsp: OcspPolicy = "off"
+    """What a client makes of OCSP staples. off: it asks for none. lenient: it asks and minds what it gets. required: it
+    refuses a server that has none. Default off."""
     mutual: bool = True
     """A server demands a client certificate; a client presents its own when asked. Default true."""
     resumption: bool = True
@@ -52,6 +64,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """How long after it was received a client may offer a ticket, in nanoseconds. Default 7200 s."""
 
     def __post_init__(self) -> None:
+        assert self.ocsp in ("off", "lenient", "required"), self.ocsp
         assert self.mode in ("STRICT", "PERMISSIVE", "DISABLE"), self.mode
         assert {self.min_version, self.max_version} <= set(VERSIONS), (self.min_version, self.max_version)
         assert self.min_version <= self.max_version, (self.min_version, self.max_version)
@@ -59,6 +72,11 @@ class TlsSettings(msgspec.Struct, frozen=True):
             assert chosen, "at least one is needed"
             assert set(chosen) <= set(known), chosen
             assert len(set(chosen)) == len(chosen), chosen
+        assert set(self.signature_schemes) <= SIGNATURE_SCHEMES, self.signature_schemes
+        assert len(set(self.signature_schemes)) == len(self.signature_schemes), self.signature_schemes
+        assert not self.signature_schemes or self.min_version == "1.3", (
+            "what TLS 1.2 would make of them is not modelled"
+        )
         assert self.ticket_lifetime_ns >= 0, self.ticket_lifetime_ns
 
 
@@ -72,3 +90,9 @@ class TlsSide(msgspec.Struct, frozen=True):
     """Trust bundles by trust domain: the end's own and those it federates with."""
     ticket_key: str = ""
     """Names the key that a listener seals session tickets with; a new one declines every older ticket."""
+    crls: frozenset[Crl] = frozenset()
+    """Revocation lists that the end has, one of an authority at most. Where there is one of any authority above a peer,
+    there has to be one of each (as Envoy has it), in date by the end's clock."""
+    ocsp_staple: OcspStaple | None = None
+    """What a server's authority says of its certificate, to send along to clients that ask. One of another certificate,
+    perhaps of the one before it, is kept back, as OpenSSL does."""

@@ -12,7 +12,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes, der_size_bytes
+from meshsim.identity.revocation import OcspStaple
+from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes, der_size_bytes, staple_size_bytes
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import (
     Alert,
@@ -28,7 +29,7 @@ from meshsim.sidecar.tls.flights import (
     Truncated,
     Whole,
 )
-from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES
+from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings
 
 RECORD_HEADER_BYTES: Final = 5
 PROTECTION_BYTES: Final = 17
@@ -55,7 +56,15 @@ FULL_HANDSHAKE_TICKETS: Final = 2
 RESUMED_HANDSHAKE_TICKETS: Final = 1
 """How many NewSessionTicket messages OpenSSL sends after a full and after a resumed handshake."""
 
+DEFAULT_SCHEMES: Final = 21
+"""How many signature schemes OpenSSL offers in TLS 1.3 of its own accord."""
+
 TICKET_BLOCK_BYTES: Final = 16
+_SCHEME_BYTES: Final = 2
+_STATUS_REQUEST_BYTES: Final = 4 + 5
+"""Extension status_request without responders or extensions (RFC 6066, section 8)."""
+_STAPLE_BYTES: Final = 4 + 1 + 3
+"""What stands before an OCSP response in a certificate's extensions (RFC 8446, section 4.4.2.1)."""
 _CERTIFICATE_REQUEST_BYTES: Final = PROTECTED_BYTES + 55
 _ENCRYPTED_EXTENSIONS_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 2
 _CERTIFICATE_MESSAGE_BYTES: Final = PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + 1 + 3
@@ -81,14 +90,21 @@ def session_ticket_size_bytes(ticket: SessionTicket) -> int:
     return 16 + 16 + padded + 32  # key name, initialisation vector, AES-256-CBC blocks, HMAC-SHA-256
 
 
-def client_hello_size_bytes(
-    versions: tuple[str, str], ciphers: int, groups: tuple[str, ...], key_share: str, ticket: SessionTicket | None
-) -> int:
-    """Return the size of a ClientHello record; ``versions`` are the oldest and newest, ``ciphers`` a count."""
-    size = _hello_size_bytes(versions, ciphers, groups, key_share)
+def client_hello_size_bytes(settings: TlsSettings, key_share: str, ticket: SessionTicket | None) -> int:
+    """Return the size of a ClientHello record."""
+    versions = (settings.min_version, settings.max_version)
+    size = _hello_size_bytes(versions, len(settings.ciphers), settings.groups, key_share)
+    size += _schemes_excess_bytes(settings.signature_schemes)
+    if settings.ocsp != "off":
+        size += _STATUS_REQUEST_BYTES
     if ticket is not None:
         size += 15 + session_ticket_size_bytes(ticket) + HASH_SIZE_BYTES[ticket.cipher]
     return size
+
+
+def _schemes_excess_bytes(schemes: tuple[str, ...]) -> int:
+    """Return how much longer a list of signature schemes is than OpenSSL's of its own accord."""
+    return _SCHEME_BYTES * (len(schemes) - DEFAULT_SCHEMES) if schemes else 0
 
 
 @lru_cache(maxsize=1024)
@@ -127,12 +143,19 @@ def _certificate_flight_bytes(svid: Svid) -> int:
 
 
 def server_flight_size_bytes(
-    cipher: str, group: str, groups: tuple[str, ...], svid: Svid | None, certificate_requested: bool, retried: bool
+    settings: TlsSettings,
+    cipher: str,
+    group: str,
+    svid: Svid | None,
+    staple: OcspStaple | None,
+    certificate_requested: bool,
+    retried: bool,
 ) -> int:
     """Return the size of ServerHello to Finished; ``svid`` is ``None`` when a session is resumed.
 
-    ``groups`` are those of the server: it lists them unless the chosen ``group`` is the one that it likes best.
+    The server lists its groups unless the chosen ``group`` is the one that it likes best.
     """
+    groups = settings.groups
     size = _SERVER_HELLO_BYTES + SERVER_SHARE_BYTES[group] + _ENCRYPTED_EXTENSIONS_BYTES + _finished_size_bytes(cipher)
     if group != groups[0]:
         size += 4 + 2 + 2 * len(groups)
@@ -140,7 +163,11 @@ def server_flight_size_bytes(
         size += CHANGE_CIPHER_SPEC_BYTES
     if svid is None:
         return size + _PRE_SHARED_KEY_ANSWER_BYTES
-    return size + _certificate_flight_bytes(svid) + (_CERTIFICATE_REQUEST_BYTES if certificate_requested else 0)
+    if staple is not None:
+        size += _STAPLE_BYTES + staple_size_bytes(staple)
+    if certificate_requested:
+        size += _CERTIFICATE_REQUEST_BYTES + _schemes_excess_bytes(settings.signature_schemes)
+    return size + _certificate_flight_bytes(svid)
 
 
 def client_finish_size_bytes(cipher: str, svid: Svid | None, certificate_requested: bool, retried: bool) -> int:
@@ -172,7 +199,7 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
         case ServerFlight() | ClientFinish():
             if flight.svid is None:
                 return 0, 0
-            return _signatures_tolerance_bytes(flight.svid)
+            return _signatures_tolerance_bytes(flight.svid, flight.staple if type(flight) is ServerFlight else None)
         case SessionTickets():
             block = TICKET_BLOCK_BYTES if flight.ticket.lifetime_ns else 0
             return flight.count * block, flight.count * block
@@ -183,7 +210,9 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
             return 0, 0
 
 
-def _signatures_tolerance_bytes(svid: Svid) -> tuple[int, int]:
+def _signatures_tolerance_bytes(svid: Svid, staple: OcspStaple | None) -> tuple[int, int]:
     signers = [svid.key_type, *(issuer.key_type for issuer in svid.issuers[: 1 + len(svid.chain)])]
+    if staple is not None:
+        signers.append(staple.issuer_key_type)
     keys = [KEY_TYPES[signer] for signer in signers]
     return sum(key.signature_slack_bytes for key in keys), sum(key.signature_excess_bytes for key in keys)

@@ -7,31 +7,41 @@ alert, which is the one that OpenSSL sends for the corresponding X.509 verificat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from meshsim.identity.bundle import TrustBundle
+from meshsim.identity.revocation import Crl, OcspStaple
 from meshsim.identity.spiffe import is_workload_id
 from meshsim.identity.svid import STANDARD, Svid
 from meshsim.sidecar.tls import operations
 from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import (
+    CRL_EXPIRED,
+    CRL_NOT_YET_VALID,
     EXPIRED,
     INTERMEDIATE_EXPIRED,
     INTERMEDIATE_NOT_YET_VALID,
     INVALID_CHAIN,
     INVALID_SPIFFE_ID,
     NAME_NOT_PERMITTED,
+    NO_CRL,
+    NO_STAPLE,
     NOT_ONE_URI,
     NOT_YET_VALID,
     REVOKED,
     SIGNING_CERTIFICATE,
+    STAPLE_EXPIRED,
+    STAPLE_NOT_YET_VALID,
+    STAPLE_REVOKED,
+    STAPLE_UNKNOWN,
     UNEXPECTED_SPIFFE_ID,
     UNKNOWN_AUTHORITY,
     WRONG_KEY_USAGE,
     WRONG_TRUST_DOMAIN,
 )
+from meshsim.sidecar.tls.settings import OcspPolicy
 
 VERIFICATION_ALERTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -47,7 +57,15 @@ VERIFICATION_ALERTS: Final[Mapping[str, str]] = MappingProxyType(
         INTERMEDIATE_EXPIRED: "certificate_expired",
         NOT_YET_VALID: "bad_certificate",
         EXPIRED: "certificate_expired",
+        NO_CRL: "unknown_ca",
+        CRL_NOT_YET_VALID: "bad_certificate",
+        CRL_EXPIRED: "certificate_expired",
         REVOKED: "certificate_revoked",
+        NO_STAPLE: "bad_certificate_status_response",
+        STAPLE_NOT_YET_VALID: "bad_certificate_status_response",
+        STAPLE_EXPIRED: "bad_certificate_status_response",
+        STAPLE_REVOKED: "bad_certificate_status_response",
+        STAPLE_UNKNOWN: "bad_certificate_status_response",
         UNEXPECTED_SPIFFE_ID: "bad_certificate",
         NAME_NOT_PERMITTED: "certificate_unknown",
     }
@@ -74,7 +92,11 @@ PURPOSES: Final = frozenset({"server_auth", "client_auth"})
 
 
 def verify_peer(
-    svid: Svid, bundles: Mapping[str, TrustBundle], expected_peers: frozenset[str] | None, clock_ns: int
+    svid: Svid,
+    bundles: Mapping[str, TrustBundle],
+    expected_peers: frozenset[str] | None,
+    clock_ns: int,
+    crls: frozenset[Crl] = frozenset(),
 ) -> str | None:
     """Return why the verifier refuses the certificate, or ``None`` when it accepts.
 
@@ -90,6 +112,10 @@ def verify_peer(
     flaw = _chain_flaw(svid, bundle, clock_ns)
     if flaw is not None:
         return flaw
+    if crls:
+        flaw = _crl_flaw(svid, crls, clock_ns)
+        if flaw is not None:
+            return flaw
     revoked = bundle.revoked_serials
     if revoked and (svid.serial in revoked or any(issuer.serial in revoked for issuer in svid.chain)):
         return REVOKED
@@ -135,6 +161,47 @@ def _chain_flaw(svid: Svid, bundle: TrustBundle, clock_ns: int) -> str | None:
     return EXPIRED if clock_ns > svid.not_after_ns else None
 
 
+def lists_above(svid: Svid, crls: Iterable[Crl]) -> dict[str, Crl]:
+    """Return the revocation lists of the authorities above a certificate, by ``Authority.id``."""
+    above = {issuer.authority for issuer in svid.issuers}
+    return {crl.issuer: crl for crl in crls if crl.issuer in above}
+
+
+def _crl_flaw(svid: Svid, crls: frozenset[Crl], clock_ns: int) -> str | None:
+    """Return what revocation lists say against a path. One of an authority in it asks for one of each."""
+    lists = lists_above(svid, crls)
+    if not lists:
+        return None
+    if len(lists) < len(svid.issuers):
+        return NO_CRL
+    for issuer in reversed(svid.issuers):
+        crl = lists[issuer.authority]
+        if clock_ns < crl.this_update_ns:
+            return CRL_NOT_YET_VALID
+        if clock_ns > crl.next_update_ns:
+            return CRL_EXPIRED
+    # A root is trusted, whatever its own list says of it.
+    serials = (svid.serial, *(issuer.serial for issuer in svid.chain))
+    listed = any(
+        serial in lists[issuer.authority].serials for serial, issuer in zip(serials, svid.issuers, strict=True)
+    )
+    return REVOKED if listed else None
+
+
+def staple_flaw(policy: OcspPolicy, svid: Svid, staple: OcspStaple | None, clock_ns: int) -> str | None:
+    """Return why a client that asked for an OCSP staple refuses the server, or ``None`` when it accepts."""
+    if policy == "off":
+        return None
+    if staple is None:
+        return NO_STAPLE if policy == "required" else None
+    assert staple.is_about(svid), "servers keep staples of other certificates to themselves"
+    if clock_ns < staple.this_update_ns:
+        return STAPLE_NOT_YET_VALID
+    if clock_ns > staple.next_update_ns:
+        return STAPLE_EXPIRED
+    return {"good": None, "revoked": STAPLE_REVOKED, "unknown": STAPLE_UNKNOWN}[staple.status]
+
+
 def _names_permitted(svid: Svid) -> bool:
     """Say whether every name lies within the constraints of each authority above it."""
     names = [svid.trust_domain]
@@ -145,17 +212,21 @@ def _names_permitted(svid: Svid) -> bool:
     return True
 
 
-def verification_operations(svid: Svid, reason: str | None) -> Operations:
+def verification_operations(svid: Svid, reason: str | None, crls: frozenset[Crl] = frozenset()) -> Operations:
     """Return the work of checking a certificate and its chain, refused for ``reason`` or accepted (``None``).
 
-    That is each certificate itself and the signature on it, and for an accepted one the peer's proof of its key.
+    That is parsing and judging the path, the signature on each certificate in it, the signature on each revocation list
+    that is looked into (OpenSSL checks it every time), and for an accepted one the peer's proof of its key.
     """
-    checks: Operations = ((operations.CERTIFICATE_CHECK, 1 + len(svid.chain)),)
+    checks: Operations = ((operations.CERTIFICATE_CHECK, 1),)
     if reason in UNTRUSTED:
         return checks
     times: dict[str, int] = {}
     for issuer in svid.issuers[: 1 + len(svid.chain)]:
         times[issuer.key_type] = times.get(issuer.key_type, 0) + 1
+    if crls and reason != NO_CRL and lists_above(svid, crls):
+        for issuer in svid.issuers:
+            times[issuer.key_type] = times.get(issuer.key_type, 0) + 1
     if reason is None:
         times[svid.key_type] = times.get(svid.key_type, 0) + 1
     return checks + tuple((f"{key_type}.verify", count) for key_type, count in times.items())

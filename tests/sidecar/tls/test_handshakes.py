@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from meshsim.identity.bundle import by_trust_domain
+from meshsim.identity.revocation import Crl, staple_for
 from meshsim.identity.svid import KEY_TYPES, STANDARD, Profile
 from meshsim.sidecar.tls.flights import HelloRetryRequest
 from meshsim.sidecar.tls.negotiation import negotiated_version
 from meshsim.sidecar.tls.operations import OPERATIONS
 from meshsim.sidecar.tls.oracle import case_key
 from meshsim.sidecar.tls.prediction import predict
-from meshsim.sidecar.tls.settings import CIPHERS, GROUPS
+from meshsim.sidecar.tls.settings import CIPHERS, GROUPS, SIGNATURE_SCHEMES
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -168,6 +169,7 @@ VERSIONS = st.sampled_from([("1.3", "1.3"), ("1.3", "1.3"), ("1.2", "1.3"), ("1.
 PROFILES = st.sampled_from(
     [STANDARD, STANDARD, STANDARD, Profile(ca=True), Profile(uris=()), Profile(dns_names=("a.example",))]
 )
+SCHEMES = subsets(tuple(sorted(SIGNATURE_SCHEMES)))
 FLAWS = st.sampled_from(["none"] * 6 + ["missing", "rogue", "partner", "posing", "revoked", "stale", "early"])
 
 
@@ -195,6 +197,34 @@ def apply_flaw(mesh: Any, end: str, flaw: str, case: Any) -> dict[str, Any]:
     return {}
 
 
+def revoking(mesh: Any, data: st.DataObject, case: Any) -> Any:
+    """Draw revocation lists for both ends, and an OCSP staple and what the client makes of it."""
+    start, now = mesh.root.not_before_ns, case.client_clock_ns
+    shown = {"client": case.server.svid, "server": case.client.svid}
+    for end, svid in shown.items():
+        if svid is None or data.draw(st.sampled_from([True, True, False])):
+            continue
+        known = [*svid.issuers, mesh.rogue.issuers[0]]
+        listed = data.draw(st.sampled_from([(), (svid.serial,), tuple(issuer.serial for issuer in svid.issuers)]))
+        until_ns = data.draw(st.sampled_from([start + 9 * HOUR, now - now % SECOND, start + 60 * SECOND]))
+        crls = frozenset(
+            Crl(issuer.authority, 1, start - HOUR, until_ns, frozenset(listed))
+            for issuer in data.draw(st.lists(st.sampled_from(known), unique_by=lambda each: each.authority))
+        )
+        case = msgspec.structs.replace(case, **{end: msgspec.structs.replace(getattr(case, end), crls=crls)})
+    policy = data.draw(st.sampled_from(["off", "off", "lenient", "required"]))
+    settings = msgspec.structs.replace(case.client.settings, ocsp=policy)
+    case = msgspec.structs.replace(case, client=msgspec.structs.replace(case.client, settings=settings))
+    svid = case.server.svid
+    if svid is None or data.draw(st.booleans()):
+        return case
+    times = data.draw(st.sampled_from([(start - HOUR, start + 9 * HOUR), (start, start + 700 * SECOND)]))
+    staple = staple_for(svid, data.draw(st.sampled_from(["good", "good", "revoked", "unknown"])), *times)
+    if data.draw(st.sampled_from([False, False, True])):
+        staple = msgspec.structs.replace(staple, serial=staple.serial - 1)
+    return msgspec.structs.replace(case, server=msgspec.structs.replace(case.server, ocsp_staple=staple))
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
@@ -205,6 +235,8 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
         changes[f"{end}__groups"] = data.draw(subsets(GROUPS))
         changes[f"{end}__ciphers"] = data.draw(st.one_of(st.just(CIPHERS), subsets(CIPHERS)))
         changes[f"{end}__min_version"], changes[f"{end}__max_version"] = data.draw(VERSIONS)
+        if changes[f"{end}__min_version"] == "1.3":
+            changes[f"{end}__signature_schemes"] = data.draw(st.one_of(st.just(()), SCHEMES))
         changes[f"{end}__mutual"] = data.draw(st.booleans())
         changes[f"{end}__resumption"] = data.draw(st.sampled_from([True, True, False]))
         changes[f"{end}_clock_ns"] = base.client_clock_ns + data.draw(st.integers(-900, 4000)) * SECOND
@@ -220,7 +252,7 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
                 svid, bare=data.draw(st.sampled_from([False, False, True]))
             )
             changes.setdefault(f"{'server' if end == 'client' else 'client'}__bundles", mesh.every_root)
-    case = mesh.case(**changes)
+    case = revoking(mesh, data, mesh.case(**changes))
     assume(negotiated_version(case.client.settings, case.server.settings) != "1.2")
     first = mesh.proven(case)
     done = first.client_operations + first.server_operations
@@ -236,5 +268,5 @@ def test_prediction_equals_openssl(mesh: Any, data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             later["client__ciphers"] = data.draw(subsets(CIPHERS))
             later["client__groups"] = data.draw(subsets(GROUPS))
-        mesh.proven(mesh.case(ticket=first.ticket, **(changes | later)))
-        mesh.proven(mesh.case(ticket=real_ticket(mesh, case), **(changes | later)))
+        for ticket in (first.ticket, real_ticket(mesh, case)):
+            mesh.proven(revoking(mesh, data, mesh.case(ticket=ticket, **(changes | later))))

@@ -78,6 +78,9 @@ def test_operations_are_named_once_and_cover_every_group() -> None:
         {"ciphers": ("TLS_NULL",)},
         {"mode": "MAYBE"},
         {"ticket_lifetime_ns": -1},
+        {"signature_schemes": ("rsa_pkcs1_md5",)},
+        {"signature_schemes": ("ed25519", "ed25519")},
+        {"signature_schemes": ("ed25519",), "min_version": "1.2"},
     ],
 )
 def test_impossible_settings(mistake: dict[str, Any]) -> None:

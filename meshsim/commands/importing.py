@@ -1,0 +1,37 @@
+"""``meshsim import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshsim.commands.answer import Answer
+from meshsim.scenario.manifests.starter import import_manifests
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def import_folder(source: Path, target: Path, *, force: bool, quiet: bool) -> Answer:
+    """Write a scenario around manifests."""
+    made = import_manifests(source, target, force=force)
+
+    def draw(console: Console) -> None:
+        if quiet:
+            console.print(str(made.file), soft_wrap=True)
+            return
+        console.print(f"wrote {made.file}: {len(made.services)} services ({', '.join(made.services)})", soft_wrap=True)
+        console.print("assumed, since no manifest says it:")
+        for text in made.assumed:
+            console.print(f"  {text}", soft_wrap=True)
+        for note in made.notes:
+            console.print(f"note: {note}", soft_wrap=True)
+        console.print(f"next  meshsim run {made.file}", soft_wrap=True)
+
+    document = {
+        "file": str(made.file),
+        "services": list(made.services),
+        "assumed": list(made.assumed),
+        "notes": list(made.notes),
+    }
+    return Answer(document, draw)

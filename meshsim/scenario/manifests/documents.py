@@ -1,0 +1,137 @@
+"""The files that ``mesh.manifests`` names, and the objects in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.manifest_reader import Manifest, read_manifests
+from meshsim.scenario.manifests.kinds import ALL_KINDS, READ, REFUSED, WITHOUT_EFFECT
+from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.reading import Folder, bad_byte_message, decode
+from meshsim.scenario.words import show
+
+ENDINGS = (".yaml", ".yml", ".json")
+"""What names of manifests end in; other files of a folder are passed over, as kubectl does."""
+MOST_FILES = 1000
+MOST_BYTES = 30_000_000
+"""Size of all manifests together."""
+
+
+class Objects(msgspec.Struct):
+    """The objects that hold, and where they stand."""
+
+    manifests: list[Manifest] = []
+    """Of kinds that are read, in the order in which they are applied."""
+    files: dict[str, str] = {}
+    """The text of each file, by the name that the scenario would use."""
+    of_file: dict[int, str] = {}
+    """The file of each manifest, by the manifest's ``id``."""
+    noted: list[list[Diagnostic]] = []
+    """Where the mistakes of each file are noted, those that are found later too."""
+
+    @property
+    def mistakes(self) -> list[Diagnostic]:
+        """Every mistake that was noted so far."""
+        return [mistake for noted in self.noted for mistake in noted]
+
+
+def names_of(folder: Folder, name: str) -> list[str]:
+    """The manifests that an entry of ``mesh.manifests`` means: a file, or all in a folder and below, by name.
+
+    Raises ValueError that says what is wrong.
+    """
+    target = folder.path / name
+    if not _is_inside(folder, name):
+        raise ValueError(f"{show(name)} leads out of the scenario's folder; expected a file or folder in it or below")
+    if not target.is_dir():
+        return [name]
+    found: list[str] = []
+    for parent, folders, files in os.walk(target):
+        folders.sort()
+        inside = Path(parent).relative_to(folder.path)
+        found += [(inside / file).as_posix() for file in sorted(files) if file.endswith(ENDINGS)]
+        if len(found) > MOST_FILES:
+            raise ValueError(f"{show(name)} holds more than {MOST_FILES} manifests; expected fewer")
+    if not found:
+        raise ValueError(f"{show(name)} holds no manifest; expected files that end in .yaml, .yml or .json")
+    return sorted(found)
+
+
+def _is_inside(folder: Folder, name: str) -> bool:
+    if not name or "\0" in name or "\\" in name or Path(name).is_absolute():
+        return False
+    try:
+        return (folder.path / name).resolve().is_relative_to(folder.path.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def read_objects(folder: Folder, names: list[str], notes: Notes) -> Objects:
+    """Read manifests in their order; of two objects with one name, the one that is applied last holds."""
+    objects = Objects([], {}, {}, [[]])
+    held: dict[tuple[str, str, str], Manifest] = {}
+    total = 0
+    for name in names:
+        text = _text(folder, name, objects)
+        total += len(text)
+        if total > MOST_BYTES:
+            message = f"the manifests have more than {MOST_BYTES // 10**6} MB together; expected less"
+            objects.noted[0].append(Diagnostic(folder.shown(name), 0, 0, message))
+            break
+        objects.files[name] = text
+        manifests, mistakes = read_manifests(text, folder.shown(name), ALL_KINDS)
+        objects.noted.append(mistakes)
+        own: set[tuple[str, str, str]] = set()
+        for manifest in manifests:
+            key = (manifest.kind, manifest.namespace if manifest.kind != "Namespace" else "", manifest.name)
+            if manifest.kind in READ:
+                _hold(manifest, key, held, own, notes)
+                objects.of_file[id(manifest)] = name
+            elif manifest.kind in REFUSED:
+                why = REFUSED[manifest.kind][1]
+                kind = manifest.whole.child("kind", manifest.kind)
+                kind.wrong(f"a {manifest.kind} is not simulated: {why}; expected it in another folder")
+            else:
+                assert manifest.kind in WITHOUT_EFFECT, manifest.kind
+                notes.without_effect[manifest.kind] += 1
+    objects.manifests = list(held.values())
+    return objects
+
+
+def _text(folder: Folder, name: str, objects: Objects) -> str:
+    try:
+        content = folder.read(name)
+    except ValueError as error:
+        objects.noted[0].append(Diagnostic(folder.shown(name), 0, 0, str(error)))
+        return ""
+    text, bad = decode(content, folder.shown(name))
+    if bad is not None:
+        objects.noted[0].append(bad.diagnostic(bad_byte_message(content)))
+    return text
+
+
+def _hold(
+    manifest: Manifest,
+    key: tuple[str, str, str],
+    held: dict[tuple[str, str, str], Manifest],
+    own: set[tuple[str, str, str]],
+    notes: Notes,
+) -> None:
+    place = manifest.whole.place
+    before = held.pop(key, None)
+    if before is not None:
+        at = before.whole.place
+        if key in own:
+            message = f"the {manifest.kind} {manifest.namespace}/{manifest.name} stands in this file already, at line "
+            manifest.whole.wrong(f"{message}{at.line}; expected it once, or in another file")
+        else:
+            notes.texts.append(
+                f"the {manifest.kind} {manifest.namespace}/{manifest.name} at {place.file}:{place.line} replaces the "
+                f"one at {at.file}:{at.line}, as when it is applied after it"
+            )
+    own.add(key)
+    held[key] = manifest

@@ -1,0 +1,276 @@
+"""``mesh.manifests`` of a scenario, made into what the scenario's own words say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.manifest_reader import Manifest
+from meshsim.scenario.manifests.destination_rules import Rules, default_pool, read_destination_rules
+from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
+from meshsim.scenario.manifests.draft import Draft, append, lay_over
+from meshsim.scenario.manifests.hosts import Hosts
+from meshsim.scenario.manifests.kubernetes import Cluster, KubeService, check_kept, read_cluster
+from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
+from meshsim.scenario.manifests.policies import hand_on
+from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
+from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.reading import Folder
+from meshsim.scenario.shape import step
+
+AT: Path = ("mesh", "manifests")
+ROOT_NAMESPACE = "istio-system"
+"""Namespace whose PeerAuthentication holds for the mesh, as Istio is installed by itself."""
+TRUST_DOMAIN = "cluster.local"
+"""Trust domain of the mesh, as Istio is installed by itself."""
+
+
+class Mesh(msgspec.Struct):
+    """What all manifests together say."""
+
+    objects: Objects
+    cluster: Cluster
+    routes: dict[str, list[Draft]]
+    """Of each service that has any."""
+    rules: Rules
+    peers: Peers
+
+
+def read_mesh(folder: Folder, names: list[str], root_namespace: str, notes: Notes) -> Mesh:
+    """Read manifests; every mistake is in ``objects.mistakes``."""
+    objects = read_objects(folder, names, notes)
+    by_kind: dict[str, list[Manifest]] = {}
+    for manifest in objects.manifests:
+        by_kind.setdefault(manifest.kind, []).append(manifest)
+    cluster = read_cluster(objects.manifests, notes)
+    hosts = Hosts(cluster)
+    rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, notes)
+    routes = read_virtual_services(by_kind.get("VirtualService", []), hosts, rules, notes)
+    peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
+    return Mesh(objects, cluster, routes, rules, peers)
+
+
+def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], list[str]]:
+    """Read the manifests that a scenario names, and fill in what they say; ``mesh.manifests`` is then gone.
+
+    Returns the mistakes in manifests, and notes on what is right but should be known. What is no list of names is left
+    as it is, for the models to refuse.
+    """
+    entries = step(step(data, "mesh"), "manifests")
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, str) for entry in entries)):
+        return [], []
+    diagnostics: list[Diagnostic] = []
+    names: dict[str, None] = {}
+    for index, entry in enumerate(entries):
+        try:
+            for name in names_of(folder, entry):
+                names.pop(name, None)  # what is named again is applied again
+                names[name] = None
+        except ValueError as error:
+            diagnostics.append(positions.value((*AT, index)).diagnostic(str(error)))
+    del data["mesh"]["manifests"]
+    notes = Notes()
+    policy = step(step(data, "mesh"), "policy")
+    root = step(step(policy, "istio"), "root_namespace")
+    mesh = read_mesh(folder, list(names), root if isinstance(root, str) else ROOT_NAMESPACE, notes)
+    kept = _kept(data, mesh)
+    for key in kept:
+        check_kept(mesh.cluster.services[key])
+    draft = draft_of(mesh, kept)
+    _yield_to(data, draft, kept)
+    _add_routes(data, draft, positions)
+    hand_on(data, positions, mesh.objects, folder, everything=len(kept) == len(mesh.cluster.services))
+    lay_over(draft, data, positions)
+    diagnostics += _missing(data, positions, mesh, kept)
+    left_out = [key for key in mesh.cluster.services if key not in kept]
+    if left_out:
+        notes.texts.append(
+            f"services of the manifests that nothing calls and the scenario does not name: {', '.join(left_out)}"
+        )
+    return diagnostics + mesh.objects.mistakes, _told(notes)
+
+
+def _told(notes: Notes) -> list[str]:
+    texts = list(notes.texts)
+    if notes.without_effect:
+        counted = ", ".join(f"{name} ({count})" for name, count in sorted(notes.without_effect.items()))
+        texts.append(f"read in manifests and without effect: {counted}")
+    return texts
+
+
+def _kept(data: Any, mesh: Mesh) -> list[str]:
+    """The services that take part: those that the scenario names or calls, and those that routes lead to from there."""
+    wanted: dict[str, None] = {}
+    waiting = list(_named(data))
+    while waiting:
+        name = waiting.pop(0)
+        if name in wanted or name not in mesh.cluster.services:
+            continue
+        wanted[name] = None
+        for part in mesh.routes.get(name, ()):
+            waiting += [target["to"] for target in part.data["route"].get("split", ())]
+    return [key for key in mesh.cluster.services if key in wanted]
+
+
+def _named(data: Any) -> list[str]:
+    services = step(data, "services")
+    found = list(services) if isinstance(services, dict) else []
+    for service in found[:]:
+        owners = [step(services, service)]
+        versions = step(owners[0], "versions")
+        owners += versions.values() if isinstance(versions, dict) else ()
+        for owner in owners:
+            for entry in step(owner, "calls") or ():
+                found += [str(step(call, "to")) for call in (entry, *(step(entry, "parallel") or ()))]
+    for part in ("traffic",):
+        entries = step(data, part)
+        found += [str(step(flow, "to")) for flow in entries] if isinstance(entries, list) else []
+    return found
+
+
+def draft_of(mesh: Mesh, kept: list[str]) -> Draft:
+    """What the manifests say of the services that take part, in a scenario's own words."""
+    draft = Draft()
+    if kept:
+        draft.put(("mesh", "trust_domain"), TRUST_DOMAIN, mesh.cluster.services[kept[0]].place)
+    if mesh.peers.mesh is not None:
+        draft.put(("mesh", "tls", "mode"), mesh.peers.mesh.mode, mesh.peers.mesh.place)
+    for key in kept:
+        service = mesh.cluster.services[key]
+        _put_service(draft, service, mesh.peers)
+        _put_destination(draft, service, mesh.rules.drafts.get(key))
+    if mesh.peers.mesh is None and kept:
+        draft.put(("mesh", "tls", "mode"), DEFAULT_MODE, mesh.cluster.services[kept[0]].place)
+    put_routes({key: mesh.routes[key] for key in kept if key in mesh.routes}, draft)
+    return draft
+
+
+def _put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
+    at: Path = ("services", service.key)
+    draft.put(at, {}, service.place)
+    draft.put((*at, "namespace"), service.namespace, service.place)
+    for port in service.ports:
+        path: Path = (*at, "ports", str(port.number))
+        draft.put((*path, "protocol"), port.protocol, port.place)
+        target = service.target_port(port)
+        if target and target != port.number:
+            draft.put((*path, "target"), target, port.place)
+        mode = peers.ports.get((service.key, target or port.number))
+        if mode is not None:
+            draft.put((*path, "tls", "mode"), mode.mode, mode.place)
+    mode = peers.of_service(service)
+    if mode is not None:
+        draft.put((*at, "tls", "mode"), mode.mode, mode.place)
+    shared = dict.fromkeys(service.deployments[0].labels) if service.deployments else {}
+    common = {
+        label: service.deployments[0].labels[label]
+        for label in shared
+        if all(one.labels.get(label) == service.deployments[0].labels[label] for one in service.deployments)
+    }
+    for label, text in common.items():
+        draft.put((*at, "labels", label), text, service.deployments[0].labels_place)
+    for name, deployment in service.versions().items():
+        version: Path = (*at, "versions", name)
+        draft.put(version, {}, deployment.place)
+        draft.put((*version, "count"), deployment.count, deployment.count_place)
+        draft.put((*version, "service_account"), deployment.service_account, deployment.account_place)
+        for label, text in deployment.labels.items():
+            if label not in common:
+                draft.put((*version, "labels", label), text, deployment.labels_place)
+
+
+def _put_destination(draft: Draft, service: KubeService, rule: Draft | None) -> None:
+    """How Istio has callers treat a service by itself, and what its DestinationRule says beside."""
+    at: Path = ("mesh", "destinations", service.key)
+    pools = {str(port.number): default_pool(port) for port in service.ports}
+    general = pools[str(service.ports[0].number)] if service.ports else {}
+    draft.put((*at, "tls"), "auto", service.place)
+    for name, limit in general.items():
+        draft.put((*at, "pool", name), limit, service.place)
+    special = [port for port, pool in pools.items() if pool != general]
+    if rule is not None:
+        draft.take(rule, ("rule",), at)
+    for port in special:
+        if draft.at((*at, "ports", port)) is None:
+            # A port's settings stand in place of all others: what holds for the service is said again for it.
+            for name in ("tls", "load_balancing", "outlier_detection"):
+                if draft.at((*at, name)) is not None:
+                    draft.take(draft, (*at, name), (*at, "ports", port, name))
+            own: dict[str, Any] = {**pools[port], **(_own_pool(rule) if rule is not None else {})}
+            for name, limit in own.items():
+                draft.put((*at, "ports", port, "pool", name), limit, service.place)
+    for port in draft.at((*at, "ports")) or {}:
+        if port not in special or rule is None or port in rule.data["rule"].get("ports", {}):
+            by_itself: dict[Path, Any] = {("pool", name): limit for name, limit in pools.get(port, {}).items()}
+            for below, value in {**by_itself, ("tls",): "auto"}.items():
+                if draft.at((*at, "ports", port, *below)) is None:
+                    draft.put((*at, "ports", port, *below), value, service.place)
+
+
+def _own_pool(rule: Draft) -> dict[str, Any]:
+    pool: dict[str, Any] = rule.data["rule"].get("pool", {})
+    return pool
+
+
+def _yield_to(data: Any, draft: Draft, kept: list[str]) -> None:
+    """Take out of the draft what does not go together with what the scenario says itself of where replicas run."""
+    for key in kept:
+        own = step(step(data, "services"), key)
+        versions = draft.at(("services", key, "versions")) or {}
+        if isinstance(step(own, "replicas"), dict) and len(versions) == 1:
+            (name,) = versions
+            if not isinstance(step(step(own, "versions"), name), dict):
+                own.setdefault("versions", {})[name] = {"replicas": own.pop("replicas")}
+        for name in list(versions):
+            if step(step(step(own, "versions"), name), "replicas") is not None:
+                draft.remove(("services", key, "versions", name, "count"))
+
+
+def _add_routes(data: Any, draft: Draft, positions: Positions) -> None:
+    """Routes of the scenario come in place of those that manifests give the same service, and beside all others."""
+    own = step(step(data, "mesh"), "routes")
+    if not isinstance(own, list) or not own:
+        return
+    replaced = {step(route, "to") for route in own}
+    for index, route in enumerate(draft.at(("mesh", "routes")) or ()):
+        if route["to"] not in replaced:
+            append(draft, ("mesh", "routes", index), own, ("mesh", "routes"), positions)
+
+
+def _missing(data: Any, positions: Positions, mesh: Mesh, kept: list[str]) -> list[Diagnostic]:
+    """What a service lacks that no manifest can say; a stand-in takes its place, so that all else is checked."""
+    found = []
+    place = positions.key(("services",))
+    for key in kept:
+        service = step(step(data, "services"), key)
+        if not isinstance(service, dict):
+            continue
+        lacks = [] if service.get("work") is not None else ["work"]
+        versions = service.get("versions")
+        placed = "placement" in service or (
+            isinstance(versions, dict)
+            and all(step(one, "replicas") or step(one, "placement") for one in versions.values())
+        )
+        if not placed and "replicas" not in service:
+            lacks.append("placement")
+        if lacks:
+            own = ("services", key) in positions.keys and positions.keys["services", key].file == positions.file
+            at = positions.keys["services", key] if own else place
+            message = (
+                f"{' and '.join(lacks)} of {key!r} {'are' if len(lacks) > 1 else 'is'} missing, which no manifest says"
+            )
+            found.append(at.diagnostic(f"{message}; expected services.{key}.{lacks[0]}"))
+        nodes = list(step(step(data, "network"), "nodes") or ())
+        if "work" in lacks:
+            service["work"] = {"constant": "0 ms"}
+        if "placement" in lacks and nodes:
+            service["placement"] = [str(nodes[0])]
+    return found
+
+
+def names_manifests(override: str) -> bool:
+    """Whether a ``path=value`` of the command line says which manifests are read."""
+    return override.partition("=")[0].strip().startswith("mesh.manifests")

@@ -1,0 +1,323 @@
+"""Services and the Deployments behind them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from meshsim.scenario.manifest_reader import Manifest, Value
+from meshsim.scenario.manifests.values import LABEL, Notes, label_name, labels, number, take
+from meshsim.scenario.positions import Place
+from meshsim.scenario.words import expected, show
+
+PROTOCOLS: Mapping[str, str] = {
+    **{name: name for name in ("http", "http2", "grpc", "grpc-web", "https", "tls", "tcp")},
+    **dict.fromkeys(("mongo", "mysql", "redis"), "tcp"),
+    "kubernetes.io/h2c": "http2",
+    "kubernetes.io/ws": "http",
+    "kubernetes.io/wss": "https",
+}
+"""What a port's name begins with, or its appProtocol, as Istio takes them."""
+_INJECT = ("sidecar.istio.io/inject", "traffic.sidecar.istio.io/")
+_CONTAINER_PORT = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
+VERSION_LABELS = ("version", "app.kubernetes.io/version")
+"""Labels that name a version; the first one that Deployments of a service differ by."""
+
+
+class KubePort(msgspec.Struct, frozen=True):
+    """One port of a Service."""
+
+    number: int
+    name: str
+    protocol: str
+    target: int | str
+    """Number, or name of a container's port."""
+    place: Place
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A Deployment: replicas that are alike."""
+
+    name: str
+    namespace: str
+    count: int
+    count_place: Place
+    labels: Mapping[str, str]
+    """Of its pods."""
+    labels_place: Place
+    service_account: str
+    account_place: Place
+    ports: Mapping[str, int]
+    """Named ports of its containers."""
+    environment: tuple[str, ...]
+    """Values of its containers' environment variables."""
+    place: Place
+
+
+class KubeService(msgspec.Struct):
+    """A Service and the Deployments behind it."""
+
+    key: str
+    """The name that the scenario uses."""
+    name: str
+    namespace: str
+    ports: list[KubePort]
+    selector: Mapping[str, str]
+    deployments: list[Deployment]
+    whole: Value
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.whole.place
+
+    @property
+    def host(self) -> str:
+        """Its full name."""
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+    def versions(self) -> dict[str, Deployment]:
+        """Its Deployments by the name of their version: the label that tells them apart, or their own names."""
+        for label in VERSION_LABELS:
+            names = [one.labels.get(label, "") for one in self.deployments]
+            if len(set(names)) == len(names) and all(LABEL.fullmatch(name) for name in names):
+                return dict(zip(names, self.deployments, strict=True))
+        return {one.name: one for one in self.deployments}
+
+    def target_port(self, port: KubePort) -> int | None:
+        """The port that replicas listen on; None where Deployments do not agree, or do not know its name."""
+        if isinstance(port.target, int):
+            return port.target
+        found = {one.ports.get(port.target) for one in self.deployments}
+        return found.pop() if len(found) == 1 else None
+
+
+class Cluster(msgspec.Struct):
+    """What Kubernetes objects say."""
+
+    services: dict[str, KubeService] = {}
+    """By the name that the scenario uses."""
+    deployments: list[Deployment] = []
+
+
+def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
+    """The services among some objects; mistakes are noted at their places."""
+    by_kind: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        by_kind.setdefault(manifest.kind, []).append(manifest)
+    for kind in ("Namespace", "ServiceAccount"):
+        for manifest in by_kind.get(kind, ()):
+            body(manifest, kind, notes)
+            if manifest.labels.get("istio-injection") == "disabled":
+                manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
+    deployments = [_deployment(manifest, notes) for manifest in by_kind.get("Deployment", ())]
+    accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
+    _check_accounts(by_kind.get("Deployment", ()), deployments, accounts)
+    services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]
+    names = [one.name for one in services]
+    cluster = Cluster({}, deployments)
+    used: dict[int, KubeService] = {}
+    for service in services:
+        if names.count(service.name) > 1:
+            service.key = f"{service.name}-{service.namespace}"
+        if service.key in cluster.services or not LABEL.fullmatch(service.key):
+            service.whole.wrong(f"two services would be called {show(service.key)}; expected another name")
+        cluster.services[service.key] = service
+        _find_deployments(service, deployments, used)
+    alone = [one.name for one in deployments if id(one) not in used]
+    if alone:
+        notes.texts.append(f"no Service chooses the pods of {', '.join(sorted(alone))}: nothing calls them, left out")
+    return cluster
+
+
+def body(manifest: Manifest, table: str, notes: Notes) -> dict[str, Value]:
+    """What an object holds beside what all kinds have."""
+    return take(manifest.whole, table, notes, "apiVersion", "kind", "metadata")
+
+
+def _service(manifest: Manifest, notes: Notes) -> KubeService:
+    spec = body(manifest, "Service", notes).get("spec", manifest.spec)
+    fields = take(spec, "Service.spec", notes)
+    for key, refused, why in (
+        ("type", "ExternalName", "every service is inside of the mesh"),
+        ("clusterIP", "None", "sidecars choose the replica"),
+        ("sessionAffinity", "ClientIP", "requests have no affinity"),
+    ):
+        if key in fields and fields[key].data == refused:
+            fields[key].wrong(f"{refused!r} is not simulated: {why}; expected another {key}")
+    ports: list[KubePort] = []
+    for value in fields["ports"].items() if "ports" in fields else ():
+        port = _port(value, notes)
+        if port is not None:
+            if port.number in [one.number for one in ports]:
+                value.wrong(f"port {port.number} is there already; expected each port once")
+            ports.append(port)
+    if not ports:
+        fields.get("ports", spec).wrong("the Service has no port; expected at least one")
+    selector = labels(fields["selector"]) if "selector" in fields else {}
+    if not selector:
+        fields.get("selector", spec).wrong("the Service selects no pods; expected labels of a Deployment's pods")
+    return KubeService(manifest.name, manifest.name, manifest.namespace, ports, selector, [], manifest.whole)
+
+
+def _port(value: Value, notes: Notes) -> KubePort | None:
+    fields = take(value, "Service.spec.ports", notes)
+    if "port" not in fields:
+        if isinstance(value.data, dict):
+            value.wrong("'port' is missing; expected it here: its number")
+        return None
+    if "protocol" in fields and fields["protocol"].text() not in ("TCP", ""):
+        fields["protocol"].wrong(
+            f"{show(fields['protocol'].data)} is not simulated: the mesh carries TCP; expected TCP"
+        )
+    count = number(fields["port"], 1, 65_535)
+    name = fields["name"].text() if "name" in fields else ""
+    if "appProtocol" in fields:
+        written = fields["appProtocol"].text().lower()
+        if written and written not in PROTOCOLS:
+            fields["appProtocol"].wrong(
+                f"{show(written)} is no protocol that Istio knows; {expected(written, list(PROTOCOLS))}"
+            )
+        protocol = PROTOCOLS.get(written, "http")
+    else:
+        # Istio: <protocol>[-<suffix>]; what begins with no protocol is looked at as it comes, and HTTP comes here.
+        known = sorted(PROTOCOLS, key=len, reverse=True)
+        begun = next((one for one in known if name == one or name.startswith(f"{one}-")), "http")
+        protocol = PROTOCOLS[begun]
+    target: int | str = count or 0
+    if "targetPort" in fields:
+        given = fields["targetPort"]
+        if isinstance(given.data, str) and not given.data.isdigit():
+            target = given.data
+        else:
+            target = (int(given.data) if isinstance(given.data, str) else number(given, 1, 65_535)) or 0
+    return None if count is None else KubePort(count, name, protocol, target, value.place)
+
+
+def _deployment(manifest: Manifest, notes: Notes) -> Deployment:
+    fields = body(manifest, "Deployment", notes)
+    spec_value = fields.get("spec", manifest.spec)
+    spec = take(spec_value, "Deployment.spec", notes)
+    template = take(spec["template"], "Deployment.spec.template", notes) if "template" in spec else {}
+    if "template" not in spec:
+        spec_value.wrong("'template' is missing; expected it here: the pods")
+    pod = _pod_metadata(template, notes)
+    inner = take(template["spec"], "Deployment.spec.template.spec", notes) if "spec" in template else {}
+    if "template" in spec and "spec" not in template:
+        spec["template"].wrong("'spec' is missing; expected it here: what runs in the pods")
+    _check_selector(spec, pod, spec_value, notes)
+    count = number(spec["replicas"], 0, 1000) if "replicas" in spec else 1
+    named = inner.get("serviceAccountName", inner.get("serviceAccount"))
+    account = label_name(named, "a service account") if named is not None else ""
+    ports, environment = _containers(inner.get("containers"), notes)
+    at = spec.get("template", manifest.whole).place
+    return Deployment(
+        name=manifest.name,
+        namespace=manifest.namespace,
+        count=1 if count is None else count,
+        count_place=spec["replicas"].place if "replicas" in spec else manifest.whole.place,
+        labels=pod,
+        labels_place=at,
+        service_account=account or "default",
+        account_place=named.place if named is not None else manifest.whole.place,
+        ports=ports,
+        environment=environment,
+        place=manifest.whole.place,
+    )
+
+
+def _pod_metadata(template: Mapping[str, Value], notes: Notes) -> dict[str, str]:
+    if "metadata" not in template:
+        return {}
+    fields = take(template["metadata"], "Deployment.spec.template.metadata", notes)
+    found = labels(fields["labels"]) if "labels" in fields else {}
+    entries = {
+        **(fields["annotations"].entries() if "annotations" in fields else {}),
+        **(fields["labels"].entries() if "labels" in fields else {}),
+    }
+    for key, value in entries.items():
+        if (key == _INJECT[0] and value.data == "false") or key.startswith(_INJECT[1]):
+            value.wrong_key(f"{show(key)} keeps traffic out of the mesh, which is not simulated; expected it left out")
+    if "annotations" in fields:
+        notes.without_effect["annotations"] += 1
+    return found
+
+
+def _check_selector(spec: Mapping[str, Value], pod: Mapping[str, str], whole: Value, notes: Notes) -> None:
+    if "selector" not in spec:
+        whole.wrong("'selector' is missing; expected it here: labels of the pods")
+        return
+    fields = take(spec["selector"], "Deployment.spec.selector", notes)
+    wanted = labels(fields["matchLabels"]) if "matchLabels" in fields else {}
+    for key, value in wanted.items():
+        if pod.get(key) != value:
+            child = fields["matchLabels"].entries()[key]
+            child.wrong(f"the pods have no label {key}={value}; expected one of theirs, as Kubernetes asks")
+
+
+def _containers(value: Value | None, notes: Notes) -> tuple[dict[str, int], tuple[str, ...]]:
+    ports: dict[str, int] = {}
+    environment: list[str] = []
+    for container in value.items() if value is not None else ():
+        fields = take(container, "Deployment.spec.template.spec.containers", notes)
+        for port in fields["ports"].items() if "ports" in fields else ():
+            inner = take(port, "Deployment.spec.template.spec.containers.ports", notes)
+            count = number(inner["containerPort"], 1, 65_535) if "containerPort" in inner else None
+            name = inner["name"].text() if "name" in inner else ""
+            if name and not _CONTAINER_PORT.fullmatch(name):
+                inner["name"].wrong(
+                    f"{show(name)} is no name of a port; expected at most 15 lower-case letters, digits"
+                )
+            if count is None and "containerPort" not in inner:
+                port.wrong("'containerPort' is missing; expected it here: its number")
+            if name and count is not None:
+                ports[name] = count
+        entries = [entry.data for entry in fields["env"].items()] if "env" in fields else []
+        values = [entry.get("value") for entry in entries if isinstance(entry, dict)]
+        environment += [value for value in values if isinstance(value, str)]
+    return ports, tuple(environment)
+
+
+def _check_accounts(
+    manifests: Iterable[Manifest], deployments: Iterable[Deployment], accounts: set[tuple[str, str]]
+) -> None:
+    known = sorted({name for _, name in accounts})
+    for manifest, deployment in zip(manifests, deployments, strict=True):
+        name = deployment.service_account
+        if name != "default" and (deployment.namespace, name) not in accounts:
+            nothing = "expected one of that name"
+            message = (
+                f"there is no ServiceAccount {show(name)} in {deployment.namespace}; {expected(name, known, nothing)}"
+            )
+            manifest.whole.note(deployment.account_place, message)
+
+
+def _find_deployments(service: KubeService, deployments: list[Deployment], used: dict[int, KubeService]) -> None:
+    """Find the Deployments whose pods a Service selects."""
+    for deployment in deployments:
+        if deployment.namespace != service.namespace or not service.selector.items() <= deployment.labels.items():
+            continue
+        if not service.selector:
+            continue
+        other = used.setdefault(id(deployment), service)
+        if other is not service:
+            message = f"{other.name} and {service.name} both select the pods of {deployment.name}; expected one Service"
+            service.whole.wrong(message)
+        service.deployments.append(deployment)
+
+
+def check_kept(service: KubeService) -> None:
+    """What a service needs that takes part in a scenario: pods, and ports that they have."""
+    if not service.deployments:
+        wanted = ", ".join(f"{key}={value}" for key, value in service.selector.items())
+        if wanted:
+            service.whole.wrong(f"no Deployment in {service.namespace} has pods with {wanted}; expected one")
+        return
+    for port in service.ports:
+        if service.target_port(port) is None:
+            message = (
+                f"no port {show(port.target)} that all pods of {service.name} have; expected a containerPort's name"
+            )
+            service.whole.note(port.place, message)

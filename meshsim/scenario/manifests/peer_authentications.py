@@ -1,0 +1,123 @@
+"""PeerAuthentications: which listeners ask for mutual TLS. Port beats workload beats namespace beats mesh."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.scenario.manifest_reader import Manifest, Value
+from meshsim.scenario.manifests.kubernetes import Cluster, Deployment, KubeService, body
+from meshsim.scenario.manifests.values import Notes, labels, take
+from meshsim.scenario.positions import Place
+from meshsim.scenario.words import expected
+
+MODES = ("STRICT", "PERMISSIVE", "DISABLE", "UNSET")
+DEFAULT_MODE = "PERMISSIVE"
+"""What holds where nothing is said."""
+
+
+class Mode(msgspec.Struct, frozen=True):
+    """A mode and where it was said."""
+
+    mode: str
+    place: Place
+
+
+class Peers(msgspec.Struct):
+    """What PeerAuthentications say."""
+
+    mesh: Mode | None = None
+    namespaces: dict[str, Mode] = {}
+    workloads: dict[str, Mode] = {}
+    """By the service's name in the scenario."""
+    ports: dict[tuple[str, int], Mode] = {}
+    """By service, and the port that its replicas listen on."""
+
+    def of_service(self, service: KubeService) -> Mode | None:
+        """The mode of a service that differs from the mesh's, as far as one was said."""
+        return self.workloads.get(service.key) or self.namespaces.get(service.namespace)
+
+
+def read_peers(manifests: list[Manifest], cluster: Cluster, root_namespace: str, notes: Notes) -> Peers:
+    """Find the mode of each listener; mistakes are noted at their places."""
+    peers = Peers(None, {}, {}, {})
+    seen: dict[tuple[str, ...], Place] = {}
+    for manifest in manifests:
+        spec = body(manifest, "PeerAuthentication", notes).get("spec", manifest.spec)
+        fields = take(spec, "PeerAuthentication.spec", notes)
+        mode = _mode(fields["mtls"], notes) if "mtls" in fields else None
+        at_root = manifest.namespace == root_namespace
+        pods = [one for one in cluster.deployments if at_root or one.namespace == manifest.namespace]
+        chosen = _selected(fields.get("selector"), cluster, pods, notes)
+        if chosen is None:
+            if "portLevelMtls" in fields:
+                message = "modes of ports need a selector, as Istio asks; expected one beside portLevelMtls"
+                fields["portLevelMtls"].wrong_key(message)
+            level = ("mesh",) if at_root else ("namespace", manifest.namespace)
+            if _is_second(manifest, seen, level):
+                continue
+            if level == ("mesh",):
+                peers.mesh = mode
+            elif mode is not None:
+                peers.namespaces[manifest.namespace] = mode
+            continue
+        for service in chosen:
+            if _is_second(manifest, seen, ("workload", service.key)):
+                continue
+            if mode is not None:
+                peers.workloads[service.key] = mode
+            if "portLevelMtls" in fields:
+                _ports(fields["portLevelMtls"], service, peers, notes)
+    return peers
+
+
+def _is_second(manifest: Manifest, seen: dict[tuple[str, ...], Place], level: tuple[str, ...]) -> bool:
+    place = manifest.whole.place
+    before = seen.setdefault(level, place)
+    if before is not place:
+        what = {"mesh": "the mesh"}.get(level[0], f"the {level[0]} {level[-1]}")
+        message = f"{what} has the PeerAuthentication at {before.file}:{before.line} already; expected one"
+        manifest.whole.wrong(message)
+    return before is not place
+
+
+def _mode(value: Value, notes: Notes) -> Mode | None:
+    fields = take(value, "PeerAuthentication.spec.mtls", notes)
+    word = fields["mode"].choice(MODES) if "mode" in fields else "UNSET"
+    return None if word in ("", "UNSET") else Mode(word, fields["mode"].place)
+
+
+def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], notes: Notes) -> list[KubeService] | None:
+    """The services whose workloads a selector chooses among some; None without a selector."""
+    if value is None:
+        return None
+    fields = take(value, "PeerAuthentication.spec.selector", notes)
+    wanted = labels(fields["matchLabels"]) if "matchLabels" in fields else {}
+    if not wanted:
+        return None
+    chosen_pods = [one for one in pods if wanted.items() <= one.labels.items()]
+    found = []
+    for service in cluster.services.values():
+        chosen = [one for one in service.deployments if one in chosen_pods]
+        if chosen and len(chosen) < len(service.deployments):
+            message = f"it chooses some versions of {service.name!r} alone; expected labels that all of them have"
+            fields["matchLabels"].wrong(message)
+        elif chosen:
+            found.append(service)
+    if not chosen_pods:
+        shown = ", ".join(f"{key}={label}" for key, label in wanted.items())
+        fields["matchLabels"].wrong(f"no Deployment's pods that it is for have {shown}; expected labels of some")
+    return found
+
+
+def _ports(value: Value, service: KubeService, peers: Peers, notes: Notes) -> None:
+    known = {service.target_port(port) for port in service.ports}
+    for key, entry in value.entries().items():
+        if not key.isdigit() or not 1 <= int(key[:6]) <= 65_535:
+            entry.wrong_key(f"{key!r} is no port; expected a number from 1 to 65535")
+            continue
+        mode = _mode(entry, notes)
+        if int(key) not in known:
+            shown = sorted(str(port) for port in known if port is not None)
+            entry.wrong_key(f"no replica of {service.name!r} listens on {key}; {expected(key, shown)}")
+        elif mode is not None:
+            peers.ports[service.key, int(key)] = mode

@@ -1,0 +1,79 @@
+"""What a scenario's changes come to: versions of policies, and of TLS settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshsim.policy.engine import PolicyFile
+from meshsim.scenario.check_changes import change_order, settings_over_time
+from meshsim.scenario.named_files import SHADOW
+from meshsim.world.identities import tls_settings
+from meshsim.world.policies import Policies, engine_of
+from meshsim.world.rollout import Content
+
+if TYPE_CHECKING:
+    from meshsim.policy.engine import PolicyEngine
+    from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.policy import Policy
+    from meshsim.scenario.tls import Tls
+    from meshsim.sidecar.tls.settings import TlsSettings
+    from meshsim.world.state import State
+
+
+def policies_of(state: State, loaded: LoadedScenario) -> Policies | None:
+    """Return the policies of a scenario, those of its changes and those on trial; None if the mesh has none.
+
+    Raises ScenarioError with every mistake in one of these sets.
+    """
+    scenario = loaded.scenario
+    policy = scenario.mesh.policy
+    if policy is None:
+        return None
+    engines = [_engine(state, loaded, policy, loaded.policies)]
+    current = policy
+    for index in change_order(scenario):
+        change = scenario.changes[index].policy
+        if change is not None:
+            current = _changed(current, change.files, change.default)
+            engines.append(_engine(state, loaded, current, loaded.changed_policies[index]))
+    trial = None
+    if policy.shadow is not None:
+        settings = _changed(policy, policy.shadow.files, policy.shadow.default)
+        trial = _engine(state, loaded, settings, loaded.changed_policies[SHADOW])
+    return Policies(engines, trial, cache=policy.cache, real=state.real)
+
+
+def _changed(policy: Policy, files: tuple[str, ...], default: str | None) -> Policy:
+    return policy.model_copy(update={"files": files, "default": default or policy.default})
+
+
+def _engine(state: State, loaded: LoadedScenario, policy: Policy, texts: tuple[tuple[str, str], ...]) -> PolicyEngine:
+    """Return the engine of one set of files, beside those that belong to settings of the engine."""
+    own = loaded.scenario.mesh.policy
+    assert own is not None
+    kept = [] if texts is loaded.policies else [file for file in loaded.policies if file[0] not in own.files]
+    files = [PolicyFile(name, text, str(loaded.base_dir / name)) for name, text in (*texts, *kept)]
+    return engine_of(state, policy, files)
+
+
+def _settings(tls: Tls) -> tuple[TlsSettings, str]:
+    return tls_settings(tls), tls.key
+
+
+def contents_of(state: State) -> list[tuple[int, Content]]:
+    """Return every version of the configuration with the instant at which it comes, the start first."""
+    scenario = state.scenario
+    over_time = settings_over_time(scenario)
+    current = {name: _settings(each[0][1]) for name, each in over_time.items()}
+    names = scenario.change_names()
+    policy = 0
+    contents = [(0, Content(1, policy, dict(current), "start"))]
+    for version, index in enumerate(change_order(scenario), 2):
+        change = scenario.changes[index]
+        current |= {name: _settings(tls) for name, each in over_time.items() for at, tls in each if at == index}
+        news = [word for word, given in (("policy", change.policy), ("TLS", change.tls or change.workloads)) if given]
+        policy += change.policy is not None
+        content = Content(version, policy, dict(current), f"{names[index]}: {' and '.join(news)}")
+        content.change = names[index]
+        contents.append((change.at_ns, content))
+    return contents

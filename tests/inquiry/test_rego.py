@@ -1,0 +1,124 @@
+"""Inquiries into Rego policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.constants import constants_of, header
+from meshsim.inquiry.matrix import build_matrix, compare
+from meshsim.inquiry.patterns import SEGMENT, Pattern, exactly, glob, prefix, suffix, within
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import Subject, subject_of_scenario
+from meshsim.policy.engine import PolicyFile
+from tests.inquiry.conftest import SCENARIO
+
+POLICY = """\
+package envoy.authz
+
+import input.attributes.request.http
+import input.meshsim
+
+default allow := false
+
+allow if {
+	meshsim.source.service == "robots"
+	meshsim.destination.service == "planner"
+	http.method == "GET"
+	startswith(http.path, "/plans/")
+	not endswith(http.path, "/secret")
+}
+
+allow if {
+	meshsim.source.service == "rovers"
+	meshsim.destination.service == "viewer"
+	meshsim.slice == "video"
+}
+"""
+
+
+def _plant(folder: Path, policy: str) -> Subject:
+    folder.mkdir(exist_ok=True)
+    (folder / "plant.rego").write_text(policy, encoding="utf-8")
+    file = folder / "plant.yaml"
+    file.write_text(SCENARIO.replace("{files: [plant.cedar]}", "{engine: rego, files: [plant.rego]}"), encoding="utf-8")
+    return subject_of_scenario(file)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Subject:
+    """The plant under Rego policies."""
+    return _plant(tmp_path / "plant", POLICY)
+
+
+def test_one_request(plant: Subject) -> None:
+    """The body that allows is named by its place, and the others with the condition that failed."""
+    verdict = ask(plant, Request(source="robots", destination="planner", path="/plans/7"))
+    assert (verdict.decision.allowed, verdict.decision.rule) == (True, "envoy.authz.allow@plant.rego:8")
+    assert verdict.accounts[2].why == '`meshsim.source.service == "rovers"` does not hold: ' + (
+        'meshsim.source.service is "robots"'
+    )
+    denied = ask(plant, Request(source="robots", destination="planner", path="/plans/secret"))
+    assert (denied.decision.allowed, denied.decision.rule) == (False, "envoy.authz.allow@plant.rego:6")
+    assert denied.accounts[1].why.startswith('`not endswith(http.path, "/secret")` does not hold')
+
+
+def test_the_matrix_and_what_flips(plant: Subject, tmp_path: Path) -> None:
+    """Classes follow from what conditions compare with, and another policy's flips have witnesses."""
+    cells = {(cell.caller.name, cell.callee.name): cell for cell in build_matrix(plant).cells}
+    assert cells["robots", "planner"].extent == "some"
+    assert cells["planner", "vision"].extent == "none"
+    after = _plant(tmp_path / "after", POLICY.replace('"/secret"', '"/hidden"'))
+    flips = compare(plant, after).flips
+    assert {flip.witness.path.rpartition("/")[2] for flip in flips} == {"secret", "hidden"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "texts"),
+    [
+        ('http.path == "/a"', {"path": {exactly("/a")}}),
+        ('startswith(http.path, "/a")', {"path": {prefix("/a")}}),
+        ('endswith(http.path, "/a")', {"path": {suffix("/a")}}),
+        ('contains(http.path, "a")', {"path": {within("a")}}),
+        ('glob.match("/a/*", ["/"], http.path)', {"path": {glob("/a/*"), exactly("/a/"), Pattern((*"/a/", SEGMENT))}}),
+        ('http.headers["x-a"] in {"b", "c"}', {header("x-a"): {exactly("b"), exactly("c")}}),
+        ('input.parsed_path[0] == "a"', {"path": {exactly("/a"), prefix("/a/"), suffix("/a"), within("/a/")}}),
+        ('input.meshsim.tls.group == "X25519"', {"group": {exactly("X25519")}}),
+    ],
+)
+def test_texts(condition: str, texts: dict[str, object]) -> None:
+    """What a text is compared with, and how, is read off the condition, and exactly."""
+    module = f"package envoy.authz\nimport input.attributes.request.http\nallow if {condition}"
+    constants = constants_of("rego", [PolicyFile("a.rego", module)])
+    assert constants.texts == texts
+    assert not constants.approximate
+
+
+def test_what_is_computed_is_said() -> None:
+    """Constants that are not compared with the input directly make the classes approximate."""
+    module = (
+        'package envoy.authz\nallow if { [_, kind] := split(input.attributes.request.http.path, "."); kind == "js" }'
+    )
+    constants = constants_of("rego", [PolicyFile("a.rego", module)])
+    assert constants.approximate
+    assert constants.texts["path"] == {exactly("."), exactly("js")}
+
+
+def test_claims_numbers_and_addresses() -> None:
+    """Claims, times, ages and blocks of addresses are found too."""
+    conditions = (
+        '"admin" in input.meshsim.claims.roles',
+        'input.meshsim.claims.realm.id == "a"',
+        "input.meshsim.certificate_age_s < 3600",
+        "input.meshsim.time_ns > 1767225600000000000",
+        'net.cidr_contains("10.0.0.0/8", input.meshsim.source.ip)',
+        'input.attributes.source.principal == "spiffe://plant.example/fleet/robots/0"',
+    )
+    module = "package envoy.authz\nallow if {\n" + "\n".join(conditions) + "\n}"
+    constants = constants_of("rego", [PolicyFile("a.rego", module)])
+    assert constants.claims == {("roles",): {(), ("admin",), ("other",)}, ("realm", "id"): {"a", "other"}}
+    assert constants.numbers == {"certificate_age_s": {3600}, "time_s": {1767225600}}
+    assert constants.addresses == {"10.0.0.0/8"}
+    assert constants.principals == {"spiffe://plant.example/fleet/robots/0"}

@@ -1,0 +1,118 @@
+"""`meshsim import`: a scenario around manifests that runs at once, and says what it assumes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from meshsim.scenario.errors import ScenarioError, UsageError
+from meshsim.scenario.loader import load_scenario
+from meshsim.scenario.manifests.callers import evidence
+from meshsim.scenario.manifests.expand import read_mesh
+from meshsim.scenario.manifests.starter import import_manifests
+from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.reading import Folder
+
+DATA = Path(__file__).parent / "data"
+POLICY = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: catalog, namespace: shop}
+spec:
+  selector: {matchLabels: {app: catalog}}
+  rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/front, "*"]}}]}]
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The shop's manifests in a folder of their own."""
+    shutil.copytree(DATA / "shop", tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+def test_what_is_written_can_be_run(shop: Path) -> None:
+    """The scenario names the manifests, has every service, and nothing is wrong with it."""
+    made = import_manifests(shop, shop.parent / "scenario.yaml", force=False)
+    loaded = load_scenario(made.file)
+    assert loaded.scenario.scenario == "shop"
+    assert set(made.services) == set(loaded.scenario.services) == {"front", "catalog"}
+    assert 'manifests: ["shop"]' in made.text
+    assert not [path for path in shop.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_assumptions_are_marked(shop: Path) -> None:
+    """Each line that no manifest gives says so, and the sentences name the calls that were guessed."""
+    made = import_manifests(shop, shop.parent / "scenario.yaml", force=False)
+    lines = made.text.splitlines()
+    for start in ("    placement:", "    work:", "      - {to: catalog}", "  users:"):
+        found = [line for line in lines if line.startswith(start)]
+        assert found
+        assert all("# assumed" in line for line in found), found
+    assert "front calls catalog: an environment variable of front names it" in made.assumed
+    assert [flow.to for flow in load_scenario(made.file).scenario.traffic] == ["front"]
+
+
+def test_policies_tell_who_calls(shop: Path) -> None:
+    """A policy that lets a service account in by name is evidence of a call."""
+    apps = shop / "apps.yaml"
+    apps.write_text(apps.read_text().replace("http://catalog:8080/v1", "elsewhere"), encoding="utf-8")
+    (shop / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    names = ["shop/apps.yaml", "shop/policy.yaml"]
+    mesh = read_mesh(Folder(shop.parent), names, "istio-system", Notes())
+    (found,) = evidence(mesh.cluster, mesh.objects.manifests)
+    assert (found.caller, found.callee) == ("front", "catalog")
+    assert found.why == "the AuthorizationPolicy catalog allows it"
+
+
+def test_nothing_is_overwritten(shop: Path) -> None:
+    """A file that is there stays as it is, unless --force is given."""
+    target = shop.parent / "scenario.yaml"
+    target.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="is there already; expected a name that is free, or --force"):
+        import_manifests(shop, target, force=False)
+    assert target.read_text(encoding="utf-8") == "mine"
+    import_manifests(shop, target, force=True)
+    assert target.read_text(encoding="utf-8") != "mine"
+
+
+def test_manifests_lie_below_the_scenario(shop: Path, tmp_path: Path) -> None:
+    """A scenario reads nothing outside of its folder: import says where it can be written."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.raises(UsageError, match=r"does not lie below .*elsewhere.* expected --out .*scenario\.yaml"):
+        import_manifests(shop, elsewhere / "scenario.yaml", force=False)
+    with pytest.raises(UsageError, match="there is no "):
+        import_manifests(tmp_path / "nothing", tmp_path / "scenario.yaml", force=False)
+
+
+def test_mistakes_are_told_and_nothing_is_written(shop: Path) -> None:
+    """Every mistake in the manifests is told at its place; a folder without services is one too."""
+    rules = shop / "rules.yaml"
+    rules.write_text(rules.read_text().replace("timeout: 1.5s", "timeout: soon").replace("v2/}", "v2/, x: 1}"))
+    target = shop.parent / "scenario.yaml"
+    with pytest.raises(ScenarioError) as caught:
+        import_manifests(shop, target, force=False)
+    assert [(one.line, one.column) for one in caught.value.diagnostics] == [(34, 28), (36, 16)]
+    assert not target.exists()
+    (shop / "apps.yaml").unlink()
+    rules.write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="no Service with a Deployment"):
+        import_manifests(shop, target, force=False)
+
+
+def test_circles_are_not_guessed(shop: Path) -> None:
+    """Evidence that would close a circle of calls is passed over."""
+    apps = shop / "apps.yaml"
+    text = apps.read_text(encoding="utf-8")
+    text = text.replace(
+        "containers: [{name: catalog, image: example.org/catalog:1}]",
+        'containers: [{name: catalog, image: a, env: [{name: A, value: "front.shop.svc.cluster.local:80"}]}]',
+    )
+    apps.write_text(text, encoding="utf-8")
+    made = import_manifests(shop, shop.parent / "scenario.yaml", force=False)
+    assert [text for text in made.assumed if " calls " in text and ":" in text] == [
+        "front calls catalog: an environment variable of front names it"
+    ]
