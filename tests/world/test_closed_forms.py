@@ -151,10 +151,7 @@ def test_without_tls_nothing_is_charged_for_it(simulate: Any, line: Any) -> None
 
 
 def test_large_response_needs_slow_start_rounds(simulate: Any, line: Any) -> None:
-    """A response of more than ten segments waits for the window to open, charged to TCP; one right after it does not.
-
-    A connection that was idle for longer than the retransmission timeout begins with the initial window again.
-    """
+    """A response of more than ten segments waits for the window to open, charged to TCP: at first, and after idling."""
     line["traffic"][0]["arrivals"] = {"constant": "10 /s"}
     line["traffic"][0]["response"] = "12 kB"  # nine segments: the session tickets are under way, too
     fits, fits_again, *_ = simulate(line, fidelity="modelled").requests

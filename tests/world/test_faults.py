@@ -46,14 +46,12 @@ def between(result: Any, from_ms: int, to_ms: int) -> list[Any]:
 
 
 def test_link_down_drops_then_reroutes_then_recovers(simulate: Any, triangle: Data) -> None:
-    """A cut link loses what is sent over it until routes go round it; after its end they come back to it.
-
-    What was lost is sent again when a segment that came round tells of the hole, well before the timer goes off.
-    """
+    """A cut link loses what is sent over it until routes go round it; after its end they come back to it."""
     triangle["faults"] = [{"kind": "link-down", "target": "b--c", "at": "1 s", "for": "1 s"}]
     result = simulate(triangle, fidelity="modelled")
     assert {row.outcome for row in result.requests} == {"ok"}
     assert {row.network_ns // MS for row in between(result, 100, 990)} == {4}
+    # A segment that came round tells of the hole, well before the timer goes off.
     assert all(60 * MS <= row.tcp_ns <= 100 * MS for row in between(result, 1000, 1040))
     assert {row.network_ns // MS for row in between(result, 1400, 2040)} == {20}
     assert {row.network_ns // MS for row in between(result, 2120, 4000)} == {4}
