@@ -36,6 +36,7 @@ from meshsim.scenario.check_time import (
     check_run,
     check_traffic,
 )
+from meshsim.scenario.check_tokens import check_tokens
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named
@@ -64,6 +65,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_service_accounts(scenario)
     yield from check_all_headers(scenario)
     yield from check_tls(scenario)
+    yield from check_tokens(scenario)
     yield from check_identity(scenario)
     yield from check_resilience(scenario)
     yield from check_expectations(scenario)

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
 from meshsim.scenario.identity import Identity
+from meshsim.scenario.tokens import Tokens
 
 TlsMode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 TlsVersion = Literal["1.2", "1.3"]
@@ -138,6 +139,8 @@ class Mesh(Model):
     """Certificates."""
     policy: Policy | None = None
     """Authorization policy. Default: none, so that every authenticated call is allowed and nothing is asked."""
+    tokens: Tokens | None = None
+    """Tokens that requests carry beside mutual TLS. Default: none."""
     resilience: Resilience = Resilience()
     """Retries and timeouts."""
     proxy: Proxy = Proxy()

@@ -18,7 +18,7 @@ from meshsim.sidecar.commands import (
     WaitForConnection,
 )
 from meshsim.sidecar.http import request_size_bytes
-from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
+from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage, with_token
 from meshsim.sidecar.pool import Phase, Pool, Upstream
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.timers import Timers
@@ -117,7 +117,7 @@ class Outbound:
         limit = self._streams_per_connection
         upstream = pool.ready(limit)
         if upstream is not None:
-            self._send(call, upstream, commands)
+            self._send(call, upstream, now_ns, commands)
             return
         upstream = pool.opening(limit)
         if upstream is None and len(pool.connections) < self._pool_settings.max_connections:
@@ -136,7 +136,7 @@ class Outbound:
             call.connection = upstream
             commands.append(WaitForConnection(call.call_id, upstream.connection_id))
 
-    def _send(self, call: OutboundCall, upstream: Upstream, commands: list[Command]) -> None:
+    def _send(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         call.connection = upstream
         call.pool = None
         upstream.streams[call.call_id] = None
@@ -150,11 +150,30 @@ class Outbound:
             if encrypted:
                 size_bytes = sealed_size_bytes(size_bytes)
             self._sizes[key] = size_bytes
-        upstream.fresh = False
         source = self._settings.workload
+        if template.token:
+            self._send_with_token(call, upstream, encrypted, now_ns, commands)
+            return
+        upstream.fresh = False
         message = RequestMessage(
             call.call_id, call.attempt, template, source, self.site, self.node, size_bytes, encrypted
         )
+        commands.append(Send(upstream.connection_id, message))
+
+    def _send_with_token(
+        self, call: OutboundCall, upstream: Upstream, encrypted: bool, now_ns: int, commands: list[Command]
+    ) -> None:
+        template, settings = call.template, self._settings
+        assert settings.wallet is not None, "a scenario's tokens are checked"
+        shown = upstream.tls.own_svid if upstream.tls is not None else None
+        token = settings.wallet.present(template.token, settings.clock_offset_ns + now_ns, shown)
+        parts = (template.method, template.path, template.destination, template.request_bytes)
+        size_bytes = request_size_bytes(*parts, with_token(token, template.headers), first=upstream.fresh)
+        if encrypted:
+            size_bytes = sealed_size_bytes(size_bytes)
+        upstream.fresh = False
+        place = (settings.workload, self.site, self.node)
+        message = RequestMessage(call.call_id, call.attempt, template, *place, size_bytes, encrypted, token=token)
         commands.append(Send(upstream.connection_id, message))
 
     def _failed(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
@@ -202,16 +221,16 @@ class Outbound:
             del self._calls[call.call_id]
             commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
         if upstream.pool.waiting:
-            self._serve_waiting(upstream, commands)
+            self._serve_waiting(upstream, now_ns, commands)
         if upstream.draining and not upstream.streams and not upstream.waiting:
             commands.append(CloseConnection(upstream.connection_id, "drained"))
             commands += self._drop(upstream, "reset", now_ns)
         return commands
 
-    def _serve_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
+    def _serve_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         waiting = upstream.pool.waiting
         while waiting and len(upstream.streams) < self._streams_per_connection:
-            self._send(self._calls[waiting.popleft()], upstream, commands)
+            self._send(self._calls[waiting.popleft()], upstream, now_ns, commands)
 
     # Connections
 
@@ -257,8 +276,8 @@ class Outbound:
         self._timers.add(now_ns + self._pool_settings.idle_timeout_ns, self._idle_check, upstream.connection_id)
         commands: list[Command] = []
         while upstream.waiting:
-            self._send(self._calls[upstream.waiting.popleft()], upstream, commands)
-        self._serve_waiting(upstream, commands)
+            self._send(self._calls[upstream.waiting.popleft()], upstream, now_ns, commands)
+        self._serve_waiting(upstream, now_ns, commands)
         return commands
 
     def lost(self, upstream: Upstream, reason: str, now_ns: int) -> list[Command]:
@@ -308,19 +327,19 @@ class Outbound:
             self._release(call)
             del self._calls[call_id]
             commands.append(FinishCall(call_id, "timeout", STATUS["timeout"], call.attempt, None))
-            self._stream_freed(upstream, commands)
+            self._stream_freed(upstream, now_ns, commands)
 
     def _attempt_deadline(self, key: tuple[int, int], now_ns: int, commands: list[Command]) -> None:
         call = self._calls.get(key[0])
         if call is not None and call.attempt == key[1] and (call.connection is not None or call.pool is not None):
             upstream = call.connection
             self._failed(call, "timeout", now_ns, commands)
-            self._stream_freed(upstream, commands)
+            self._stream_freed(upstream, now_ns, commands)
 
-    def _stream_freed(self, upstream: Upstream | None, commands: list[Command]) -> None:
+    def _stream_freed(self, upstream: Upstream | None, now_ns: int, commands: list[Command]) -> None:
         """Hand the stream of a call that was given up (HTTP/2 resets it) to one that waits."""
         if upstream is not None and upstream.phase is Phase.READY:
-            self._serve_waiting(upstream, commands)
+            self._serve_waiting(upstream, now_ns, commands)
 
     def _retry(self, key: tuple[int, int], now_ns: int, commands: list[Command]) -> None:
         call = self._calls.get(key[0])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from meshsim.identity.token_check import TokenRules
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.wallet import Thumbprint, Wallet
 
 
 class SidecarSettings(msgspec.Struct, frozen=True):
@@ -27,5 +29,11 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Which of ``meshsim.policy.question.EXTRA_ATTRIBUTES`` questions are filled with."""
     node: str = ""
     """Node on which it runs."""
+    wallet: Wallet | None = None
+    """Tokens that its workload can present; None if it has none."""
+    token_rules: TokenRules | None = None
+    """Which tokens it accepts of callers; None if it looks at none."""
+    thumbprint: Thumbprint | None = None
+    """Gives the thumbprint of a certificate, where tokens may be bound to one."""
     address: str = ""
     """Its IP address; empty unless policies read it."""

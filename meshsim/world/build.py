@@ -15,6 +15,7 @@ from meshsim.scenario.check_network import calls_of
 from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
+from meshsim.scenario.tokens import token_key
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.messages import CallTemplate
@@ -193,7 +194,7 @@ def make_sidecar(
     mesh = state.scenario.mesh
     resilience = mesh.resilience
     balancing = mesh.load_balancing
-    topology = state.topology
+    topology, tokens = state.topology, state.tokens
     host.starts += 1
     name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
     host.sidecar = Sidecar(
@@ -213,6 +214,9 @@ def make_sidecar(
             or any(link.slicing for link in state.scenario.network.links),
             policy_asked=state.policy is not None,
             policy_reads=state.policy.engine.reads if state.policy is not None else frozenset(),
+            wallet=None if tokens is None else tokens.wallet(host),
+            token_rules=None if tokens is None else tokens.rules(host),
+            thumbprint=None if tokens is None else tokens.thumbprint,
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
         ),
@@ -245,6 +249,7 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
             flow.slice,
             flow.timeout_ns or default_ns,
             port=flow.port or scenario.services[flow.to].first_port,
+            token=token_key(flow.token, holds=scenario.fleets[flow.source].token is not None),
             headers=on_the_wire(flow.headers),
         )
         for index, flow in enumerate(scenario.traffic)
@@ -255,11 +260,12 @@ def build_templates(scenario: Scenario) -> tuple[list[CallTemplate], dict[tuple[
             for slice_name in scenario.network.slices:
                 index = len(flows) + len(calls)
                 port = call.port or scenario.services[call.to].first_port
-                calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port)
+                token = token_key(call.token, holds=scenario.services[name].token is not None)
+                calls[id(call), slice_name] = _call_template(index, call, slice_name, default_ns, port, token)
     return flows, calls
 
 
-def _call_template(index: int, call: Call, slice_name: str, default_ns: int, port: int) -> CallTemplate:
+def _call_template(index: int, call: Call, slice_name: str, default_ns: int, port: int, token: str) -> CallTemplate:
     return CallTemplate(
         index,
         call.to,
@@ -271,5 +277,6 @@ def _call_template(index: int, call: Call, slice_name: str, default_ns: int, por
         call.timeout_ns or default_ns,
         call.optional,
         port,
+        token,
         on_the_wire(call.headers),
     )

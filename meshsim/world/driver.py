@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from meshsim.policy.question import Decision
 from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
@@ -16,11 +17,16 @@ from meshsim.world.damage import Damage
 from meshsim.world.transport import Closed, Syn, SynAck
 
 if TYPE_CHECKING:
+    from meshsim.identity.token_check import TokenVerdict
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
+
+
+TOKEN_ENGINE = "jwt"
+"""The engine of a decision that a request's token made."""
 
 
 class Driver:
@@ -191,6 +197,10 @@ class Driver:
         if question is not None:
             assert self._policy is not None
             decision, policy_ns, cached = self._policy.decide(host, question)
+        if command.token is not None:
+            crypto_ns += self._check_token(host, command, command.token)
+            if command.token.reason:
+                decision = Decision(False, command.token.reason)
         account = self._accounts.get(message.call_id)
         if (
             account is not None
@@ -204,6 +214,14 @@ class Driver:
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached)
         self._clock.at(start_ns + work_ns, self._decided, job)
+
+    def _check_token(self, host: Host, command: commands.AskPolicy, verdict: TokenVerdict) -> int:
+        """Hold the verdict on a token against reality; return the CPU time that it took."""
+        tokens = self._state.tokens
+        assert tokens is not None, "nobody else has rules for tokens"
+        clock_ns = self._state.scenario.epoch_ns + host.machine.skew_ns + self._clock.now_ns
+        tokens.confirm(host, command.message.token, verdict, command.thumbprint, clock_ns)
+        return tokens.cost_ns(host.machine, verdict)
 
     def _decided(self, job: tuple[Any, ...]) -> None:
         host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, decision, cached = job
@@ -219,13 +237,16 @@ class Driver:
             account.mark_ns = self._clock.now_ns
         if decision is not None:
             template = message.template
-            engine = self._policy.engine  # type: ignore[union-attr] # there is a decision, so there is a policy
+            name, version = TOKEN_ENGINE, ""
+            if command.token is None or not command.token.reason:
+                engine = self._policy.engine  # type: ignore[union-attr] # no token decided, so a policy did
+                name, version = engine.name, engine.version
             self._record_decision(
                 DecisionRow(
                     self._clock.now_ns,
                     message.call_id,
-                    engine.name,
-                    engine.version,
+                    name,
+                    version,
                     message.source,
                     template.destination,
                     template.method,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Device, Host, Machine, RecordsNs, Replica
     from meshsim.world.policies import Policies
+    from meshsim.world.tokens import Tokens
     from meshsim.world.transport import Transport
 
 
@@ -32,6 +33,8 @@ class State:
     policy: Policies | None = None
     addresses: Addresses | None = None
     """None unless policies read addresses."""
+    tokens: Tokens | None = None
+    """None unless the mesh has tokens."""
     enrolling: Enrolling | None = None
     """Gets certificates from the issuer, where there is one."""
 

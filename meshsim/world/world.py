@@ -34,6 +34,7 @@ from meshsim.world.policies import Policies, engine_of
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Effects, Striking
+from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
@@ -81,6 +82,8 @@ class World:
         state.policy = policy = self._policies()
         if policy is not None and not policy.engine.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
+        if scenario.mesh.tokens is not None:
+            state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)
         self._sampler = HandshakeSampler(authorities.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {
