@@ -22,7 +22,10 @@ def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence
     """What ``--scenario`` or ``--manifests`` names: exactly one of them."""
     if (scenario is None) == (manifests is None):
         raise UsageError("expected exactly one of --scenario FILE and --manifests DIR")
-    assert scenario is not None
+    if scenario is None:
+        raise UsageError(
+            f"--manifests: not yet without a scenario; expected the one that 'meshsim import {manifests}' writes"
+        )
     return subject_of_scenario(scenario, settings)
 
 
