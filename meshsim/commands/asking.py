@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
 from meshsim.inquiry.ask import Verdict, ask
 from meshsim.inquiry.request import Request
-from meshsim.inquiry.subject import Subject, holds_scenario, subject_of_files, subject_of_scenario
+from meshsim.inquiry.subject import (
+    Subject,
+    holds_scenario,
+    subject_of_files,
+    subject_of_manifests,
+    subject_of_scenario,
+)
 from meshsim.scenario.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,15 +28,22 @@ def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence
     """What ``--scenario`` or ``--manifests`` names: exactly one of them."""
     if (scenario is None) == (manifests is None):
         raise UsageError("expected exactly one of --scenario FILE and --manifests DIR")
-    if scenario is None:
-        raise UsageError(
-            f"--manifests: not yet without a scenario; expected the one that 'meshsim import {manifests}' writes"
-        )
+    if manifests is not None:
+        return subject_of_manifests(manifests, settings)
+    assert scenario is not None
     return subject_of_scenario(scenario, settings)
 
 
 def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[str]) -> Subject:
-    """What ``--diff`` names: another scenario, or policy files around the names of ``subject``."""
+    """What ``--diff`` names: another scenario, a folder of manifests, or policy files around the names of ``subject``.
+
+    Raises UsageError for a folder beside other names.
+    """
+    folder = next((path for path in paths if path.is_dir()), None)
+    if folder is not None:
+        if len(paths) > 1:
+            raise UsageError(f"--diff: {folder} is a folder of manifests; expected it alone")
+        return subject_of_manifests(folder, settings)
     if len(paths) == 1 and paths[0].suffix in (".yaml", ".yml") and holds_scenario(paths[0]):
         return subject_of_scenario(paths[0], settings)
     return subject_of_files(subject, paths)

@@ -151,7 +151,8 @@ def _draw_flip(console: Console, flip: Flip) -> None:
     for box in flip.region.boxes:
         console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
     witness = flip.witness
-    details = [f"{witness.method} {witness.path}", f"slice {witness.slice}", f"site {witness.site}"]
+    details = [f"{witness.method} {witness.path}"]
+    details += [f"{name} {value}" for name, value in (("slice", witness.slice), ("site", witness.site)) if value]
     details += [f"header {name}={value}" for name, value in witness.headers]
     details += [f"claims {witness.claims}"] if witness.claims else []
     console.print(

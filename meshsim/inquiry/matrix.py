@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -126,7 +126,8 @@ def compare(
     space = space_of([before, after], constants)
     later = {callee.name: callee for callee in after.callees}
     both = [callee for callee in before.callees if callee.name in later]
-    pairs = [pair for pair in _pairs([before, after], constants, space, both) if narrowed.wants(*pair[:2])]
+    each = _pairs([before, after], constants, space, both, later)
+    pairs = [pair for pair in each if narrowed.wants(*pair[:2])]
     combinations = list(space.combinations())
     total = _bounded(2 * len(pairs) * len(combinations), most)
     flips: list[Flip] = []
@@ -198,11 +199,15 @@ def _constants(subject: Subject) -> Constants:
 
 
 def _pairs(
-    subjects: Sequence[Subject], constants: Constants, space: Space, callees: Sequence[Callee]
+    subjects: Sequence[Subject],
+    constants: Constants,
+    space: Space,
+    callees: Sequence[Callee],
+    later: Mapping[str, Callee] = {},
 ) -> Iterator[Pair]:
     for caller in callers_of(subjects, constants):
         for callee in callees:
-            for port in ports_of(callee, space.reads):
+            for port in ports_of(callee, space.reads, later.get(callee.name)):
                 yield caller, callee, port
 
 

@@ -58,7 +58,9 @@ def find_callee(subject: Subject, text: str, what: str = "--destination") -> Cal
 
 def find_name(known: Iterable[str], text: str, what: str) -> str:
     """Return the one of ``known`` that ``text`` is or begins; raises UsageError."""
-    names: _Names[str] = {name: {name: name} for name in known}
+    names: _Names[str] = {name: {name: name} for name in known if name}
+    if not names:
+        raise UsageError(f"{what}: manifests say nothing of {text!r}; expected it with --scenario FILE alone")
     return _pick([names], text, what, list(names))
 
 

@@ -152,11 +152,12 @@ def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller
     return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
 
 
-def ports_of(callee: Callee, reads: frozenset[str]) -> list[int]:
-    """The ports that policies can tell apart, or that take mutual TLS in different ways."""
+def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None) -> list[int]:
+    """The ports that policies can tell apart, or that take mutual TLS in different ways, now or ``later``."""
     if "port" in reads:
         return list(callee.ports)
-    by_mode = {callee.modes[port]: port for port in reversed(list(callee.ports))}
+    after = callee.modes if later is None else later.modes
+    by_mode = {(callee.modes[port], after.get(port)): port for port in reversed(list(callee.ports))}
     return [port for port in callee.ports if port in by_mode.values()]
 
 

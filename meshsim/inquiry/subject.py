@@ -11,6 +11,7 @@ import msgspec
 from meshsim.experiment import load
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
+from meshsim.scenario.manifests.starter import load_manifests
 from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.scenario.tls import tls_of
 from meshsim.telemetry.recorder import Recorder
@@ -86,6 +87,27 @@ class _Nowhere:
 def subject_of_scenario(path: Path, settings: Sequence[str] = ()) -> Subject:
     """Read a scenario with its policies; raises ScenarioError with every mistake in them."""
     return _subject(load(path, None, None, list(settings)), str(path))
+
+
+def subject_of_manifests(path: Path, settings: Sequence[str] = ()) -> Subject:
+    """Read a folder of Kubernetes and Istio manifests, or one file of them.
+
+    Nodes, slices and users, of which manifests say nothing, have no names here. Raises UsageError if there is nothing
+    to read, and ScenarioError with every mistake in the manifests.
+    """
+    subject = _subject(load_manifests(path, settings), str(path))
+    return msgspec.structs.replace(
+        subject,
+        callers=tuple(
+            msgspec.structs.replace(caller, site="", node="", slices=())
+            for caller in subject.callers
+            if caller.namespace
+        ),
+        callees=tuple(msgspec.structs.replace(callee, node="") for callee in subject.callees),
+        slices=("",),
+        sites=("",),
+        nodes=("",),
+    )
 
 
 def _subject(loaded: LoadedScenario, name: str) -> Subject:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from meshsim.scenario.check_network import SIDECAR_MEMORY_BYTES
 from meshsim.scenario.errors import Diagnostic, InfrastructureError, ScenarioError, UsageError
-from meshsim.scenario.loader import load_text
+from meshsim.scenario.loader import LoadedScenario, load_text
 from meshsim.scenario.manifests.callers import Evidence, evidence
 from meshsim.scenario.manifests.documents import names_of
 from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, Mesh, read_mesh
@@ -45,23 +45,51 @@ def import_manifests(source: Path, target: Path, *, force: bool) -> Imported:
     """
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} is there already; expected a name that is free, or --force")
-    inside = _inside(source, target)
-    folder = Folder(target.parent)
+    starter = _starter(source, Folder(target.parent), _inside(source, target))
+    loaded = load_text(starter.text, target)
+    _write(target, starter.text)
+    services = tuple(loaded.scenario.services)
+    return Imported(target, starter.text, services, tuple(_assumed(starter.calls)), loaded.notes)
+
+
+def load_manifests(source: Path, overrides: Sequence[str] = ()) -> LoadedScenario:
+    """Read manifests alone: the scenario that ``meshsim import`` would write around them, which is not written.
+
+    Raises UsageError if there is no ``source``, and ScenarioError with every mistake in the manifests.
+    """
+    if not source.exists():
+        raise UsageError(f"there is no {source}; expected a folder with manifests, or one of them")
+    home, inside = (source, ".") if source.is_dir() else (source.parent, source.name)
+    starter = _starter(source, Folder(home), inside)
+    nowhere = home / "scenario.yaml"
+    try:
+        return load_text(starter.text, nowhere, overrides)
+    except ScenarioError as error:
+        raise ScenarioError([_told_of(source, nowhere, one) for one in error.diagnostics]) from None
+
+
+def _told_of(source: Path, nowhere: Path, mistake: Diagnostic) -> Diagnostic:
+    """A mistake without the place in a text that is written nowhere."""
+    return Diagnostic(str(source), 0, 0, mistake.message) if mistake.file == str(nowhere) else mistake
+
+
+class _Starter(msgspec.Struct, frozen=True):
+    text: str
+    calls: list[Evidence]
+
+
+def _starter(source: Path, folder: Folder, inside: str) -> _Starter:
     try:
         names = names_of(folder, inside)
     except ValueError as error:
         raise ScenarioError([Diagnostic(str(source), 0, 0, str(error))]) from None
-    notes = Notes()
-    mesh = read_mesh(folder, names, ROOT_NAMESPACE, notes)
+    mesh = read_mesh(folder, names, ROOT_NAMESPACE, Notes())
     if mesh.objects.mistakes:
         raise ScenarioError(mesh.objects.mistakes)
     if not any(service.deployments for service in mesh.cluster.services.values()):
         raise ScenarioError([Diagnostic(str(source), 0, 0, "no Service with a Deployment; expected at least one")])
     calls = evidence(mesh.cluster, [one for one in mesh.objects.manifests if one.kind in HANDED_ON])
-    text = "\n".join(_lines(_scenario_name(source), inside, mesh, calls)) + "\n"
-    loaded = load_text(text, target)
-    _write(target, text)
-    return Imported(target, text, tuple(loaded.scenario.services), tuple(_assumed(calls)), loaded.notes)
+    return _Starter("\n".join(_lines(_scenario_name(source), inside, mesh, calls)) + "\n", calls)
 
 
 def _inside(source: Path, target: Path) -> str:
