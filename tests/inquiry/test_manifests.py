@@ -175,7 +175,7 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path) -> None:
     wrong = write_shop(tmp_path / "peers", peers=STRICT.replace("STRICT", "STRICTLY"))
     with pytest.raises(ScenarioError) as caught:
         subject_of_manifests(wrong)
-    assert str(caught.value).startswith(f"{wrong / 'peers.yaml'}:4:20: ")
+    assert str(caught.value).startswith(f"{wrong / 'peers.yaml'}:4:21: ")
 
 
 def test_folders_without_a_mesh(tmp_path: Path) -> None:
