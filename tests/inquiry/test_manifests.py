@@ -180,7 +180,7 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path) -> None:
 
 def test_folders_without_a_mesh(tmp_path: Path) -> None:
     """A folder that is not there, is empty, or runs nothing is one error that names it."""
-    with pytest.raises(UsageError, match="there is no .*nowhere; expected a folder with manifests"):
+    with pytest.raises(UsageError, match=r"there is no .*nowhere; expected a folder with manifests"):
         subject_of_manifests(tmp_path / "nowhere")
     with pytest.raises(ScenarioError, match="holds no manifest"):
         subject_of_manifests(tmp_path)
