@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MARKS = {"all": "\N{BLACK CIRCLE}", "some": "\N{CIRCLE WITH LEFT HALF BLACK}", "none": "\N{MIDDLE DOT}"}
+REFUSED = "\N{MULTIPLICATION SIGN}"
 NEWLY_ALLOWED, NEWLY_DENIED = "newly-allowed", "newly-denied"
 
 
@@ -90,7 +91,9 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
     names = [f"{name}:{port}" if several else name for name, port in columns]
     rows: dict[str, dict[tuple[str, int], str]] = {}
     for cell in matrix.cells:
-        rows.setdefault(cell.caller.name, {})[cell.callee.name, cell.port] = MARKS[cell.extent]
+        rows.setdefault(cell.caller.name, {})[cell.callee.name, cell.port] = (
+            REFUSED if cell.refused else MARKS[cell.extent]
+        )
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("who calls", style="bold", no_wrap=True, max_width=34)
     for index in range(len(columns)):
@@ -102,7 +105,8 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
     console.print(
         Padding(Text(", ".join(f"{index} {name}" for index, name in enumerate(names, 1))), (0, 0, 0, 0), expand=False)
     )
-    console.print(f"{MARKS['all']} everything  {MARKS['some']} some, as below  {MARKS['none']} nothing")
+    refused = f"  {REFUSED} TLS refuses the caller" if any(cell.refused for cell in matrix.cells) else ""
+    console.print(f"{MARKS['all']} everything  {MARKS['some']} some, as below  {MARKS['none']} nothing{refused}")
     if not quiet:
         console.print()
         for cell in matrix.cells:
@@ -111,7 +115,21 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
                 console.print(Text.assemble((cell.caller.name, "bold"), " \N{RIGHTWARDS ARROW} ", (name, "bold")))
                 for box in cell.allowed.boxes:
                     console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
+        _draw_refused(console, matrix)
         _draw_basis(console, matrix.questions, matrix.space.approximate)
+
+
+def _draw_refused(console: Console, matrix: Matrix) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    callers: dict[str, dict[str, None]] = {}
+    for cell in matrix.cells:
+        if cell.refused:
+            callers.setdefault(cell.refused, {})[cell.caller.name] = None
+    for why, names in callers.items():
+        console.print(Text.assemble((", ".join(names), "bold"), f" {REFUSED}"))
+        console.print(Padding(why, (0, 0, 0, 4), expand=False))
 
 
 def _draw_basis(console: Console, questions: int, approximate: Sequence[str]) -> None:

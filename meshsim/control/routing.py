@@ -144,7 +144,7 @@ class Router:
             key=key,
             service=service,
             versions=self._versions(service, subset),
-            plaintext=self._plaintext(settings, service, port),
+            plaintext=plaintext_to(self._scenario, settings, service, port),
             balancing=balancing.policy or mesh.load_balancing.policy,
             locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
             pool=PoolSettings(
@@ -167,11 +167,13 @@ class Router:
         kinds = variants(service, self._scenario.services[service])
         return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
 
-    def _plaintext(self, settings: DestinationSettings, service: str, port: int) -> bool | None:
-        if settings.tls == "auto":
-            callee = self._scenario.services[service]
-            return tls_of(self._scenario.mesh.tls, callee.tls, callee.ports[str(port)].tls).mode == "DISABLE"
-        return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
+
+def plaintext_to(scenario: Scenario, settings: DestinationSettings, service: str, port: int) -> bool | None:
+    """Say whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
+    if settings.tls == "auto":
+        callee = scenario.services[service]
+        return tls_of(scenario.mesh.tls, callee.tls, callee.ports[str(port)].tls).mode == "DISABLE"
+    return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 
 def settings_of(scenario: Scenario, service: str, subset: str, port: int) -> DestinationSettings:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from meshsim.inquiry.request import STRICT, Asked, Request, resolve
+from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.question import Decision, RuleAccount
 
 MUTUAL_TLS = "mutual-tls"
-"""The rule of a request that a listener refuses before any policy is asked."""
+"""The rule of a request that TLS refuses before any policy is asked."""
 NO_POLICY = "no-policy"
 """The rule of a request that nothing forbids because there is no policy at all."""
 
@@ -33,18 +33,8 @@ class Verdict(msgspec.Struct, frozen=True):
 def ask(subject: Subject, request: Request) -> Verdict:
     """Answer a request; raises UsageError for names that are not there or not clear."""
     asked = resolve(subject, request)
-    refused = refused_by_tls(asked.mode, plaintext=asked.plaintext, proves=bool(asked.caller.spiffe_id))
-    if refused:
-        return Verdict(asked, Decision(False, MUTUAL_TLS), (), refused)
+    if asked.refused:
+        return Verdict(asked, Decision(False, MUTUAL_TLS), (), asked.refused)
     if subject.engine is None:
         return Verdict(asked, Decision(True, NO_POLICY), (), "the mesh has no policy: whom mutual TLS admits may call")
     return Verdict(asked, subject.engine.decide(asked.question), subject.engine.explain(asked.question))
-
-
-def refused_by_tls(mode: str, *, plaintext: bool, proves: bool) -> str:
-    """Say why a port with this mode refuses a caller before any policy is asked; empty if it does not."""
-    if mode != STRICT:
-        return ""
-    if plaintext:
-        return "the port is STRICT: it takes mutual TLS only, and the caller speaks plaintext"
-    return "" if proves else "the port is STRICT: it takes mutual TLS only, and the caller proves no identity"

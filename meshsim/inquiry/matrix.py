@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from meshsim.inquiry.admission import admission
+from meshsim.inquiry.ask import MUTUAL_TLS
 from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.regions import Region, region
-from meshsim.inquiry.space import Combination, Space, admitted, callers_of, ports_of, space_of
+from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
 
 MOST_QUESTIONS = 1_000_000
 """Questions of one matrix, unless the user wants more."""
+
+NO_SUCH_PORT = Decision(False, "no-such-port")
 
 Progress = Callable[[int, int], None]
 
@@ -29,7 +33,9 @@ class Cell(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
     """Rules that allow some of it, in the order in which they were met."""
     questions: int
-    """How many were asked; 0 where the port refuses the caller before any policy."""
+    """How many were asked; 0 where TLS refuses the caller before any policy."""
+    refused: str = ""
+    """Why TLS refuses it, for people; empty if it does not."""
 
     @property
     def extent(self) -> str:
@@ -104,10 +110,11 @@ def build_matrix(
     for done, (caller, callee, port) in enumerate(pairs):
         if progress is not None:
             progress(done * len(combinations), total)
-        if not admitted(caller, callee, port):
-            cells.append(Cell(caller, callee, port, Region(()), (), 0))
+        refused = admission(caller, callee, port).refused
+        if refused:
+            cells.append(Cell(caller, callee, port, Region(()), (), 0, refused))
             continue
-        decisions = [_decide(subject, space.question(caller, callee, port, one)) for one in combinations]
+        decisions = _decisions(subject, space, combinations, (caller, callee, port))
         allowed = region(space.dimensions, [one.allowed for one in decisions])
         rules = tuple(dict.fromkeys(one.rule for one in decisions if one.allowed))
         cells.append(Cell(caller, callee, port, allowed, rules, len(combinations)))
@@ -126,17 +133,24 @@ def compare(
     space = space_of([before, after], constants)
     later = {callee.name: callee for callee in after.callees}
     both = [callee for callee in before.callees if callee.name in later]
-    each = _pairs([before, after], constants, space, both, later)
-    pairs = [pair for pair in each if narrowed.wants(*pair[:2])]
+    asked = _pairs([before, after], constants, space, both, later)
+    pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
     combinations = list(space.combinations())
     total = _bounded(2 * len(pairs) * len(combinations), most)
+    ends = [{caller.spiffe_id: caller.end for caller in one.callers} for one in (before, after)]
     flips: list[Flip] = []
     for done, (caller, callee, port) in enumerate(pairs):
         if progress is not None:
             progress(2 * done * len(combinations), total)
         counterpart = later[callee.name]
         same = counterpart if port in counterpart.ports else None
-        flips += _flips(space, combinations, (before, after), (caller, callee, port), same)
+        # A workload that only one of them has is a stranger to the other.
+        one, other = (msgspec.structs.replace(caller, end=each.get(caller.spiffe_id)) for each in ends)
+        first = _decisions(before, space, combinations, (one, callee, port))
+        second = [NO_SUCH_PORT] * len(combinations)
+        if same is not None:
+            second = _decisions(after, space, combinations, (other, same, port))
+        flips += _flips(space, combinations, (one, callee, port), (first, second))
     known = {callee.name for callee in before.callees}
     return Comparison(
         space=space,
@@ -147,27 +161,20 @@ def compare(
     )
 
 
+def _decisions(subject: Subject, space: Space, combinations: Sequence[Combination], pair: Pair) -> list[Decision]:
+    """What becomes of each combination: TLS has its say before policy is asked."""
+    if admission(*pair).refused:
+        return [Decision(False, MUTUAL_TLS)] * len(combinations)
+    return [_decide(subject, space.question(*pair, one)) for one in combinations]
+
+
 def _flips(
-    space: Space,
-    combinations: Sequence[Combination],
-    subjects: tuple[Subject, Subject],
-    pair: Pair,
-    counterpart: Callee | None,
+    space: Space, combinations: Sequence[Combination], pair: Pair, decided: tuple[list[Decision], list[Decision]]
 ) -> Iterator[Flip]:
     caller, callee, port = pair
-    questions = [space.question(caller, callee, port, one) for one in combinations]
-    first = [_judge(subjects[0], caller, callee, port, one) for one in questions]
-    if counterpart is None:
-        second = [Decision(False, "no-such-port")] * len(questions)
-    else:
-        second = [
-            _judge(subjects[1], caller, counterpart, port, space.question(caller, counterpart, port, one))
-            for one in combinations
-        ]
     for now_allowed in (True, False):
         changed = [
-            one.allowed != other.allowed and other.allowed is now_allowed
-            for one, other in zip(first, second, strict=True)
+            one.allowed != other.allowed and other.allowed is now_allowed for one, other in zip(*decided, strict=True)
         ]
         if any(changed):
             index = changed.index(True)
@@ -177,17 +184,11 @@ def _flips(
                 port,
                 now_allowed,
                 region(space.dimensions, changed),
-                questions[index],
+                space.question(caller, callee, port, combinations[index]),
                 combinations[index],
-                first[index].rule,
-                second[index].rule,
+                decided[0][index].rule,
+                decided[1][index].rule,
             )
-
-
-def _judge(subject: Subject, caller: Caller, callee: Callee, port: int, question: Question) -> Decision:
-    if not admitted(caller, callee, port):
-        return Decision(False, "mutual-tls")
-    return _decide(subject, question)
 
 
 def _decide(subject: Subject, question: Question) -> Decision:

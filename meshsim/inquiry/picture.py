@@ -1,4 +1,4 @@
-"""A matrix as a picture: callers down, services across, dark where everything is allowed."""
+"""A matrix as a picture: callers down, services across, dark where everything is allowed, a cross where TLS refuses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_picture(matrix: Matrix, path: Path) -> None:
 
 
 def draw_picture(matrix: Matrix) -> Figure:
-    """Draw a square for each pair: filled where all is allowed, half where some is, a dot where nothing is."""
+    """Draw a square for each pair: full for everything, half for some; a dot for nothing, a cross for TLS."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Polygon, Rectangle
@@ -59,7 +59,7 @@ def draw_picture(matrix: Matrix) -> Figure:
             axes.add_patch(Polygon(triangle, facecolor=BLUE, edgecolor="none"))
             axes.add_patch(Rectangle(corners, 0.84, 0.84, facecolor="none", edgecolor=BLUE, linewidth=0.8))
         else:
-            axes.plot([x], [y], ".", color=INK, markersize=2, alpha=0.5)
+            axes.plot([x], [y], "x" if cell.refused else ".", color=INK, markersize=4 if cell.refused else 2, alpha=0.5)
     names = [f"{name}:{port}" if several else name for name, port in columns]
     axes.set_xticks(range(len(columns)), names, rotation=90)
     axes.set_yticks(range(len(callers)), [_short(name) for name in callers])
@@ -69,7 +69,9 @@ def draw_picture(matrix: Matrix) -> Figure:
     axes.tick_params(length=0)
     axes.set_aspect("equal")
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("rows call columns\nfilled: everything; half: some; dot: nothing", loc="left")
+    axes.set_xlabel(
+        "rows call columns\nfilled: everything; half: some\ndot: nothing; cross: refused by TLS", loc="left"
+    )
     return figure
 
 

@@ -52,7 +52,8 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "allowed": cell.extent,
         "regions": [{name: list(values) for name, values in box.items()} for box in cell.allowed.boxes],
         "rules": list(cell.rules),
-        "refused_by_mutual_tls": cell.questions == 0,
+        "refused_by_mutual_tls": bool(cell.refused),
+        "why_refused": cell.refused or None,
     }
 
 

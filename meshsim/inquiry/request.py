@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.inquiry.admission import Admission, admission
 from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
@@ -18,7 +19,6 @@ from meshsim.scenario.units import parse_duration_ns
 S = 1_000_000_000
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT")
 """Request methods of RFC 9110, section 9, and RFC 5789."""
-STRICT, DISABLE = "STRICT", "DISABLE"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True):
     mode: str
     """How the port takes mutual TLS."""
     plaintext: bool
+    refused: str
+    """Why TLS refuses it before any policy is asked, for people; empty if it does not."""
     question: Question
     assumed: Mapping[str, str]
     """What nobody said and a policy may read, by attribute, for people."""
@@ -75,7 +77,8 @@ def resolve(subject: Subject, request: Request) -> Asked:
     if port not in callee.ports:
         known = ", ".join(map(str, callee.ports))
         raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
-    plaintext = request.plaintext or callee.modes[port] == DISABLE
+    admitted = admission(caller, callee, port, plaintext=request.plaintext)
+    plaintext = admitted.plaintext
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
     given = {
@@ -92,7 +95,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         "certificate_age_s": request.certificate_age_s,
         "time_s": request.time_s,
     }
-    usual = _usual(subject, caller, callee, port, proves=proves, encrypted=not plaintext)
+    usual = _usual(subject, caller, callee, port, admitted)
     reads = frozenset() if subject.engine is None else subject.engine.reads
     extra: dict[str, Any] = {
         **{key: usual[key] if value is None else value for key, value in given.items()},
@@ -109,6 +112,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         port=port,
         mode=callee.modes[port],
         plaintext=plaintext,
+        refused=admitted.refused,
         question=Question(
             principal=caller.spiffe_id if proves else "",
             source=caller.workload,
@@ -148,11 +152,10 @@ def _named(known: tuple[str, ...], text: str | None, what: str) -> str | None:
     return None if text is None else find_name(known, text, what)
 
 
-def _usual(
-    subject: Subject, caller: Caller, callee: Callee, port: int, *, proves: bool, encrypted: bool
-) -> dict[str, Any]:
+def _usual(subject: Subject, caller: Caller, callee: Callee, port: int, admitted: Admission) -> dict[str, Any]:
     """What holds when nobody says otherwise."""
     slices = caller.slices or subject.slices
+    come_to = admitted.established
     return {
         "slice": slices[0] if slices else "",
         "site": caller.site,
@@ -161,7 +164,9 @@ def _usual(
         "port": port,
         "host": callee.name,
         "source_ip": caller.address,
-        **(subject.tls if encrypted else dict.fromkeys(subject.tls, "")),
-        "certificate_age_s": 0 if proves else -1,
+        "tls_version": "" if come_to is None else come_to.version,
+        "cipher": "" if come_to is None else come_to.cipher,
+        "group": "" if come_to is None else come_to.group,
+        "certificate_age_s": -1 if admitted.plaintext or not caller.spiffe_id else 0,
         "time_s": subject.epoch_s,
     }

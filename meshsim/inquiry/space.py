@@ -10,17 +10,18 @@ from typing import Any
 
 import msgspec
 
-from meshsim.inquiry.ask import refused_by_tls
+from meshsim.inquiry.admission import admission
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.patterns import text_classes
-from meshsim.inquiry.request import DISABLE, METHODS
+from meshsim.inquiry.request import METHODS
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
 
 _READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
-OTHER_DOMAIN = "spiffe://elsewhere.example/ns/elsewhere/sa/stranger"
+STRANGER = "/ns/unknown/sa/stranger"
+OTHER_DOMAIN = "elsewhere.example"
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Space(msgspec.Struct, frozen=True):
         fields["headers"] = tuple(headers)
         fields["claims"] = json.dumps(claims, sort_keys=True, separators=(",", ":")) if claims else ""
         base = {name: fields.pop(name) for name in ("method", "path", "slice", "site")}
-        encrypted = bool(caller.spiffe_id) and callee.modes[port] != DISABLE
+        encrypted = not admission(caller, callee, port).plaintext
         fields["sni"] = server_name(callee.name, callee.namespace, port)
         if not encrypted:
             fields |= dict.fromkeys(("tls_version", "cipher", "group", "sni"), "") | {"certificate_age_s": -1}
@@ -146,24 +147,27 @@ def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller
             found.setdefault(caller.spiffe_id, caller)
     for spiffe_id in sorted(constants.principals - found.keys()):
         found[spiffe_id] = Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id)
-    stranger = f"spiffe://{each[0].trust_domain}/ns/unknown/sa/stranger"
-    for spiffe_id, name in ((stranger, "a stranger in the mesh"), (OTHER_DOMAIN, "a stranger from elsewhere")):
+    own = each[0].trust_domain
+    ends = [end for one in each for callee in one.callees for end in callee.ends.values()]
+    believed = frozenset().union(*(end.trusts for end in ends)) - {own}
+    strangers = [(own, "a stranger in the mesh"), *((domain, f"a stranger in {domain}") for domain in sorted(believed))]
+    for domain, name in [*strangers, (OTHER_DOMAIN, "a stranger from elsewhere")]:
+        spiffe_id = f"spiffe://{domain}{STRANGER}"
         found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
     return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
 
 
 def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None) -> list[int]:
-    """The ports that policies can tell apart, or that take mutual TLS in different ways, now or ``later``."""
+    """The ports that policies can tell apart, or that speak TLS in different ways, now or ``later``."""
     if "port" in reads:
         return list(callee.ports)
-    after = callee.modes if later is None else later.modes
-    by_mode = {(callee.modes[port], after.get(port)): port for port in reversed(list(callee.ports))}
-    return [port for port in callee.ports if port in by_mode.values()]
-
-
-def admitted(caller: Caller, callee: Callee, port: int) -> bool:
-    """Whether the port lets the caller get as far as a policy."""
-    return not refused_by_tls(callee.modes[port], plaintext=not caller.spiffe_id, proves=bool(caller.spiffe_id))
+    after = callee if later is None else later
+    # The first port of each kind stands for all of it.
+    kinds: dict[tuple[Any, ...], int] = {}
+    for port in callee.ports:
+        kind = tuple((one.ends.get(port), one.plaintext.get(port)) for one in (callee, after))
+        kinds.setdefault(kind, port)
+    return list(kinds.values())
 
 
 def _put(claims: dict[str, Any], path: list[str], value: Any) -> None:

@@ -8,20 +8,35 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.manifests.starter import load_manifests
 from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.scenario.tls import tls_of
+from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device
+from meshsim.world.identities import tls_settings
 from meshsim.world.world import World
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
+    from meshsim.scenario.tls import Tls
+    from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host
+
+
+class End(msgspec.Struct, frozen=True):
+    """What one end of a handshake is configured to do."""
+
+    settings: TlsSettings
+    key_type: str
+    """Of its certificate."""
+    trusts: frozenset[str]
+    """Trust domains whose bundles it has."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -40,6 +55,8 @@ class Caller(msgspec.Struct, frozen=True):
     address: str = ""
     slices: tuple[str, ...] = ()
     """Slices in which it sends: a device those of its flows, a service all."""
+    end: End | None = None
+    """How it speaks TLS; None for a stranger, who would speak it as any port likes."""
 
 
 class Callee(msgspec.Struct, frozen=True):
@@ -51,6 +68,12 @@ class Callee(msgspec.Struct, frozen=True):
     """Protocol by port, the first one first."""
     modes: Mapping[int, str]
     """How each port takes mutual TLS: STRICT, PERMISSIVE or DISABLE."""
+    spiffe_id: str
+    """What its first replica proves."""
+    ends: Mapping[int, End]
+    """How each port speaks TLS."""
+    plaintext: Mapping[int, bool | None]
+    """Whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
     node: str = ""
     address: str = ""
 
@@ -73,8 +96,6 @@ class Subject(msgspec.Struct, frozen=True):
     trust_domain: str
     epoch_s: int
     """Where simulated time begins, in seconds since the Unix epoch."""
-    tls: Mapping[str, str]
-    """What connections come to by default: ``tls_version``, ``cipher`` and ``group``."""
 
 
 class _Nowhere:
@@ -114,7 +135,6 @@ def _subject(loaded: LoadedScenario, name: str) -> Subject:
     scenario = loaded.scenario
     world = World(loaded, Recorder(_Nowhere()))
     hosts = world.hosts
-    tls = scenario.mesh.tls
     return Subject(
         name=name,
         engine=world.policy_engine,
@@ -127,7 +147,6 @@ def _subject(loaded: LoadedScenario, name: str) -> Subject:
         nodes=tuple(scenario.network.nodes),
         trust_domain=scenario.mesh.trust_domain,
         epoch_s=scenario.epoch_ns // 1_000_000_000,
-        tls={"tls_version": tls.max_version, "cipher": tls.ciphers[0], "group": tls.groups[0]},
     )
 
 
@@ -140,6 +159,7 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
         sends = {flow.slice: None for flow in scenario.traffic if flow.source == host.workload}
         taken = any(caller.name == host.workload for caller in found.values())
         account = host.spiffe_id.rpartition("/")[2]
+        group = scenario.fleets[host.workload] if device else scenario.services[host.workload]
         found[host.spiffe_id] = Caller(
             name=host.name if device else f"{host.workload}:{account}" if taken else host.workload,
             workload=host.workload,
@@ -149,24 +169,39 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             node=host.node,
             address=world.address_of(host),
             slices=tuple(sends) if device else tuple(scenario.network.slices),
+            end=_end(scenario, host.workload, tls_of(scenario.mesh.tls, group.tls)),
         )
     return list(found.values())
 
 
 def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> Callee:
     service = scenario.services[name]
-    modes = {
-        int(number): tls_of(scenario.mesh.tls, service.tls, port.tls).mode for number, port in service.ports.items()
-    }
+    own = tls_of(scenario.mesh.tls, service.tls)
+    ports = {int(number): tls_of(own, port.tls) for number, port in service.ports.items()}
     replica = next((host for host in hosts if host.workload == name), None)
+    variant = next(iter(variants(name, service)))
     return Callee(
         name=name,
         namespace=service.namespace,
         ports=service.protocols,
-        modes=modes,
+        modes={number: tls.mode for number, tls in ports.items()},
+        spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain),
+        ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
+        plaintext={one: plaintext_to(scenario, settings_of(scenario, name, "", one), name, one) for one in ports},
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
     )
+
+
+def _end(scenario: Scenario, workload: str, tls: Tls) -> End:
+    return End(tls_settings(tls), tls.key, _trusted_by(scenario, workload))
+
+
+def _trusted_by(scenario: Scenario, workload: str) -> frozenset[str]:
+    """Trust domains whose bundles a workload's sidecar has; Istio checks aliases with the mesh's own roots."""
+    policy = scenario.mesh.policy
+    aliases = () if policy is None or policy.istio is None else policy.istio.trust_domain_aliases
+    return frozenset({scenario.mesh.trust_domain, *aliases})
 
 
 def holds_scenario(path: Path) -> bool:

@@ -207,4 +207,7 @@ def test_bookinfo() -> None:
         verdict = ask(bookinfo, Request(source=source, destination="default/reviews"))
         assert (verdict.decision.allowed, verdict.decision.rule, verdict.asked.port) == (True, "no-policy", 9080)
         assert verdict.asked.caller.spiffe_id == "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
-    assert {cell.extent for cell in build_matrix(bookinfo).cells} == {"all"}
+    extents = {(cell.caller.name, cell.extent, cell.refused != "") for cell in build_matrix(bookinfo).cells}
+    stranger = "a stranger from elsewhere"
+    assert {(extent, refused) for caller, extent, refused in extents if caller == stranger} == {("none", True)}
+    assert {(extent, refused) for caller, extent, refused in extents if caller != stranger} == {("all", False)}

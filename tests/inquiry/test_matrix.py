@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,16 @@ def variant(plant: Subject, policy: str) -> Subject:
         namespaces={callee.name: callee.namespace for callee in plant.callees},
     )
     return with_engine(plant, "variant", CedarEngine.from_sources([file], directory), [file])
+
+
+def believing(subject: Subject, trust_domain: str) -> Subject:
+    """A mesh whose sidecars have the bundle of another trust domain."""
+    replace = msgspec.structs.replace
+    callees = [
+        replace(one, ends={port: replace(end, trusts=end.trusts | {trust_domain}) for port, end in one.ends.items()})
+        for one in subject.callees
+    ]
+    return replace(subject, callees=tuple(callees))
 
 
 def told(comparison: Comparison) -> list[tuple[bool, str, str, str]]:
@@ -89,10 +100,12 @@ def test_newly_allowed_stands_first(plant: Subject) -> None:
 
 
 def test_identities_that_only_one_policy_names(plant: Subject) -> None:
-    """An identity from elsewhere that a policy lets in is asked about."""
+    """An identity from elsewhere that a policy lets in is asked about, and flips where its bundle is believed."""
     stranger = "spiffe://audit.example/ns/audit/sa/auditor"
     after = variant(plant, POLICY + f'permit (principal == Workload::"{stranger}", action, resource);')
-    assert {flip.caller.spiffe_id for flip in compare(plant, after).flips} == {stranger}
+    assert compare(plant, after).flips == ()
+    flips = compare(believing(plant, "audit.example"), believing(after, "audit.example")).flips
+    assert {flip.caller.spiffe_id for flip in flips} == {stranger}
 
 
 def test_scenarios_with_other_services(plant: Subject, tmp_path: Path) -> None:
