@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from meshsim.analysis.certificate_metrics import certificate_metrics
 from meshsim.analysis.data import RunData
+from meshsim.analysis.decision_figures import decision_metrics
 from meshsim.analysis.radio_metrics import radio_metrics
 from meshsim.analysis.selection import (
     NS_PER_S,
@@ -103,9 +104,8 @@ def _catalogue() -> dict[str, Metric]:
     for column in ATTRIBUTION:
         text = f"Mean of {column} over answered requests."
         metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
-    return {
-        metric.name: metric for metric in [*metrics, *_handshake_metrics(), *radio_metrics(), *certificate_metrics()]
-    }
+    others = (*_handshake_metrics(), *radio_metrics(), *certificate_metrics(), *decision_metrics())
+    return {metric.name: metric for metric in (*metrics, *others)}
 
 
 def _handshake_metrics() -> list[Metric]:

@@ -10,6 +10,7 @@ import numpy as np
 from meshsim.analysis.certificate_figures import explained_certificates
 from meshsim.analysis.change_figures import explained_changes
 from meshsim.analysis.data import RunData
+from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
 
@@ -29,7 +30,10 @@ CALL_REASONS = {
 }
 """Why a call fails with each outcome; `denied` is none, for policies doing their work are listed apart."""
 
-_WITHOUT_RULE = {"default-deny": "no rule allows it (default-deny)"}
+_WITHOUT_RULE = {
+    "default-deny": "no rule allows it (default-deny)",
+    "failed-closed": "no answer from the authorizer (failed-closed)",
+}
 _TO = "\N{RIGHTWARDS ARROW}"
 
 Figures = Mapping[str, Any]
@@ -161,7 +165,7 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         remark = f"Only the {MOST} most frequent are shown." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
-    more = (*explained_changes(summary), *explained_certificates(summary))
+    more = (*explained_undecided(summary), *explained_changes(summary), *explained_certificates(summary))
     return parts + [Explained(*part) for part in more]
 
 

@@ -218,6 +218,9 @@ def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return f"<ul class=expectations>{''.join(items)}</ul>"
 
 
+_TOUCHED = ("packets", "connections", "requests", "certificates", "decisions")
+
+
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return "<p>None.</p>"
@@ -232,6 +235,7 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
             "connections",
             "calls",
             "certificates",
+            "decisions",
             "first failure",
             "all fail",
         ),
@@ -242,7 +246,7 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
                 fault["target"],
                 show_duration(fault["t_start_ns"]),
                 show_duration(fault["t_end_ns"]),
-                *(show(fault[name], "count") for name in ("packets", "connections", "requests", "certificates")),
+                *(show(fault[name], "count") for name in _TOUCHED),
                 *(show(fault[f"{name}_failure_ns"], "duration") for name in ("first", "total")),
             )
             for fault in faults

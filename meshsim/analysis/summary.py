@@ -11,6 +11,7 @@ import numpy as np
 from meshsim.analysis.certificate_figures import certificates
 from meshsim.analysis.change_figures import changes, trials
 from meshsim.analysis.data import RunData
+from meshsim.analysis.decision_figures import undecided
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
@@ -38,9 +39,9 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
-    ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``faults``, ``links``, ``expectations``.
-    Durations are integers in
-    nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
+    ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
+    ``expectations``. Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null
+    where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -58,6 +59,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "certificates": certificates(run),
         "changes": changes(run),
         "trials": trials(run, grouped),
+        "undecided": undecided(run, grouped),
         "faults": _faults(run),
         "links": _links(run),
         "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],
@@ -242,6 +244,7 @@ def _faults(run: RunData) -> list[dict[str, Any]]:
         "requests",
         "certificates",
         "configurations",
+        "decisions",
     )
     figures: list[dict[str, Any]] = []
     for row in range(run.rows("faults")):

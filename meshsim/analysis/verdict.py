@@ -12,6 +12,7 @@ import numpy as np
 from meshsim.analysis.certificate_metrics import TABLES as OF_CERTIFICATES
 from meshsim.analysis.change_figures import changes
 from meshsim.analysis.data import RunData
+from meshsim.analysis.decision_figures import DECISIONS
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
@@ -119,7 +120,7 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         metric = METRICS[name]
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
-        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (RADIO, *OF_CERTIFICATES)
+        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (RADIO, DECISIONS, *OF_CERTIFICATES)
         if value is None or not (without_requests or rows.requests.any()):
             why = f"no {_lacking(rows, metric.table)} to measure it by"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))

@@ -233,6 +233,7 @@ FAULT_NOUNS = (
     ("requests", "call"),
     ("certificates", "certificate"),
     ("configurations", "configuration"),
+    ("decisions", "decision"),
 )
 """Columns of what a fault touched, and what one of it is called."""
 

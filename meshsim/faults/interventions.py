@@ -67,6 +67,24 @@ class AcceptPushes(msgspec.Struct, frozen=True, gc=False):
     workload: str
 
 
+class StopAuthorizer(msgspec.Struct, frozen=True, gc=False):
+    """End the process that answers questions of policy outside of the proxies; its node goes on."""
+
+
+class StartAuthorizer(msgspec.Struct, frozen=True, gc=False):
+    """Start that process again."""
+
+
+class SlowEngine(msgspec.Struct, frozen=True, gc=False):
+    """Have decisions of the policy engine take so many times their CPU time."""
+
+    factor: int
+
+
+class EaseEngine(msgspec.Struct, frozen=True, gc=False):
+    """Undo the fault's ``SlowEngine``."""
+
+
 Intervention = (
     CutLink
     | RestoreLink
@@ -79,6 +97,10 @@ Intervention = (
     | ForgetAuthorities
     | RejectPushes
     | AcceptPushes
+    | StopAuthorizer
+    | StartAuthorizer
+    | SlowEngine
+    | EaseEngine
 )
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from meshsim.faults import ca_outage, ca_rotation, latency_surge, link_down, node_crash, push_rejected
+from meshsim.faults import (
+    ca_outage,
+    ca_rotation,
+    latency_surge,
+    link_down,
+    node_crash,
+    policy_outage,
+    policy_slow,
+    push_rejected,
+)
 from meshsim.faults.interventions import Intervention, Planned
 from meshsim.scenario.model import Scenario
 
@@ -18,6 +27,8 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "ca-outage": ca_outage.plan,
         "ca-rotation": ca_rotation.plan,
         "push-rejected": push_rejected.plan,
+        "policy-outage": policy_outage.plan,
+        "policy-slow": policy_slow.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

@@ -156,6 +156,10 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             if bounds and scenario.mesh.identity.issuer is None:
                 message = "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer"
                 yield Finding((*path, bounds[0]), message, at_key=True)
+            policy = scenario.mesh.policy
+            if expectation.decisions_failed is not None and (policy is None or policy.authorizer is None):
+                message = "the mesh has no authorizer that could fail to answer; expected mesh.policy.authorizer"
+                yield Finding((*path, "decisions_failed"), message, at_key=True)
 
 
 def _check_air(scenario: Scenario, expectation: MetricExpectation, path: Path) -> Iterator[Finding]:

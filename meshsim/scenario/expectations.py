@@ -139,6 +139,12 @@ class MetricExpectation(Model):
     """99th percentile of the same."""
     onboarding_max: DurationBound | None = None
     """Longest of the same."""
+    decisions_failed: CountBound | None = None
+    """Decisions that no policy made because the authorizer did not answer (mesh.policy.authorizer)."""
+    decisions_wrongly_allowed: CountBound | None = None
+    """Decisions that allowed what the newest policies would not have allowed."""
+    decisions_wrongly_denied: CountBound | None = None
+    """Decisions that denied what the newest policies would not have denied."""
 
     @model_validator(mode="after")
     def _has_metrics(self) -> MetricExpectation:
@@ -154,6 +160,10 @@ class MetricExpectation(Model):
             raise ValueError("bundle_delay_max is about all proxies; expected no service")
         if filters and of_certificates:
             what = f"{of_certificates[0]} is about certificates of workloads"
+            raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
+        of_decisions = [name for name in DECISION_METRIC_NAMES if getattr(self, name) is not None]
+        if filters and of_decisions:
+            what = f"{of_decisions[0]} is about decisions of called services"
             raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
         return self
 
@@ -181,6 +191,10 @@ ISSUANCE_METRIC_NAMES = tuple(
     name for name in CERTIFICATE_METRIC_NAMES if not name.startswith(("certificates_", "bundle_"))
 )
 """Those of them for which there has to be an issuer."""
+
+
+DECISION_METRIC_NAMES = tuple(name for name in METRIC_NAMES if name.startswith("decisions_"))
+"""Those about decisions of policy, which belong to called services and to no slice or flow."""
 
 
 class Recovery(Model):
@@ -264,8 +278,8 @@ class NeverExpectation(Model):
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
     certificate it rests on. request-lost: a request ended as reset or timeout.
     corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext.
-    wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, and the new ones decide so
-    not."""
+    wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, or without an answer from its
+    authorizer, and the newest policies decide so not."""
 
 
 def _expectation_kind(value: Any) -> str:

@@ -77,6 +77,27 @@ class PushRejected(_Fault):
     """Service or fleet whose proxies they are."""
 
 
+class PolicyOutage(_Fault):
+    """The authorizer is gone: whoever asks it is told so at once by its node, and what it had is lost."""
+
+    kind: Literal["policy-outage"]
+    """policy-outage."""
+    target: Literal["authorizer"] = "authorizer"
+    """The authorizer of the mesh (mesh.policy.authorizer); where each proxy has one, all. Default: authorizer."""
+
+
+class PolicySlow(_Fault):
+    """The policy engine takes longer over each decision, wherever it runs; what a proxy has cached it does not ask."""
+
+    kind: Literal["policy-slow"]
+    """policy-slow."""
+    target: Literal["engine"] = "engine"
+    """The policy engine of the mesh. Default: engine."""
+    factor: Annotated[int, Field(ge=2, le=1_000_000)]
+    """How many times as much CPU time a decision takes."""
+
+
 Fault = Annotated[
-    LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement | PushRejected, Field(discriminator="kind")
+    LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement | PushRejected | PolicyOutage | PolicySlow,
+    Field(discriminator="kind"),
 ]

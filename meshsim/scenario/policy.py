@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from meshsim.scenario.fields import FromList, Model, Name
+from meshsim.scenario.fields import MS, Duration, FromList, Model, Name
 from meshsim.scenario.positions import Path
 
 TrustDomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,255}$")]
@@ -78,6 +78,24 @@ class ShadowPolicy(Model):
     """What would hold when no policy matches. Default: that of the others."""
 
 
+class Authorizer(Model):
+    """An engine outside of the proxies, asked over the network, as Envoy's external authorization (ext_authz) asks."""
+
+    node: Name | None = None
+    """Node on which it runs. Default: one beside each proxy, on its node, as the sidecar of OPA-Envoy."""
+    cores: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Questions that it answers at a time, each on a core of its node. Default: as many as the node has cores."""
+    queue: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Questions that may wait for their turn; one more is turned away at once. Default: no limit."""
+    timeout_ns: Duration = Field(default=200 * MS, alias="timeout", gt=0)
+    """How long a proxy waits for an answer. Default: 200 ms, as Envoy; in Istio an extension provider has 600 s."""
+    on_failure: Literal["deny", "allow"] = "deny"
+    """What a proxy does with a request on which it got no answer: deny (fail closed), or allow (fail open, Envoy's
+    failure_mode_allow and Istio's failOpen). Default: deny."""
+    status_on_failure: Annotated[int, Field(ge=400, le=599)] = 403
+    """HTTP status with which it denies such a request (Envoy's status_on_error). Default: 403."""
+
+
 class Policy(Model):
     """Who may call whom."""
 
@@ -89,6 +107,8 @@ class Policy(Model):
     """What holds when no policy matches; if not written, allow with the engine istio. Default: deny."""
     cache: bool = False
     """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
+    authorizer: Authorizer | None = None
+    """Where the engine runs if not in the proxies, and what holds while it does not answer. Default: in each proxy."""
     shadow: ShadowPolicy | None = None
     """Policies on trial: they are asked beside the others, cost their time, and decide nothing. Default: none."""
     istio: IstioPolicy | None = None

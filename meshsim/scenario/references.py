@@ -90,6 +90,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
     issuer = ("mesh", "identity", "issuer", "node")
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
+    authorizer = ("mesh", "policy", "authorizer", "node")
+    yield authorizer, "node", step(step(step(step(data, "mesh"), "policy"), "authorizer"), "node"), False
     for path, flow in _items(data, "traffic"):
         for key, kind in (("from", "fleet"), ("to", "service"), ("slice", "slice")):
             yield (*path, key), kind, step(flow, key), False

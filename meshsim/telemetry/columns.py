@@ -7,7 +7,8 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from meshsim.telemetry.rows import LATER, TABLES
+from meshsim.telemetry.later import LATER
+from meshsim.telemetry.rows import TABLES
 
 UNITS = {"_ns": "ns", "_bytes": "bytes", "_ppm": "ppm", "_bps": "bit/s"}
 """What the end of a column's name says about its unit."""

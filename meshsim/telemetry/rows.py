@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Meta
 
 from meshsim.telemetry.change_row import ChangeRow
+from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.telemetry.issuance_row import IssuanceRow
+from meshsim.telemetry.later import LATER
 from meshsim.telemetry.radio_rows import AdmissionRow, RadioRow
-
-LATER: dict[str, bool] = {"later": True}
-"""Marks a column that came later than the others: in hashes it counts only where it is not zero, false or empty."""
 
 ATTRIBUTION = (
     "radio_ns",
@@ -84,7 +83,13 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     ]
     crypto_ns: Annotated[int, Meta(description="Sealing and opening records.")]
     proxy_ns: Annotated[int, Meta(description="Sidecar work on HTTP messages.")]
-    policy_ns: Annotated[int, Meta(description="Deciding whether the call is allowed.")]
+    policy_ns: Annotated[
+        int,
+        Meta(
+            description="Deciding whether the call is allowed; of an authorizer (mesh.policy.authorizer) the way "
+            "there, the wait for its turn and the way back, too."
+        ),
+    ]
     queue_ns: Annotated[int, Meta(description="Waiting for a free core of a node.")]
     service_ns: Annotated[int, Meta(description="The services' own work.")]
     backoff_ns: Annotated[int, Meta(description="Waiting before a retry.")]
@@ -170,50 +175,6 @@ class HandshakeRow(msgspec.Struct, frozen=True, gc=False):
     ]
 
 
-class DecisionRow(msgspec.Struct, frozen=True, gc=False):
-    """One policy decision by the called side's sidecar."""
-
-    t_ns: Annotated[int, Meta(description="When it took effect.")]
-    call_id: Annotated[int, Meta(description="The call it was about.")]
-    engine: Annotated[str, Meta(description="Policy engine.")]
-    policy_version: Annotated[str, Meta(description="Version (hash) of the policy set that decided.")]
-    source: Annotated[str, Meta(description="Calling service or fleet.")]
-    destination: Annotated[str, Meta(description="Called service.")]
-    method: Annotated[str, Meta(description="HTTP method.")]
-    path: Annotated[str, Meta(description="HTTP path.")]
-    allowed: Annotated[bool, Meta(description="The decision.")]
-    rule: Annotated[
-        str, Meta(description="Id of the rule that decided; `default-deny` or `default-allow` if none matched.")
-    ]
-    cached: Annotated[
-        bool, Meta(description="Whether the sidecar's simulated decision cache answered (mesh.policy.cache).")
-    ]
-    wrongly: Annotated[
-        str,
-        Meta(
-            description="allowed or denied, where the sidecar held policies that had been changed and the new ones "
-            "decide otherwise; else empty.",
-            extra=LATER,
-        ),
-    ] = ""
-    shadow: Annotated[
-        str,
-        Meta(
-            description="allowed or denied, where the policies on trial (mesh.policy.shadow) would decide otherwise; "
-            "else empty.",
-            extra=LATER,
-        ),
-    ] = ""
-    dry_run: Annotated[
-        str,
-        Meta(
-            description="Rule by which a policy that says of itself that it is on trial (Istio's dry-run) would have "
-            "denied it; else empty.",
-            extra=LATER,
-        ),
-    ] = ""
-
-
 class IdentityRow(msgspec.Struct, frozen=True, gc=False):
     """One event in the life of a certificate, of a workload or of an authority."""
 
@@ -240,7 +201,7 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
 
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
     kind: Annotated[str, Meta(description="Its kind, such as link-down.")]
-    target: Annotated[str, Meta(description="Link, node, issuer, authority, service or fleet.")]
+    target: Annotated[str, Meta(description="Link, node, issuer, authority, service, fleet, authorizer or engine.")]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
     effects: Annotated[int, Meta(description="How much it touched, the sum of the columns behind.")]
@@ -259,6 +220,14 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
         int,
         Meta(
             description="Pushes of changes of configuration that did not arrive, or were rejected, for it.", extra=LATER
+        ),
+    ] = 0
+    decisions: Annotated[
+        int,
+        Meta(
+            description="Decisions that a policy-slow slowed down, and those that no policy made because the "
+            "authorizer did not answer for it.",
+            extra=LATER,
         ),
     ] = 0
 

@@ -1,26 +1,109 @@
-"""Decisions as rows."""
+"""Decisions on calls: asked for, charged, recorded, and told to the sidecar that waits for them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from meshsim.telemetry.rows import DecisionRow
+from meshsim.sidecar import events
+from meshsim.telemetry.decision_row import DecisionRow
+from meshsim.world.accounts import CRYPTO, HANDSHAKE, POLICY, PROXY, QUEUE
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
+    from meshsim.world.authorizing import Authorizing
+    from meshsim.world.hosts import Host
     from meshsim.world.policies import Ruling
     from meshsim.world.rollout import Rollout
+    from meshsim.world.state import State
+
+
+class Deciding:
+    """Carries out ``AskPolicy``: in the proxy, or by asking outside of it."""
+
+    rollout: Rollout | None = None
+    """Holds every decision against what ought to hold; None where that does not change."""
+
+    def __init__(self, state: State, tell: Callable[[Host, events.Event], None]) -> None:
+        self._tell = tell
+        self._clock = state.clock
+        self._accounts = state.accounts
+        self._connections = state.connections
+        self._policy = state.policy
+        self._authorizing: Authorizing | None = None
+        self._record = state.recorder.appender("decisions")
+        self._when_worked = self._worked
+
+    def outside(self, authorizing: Authorizing) -> None:
+        """Have questions decided outside of the proxies."""
+        self._authorizing = authorizing
+        authorizing.ruled = self._ruled
+
+    def ask(self, host: Host, command: AskPolicy) -> None:
+        """Charge reading the request, and the decision or its asking for."""
+        message, question = command.message, command.question
+        connection = self._connections.get(command.connection_id)
+        if connection is None:
+            return
+        machine = host.machine
+        now_ns = self._clock.now_ns
+        crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
+        ruling, policy_ns = None, 0
+        if question is not None:
+            assert self._policy is not None
+            if self._authorizing is None:
+                ruling = self._policy.decide(host, question)
+                policy_ns = ruling.cost_ns
+            else:
+                ruling = self._policy.recall(host, question)
+                policy_ns = machine.request_ns if ruling is None else ruling.cost_ns
+        account = self._accounts.get(message.call_id)
+        if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
+            account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
+        proxy_ns = machine.request_ns
+        work_ns = crypto_ns + proxy_ns + policy_ns
+        start_ns = machine.cores.submit(now_ns, work_ns)
+        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
+        self._clock.soon(start_ns + work_ns, self._when_worked, job)
+
+    def _worked(self, job: tuple[Any, ...]) -> None:
+        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
+        if host.epoch != epoch:
+            return
+        message = command.message
+        if account is not None and account.attempt == message.attempt:
+            parts = account.parts
+            parts[QUEUE] += start_ns - account.mark_ns
+            parts[CRYPTO] += crypto_ns
+            parts[PROXY] += proxy_ns
+            parts[POLICY] += policy_ns
+            account.mark_ns = self._clock.now_ns
+        if ruling is not None:
+            self._ruled(host, command, ruling)
+        elif command.question is None:
+            self._tell(host, events.PolicyAnswered(command.connection_id, message, None))
+        else:
+            assert self._authorizing is not None
+            self._authorizing.ask(host, command, account)
+
+    def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> None:
+        """Record a decision, and tell the sidecar."""
+        self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
+        self._tell(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
 
 
 def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollout | None) -> DecisionRow:
     """Return the row of a decision, held against what ought to hold where that changes."""
     message, decision, engine = command.message, ruling.decision, ruling.engine
     template = message.template
+    wrongly = ruling.wrongly
+    if rollout is not None and not ruling.failure:
+        wrongly = rollout.judge(command.question, decision)
     return DecisionRow(
         now_ns,
         message.call_id,
         engine.name,
-        engine.version,
+        "" if ruling.failure else engine.version,
         message.source,
         template.destination,
         template.method,
@@ -28,7 +111,8 @@ def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollo
         decision.allowed,
         decision.rule,
         ruling.cached,
-        "" if rollout is None else rollout.judge(command.question, decision),
+        wrongly,
         ruling.shadow,
         decision.dry_run,
+        ruling.failure,
     )

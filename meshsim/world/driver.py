@@ -9,10 +9,10 @@ from meshsim.sidecar import commands, events
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
-from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, POLICY, PROXY, QUEUE, TCP, Account
+from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 from meshsim.world.damage import Damage
-from meshsim.world.deciding import decision_row
+from meshsim.world.deciding import Deciding
 from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
-    from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
 
@@ -41,16 +40,13 @@ class Driver:
         self._accounts = state.accounts
         self._connections = state.connections
         self._real = state.real
-        self._policy = state.policy
-        self._rollout: Rollout | None = None
-        self._record_decision = state.recorder.appender("decisions")
+        self.deciding = Deciding(state, self.tell)
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_sealed = self._sealed
-        self._when_decided = self._decided
         self._when_opened = self._opened
         self._carry_out: dict[type, Callable[[Any, Any], None]] = {
             commands.Send: self._send,
-            commands.AskPolicy: self._ask_policy,
+            commands.AskPolicy: self.deciding.ask,
             commands.Deliver: self._deliver,
             commands.FinishCall: self._finish_call,
             commands.OpenConnection: self._open_connection,
@@ -61,10 +57,6 @@ class Driver:
             commands.HoldCall: self._hold_call,
             commands.CloseConnection: self._close_connection,
         }
-
-    def judged_by(self, rollout: Rollout) -> None:
-        """Hold every decision against what ought to hold."""
-        self._rollout = rollout
 
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
@@ -188,47 +180,7 @@ class Driver:
             receiver.sidecar.decode(connection.connection_id, unit)
         self.tell(receiver, events.UnitReceived(connection.connection_id, unit))
 
-    # Policy and workload
-
-    def _ask_policy(self, host: Host, command: commands.AskPolicy) -> None:
-        message, question = command.message, command.question
-        connection = self._connections.get(command.connection_id)
-        if connection is None:
-            return
-        machine = host.machine
-        now_ns = self._clock.now_ns
-        crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
-        ruling, policy_ns = None, 0
-        if question is not None:
-            assert self._policy is not None
-            ruling = self._policy.decide(host, question)
-            policy_ns = ruling.cost_ns
-        account = self._accounts.get(message.call_id)
-        if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
-            account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
-        proxy_ns = machine.request_ns
-        work_ns = crypto_ns + proxy_ns + policy_ns
-        start_ns = machine.cores.submit(now_ns, work_ns)
-        job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
-        self._clock.soon(start_ns + work_ns, self._when_decided, job)
-
-    def _decided(self, job: tuple[Any, ...]) -> None:
-        host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
-        if host.epoch != epoch:
-            return
-        message = command.message
-        if account is not None and account.attempt == message.attempt:
-            parts = account.parts
-            parts[QUEUE] += start_ns - account.mark_ns
-            parts[CRYPTO] += crypto_ns
-            parts[PROXY] += proxy_ns
-            parts[POLICY] += policy_ns
-            account.mark_ns = self._clock.now_ns
-        decision = None
-        if ruling is not None:
-            decision = ruling.decision
-            self._record_decision(decision_row(self._clock.now_ns, ruling, command, self._rollout))
-        self.tell(host, events.PolicyAnswered(command.connection_id, message, decision))
+    # Workload
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> None:
         self.workloads.begin(host, command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine, PolicyFile
     from meshsim.policy.question import Decision, Question
     from meshsim.scenario.policy import Policy
-    from meshsim.world.hosts import Host
+    from meshsim.world.hosts import Host, Machine
     from meshsim.world.state import State
 
 CACHE_HIT_NS = 1_000
@@ -63,6 +63,28 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
     """With the policies that the sidecar held."""
     shadow: str = ""
     """``allowed`` or ``denied``, where the policies on trial would decide otherwise."""
+    failure: str = ""
+    """Why no policy decided it; empty if one did."""
+    wrongly: str = ""
+    """Of such a one: ``allowed`` or ``denied``, where the newest policies would have decided otherwise."""
+
+
+class Place(Protocol):
+    """Where an engine runs: in a host's proxy, or in a process of its own."""
+
+    @property
+    def name(self) -> str:
+        """By which it holds policies."""
+
+    @property
+    def machine(self) -> Machine:
+        """On which decisions cost CPU time."""
+
+
+class Slowed(Protocol):
+    """What counts decisions that took longer."""
+
+    decisions: int
 
 
 class Version:
@@ -84,15 +106,24 @@ class Version:
         """Return the decision of a host, with its cost."""
         decision = self._asked.decide(question)
         if self._cache:
-            seen = self._seen.setdefault(host.name, set())
-            if question in seen:
+            if self.has(host, question):
                 return Ruling(decision, CACHE_HIT_NS, True, self.engine)
+            self.remember(host, question)
+        return Ruling(decision, self.cost_ns(host), False, self.engine)
+
+    def has(self, host: Host, question: Question) -> bool:
+        """Say whether a sidecar's cache has the decision on a question."""
+        return self._cache and question in self._seen.get(host.name, ())
+
+    def remember(self, host: Host, question: Question) -> None:
+        """Put a decision into a sidecar's cache, if it has one."""
+        if self._cache:
+            seen = self._seen.setdefault(host.name, set())
             if self._timed and len(seen) >= MOST_CACHED:
                 seen.clear()
             seen.add(question)
-        return Ruling(decision, self.cost_ns(host), False, self.engine)
 
-    def cost_ns(self, host: Host) -> int:
+    def cost_ns(self, host: Place) -> int:
         """Return what a decision costs on a host's CPU."""
         costs = host.machine.costs
         cost_ns = self._costs_ns.get(costs.name)
@@ -121,6 +152,8 @@ class Policies:
         asked = [*engines, *([] if shadow is None else [shadow])]
         self.reads = frozenset[str]().union(*(engine.reads for engine in asked))
         """Attributes that any of the policies depends on."""
+        self._slow: list[tuple[int, Slowed]] = []
+        """How many times as much CPU time decisions take, and what counts them, of each fault."""
 
     @property
     def engine(self) -> PolicyEngine:
@@ -131,12 +164,57 @@ class Policies:
         """Return the decision of a host by what it holds."""
         version = self._held.get(host.name, self.versions[0]) if self._held else self.versions[0]
         ruling = version.decide(host, question)
-        if self._shadow is None:
+        if self._shadow is None and not self._slow:
             return ruling
+        cost_ns = ruling.cost_ns if ruling.cached else self._slowed_ns(ruling.cost_ns)
+        if self._shadow is not None:
+            cost_ns += self._shadow.cost_ns(host)
+        return Ruling(ruling.decision, cost_ns, ruling.cached, ruling.engine, self._on_trial(question, ruling.decision))
+
+    def recall(self, host: Host, question: Question) -> Ruling | None:
+        """Return the decision that a sidecar's cache has; None if it has none."""
+        version = self._version(host)
+        if not version.has(host, question):
+            return None
+        decision = version.answer(question)
+        return Ruling(decision, CACHE_HIT_NS, True, version.engine, self._on_trial(question, decision))
+
+    def consult(self, place: Place, question: Question) -> Ruling:
+        """Return the decision of an engine outside of the proxies, which remembers nothing."""
+        version = self._version(place)
+        decision = version.answer(question)
+        cost_ns = self._slowed_ns(version.cost_ns(place))
+        if self._shadow is not None:
+            cost_ns += self._shadow.cost_ns(place)
+        return Ruling(decision, cost_ns, False, version.engine, self._on_trial(question, decision))
+
+    def remember(self, host: Host, question: Question) -> None:
+        """Have a sidecar's cache, if it has one, know the decision on a question that came from outside."""
+        self._version(host).remember(host, question)
+
+    def _version(self, place: Place) -> Version:
+        return self._held.get(place.name, self.versions[0])
+
+    def _on_trial(self, question: Question, decision: Decision) -> str:
+        if self._shadow is None:
+            return ""
         trial = self._shadow.answer(question)
-        word = "" if trial.allowed == ruling.decision.allowed else "allowed" if trial.allowed else "denied"
-        cost_ns = ruling.cost_ns + self._shadow.cost_ns(host)
-        return Ruling(ruling.decision, cost_ns, ruling.cached, ruling.engine, word)
+        return "" if trial.allowed == decision.allowed else "allowed" if trial.allowed else "denied"
+
+    def _slowed_ns(self, cost_ns: int) -> int:
+        """Return what a decision costs while faults slow the engine down, and count it for each of them."""
+        for factor, effects in self._slow:
+            cost_ns *= factor
+            effects.decisions += 1
+        return cost_ns
+
+    def slow(self, factor: int, effects: Slowed) -> None:
+        """Have decisions take so many times their CPU time."""
+        self._slow.append((factor, effects))
+
+    def ease(self, effects: Slowed) -> None:
+        """Undo that."""
+        self._slow = [each for each in self._slow if each[1] is not effects]
 
     def wrongly(self, question: Question, decision: Decision) -> str:
         """Say whether the newest policies decide otherwise: ``allowed`` or ``denied`` is what was wrong; else empty."""
@@ -144,8 +222,8 @@ class Policies:
             return ""
         return "allowed" if decision.allowed else "denied"
 
-    def hold(self, host: Host, version: int) -> None:
-        """Have a host decide by the policies of this number from now on."""
+    def hold(self, host: Place, version: int) -> None:
+        """Have a place decide by the policies of this number from now on."""
         self._held[host.name] = self.versions[version]
 
     def forget(self, host: Host) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.rows import ConfigRow
+from meshsim.world.authorizing import AuthorizerProcess
+from meshsim.world.hosts import Host
 from meshsim.world.reach import again_after_ns, one_way_ns
 
 if TYPE_CHECKING:
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
 
     from meshsim.policy.question import Decision, Question
     from meshsim.sidecar.tls.settings import TlsSettings
-    from meshsim.world.hosts import Host
+    from meshsim.world.blaming import Effects
     from meshsim.world.identities import Identities
     from meshsim.world.state import State
-    from meshsim.world.striking import Effects
 
 PUSHES, PUSHES_PER_CORE, MOST_PUSHES = 15, 5, 100
 """Proxies that are pushed to at a time: Istio's PILOT_PUSH_THROTTLE by default."""
+
+
+Receiver = Host | AuthorizerProcess
+"""What configuration is pushed to."""
 
 
 class Content:
@@ -53,6 +58,9 @@ class Rollout:
     blame: Callable[[str, str], None]
     """Told of each push between two nodes that did not get there; set when the world is assembled."""
 
+    authorizers: tuple[AuthorizerProcess, ...] = ()
+    """Those outside of the proxies, which get their policies like a proxy."""
+
     def __init__(
         self,
         state: State,
@@ -75,7 +83,7 @@ class Rollout:
         self._announced = self._newest
         """What the control plane pushes, after its debounce; what ought to hold may be newer."""
         self._push_due = False
-        self._queue: deque[Host] = deque()
+        self._queue: deque[Receiver] = deque()
         self._on_the_way = 0
         self._held: dict[str, Content] = {}
         self._rejecting: dict[str, Effects] = {}
@@ -84,6 +92,8 @@ class Rollout:
 
     def begin(self) -> None:
         """Set every change."""
+        for process in self.authorizers:
+            self._take(process, self._announced)
         for at_ns, content in self._contents[1:]:
             self._clock.at(at_ns, self._comes, content)
 
@@ -162,7 +172,8 @@ class Rollout:
             return
         self._push_due = False
         content = self._announced = self._newest
-        hosts = [host for host in self._state.hosts() if host.configured and host.up]
+        everybody: list[Receiver] = [*self._state.hosts(), *self.authorizers]
+        hosts = [host for host in everybody if host.configured and host.up]
         behind = [host for host in hosts if self._held.get(host.name) is not content]
         if not content.pushed:
             content.pushed = True
@@ -178,7 +189,7 @@ class Rollout:
             self._write(host, self._announced, "sent")
             self._try((host, self._announced, 0))
 
-    def _try(self, push: tuple[Host, Content, int]) -> None:
+    def _try(self, push: tuple[Receiver, Content, int]) -> None:
         host, content, tries = push
         if content is not self._announced or not host.configured or self._state.over:
             return  # a newer one is on its way, or comes with the host's start
@@ -193,7 +204,7 @@ class Rollout:
         self._on_the_way += 1
         self._clock.at(self._clock.now_ns + way_ns, self._received, (host, content, way_ns))
 
-    def _received(self, push: tuple[Host, Content, int]) -> None:
+    def _received(self, push: tuple[Receiver, Content, int]) -> None:
         host, content, way_ns = push
         # The answer frees the control plane's hands, whatever it says; of a proxy that is gone, its connection does.
         self._clock.at(self._clock.now_ns + way_ns, self._answered)
@@ -227,15 +238,16 @@ class Rollout:
 
     # Proxies
 
-    def _hold(self, host: Host, content: Content) -> None:
+    def _hold(self, host: Receiver, content: Content) -> None:
         """Have a running proxy take a configuration."""
         before = self._held[host.name]
         self._take(host, content)
-        settings = content.settings[host.workload]
-        if settings != before.settings[host.workload]:
+        settings = content.settings.get(host.workload)
+        if settings is not None and settings != before.settings[host.workload]:
+            assert not isinstance(host, AuthorizerProcess), "it has no settings of TLS"
             self._identities.configure(host, *settings)
 
-    def _take(self, host: Host, content: Content) -> None:
+    def _take(self, host: Receiver, content: Content) -> None:
         self._held[host.name] = content
         if self._state.policy is not None:
             self._state.policy.hold(host, content.policy)
@@ -248,5 +260,5 @@ class Rollout:
         if content.converged_ns < 0 and not content.outstanding:
             content.converged_ns = self._clock.now_ns
 
-    def _write(self, host: Host, content: Content, event: str) -> None:
+    def _write(self, host: Receiver, content: Content, event: str) -> None:
         self._record(ConfigRow(self._clock.now_ns, content.version, host.name, event, content.news))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshsim.faults.interventions import (
@@ -10,6 +10,7 @@ from meshsim.faults.interventions import (
     AddLatency,
     CrashNode,
     CutLink,
+    EaseEngine,
     ForgetAuthorities,
     Intervention,
     Planned,
@@ -17,42 +18,27 @@ from meshsim.faults.interventions import (
     ReplaceAuthority,
     RestartNode,
     RestoreLink,
+    SlowEngine,
+    StartAuthorizer,
     StartIssuer,
+    StopAuthorizer,
     StopIssuer,
 )
-from meshsim.network.routing import Topology
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import FaultRow
+from meshsim.world.blaming import Blaming, Effects
 
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
     from meshsim.world.authorities import Authorities
+    from meshsim.world.authorizing import Authorizing
     from meshsim.world.driver import Driver
     from meshsim.world.identities import Identities
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
-
-
-class Effects:
-    """What one fault has touched so far."""
-
-    def __init__(self, planned: Planned) -> None:
-        self.planned = planned
-        self.packets = 0
-        self.connections = 0
-        self.requests = 0
-        self.certificates = 0
-        self.configurations = 0
-        self.replaced: frozenset[int] = frozenset()
-        """Numbers of the authorities that it replaced."""
-
-    @property
-    def total(self) -> int:
-        """All that it touched."""
-        return self.packets + self.connections + self.requests + self.certificates + self.configurations
 
 
 class Striking:
@@ -76,12 +62,13 @@ class Striking:
         self._issuer = issuer
         self._authorities = authorities
         self._identities = identities
-        self._calm: Topology | None = None
-        """Routes as they are without any fault; made when first asked for."""
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.rollout: Rollout | None = None
         """Pushes changes of configuration; None without any."""
+        self.authorizing: Authorizing | None = None
+        """Asks for decisions outside of the proxies; None where they are made inside."""
         self.effects: list[Effects] = []
+        self.blaming = Blaming(state, self.effects, None if issuer is None else issuer.node)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
             CutLink: self._cut_link,
             RestoreLink: self._restore_link,
@@ -94,6 +81,10 @@ class Striking:
             ForgetAuthorities: self._forget_authorities,
             RejectPushes: self._reject_pushes,
             AcceptPushes: self._accept_pushes,
+            StopAuthorizer: self._stop_authorizer,
+            StartAuthorizer: self._start_authorizer,
+            SlowEngine: self._slow_engine,
+            EaseEngine: self._ease_engine,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -126,6 +117,7 @@ class Striking:
                     effects.requests,
                     effects.certificates,
                     effects.configurations,
+                    effects.decisions,
                 )
             )
 
@@ -190,6 +182,8 @@ class Striking:
         state.transport.cut(adjacent)
         if self._issuer is not None and self._issuer.node == intervention.node:
             self._issuer.crashed()
+        if self.authorizing is not None:
+            self.authorizing.crashed(intervention.node)
         # One that had run out of memory is dead already.
         connections, requests = self._killing.kill(
             [host for host in state.hosts() if host.machine is machine and host.up]
@@ -239,43 +233,23 @@ class Striking:
         if self.rollout is not None:
             self.rollout.accept(intervention.workload)
 
-    def blame(self, node: str, goal: str, since_ns: int) -> None:
-        """Count a request from ``node`` that ``goal`` did not answer for each fault that was in the way since.
+    # Policy
 
-        In the way are an outage of the issuer, and links and nodes on the route that there is without any fault.
-        """
-        of_issuer = self._issuer is not None and goal == self._issuer.node
-        for effects in self._since(since_ns):
-            if of_issuer and isinstance(effects.planned.begin, StopIssuer):
-                effects.certificates += 1
-        for effects in self._in_the_way(node, goal, since_ns):
-            effects.certificates += 1
+    def _stop_authorizer(self, intervention: StopAuthorizer, effects: Effects) -> None:
+        assert self.authorizing is not None, "scenarios with this fault have an authorizer"
+        self.authorizing.stop()
 
-    def blame_for_push(self, control_node: str, node: str) -> None:
-        """Count a change of configuration that did not get from the control plane to ``node``, likewise."""
-        for effects in self._in_the_way(control_node, node, self._clock.now_ns):
-            effects.configurations += 1
+    def _start_authorizer(self, intervention: StartAuthorizer, effects: Effects) -> None:
+        assert self.authorizing is not None, "scenarios with this fault have an authorizer"
+        self.authorizing.start()
 
-    def _since(self, since_ns: int) -> Iterator[Effects]:
-        """Faults that have begun, and whose end has not been noticed for longer; routes come back some time after."""
-        for effects in self.effects:
-            planned = effects.planned
-            if planned.begin_ns <= self._clock.now_ns and since_ns < planned.end_ns + self._reroute_after_ns:
-                yield effects
+    def _slow_engine(self, intervention: SlowEngine, effects: Effects) -> None:
+        assert self._state.policy is not None, "scenarios with this fault have policies"
+        self._state.policy.slow(intervention.factor, effects)
 
-    def _in_the_way(self, source: str, destination: str, since_ns: int) -> Iterator[Effects]:
-        """Faults of links and nodes on the route that there is without any fault."""
-        if self._calm is None:
-            self._calm = self._state.topology.undisturbed()
-        route = self._calm.route(source, destination) or ()
-        nodes = {source, *(direction.destination for direction in route)}
-        links = {direction.link for direction in route}
-        for effects in self._since(since_ns):
-            begin = effects.planned.begin
-            if (isinstance(begin, CutLink) and begin.link in links) or (
-                isinstance(begin, CrashNode) and begin.node in nodes
-            ):
-                yield effects
+    def _ease_engine(self, intervention: EaseEngine, effects: Effects) -> None:
+        assert self._state.policy is not None, "scenarios with this fault have policies"
+        self._state.policy.ease(effects)
 
     def _is_cut(self, direction: LinkDirection) -> bool:
         """Say whether a link-down fault holds a link right now."""

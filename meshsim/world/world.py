@@ -19,6 +19,8 @@ from meshsim.world.addresses import Addresses
 from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
 from meshsim.world.authorities import Authorities
+from meshsim.world.authorizing import Authorizing
+from meshsim.world.blaming import Effects
 from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
 from meshsim.world.collector import rare_collections
@@ -38,7 +40,7 @@ from meshsim.world.rollout import Rollout
 from meshsim.world.rollout_plan import contents_of, policies_of
 from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
-from meshsim.world.striking import Effects, Striking
+from meshsim.world.striking import Striking
 from meshsim.world.templates import Templates
 from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
@@ -118,16 +120,28 @@ class World:
         self._rollout = None
         if scenario.changes:
             self._rollout = Rollout(state, identities, control_node, contents_of(state))
-            driver.judged_by(self._rollout)
+            driver.deciding.rollout = self._rollout
         self._striking = Striking(state, driver, self._announcing, killing, self._issuer, authorities, identities)
         self._striking.rollout = self._rollout
+        self._ask_outside()
         if self._rollout is not None:
-            self._rollout.blame = self._striking.blame_for_push
+            self._rollout.blame = self._striking.blaming.blame_for_push
         if state.enrolling is not None:
-            state.enrolling.blame = self._striking.blame
+            state.enrolling.blame = self._striking.blaming.blame
         self._migration = Migration(state, self._announcing, self._restart)
         self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
+
+    def _ask_outside(self) -> None:
+        """Have an authorizer decide, where the mesh has one."""
+        policies, settings = self._state.policy, self._state.scenario.mesh.policy
+        if policies is None or settings is None or settings.authorizer is None:
+            return
+        authorizing = self._striking.authorizing = Authorizing(self._state, settings.authorizer, policies)
+        self._driver.deciding.outside(authorizing)
+        authorizing.blame = self._striking.blaming.blame_for_decision
+        if self._rollout is not None:
+            self._rollout.authorizers = authorizing.pushed_to
 
     def _make_engines(self) -> Engines | None:
         if not self._state.real:
