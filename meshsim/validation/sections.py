@@ -9,6 +9,8 @@ from meshsim.validation.closed_form import closed_form
 from meshsim.validation.published_handshakes import published_handshakes
 from meshsim.validation.section import Section
 from meshsim.validation.tls_handshakes import tls_computing, tls_flights
+from meshsim.validation.world_flights import world_flights
+from meshsim.validation.world_handshakes import world_handshakes
 
 SECTIONS: dict[str, Callable[[int], Section]] = {
     "m-m-1": queues.single_core,
@@ -24,6 +26,8 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "new-radio-measured": radio.new_radio_measured,
     "closed-form": closed_form,
     "published-handshakes": published_handshakes,
+    "world-handshakes": world_handshakes,
+    "world-flights": world_flights,
     "tls-flights": tls_flights,
     "tls-computing": tls_computing,
 }

@@ -1,0 +1,60 @@
+"""The validation of the world's TCP: its theory, and what it catches."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.validation import world_flights, world_handshakes
+from meshsim.validation.small_world import handshakes_ns, small_world
+from meshsim.validation.world_flights import extra_round_trips
+from meshsim.validation.world_handshakes import whole_share
+from meshsim.world import transport
+
+MS = 1_000_000
+
+
+def test_slow_start_by_hand() -> None:
+    """Ten segments go at once, twenty more a round trip later, forty more after another."""
+    assert [extra_round_trips(segments, 10) for segments in (1, 10, 11, 30, 31, 70, 71)] == [0, 0, 1, 1, 2, 2, 3]
+    assert [extra_round_trips(segments, 1) for segments in (1, 2, 3, 4, 7, 8)] == [0, 1, 1, 2, 2, 3]
+
+
+def test_whole_handshakes_by_hand() -> None:
+    """Four packets must get through: each by itself, or in bursts that mostly strike both of a direction or none."""
+    assert whole_share(0.1, 1) == pytest.approx(0.9**4)
+    # A burst that has no memory: it ends with the chance that a packet is not lost.
+    assert whole_share(0.1, 1 / 0.9) == pytest.approx(0.9**4)
+    assert 0.9**2 > whole_share(0.1, 1000) > 0.9**2 * 0.999
+
+
+def test_handshake_of_a_small_world() -> None:
+    """Without loss each of a small world's requests makes a handshake of two round trips and what CPUs take."""
+    times_ns = handshakes_ns(small_world(50 * MS, 5, 2_000, west=2))
+    assert len(times_ns) == 10
+    assert len(set(times_ns)) == 1
+    assert 100 * MS < times_ns[0] < 102 * MS
+
+
+def test_windows_that_never_wait_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world whose next window leaves at once does not pass for slow start."""
+    monkeypatch.setattr(transport, "next_window_ns", lambda transfer, segments, back_ns, now_ns: (now_ns, 0))
+    claim, _ = world_flights._transfers(1)
+    assert not claim.passed
+
+
+def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that takes half a second for the first timeout does not agree with the probe."""
+    true_scenario = world_handshakes._scenario
+
+    def hasty(round_trip_ns: int, loss_percent: float, requests: int, seed: int) -> world_handshakes.Data:
+        data = true_scenario(round_trip_ns, loss_percent, requests, seed)
+        data["network"]["tcp"] |= {"initial_rto": "500 ms"}
+        return data
+
+    monkeypatch.setattr(world_handshakes, "_scenario", hasty)
+    monkeypatch.setattr(world_handshakes, "ROUND_TRIPS_MS", (50,))
+    monkeypatch.setattr(world_handshakes, "LOSSES_PERCENT", (10,))
+    monkeypatch.setattr(world_handshakes, "REQUESTS", 400)
+    monkeypatch.setattr(world_handshakes, "PROBES", 1_000)
+    criterion, _ = world_handshakes._against_the_probe(1)
+    assert not criterion.passed
