@@ -16,7 +16,7 @@ from meshsim.results.folder import SUMMARY
 
 ROOT = Path(__file__).resolve().parent.parent
 CORRIDOR = "v2x-corridor"
-DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/findings.md", "docs/slices.md", "docs/radio.md")
+DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/findings.md", "docs/slices.md", "docs/radio.md", "docs/policies.md")
 
 
 def python(*arguments: str | Path) -> int:

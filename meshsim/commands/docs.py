@@ -144,7 +144,8 @@ KEYS: dict[str, dict[str, str]] = {
     "policy matrix": {
         "cells": "without `--diff`: each caller at each port of each service, with `source`, `source_spiffe_id`, "
         "`destination`, `port`, `allowed` (all, some, none), `regions` (what is allowed: boxes of classes by "
-        "dimension; a dimension left out holds all), `rules`, `refused_by_mutual_tls`",
+        "dimension; a dimension left out holds all), `rules`, `refused_by_mutual_tls`, `why_refused` (or "
+        "null)",
         "a": "with `--diff`: where the policies of the subject came from, and `b` those of the other",
         "flips": "with `--diff`: the newly allowed first, each with `change`, `source`, `source_spiffe_id`, "
         "`destination`, `port`, `regions`, `witness` (a question that is decided differently), `rule_before`, "

@@ -63,7 +63,8 @@ Time = Annotated[
 ]
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="The caller speaks no TLS, and so proves nothing.")]
 Expect = Annotated[
-    Literal["allow", "deny"] | None, typer.Option("--expect", help="Exit 1 if the answer is another one.")
+    Literal["allow", "deny"] | None,
+    typer.Option("--expect", metavar="allow|deny", help="Exit 1 if the answer is another."),
 ]
 
 
@@ -145,8 +146,11 @@ def trial(
 ) -> Answer:
     """Try test cases: requests with the answers that they must get, and by which rule.
 
-    A file of cases names its scenario, unless --scenario or --manifests does. Exit 1 if a case gets another answer.
-    Tells which rules never decided a case, and which never matched one.
+    A file of cases names its scenario or its manifests, unless --scenario or --manifests does. Exit 1 if a case gets
+    another answer. Tells which rules never decided a case, and which never matched one.
+
+    A file of cases is YAML, at its least: cases: [{source: NAME, destination: NAME, expect: allow}]. All keys, with
+    their defaults and an example, are in docs/policies.md, "Files of cases".
     """
     from meshsim.commands.trying import try_files
 

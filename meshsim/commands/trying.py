@@ -79,12 +79,13 @@ def _read(files: Sequence[Path]) -> tuple[list[CaseFile], list[Diagnostic]]:
 
 def _key(case_file: CaseFile, scenario: Path | None, manifests: Path | None) -> tuple[Path | None, Path | None]:
     if scenario is None and manifests is None:
-        if case_file.scenario is None:
+        if case_file.scenario is None and case_file.manifests is None:
             message = (
-                "nothing says which policies are tried; expected the key scenario here, or --scenario or --manifests"
+                "nothing says which policies are tried; expected the key scenario or manifests here, or the option "
+                "--scenario or --manifests"
             )
             raise ScenarioError([Diagnostic(str(case_file.path), 0, 0, message)])
-        return case_file.scenario, None
+        return case_file.scenario, case_file.manifests
     return scenario, manifests
 
 

@@ -16,7 +16,7 @@ from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.scenario.words import expected, show
 from meshsim.scenario.yaml_text import parse_yaml
 
-TOP_KEYS = ("scenario", "defaults", "cases")
+TOP_KEYS = ("scenario", "manifests", "defaults", "cases")
 EXPECTED_KEYS = ("name", "expect", "rule")
 ANSWERS = ("allow", "deny")
 
@@ -38,6 +38,8 @@ class CaseFile(msgspec.Struct, frozen=True):
     path: Path
     scenario: Path | None
     """The scenario that the file names, looked up beside it."""
+    manifests: Path | None
+    """The folder of manifests that it names in place of a scenario."""
     cases: tuple[Case, ...]
 
 
@@ -145,13 +147,22 @@ class _Reader:
         if not isinstance(cases, list) or not cases:
             self._wrong(("cases",), "there are no cases; expected a list of requests, each with expect: allow or deny")
             cases = []
-        scenario = data.get("scenario")
-        if scenario is not None and not isinstance(scenario, str):
-            self._wrong(("scenario",), f"{show(scenario)} is no file; expected one, relative to this file's folder")
-            scenario = None
+        scenario = self._beside(data, "scenario", "file")
+        manifests = self._beside(data, "manifests", "folder of manifests")
+        if scenario is not None and manifests is not None:
+            self._wrong(("manifests",), "manifests stand beside a scenario; expected one of them alone", key=True)
         found = [self._case(index, one, usual) for index, one in enumerate(cases)]
-        beside = None if scenario is None else Path(os.path.normpath(self._path.parent / scenario))
-        return CaseFile(self._path, beside, tuple(one for one in found if one is not None))
+        return CaseFile(self._path, scenario, manifests, tuple(one for one in found if one is not None))
+
+    def _beside(self, data: dict[Any, Any], key: str, what: str) -> Path | None:
+        """A file or folder that the file names, relative to its own folder."""
+        name = data.get(key)
+        if name is None:
+            return None
+        if not isinstance(name, str) or not name:
+            self._wrong((key,), f"{show(name)} is no {what}; expected one, relative to this file's folder")
+            return None
+        return Path(os.path.normpath(self._path.parent / name))
 
     def _unknown(self, at: tuple[str | int, ...], data: dict[Any, Any], known: tuple[str, ...]) -> None:
         for key in data:

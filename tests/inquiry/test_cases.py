@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from meshsim.commands.trying import try_files
-from meshsim.inquiry.cases import read_cases
+from meshsim.inquiry.cases import EXPECTED_KEYS, FIELDS, TOP_KEYS, read_cases
 from meshsim.inquiry.junit import junit_text
 from meshsim.inquiry.subject import Subject
 from meshsim.inquiry.trial import try_cases
@@ -97,6 +98,43 @@ def test_every_mistake_is_told_at_its_place(tmp_path: Path) -> None:
         "7:90: 5 is no text; expected some, in quotes: '5'",
         "7:99: 7 is no rule; expected some text",
     ]
+
+
+def test_cases_of_manifests(tmp_path: Path) -> None:
+    """A file of cases may name a folder of manifests in place of a scenario, and not both."""
+    folder = SHIPPED[0].parents[1] / "manifests" / "canary-sorting"
+    file = tmp_path / "a.yaml"
+    text = (
+        f"manifests: {folder}\ncases:\n  - {{source: sorter, destination: archive, expect: allow, rule: no-policy}}\n"
+    )
+    file.write_text(text, encoding="utf-8")
+    assert read_cases(file).manifests == folder
+    assert try_files([file], None, None, [], None, None, quiet=True).exit_code == 0
+    file.write_text(f"scenario: a.yaml\n{text}", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"a\.yaml:2:1: manifests stand beside a scenario; expected one of them"):
+        read_cases(file)
+    file.write_text(text.partition("\n")[2], encoding="utf-8")
+    with pytest.raises(ScenarioError, match="nothing says which policies are tried"):
+        try_files([file], None, None, [], None, None, quiet=True)
+
+
+def test_every_key_is_documented_and_can_be_used(plant: Subject, tmp_path: Path) -> None:
+    """The tables in docs/policies.md have just the keys that a file can have; a case with all of them is tried."""
+    text = (SHIPPED[0].parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
+    tables = text[text.index("## Files of cases") :]
+    told = {key for row in re.findall(r"^\| (`.*?`) \|", tables, re.MULTILINE) for key in re.findall("`([^`]+)`", row)}
+    assert told == {*TOP_KEYS, *EXPECTED_KEYS, *FIELDS}
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "defaults: {headers: {x-a: b}, plaintext: true, time: 2026-01-01T08:00:00Z, certificate_age: 90 min}\n"
+        "cases:\n  - {source: robots, destination: vision, method: PUT, path: /a?b=c, port: 8080,\n"
+        "     host: v, claims: {}, slice: control, site: office, node: edge-1, source_node: gnb-1, source_ip: 10.0.0.1,\n"
+        "     tls_version: '1.3', cipher: TLS_AES_128_GCM_SHA256, group: X25519, expect: deny, rule: default-deny, name: all}\n",
+        encoding="utf-8",
+    )
+    (case,) = read_cases(file).cases
+    assert (case.request.time_s, case.request.certificate_age_s, case.request.claims) == (1_767_254_400, 5400, {})
+    assert try_cases(plant, [case]).tried[0].passed
 
 
 def test_unknown_names_are_told_at_their_case(plant: Subject, tmp_path: Path) -> None:
