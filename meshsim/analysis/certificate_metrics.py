@@ -75,7 +75,7 @@ def events(rows: Selected, *names: str) -> Flags:
     chosen = _selected(rows, IDENTITIES, "t_ns") & run.names(IDENTITIES, "event").is_in(names)
     service = rows.selection.service
     if service is not None:
-        ids = spiffe_ids(service, run.scenario.services[service], run.scenario.mesh.trust_domain)
+        ids = spiffe_ids(service, run.scenario.services[service], run.scenario.mesh.trust_domain_of(service))
         chosen &= run.names(IDENTITIES, "spiffe_id").is_in(tuple(ids))
     return chosen
 

@@ -101,7 +101,7 @@ def _policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
         namespaces=sources.namespaces,
         labels=sources.labels,
         ports=sources.ports,
-        trust_domains=frozenset((sources.trust_domain,)),
+        trust_domains=sources.trust_domains,
         trust_domain=sources.trust_domain,
         root_namespace=root_namespace_of(sources.policy),
     )

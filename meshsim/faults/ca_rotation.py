@@ -8,4 +8,5 @@ from meshsim.scenario.faults import CaReplacement
 
 def plan(fault: CaReplacement) -> tuple[Intervention, Intervention]:
     """Return what begins and what ends the fault."""
-    return ReplaceAuthority(fault.overlap == "full"), ForgetAuthorities()
+    trust_domain = "" if fault.target == "authority" else fault.target
+    return ReplaceAuthority(fault.overlap == "full", trust_domain), ForgetAuthorities(trust_domain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -49,10 +51,28 @@ class ReplaceAuthority(msgspec.Struct, frozen=True, gc=False):
 
     overlap: bool
     """Whether those that came before are trusted until ``ForgetAuthorities``."""
+    trust_domain: str = ""
+    """Whose it is; empty for the mesh's own."""
 
 
 class ForgetAuthorities(msgspec.Struct, frozen=True, gc=False):
     """Trust the authorities no more that the fault's ``ReplaceAuthority`` replaced."""
+
+    trust_domain: str = ""
+
+
+class DisturbEndpoint(msgspec.Struct, frozen=True, gc=False):
+    """Have the bundle endpoint of a trust domain serve something else than its bundle."""
+
+    trust_domain: str
+    serves: Literal["nothing", "older", "empty", "malformed"]
+
+
+class RestoreEndpoint(msgspec.Struct, frozen=True, gc=False):
+    """Have it serve its bundle again."""
+
+    trust_domain: str
+    serves: Literal["nothing", "older", "empty", "malformed"]
 
 
 class RejectPushes(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +121,8 @@ Intervention = (
     | StartAuthorizer
     | SlowEngine
     | EaseEngine
+    | DisturbEndpoint
+    | RestoreEndpoint
 )
 
 

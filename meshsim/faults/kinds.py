@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from meshsim.faults import (
+    bundle_endpoint,
     ca_outage,
     ca_rotation,
     latency_surge,
@@ -29,6 +30,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "push-rejected": push_rejected.plan,
         "policy-outage": policy_outage.plan,
         "policy-slow": policy_slow.plan,
+        "bundle-endpoint": bundle_endpoint.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

@@ -21,7 +21,19 @@ _text = units.format_duration
 def check_identity(scenario: Scenario) -> Iterator[Finding]:
     """Lifetimes of certificates that cannot be written down, or make no sense together."""
     identity = scenario.mesh.identity
-    at = ("mesh", "identity")
+    issuer = None if identity.issuer is None else identity.issuer.node
+    yield from check_lifetimes(scenario, identity, _AT, issuer)
+    yield from _check_rotation(identity)
+    yield from _check_intermediates(identity)
+    yield from _check_start(scenario)
+    for index, fault in enumerate(scenario.faults):
+        if fault.kind == "ca-outage" and identity.issuer is None:
+            message = "the mesh has no issuer: its certificates are there at once; expected mesh.identity.issuer"
+            yield Finding(("faults", index, "kind"), message)
+
+
+def check_lifetimes(scenario: Scenario, identity: Identity, at: Path, issuer: str | None) -> Iterator[Finding]:
+    """The same of one trust domain, with its settings at ``at``; ``issuer`` is the node of who signs, if any."""
     for key, value_ns in (
         ("svid_ttl", identity.svid_ttl_ns),
         ("backdate", identity.backdate_ns),
@@ -33,7 +45,6 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
                 f"{units.format_duration(value_ns)!r} is no whole number of seconds; expected one, as X.509 has it"
             )
             yield Finding((*at, key), message, alone=True)
-    yield from _check_rotation(identity)
     if identity.backdate_ns >= identity.svid_ttl_ns:
         message = (
             f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
@@ -44,13 +55,7 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
         message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
         message = f"{message} (svid_ttl); expected ca_ttl to be more"
         yield Finding((*at, "ca_ttl"), message, rivals=((*at, "svid_ttl"),))
-    yield from _check_intermediates(identity)
-    yield from _check_start(scenario)
-    yield from _check_succession(scenario)
-    for index, fault in enumerate(scenario.faults):
-        if fault.kind == "ca-outage" and identity.issuer is None:
-            message = "the mesh has no issuer: its certificates are there at once; expected mesh.identity.issuer"
-            yield Finding(("faults", index, "kind"), message)
+    yield from _check_succession(scenario, identity, at, issuer)
 
 
 def _check_intermediates(identity: Identity) -> Iterator[Finding]:
@@ -100,20 +105,18 @@ def _check_start(scenario: Scenario) -> Iterator[Finding]:
         yield Finding((*at, "retry", "base"), message, rivals=((*at, "retry", "cap"),))
 
 
-def _check_succession(scenario: Scenario) -> Iterator[Finding]:
+def _check_succession(scenario: Scenario, identity: Identity, at: Path, issuer: str | None) -> Iterator[Finding]:
     """Authorities: how old the first one is, when it is replaced, and whether certificates can say so."""
-    identity = scenario.mesh.identity
     age_ns, life_ns = identity.authority_age_ns, identity.ca_ttl_ns
     if age_ns < identity.oldest_ns:
         message = f"certificates are up to {_text(identity.oldest_ns)} old when the run begins, and their authority is "
         message += f"{_text(age_ns)}; expected ca_age to be at least that of certificates"
-        yield Finding((*_AT, "ca_age"), message, rivals=((*_AT, "at_start"),))
+        yield Finding((*at, "ca_age"), message, rivals=((*at, "at_start"),))
     if age_ns >= life_ns:
         message = f"the authority is {_text(age_ns)} old when the run begins, and lives for {_text(life_ns)}"
-        yield Finding((*_AT, "ca_age"), f"{message}; expected it to be younger", rivals=((*_AT, "ca_ttl"),))
+        yield Finding((*at, "ca_age"), f"{message}; expected it to be younger", rivals=((*at, "ca_ttl"),))
     elif identity.ca_rotation is not None:
-        yield from _check_terms(scenario, age_ns, life_ns)
-    issuer = identity.issuer.node if identity.issuer is not None else None
+        yield from _check_terms(scenario, identity, at)
     skew_ns = scenario.network.nodes[issuer].clock_skew_ns if issuer in scenario.network.nodes else 0
     first_ns = scenario.epoch_ns + skew_ns - age_ns - identity.backdate_ns
     last_ns = scenario.epoch_ns + skew_ns + life_ns + (scenario.duration_ns if identity.ca_rotation is not None else 0)
@@ -121,14 +124,13 @@ def _check_succession(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(("epoch",), "certificates would begin before 1970; expected a later epoch")
     if last_ns >= YEAR_2050_NS:
         message = "the authority's certificate would end after the year 2049; expected a shorter ca_ttl"
-        yield Finding((*_AT, "ca_ttl"), message, rivals=(("epoch",),))
+        yield Finding((*at, "ca_ttl"), message, rivals=(("epoch",),))
 
 
-def _check_terms(scenario: Scenario, age_ns: int, life_ns: int) -> Iterator[Finding]:
-    identity = scenario.mesh.identity
-    rotation = identity.ca_rotation
+def _check_terms(scenario: Scenario, identity: Identity, at: Path) -> Iterator[Finding]:
+    age_ns, life_ns, rotation = identity.authority_age_ns, identity.ca_ttl_ns, identity.ca_rotation
     assert rotation is not None
-    path: Path = (*_AT, "ca_rotation")
+    path: Path = (*at, "ca_rotation")
     prepare_ns, activate_ns = identity.prepare_ns, identity.activate_ns
     if rotation.overlap == "none":
         if rotation.prepare_ns is not None:
@@ -141,13 +143,13 @@ def _check_terms(scenario: Scenario, age_ns: int, life_ns: int) -> Iterator[Find
         return
     if prepare_ns >= life_ns - identity.backdate_ns:
         message = f"each authority lives for {_text(life_ns)}, and the next is due {_text(prepare_ns)} before its end"
-        yield Finding((*path, "prepare"), f"{message}; expected less", rivals=((*path, "activate"), (*_AT, "ca_ttl")))
+        yield Finding((*path, "prepare"), f"{message}; expected less", rivals=((*path, "activate"), (*at, "ca_ttl")))
         return
     if age_ns > life_ns - prepare_ns:
         message = f"the authority is {_text(age_ns)} old when the run begins, and the next one was due at an age of "
         message += f"{_text(life_ns - prepare_ns)}; expected at most that"
-        yield Finding((*_AT, "ca_age"), message, rivals=((*_AT, "at_start"), (*path, "prepare"), (*_AT, "ca_ttl")))
+        yield Finding((*at, "ca_age"), message, rivals=((*at, "at_start"), (*path, "prepare"), (*at, "ca_ttl")))
     replaced = (scenario.duration_ns + age_ns) // (life_ns - activate_ns)
     if replaced > MOST_AUTHORITIES:
         message = f"the authority would be replaced {replaced} times; expected at most {MOST_AUTHORITIES}"
-        yield Finding((*_AT, "ca_ttl"), message, rivals=((*path, "activate"),))
+        yield Finding((*at, "ca_ttl"), message, rivals=((*path, "activate"),))

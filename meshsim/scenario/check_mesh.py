@@ -59,7 +59,7 @@ def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:
         return
     seen: dict[str, str] = {}
     for name, service in scenario.services.items():
-        taken = [seen.setdefault(one, name) for one in spiffe_ids(name, service, scenario.mesh.trust_domain)]
+        taken = [seen.setdefault(one, name) for one in spiffe_ids(name, service, scenario.mesh.trust_domain_of(name))]
         first = next((other for other in taken if other != name), None)
         if first is not None:
             message = (

@@ -81,12 +81,13 @@ def check_faults(scenario: Scenario) -> Iterator[Finding]:
         elif end_ns > scenario.duration_ns:
             message = f"the fault ends at {_text(end_ns)}, the run at {_text(scenario.duration_ns)}"
             yield Finding((*path, "for"), f"{message}; expected it to end with the run or before")
-        other = last.get(fault.target)
+        target = f"endpoint of {fault.target}" if fault.kind == "bundle-endpoint" else fault.target
+        other = last.get(target)
         if other is not None and fault.at_ns < other[0]:
             message = f"{fault.target!r} has another fault until {_text(other[0])}; expected one fault at a time on it"
             yield Finding((*path, "at"), message, involved=(("faults", other[1]),))
         if other is None or end_ns > other[0]:
-            last[fault.target] = (end_ns, index)
+            last[target] = (end_ns, index)
 
 
 def check_phases(scenario: Scenario) -> Iterator[Finding]:

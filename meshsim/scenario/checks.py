@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.scenario.check_calls import check_calls
 from meshsim.scenario.check_changes import check_changes
+from meshsim.scenario.check_federation import check_federation, check_joined
 from meshsim.scenario.check_flows import check_guarantees
 from meshsim.scenario.check_identity import check_identity
 from meshsim.scenario.check_mesh import (
@@ -68,6 +69,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_all_headers(scenario)
     yield from check_tls(scenario)
     yield from check_identity(scenario)
+    yield from check_federation(scenario)
     yield from check_resilience(scenario)
     yield from check_routes(scenario)
     yield from check_destinations(scenario)
@@ -87,4 +89,5 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
 def check_whole(scenario: Scenario) -> Iterator[Finding]:
     """What needs all entries of the scenario to be there; the names in them may still lead nowhere."""
     yield from check_reach(scenario)
+    yield from check_joined(scenario)
     yield from check_filters(scenario)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meshsim.scenario.fields import Duration, Model, Name
+from meshsim.scenario.policy import TrustDomain
 
 
 class _Fault(Model):
@@ -61,8 +62,8 @@ class CaReplacement(_Fault):
 
     kind: Literal["ca-rotation"]
     """ca-rotation."""
-    target: Literal["authority"] = "authority"
-    """The authority of the mesh. Default: authority."""
+    target: TrustDomain = "authority"
+    """authority, that of the mesh's own trust domain; or one of mesh.federation by its name. Default: authority."""
     overlap: Literal["full", "none"] = "none"
     """full: what came before is trusted until the end of the fault. none: from the beginning on nobody who has heard of
     it trusts what came before. Default: none."""
@@ -97,7 +98,28 @@ class PolicySlow(_Fault):
     """How many times as much CPU time a decision takes."""
 
 
+class BundleEndpointFault(_Fault):
+    """The bundle endpoint of a trust domain is gone, or serves something else than the bundle."""
+
+    kind: Literal["bundle-endpoint"]
+    """bundle-endpoint."""
+    target: TrustDomain
+    """Trust domain whose endpoint it is."""
+    serves: Literal["nothing", "older", "empty", "malformed"] = "nothing"
+    """nothing: the endpoint is down. older: the bundle of the beginning of the run, as from a backup. empty: a bundle
+    without authorities, which revokes all of the trust domain. malformed: something that is no bundle. Default:
+    nothing."""
+
+
 Fault = Annotated[
-    LinkDown | NodeCrash | LatencySurge | CaOutage | CaReplacement | PushRejected | PolicyOutage | PolicySlow,
+    LinkDown
+    | NodeCrash
+    | LatencySurge
+    | CaOutage
+    | CaReplacement
+    | PushRejected
+    | PolicyOutage
+    | PolicySlow
+    | BundleEndpointFault,
     Field(discriminator="kind"),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meshsim.scenario.destinations import Destination
+from meshsim.scenario.federation import BundleEndpoint, Federation, identity_of
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
@@ -110,3 +111,35 @@ class Mesh(Model):
     none matches ends as unrouted. Default: none, calls go to the service."""
     destinations: dict[Name, Destination] = {}
     """How callers' sidecars treat services, by the service's name. Default: as the mesh's settings say."""
+    federation: Federation | None = None
+    """Further trust domains, and which of them believe each other. Default: none, all workloads are in trust_domain."""
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """Every trust domain, the mesh's own first."""
+        others = () if self.federation is None else self.federation.domains
+        return tuple(dict.fromkeys((self.trust_domain, *others)))
+
+    def trust_domain_of(self, workload: str) -> str:
+        """The trust domain that a service or fleet is in."""
+        found = None if self.federation is None else self.federation.domain_of(workload)
+        return self.trust_domain if found is None else found
+
+    def identity_of(self, trust_domain: str) -> Identity:
+        """Settings of certificates in a trust domain."""
+        if self.federation is None or trust_domain == self.trust_domain:
+            return self.identity
+        return identity_of(self.identity, self.federation.domains[trust_domain])
+
+    def trusted_by(self, trust_domain: str) -> tuple[str, ...]:
+        """Trust domains whose bundles one of them fetches."""
+        if self.federation is None:
+            return ()
+        own = trust_domain == self.trust_domain
+        return self.federation.trusts if own else self.federation.domains[trust_domain].trusts
+
+    def endpoint_of(self, trust_domain: str) -> BundleEndpoint:
+        """Bundle endpoint of a trust domain, where there is more than one."""
+        assert self.federation is not None
+        own = trust_domain == self.trust_domain
+        return self.federation.endpoint if own else self.federation.domains[trust_domain].endpoint

@@ -33,6 +33,8 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     ports: Mapping[str, Mapping[int, str]]
     """Protocol of each port of each service."""
     trust_domain: str
+    trust_domains: frozenset[str]
+    """That one, and those that it federates with."""
 
 
 class RefusedScenario(ScenarioError):  # noqa: N818 - says what it is, as its base's name says that it is an error
@@ -56,6 +58,8 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         return None
     names = declared(data)
     trust_domain = step(step(data, "mesh"), "trust_domain")  # as written, though it may be refused
+    own = str(trust_domain or scenario.mesh.trust_domain)
+    others = step(step(step(data, "mesh"), "federation"), "domains")
     return PolicySources(
         policy=scenario.mesh.policy,
         files=tuple(files),
@@ -67,7 +71,8 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         labels={name: _texts(step(service, "labels")) for name, service in homes[0].items()},
         ports={name: _protocols(step(service, "ports")) for name, service in homes[0].items()},
         sites=frozenset(str(step(node, "site") or name) for name, node in nodes.items()),
-        trust_domain=str(trust_domain or scenario.mesh.trust_domain),
+        trust_domain=own,
+        trust_domains=frozenset((own, *map(str, others if isinstance(others, dict) else ()))),
     )
 
 

@@ -92,6 +92,14 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
     authorizer = ("mesh", "policy", "authorizer", "node")
     yield authorizer, "node", step(step(step(step(data, "mesh"), "policy"), "authorizer"), "node"), False
+    federation = ("mesh", "federation")
+    home = step(step(step(data, "mesh"), "federation"), "endpoint")
+    yield (*federation, "endpoint", "node"), "node", step(home, "node"), False
+    for path, domain in _items(data, *federation, "domains"):
+        yield (*path, "node"), "node", step(domain, "node"), False
+        yield (*path, "endpoint", "node"), "node", step(step(domain, "endpoint"), "node"), False
+        for key, kind in (("services", "service"), ("fleets", "fleet")):
+            yield from ((below, kind, value, False) for below, value in _items(data, *path, key))
     for path, flow in _items(data, "traffic"):
         for key, kind in (("from", "fleet"), ("to", "service"), ("slice", "slice")):
             yield (*path, key), kind, step(flow, key), False
@@ -219,6 +227,8 @@ def check_unused(data: Any) -> Iterator[Finding]:
     for use in references(data):
         if use.path[0] == "expect" and use.kind not in ("phase or fault", "phase"):
             continue  # to ask about a thing is not to use it
+        if use.path[:2] == ("mesh", "federation") and use.kind != "node":
+            continue  # nor is to say whose it is
         if use.path[:2] == ("mesh", "destinations") or (use.path[:2] == ("mesh", "routes") and len(use.path) == 4):
             continue  # nor is to say what becomes of calls to it
         used[use.kind].add(use.name)

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.telemetry.issuance_row import IssuanceRow
@@ -279,6 +280,7 @@ Row = (
     | DecisionRow
     | IdentityRow
     | IssuanceRow
+    | BundleRow
     | FaultRow
     | ConfigRow
     | ChangeRow
@@ -295,6 +297,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "decisions": DecisionRow,
     "identities": IdentityRow,
     "issuances": IssuanceRow,
+    "bundles": BundleRow,
     "faults": FaultRow,
     "configs": ConfigRow,
     "changes": ChangeRow,
@@ -305,5 +308,5 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 }
 """Every table of a run folder, in the order of the manifest."""
 
-LATER_TABLES = frozenset({"issuances", "radio", "admissions", "changes"})
+LATER_TABLES = frozenset({"issuances", "bundles", "radio", "admissions", "changes"})
 """Tables that came later than the others: a digest leaves them out where they are empty."""

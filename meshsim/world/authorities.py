@@ -35,19 +35,21 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 class Authorities:
-    """The authorities of the mesh's trust domain. The register of all that there ever were is ``by_id``."""
+    """The authorities of one trust domain. The register of all that there ever were, in any domain, is ``by_id``."""
 
     bundles: Bundles
     """Brings trust to hosts; set when the world is assembled."""
     issuer: IssuerProcess | None = None
     """Who has to be there for an authority to be replaced; None where certificates are there at once."""
 
-    def __init__(self, state: State, issuer_node: str | None) -> None:
-        scenario = state.scenario
-        identity = self._identity = scenario.mesh.identity
+    def __init__(self, state: State, trust_domain: str, issuer_node: str | None, by_id: dict[str, Authority]) -> None:
+        mesh = state.scenario.mesh
+        identity = self.identity = mesh.identity_of(trust_domain)
+        """Settings of certificates in this trust domain."""
         self._state = state
         self._clock = state.clock
-        self._trust_domain = scenario.mesh.trust_domain
+        self.trust_domain = trust_domain
+        self._news = "" if trust_domain == mesh.trust_domain else f"{trust_domain}: "
         self.skew_ns = 0 if issuer_node is None else state.machines[issuer_node].skew_ns
         begin_ns = self.skew_ns - identity.authority_age_ns - identity.backdate_ns
         plan = None
@@ -57,12 +59,14 @@ class Authorities:
         self._succession = Succession(first, identity.backdate_ns, plan)
         self._overlap = plan is None or plan.overlap
         self._roots: dict[int, Authority] = {}
-        self.by_id: dict[str, Authority] = {}
-        """Every authority, by its id."""
+        self.by_id = by_id
+        """Every authority of every trust domain, by its id."""
         self._make(first)
         self._record = state.recorder.appender("identities")
         self.trust = self._trust(1)
         """What is true now, whoever knows of it."""
+        self.published = 1
+        """Sequence number of the bundle that others are shown: counts changes of who is trusted."""
 
     def authority_for(self, host: Host, age_ns: int = 0) -> Authority:
         """Return the authority that signs a host's certificates: the root, or the intermediate of its site.
@@ -70,26 +74,41 @@ class Authorities:
         It is the one of now, or of ``age_ns`` ago.
         """
         root = self._roots[self._succession.active.number]
-        return root if self._identity.hierarchy == "root" else self._intermediate(root, host.site, age_ns)
+        return root if self.identity.hierarchy == "root" else self._intermediate(root, host.site, age_ns)
 
     def _intermediate(self, root: Authority, site: str, age_ns: int) -> Authority:
         """Return the intermediate of a site that signs then: each does so for the first half of its life."""
-        ttl_ns = self._identity.intermediate_ttl_ns
+        ttl_ns = self.identity.intermediate_ttl_ns
         begin_ns, end_ns, generation = root.not_before_ns, root.not_after_ns, 0
         if ttl_ns is not None:
             now_ns = self._state.scenario.epoch_ns + self.skew_ns + self._clock.now_ns - age_ns
-            since_ns = now_ns - root.not_before_ns - self._identity.backdate_ns
+            since_ns = now_ns - root.not_before_ns - self.identity.backdate_ns
             generation = max(0, 2 * since_ns // ttl_ns)
             begin_ns += generation * ttl_ns // 2
-            end_ns = begin_ns + self._identity.backdate_ns + ttl_ns
+            end_ns = begin_ns + self.identity.backdate_ns + ttl_ns
         name = f"{root.name}/{site}" + (f"/{generation + 1}" if generation else "")
-        known = self.by_id.get(f"{self._trust_domain}/{name}")
+        known = self.by_id.get(f"{self.trust_domain}/{name}")
         if known is None:
-            seed, key_type = self._state.scenario.seed, self._identity.ca_key
-            known = Authority(self._trust_domain, name, seed, key_type, begin_ns, end_ns, root)
+            seed, key_type = self._state.scenario.seed, self.identity.ca_key
+            known = Authority(self.trust_domain, name, seed, key_type, begin_ns, end_ns, root)
             self.by_id[known.id] = known
             self._write("activated", known)
         return known
+
+    @property
+    def active(self) -> Authority:
+        """The root that signs now."""
+        return self._roots[self._succession.active.number]
+
+    @property
+    def epoch_ns(self) -> int:
+        """What time it is by the clock of who signs."""
+        return self._state.scenario.epoch_ns + self.skew_ns + self._clock.now_ns
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """``Authority.id`` of each root that is trusted now."""
+        return self.trust.bundles[self.trust_domain].authorities
 
     def begin(self) -> None:
         """Set the first look at whether the authority is due to be replaced."""
@@ -127,7 +146,7 @@ class Authorities:
         due_ns = self._succession.due_ns()
         if due_ns is not None and due_ns <= now_ns + self.skew_ns:
             steps = self._succession.look(now_ns + self.skew_ns)
-            self._carry_out(steps, told=not self._overlap or self._identity.renew_within_ns is not None)
+            self._carry_out(steps, told=not self._overlap or self.identity.renew_within_ns is not None)
             self._set_look()
 
     def _carry_out(self, steps: list[Step], *, told: bool) -> None:
@@ -144,19 +163,21 @@ class Authorities:
             if step.deed != "activated" or told:
                 news.append(f"{self._roots[number].name} {step.deed}")
         if steps:
+            before = self.trust.bundles
             self.trust = self._trust(self.trust.sequence + bool(news))
+            self.published += self.trust.bundles != before
         if news:
-            self.bundles.publish(f"trust bundle: {', '.join(news)}")
+            self.bundles.publish(f"trust bundle: {self._news}{', '.join(news)}")
 
     def _make(self, term: Term) -> None:
         name = "root" if term.number == 1 else f"root-{term.number}"
         scenario = self._state.scenario
         epoch_ns = scenario.epoch_ns
         root = Authority(
-            self._trust_domain,
+            self.trust_domain,
             name,
             scenario.seed,
-            self._identity.ca_key,
+            self.identity.ca_key,
             epoch_ns + term.begin_ns,
             epoch_ns + term.end_ns,
         )
@@ -164,7 +185,7 @@ class Authorities:
 
     def _trust(self, sequence: int) -> Trust:
         trusted = frozenset(self._roots[term.number].id for term in self._succession.trusted)
-        bundles = by_trust_domain([TrustBundle(self._trust_domain, trusted)])
+        bundles = by_trust_domain([TrustBundle(self.trust_domain, trusted)])
         return Trust(sequence, bundles, self._roots[self._succession.active.number].id)
 
     def _write(self, deed: str, authority: Authority) -> None:
@@ -172,7 +193,7 @@ class Authorities:
         self._record(
             IdentityRow(
                 t_ns=self._clock.now_ns,
-                spiffe_id=f"{SCHEME}{self._trust_domain}",
+                spiffe_id=f"{SCHEME}{self.trust_domain}",
                 event=deed,
                 serial=f"{authority.serial:032x}",
                 not_before_epoch_ns=authority.not_before_ns,

@@ -64,6 +64,11 @@ class Blaming:
         for effects in self._in_the_way(control_node, node, self._state.clock.now_ns):
             effects.configurations += 1
 
+    def blame_for_fetch(self, node: str, goal: str, since_ns: int) -> None:
+        """Count a bundle that ``node`` did not get from the endpoint on ``goal``, likewise."""
+        for effects in self._in_the_way(node, goal, since_ns):
+            effects.configurations += 1
+
     def blame_for_decision(self, check: Check, why: str) -> None:
         """Count a question that no authorizer answered for the outage, and for each fault in the way since it went."""
         if why == OVERLOADED:

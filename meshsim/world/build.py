@@ -168,7 +168,7 @@ def _replica(state: State, name: str, number: int, node: str, variant: Variant) 
         host_name,
         name,
         state.machines[node],
-        spiffe_id(service, variant, state.scenario.mesh.trust_domain),
+        spiffe_id(service, variant, state.scenario.mesh.trust_domain_of(name)),
         len(state.replicas) + 1,
         service,
         variant,

@@ -30,10 +30,11 @@ def build_devices(state: State, loaded: LoadedScenario) -> None:
     """Make the devices of every fleet, attached to their first cells."""
     scenario = state.scenario
     for name, fleet in scenario.fleets.items():
+        trust_domain = scenario.mesh.trust_domain_of(name)
         slices = tuple(dict.fromkeys(flow.slice for flow in scenario.traffic if flow.source == name))
         devices = state.devices[name] = []
         for index in range(fleet.size):
-            spiffe_id = f"spiffe://{scenario.mesh.trust_domain}/fleet/{name}/{index}"
+            spiffe_id = f"spiffe://{trust_domain}/fleet/{name}/{index}"
             device = _device(state, loaded, name, fleet, index, spiffe_id, slices)
             device.key_type = tls_of(scenario.mesh.tls, fleet.tls).key
             devices.append(device)

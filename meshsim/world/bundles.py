@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from meshsim.identity.spiffe import trust_domain_of
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.reach import again_after_ns, one_way_ns
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Bundles:
-    """Pushes what is trusted to hosts. One that cannot be reached keeps what it has, and is tried again."""
+    """Pushes what is trusted to the hosts of a trust domain.
+
+    One that cannot be reached keeps what it has, and is tried again.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class Bundles:
     def _push(self, report: tuple[Trust, str]) -> None:
         trust, news = report
         for host in self._state.hosts():
-            if host.configured:
+            if host.configured and trust_domain_of(host.spiffe_id) == self._authorities.trust_domain:
                 self._write(host, trust, "sent", news)
                 self._try((host, trust, news, 0))
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.tls import Tls
     from meshsim.world.authorities import Authorities, Trust
+    from meshsim.world.domains import Domains, Foreign
     from meshsim.world.driver import Driver
     from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Host
@@ -46,16 +47,18 @@ class Identities:
     enrolling: Enrolling | None = None
     """Gets certificates from the issuer; None where there is none."""
 
-    def __init__(self, state: State, authorities: Authorities) -> None:
+    def __init__(self, state: State, domains: Domains) -> None:
         scenario = state.scenario
         self._state = state
         self._clock = state.clock
-        self._identity = scenario.mesh.identity
+        self._at_start = scenario.mesh.identity.at_start
         self._epoch_ns = scenario.epoch_ns
-        self._authorities = authorities
+        self._domains = domains
         self._rotating = Rotating(state)
         self._trusts: dict[str, Trust] = {}
         """What each host has heard of authorities, by its name."""
+        self._foreign: dict[str, Foreign] = {}
+        """What it has heard of those of other trust domains; only where there are any."""
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
         self._settings: dict[str, TlsSettings] = {}
@@ -70,14 +73,15 @@ class Identities:
         It has a certificate if the run only begins, or if nobody has to be asked for one; else it gets one in time.
         """
         self._settings[host.name] = settings
-        self._trusts[host.name] = self._authorities.trust
-        if self.enrolling is not None and (self._clock.now_ns or self._identity.at_start == "onboarding"):
+        self._learn(host)
+        enrolling = self._enrolling(host)
+        if enrolling is not None and (self._clock.now_ns or self._at_start == "onboarding"):
             self._held.pop(host.name, None)
             host.configured = False
-            self.enrolling.begin(host, "onboarding")
+            enrolling.begin(host, "onboarding")
             return self._side(host)
         age_ns, rotates_ns = 0, None
-        if self._clock.now_ns == 0 and self._identity.at_start == "aged":
+        if self._clock.now_ns == 0 and self._at_start == "aged":
             age_ns, rotates_ns = self._rotating.draw_age(host)
         svid = self.sign(host, age_ns)
         if svid is None:
@@ -90,9 +94,19 @@ class Identities:
         return TlsSide(
             settings=self._settings[host.name],
             svid=self._held.get(host.name),
-            bundles=self._trusts[host.name].bundles,
+            bundles=self._domains.bundles(host, self._trusts[host.name], self._foreign.get(host.name)),
             ticket_key=f"{host.name}#{host.starts}",
         )
+
+    def _learn(self, host: Host) -> None:
+        """Have a host know of authorities what there is to know."""
+        self._trusts[host.name] = self._domains.of(host).trust
+        foreign = self._domains.foreign(host)
+        if foreign is not None:
+            self._foreign[host.name] = foreign
+
+    def _enrolling(self, host: Host) -> Enrolling | None:
+        return self.enrolling if self._domains.of(host) is self._domains.own else None
 
     def configure(self, host: Host, settings: TlsSettings, key_type: str) -> None:
         """Have a running host speak TLS in another way on connections from now on, with a key of this type.
@@ -111,15 +125,16 @@ class Identities:
 
     def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
         """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if the authority has ended."""
-        issuer_ns = self._epoch_ns + self._authorities.skew_ns + self._clock.now_ns - age_ns
-        authority = self._authorities.authority_for(host, age_ns)
+        authorities = self._domains.of(host)
+        issuer_ns = authorities.epoch_ns - age_ns
+        authority = authorities.authority_for(host, age_ns)
         if issuer_ns >= authority.not_after_ns:
             return None
         svid = authority.issue(
             host.spiffe_id,
             host.key_type,
-            issuer_ns - self._identity.backdate_ns,
-            issuer_ns + self._identity.svid_ttl_ns,
+            issuer_ns - authorities.identity.backdate_ns,
+            issuer_ns + authorities.identity.svid_ttl_ns,
             host.generation,
             host.name,
         )
@@ -128,7 +143,7 @@ class Identities:
 
     def install(self, host: Host, svid: Svid, event: str) -> None:
         """Put a certificate that was issued to a host in place, with the trust that came with it."""
-        self._trusts[host.name] = self._authorities.trust
+        self._learn(host)
         self._take(host, svid, event, None)
         self.driver.tell(host, events.IdentityRotated(self._side(host)))
 
@@ -155,8 +170,9 @@ class Identities:
         self._replace(host, "rotation")
 
     def _replace(self, host: Host, purpose: str) -> None:
-        if self.enrolling is not None:
-            self.enrolling.begin(host, purpose)
+        enrolling = self._enrolling(host)
+        if enrolling is not None:
+            enrolling.begin(host, purpose)
             return
         svid = self.sign(host)
         if svid is None:
@@ -175,18 +191,27 @@ class Identities:
             return
         self._trusts[host.name] = trust
         self.driver.tell(host, events.IdentityRotated(self._side(host)))
-        if self._identity.renew_within_ns is not None and self._superseded(host):
-            delay_ns = self._rotating.draw_delay_ns(host, self._identity.renew_within_ns)
+        within_ns = self._domains.of(host).identity.renew_within_ns
+        if within_ns is not None and self._superseded(host):
+            delay_ns = self._rotating.draw_delay_ns(host, within_ns)
             self._at(self._clock.now_ns + delay_ns, self._renew, (host, host.starts))
 
     def _superseded(self, host: Host) -> bool:
         """Say whether a host's certificate goes back to a root that does not sign any more."""
         held = self._held.get(host.name)
-        return held is not None and held.root.authority != self._authorities.trust.active
+        return held is not None and held.root.authority != self._domains.of(host).trust.active
 
-    def superseded(self) -> int:
-        """Return how many hosts have a certificate from an authority that does not sign any more."""
-        return sum(self._superseded(host) for host in self._state.hosts() if host.up)
+    def hear_of_others(self, host: Host, foreign: Foreign) -> None:
+        """Take note of what a host has heard of the authorities of other trust domains."""
+        known = self._foreign.get(host.name)
+        if known is None or foreign.sequence > known.sequence:
+            self._foreign[host.name] = foreign
+            self.driver.tell(host, events.IdentityRotated(self._side(host)))
+
+    def superseded(self, authorities: Authorities) -> int:
+        """Return how many hosts have a certificate from an authority of theirs that does not sign any more."""
+        hosts = (host for host in self._state.hosts() if host.up and self._domains.of(host) is authorities)
+        return sum(self._superseded(host) for host in hosts)
 
     def _renew(self, job: tuple[Host, int]) -> None:
         host, starts = job
@@ -218,7 +243,7 @@ class Identities:
                 not_after_epoch_ns=not_after_ns,
                 not_before_ns=not_before_ns - self._epoch_ns,
                 not_after_ns=not_after_ns - self._epoch_ns,
-                issuer=self._authorities.authority_for(host).id if svid is None else svid.issuer,
+                issuer=self._domains.of(host).authority_for(host).id if svid is None else svid.issuer,
                 reason=reason,
             )
         )

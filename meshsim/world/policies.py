@@ -36,7 +36,7 @@ def directory_of(state: State) -> Directory:
         slices=frozenset(scenario.network.slices),
         nodes=frozenset(state.machines),
         sites=frozenset(machine.site for machine in state.machines.values()),
-        trust_domains=frozenset((scenario.mesh.trust_domain,)),
+        trust_domains=frozenset(scenario.mesh.trust_domains),
         trust_domain=scenario.mesh.trust_domain,
         root_namespace=root_namespace_of(scenario.mesh.policy),
         workloads={host.spiffe_id: host.workload for host in state.hosts()},

@@ -5,8 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from meshsim.identity.spiffe import trust_domain_of
+
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
+    from meshsim.scenario.identity import Identity
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
 
@@ -19,7 +22,6 @@ class Rotating:
     def __init__(self, state: State) -> None:
         self._state = state
         self._clock = state.clock
-        self._identity = state.scenario.mesh.identity
         self._randoms: dict[str, Random] = {}
 
     def due_ns(self, host: Host, svid: Svid) -> int | None:
@@ -29,7 +31,7 @@ class Rotating:
         (its clock is far off, or the authority's end has cut the life short) is left alone for as long as a first
         retry would wait.
         """
-        identity = self._identity
+        identity = self._identity(host)
         if identity.rotate_at_ppm >= PPM:
             return None
         share_ppm = self._share_ppm(host)
@@ -42,7 +44,7 @@ class Rotating:
 
     def draw_age(self, host: Host) -> tuple[int, int | None]:
         """Return how old a host's certificate is at the start, and when it is replaced: it is anywhere on its way."""
-        identity = self._identity
+        identity = self._identity(host)
         after_ns = int(identity.svid_ttl_ns * self._share_ppm(host)) // PPM
         age_ns = int(self._random("certificate age", host).random() * after_ns)
         return age_ns, after_ns - age_ns if identity.rotate_at_ppm < PPM else None
@@ -52,11 +54,14 @@ class Rotating:
         return int(self._random("renewal", host).random() * within_ns)
 
     def _share_ppm(self, host: Host) -> float:
-        identity = self._identity
+        identity = self._identity(host)
         if not identity.rotate_jitter_ppm:
             return identity.rotate_at_ppm
         draw = 2 * self._random("rotation", host).random() - 1
         return identity.rotate_at_ppm + identity.rotate_jitter_ppm * draw
+
+    def _identity(self, host: Host) -> Identity:
+        return self._state.scenario.mesh.identity_of(trust_domain_of(host.spiffe_id))
 
     def _random(self, purpose: str, host: Host) -> Random:
         key = f"{purpose}/{host.name}"

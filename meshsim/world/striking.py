@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from meshsim.faults.interventions import (
@@ -10,6 +10,7 @@ from meshsim.faults.interventions import (
     AddLatency,
     CrashNode,
     CutLink,
+    DisturbEndpoint,
     EaseEngine,
     ForgetAuthorities,
     Intervention,
@@ -17,6 +18,7 @@ from meshsim.faults.interventions import (
     RejectPushes,
     ReplaceAuthority,
     RestartNode,
+    RestoreEndpoint,
     RestoreLink,
     SlowEngine,
     StartAuthorizer,
@@ -31,9 +33,10 @@ from meshsim.world.blaming import Blaming, Effects
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
-    from meshsim.world.authorities import Authorities
     from meshsim.world.authorizing import Authorizing
+    from meshsim.world.domains import Domains
     from meshsim.world.driver import Driver
+    from meshsim.world.endpoints import Endpoint
     from meshsim.world.identities import Identities
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
@@ -51,7 +54,7 @@ class Striking:
         announcing: Announcing,
         killing: Killing,
         issuer: IssuerProcess | None,
-        authorities: Authorities,
+        domains: Domains,
         identities: Identities,
     ) -> None:
         self._state = state
@@ -60,13 +63,15 @@ class Striking:
         self._announcing = announcing
         self._killing = killing
         self._issuer = issuer
-        self._authorities = authorities
+        self._domains = domains
         self._identities = identities
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.rollout: Rollout | None = None
         """Pushes changes of configuration; None without any."""
         self.authorizing: Authorizing | None = None
         """Asks for decisions outside of the proxies; None where they are made inside."""
+        self.endpoints: Mapping[str, Endpoint] = {}
+        """Bundle endpoints by trust domain."""
         self.effects: list[Effects] = []
         self.blaming = Blaming(state, self.effects, None if issuer is None else issuer.node)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -85,6 +90,8 @@ class Striking:
             StartAuthorizer: self._start_authorizer,
             SlowEngine: self._slow_engine,
             EaseEngine: self._ease_engine,
+            DisturbEndpoint: self._disturb_endpoint,
+            RestoreEndpoint: self._restore_endpoint,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -219,11 +226,22 @@ class Striking:
         self._issuer.start()
 
     def _replace_authority(self, intervention: ReplaceAuthority, effects: Effects) -> None:
-        effects.replaced = self._authorities.replace(overlap=intervention.overlap)
-        effects.certificates += self._identities.superseded()
+        authorities = self._domains.all[intervention.trust_domain] if intervention.trust_domain else self._domains.own
+        effects.replaced = authorities.replace(overlap=intervention.overlap)
+        effects.certificates += self._identities.superseded(authorities)
 
     def _forget_authorities(self, intervention: ForgetAuthorities, effects: Effects) -> None:
-        self._authorities.forget(effects.replaced)
+        authorities = self._domains.all[intervention.trust_domain] if intervention.trust_domain else self._domains.own
+        authorities.forget(effects.replaced)
+
+    def _disturb_endpoint(self, intervention: DisturbEndpoint, effects: Effects) -> None:
+        def touched() -> None:
+            effects.configurations += 1
+
+        self.endpoints[intervention.trust_domain].begin(intervention.serves, touched)
+
+    def _restore_endpoint(self, intervention: RestoreEndpoint, effects: Effects) -> None:
+        self.endpoints[intervention.trust_domain].end(intervention.serves)
 
     def _reject_pushes(self, intervention: RejectPushes, effects: Effects) -> None:
         if self.rollout is not None:

@@ -18,7 +18,6 @@ from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
-from meshsim.world.authorities import Authorities
 from meshsim.world.authorizing import Authorizing
 from meshsim.world.blaming import Effects
 from meshsim.world.build_devices import build_devices
@@ -26,8 +25,10 @@ from meshsim.world.bundles import Bundles
 from meshsim.world.collector import rare_collections
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
+from meshsim.world.domains import Domains
 from meshsim.world.driver import Driver
 from meshsim.world.enrolling import Enrolling
+from meshsim.world.federating import Federating
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.hosts import Replica
 from meshsim.world.identities import Identities, tls_settings
@@ -84,12 +85,12 @@ class World:
         build_devices(state, loaded)
         issuer = scenario.mesh.identity.issuer
         issuer_node = None if issuer is None else issuer.node or self._control_node()
-        self._authorities = authorities = Authorities(state, issuer_node)
-        self._identities = identities = Identities(state, authorities)
+        self._domains = domains = Domains(state, issuer_node, self._control_node())
+        self._identities = identities = Identities(state, domains)
         state.policy = policy = policies_of(state, loaded)
         if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
-        self._sampler = HandshakeSampler(authorities.by_id) if scenario.fidelity == "sampled" else None
+        self._sampler = HandshakeSampler(domains.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {
             **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.services.items()},
@@ -111,23 +112,32 @@ class World:
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
         control_node = self._control_node()
-        authorities.bundles = Bundles(state, authorities, issuer_node or control_node, control_node, identities.hear)
+        for name, authorities in domains.all.items():
+            home = domains.nodes[name]
+            signs = issuer_node or home if authorities is domains.own else home
+            authorities.bundles = Bundles(state, authorities, signs, home, identities.hear)
+        self._federating = None
+        if scenario.mesh.federation is not None:
+            self._federating = Federating(state, domains, identities.hear_of_others)
         self._issuer = None
         if issuer is not None and issuer_node is not None:
-            self._issuer = authorities.issuer = IssuerProcess(state, issuer, issuer_node)
+            self._issuer = domains.own.issuer = IssuerProcess(state, issuer, issuer_node)
             state.enrolling = self._identities.enrolling = Enrolling(state, self._identities, issuer, self._issuer)
             state.enrolling.announcing = self._announcing
         self._rollout = None
         if scenario.changes:
             self._rollout = Rollout(state, identities, control_node, contents_of(state))
             driver.deciding.rollout = self._rollout
-        self._striking = Striking(state, driver, self._announcing, killing, self._issuer, authorities, identities)
+        self._striking = Striking(state, driver, self._announcing, killing, self._issuer, domains, identities)
         self._striking.rollout = self._rollout
         self._ask_outside()
         if self._rollout is not None:
             self._rollout.blame = self._striking.blaming.blame_for_push
         if state.enrolling is not None:
             state.enrolling.blame = self._striking.blaming.blame
+        if self._federating is not None:
+            self._federating.blame = self._striking.blaming.blame_for_fetch
+            self._striking.endpoints = self._federating.endpoints
         self._migration = Migration(state, self._announcing, self._restart)
         self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
@@ -148,7 +158,7 @@ class World:
             return None
         from meshsim.sidecar.tls.openssl import Engines  # loads OpenSSL, which other fidelities may never need
 
-        return Engines(self._authorities.by_id)
+        return Engines(self._domains.by_id)
 
     def _control_node(self) -> str:
         scenario = self._state.scenario
@@ -197,7 +207,10 @@ class World:
         for host in state.hosts():
             self._start(host)
         self._announcing.begin()
-        self._authorities.begin()
+        for authorities in self._domains.all.values():
+            authorities.begin()
+        if self._federating is not None:
+            self._federating.begin()
         self._begin_traffic()
         self._striking.schedule(plan_faults(state.scenario))
         self._migration.begin()

@@ -1,0 +1,286 @@
+"""Federation in time: bundles of other trust domains fetched over the network, and passed on to proxies.
+
+The control plane of each trust domain fetches the bundles of those that it trusts (SPIFFE Federation, sections 4 and
+6): at the beginning of the run, and then as often as the bundle asks. A fetch that fails is not repeated before the
+next is due. What was fetched last holds until something newer comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations
+from meshsim.identity.bundle import TrustBundle
+from meshsim.scenario.federation import DEFAULT_REFRESH_NS
+from meshsim.telemetry.bundle_row import BundleRow
+from meshsim.telemetry.rows import ConfigRow
+from meshsim.world.domains import Foreign
+from meshsim.world.endpoints import MALFORMED, Documents, Endpoint, Published, Vouching
+from meshsim.world.reach import again_after_ns, one_way_ns
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.tls.operations import Operations
+    from meshsim.world.domains import Domains
+    from meshsim.world.hosts import Host, Machine
+    from meshsim.world.state import State
+
+TIMEOUT_NS = 10_000_000_000
+"""How long who fetches waits for an answer, at most until the next fetch is due."""
+NO_ANSWER = "no answer from the bundle endpoint"
+NO_WAY = "no way to the bundle endpoint"
+DOWN = "the bundle endpoint is down"
+
+
+class Relationship:
+    """One trust domain that believes another: what it holds of it."""
+
+    def __init__(self, trust_domain: str, of: str, node: str, endpoint: Endpoint, first: Published) -> None:
+        self.trust_domain = trust_domain
+        self.of = of
+        self.node = node
+        """Node that fetches."""
+        self.endpoint = endpoint
+        self.held = first
+        """What was fetched last; at the beginning what the operators have exchanged."""
+        self.missed = 0
+        """Fetches in a row that have brought nothing."""
+        self.stale = False
+        self.fetches = 0
+        """Counts fetches; the number of the one that goes on, or went on last."""
+        self.open = False
+        self.started_ns = 0
+        self.why = NO_ANSWER
+
+
+Fetch = tuple[Relationship, int]
+"""A relationship, and which fetch of it."""
+
+
+class Federating:
+    """Fetches bundles, and pushes what is new to proxies."""
+
+    blame: Callable[[str, str, int], None]
+    """Told of the node that fetched in vain, of the endpoint's, and since when: a fault may be why."""
+
+    def __init__(self, state: State, domains: Domains, heard: Callable[[Host, Foreign], None]) -> None:
+        scenario = state.scenario
+        mesh, federation = scenario.mesh, scenario.mesh.federation
+        assert federation is not None
+        self._state = state
+        self._clock = state.clock
+        self._domains = domains
+        self._heard = heard
+        self._stale_after, self._keeps = federation.stale_after_polls, federation.when_stale == "keep"
+        self.endpoints: dict[str, Endpoint] = {}
+        """By trust domain."""
+        for name, authorities in domains.all.items():
+            settings = mesh.endpoint_of(name)
+            self.endpoints[name] = Endpoint(authorities, settings, settings.node or domains.nodes[name])
+        self._relationships = [
+            Relationship(name, of, domains.nodes[name], self.endpoints[of], self.endpoints[of].published())
+            for name in domains.all
+            for of in mesh.trusted_by(name)
+        ]
+        oracle = None
+        self._documents: Documents | None = None
+        if scenario.fidelity != "modelled":
+            from meshsim.sidecar.tls.oracle import Oracle  # loads OpenSSL, which fidelity modelled never does
+
+            oracle = Oracle(domains.by_id)
+            self._documents = Documents(domains.by_id)
+        self._vouching = Vouching(oracle, every_time=state.real)
+        self._record = state.recorder.appender("bundles")
+        self._record_push = state.recorder.appender("configs")
+        for relationship in self._relationships:
+            self._tell(relationship.trust_domain)
+
+    def begin(self) -> None:
+        """Fetch everything for the first time."""
+        for endpoint in self.endpoints.values():
+            self._renew(endpoint)
+        for relationship in self._relationships:
+            self._clock.at(self._clock.now_ns, self._fetch, relationship)
+
+    def _renew(self, endpoint: Endpoint) -> None:
+        after_ns = endpoint.renew()
+        if after_ns is not None and self._clock.now_ns + after_ns < self._state.scenario.duration_ns:
+            self._clock.at(self._clock.now_ns + after_ns, self._renew, endpoint)
+
+    # Fetching
+
+    def _fetch(self, relationship: Relationship) -> None:
+        now_ns, every_ns = self._clock.now_ns, self._refresh_ns(relationship)
+        if self._state.over or now_ns >= self._state.scenario.duration_ns:
+            return
+        self._clock.at(now_ns + every_ns, self._fetch, relationship)
+        relationship.fetches += 1
+        relationship.open, relationship.why, relationship.started_ns = True, NO_ANSWER, now_ns
+        fetch = relationship, relationship.fetches
+        self._clock.at(now_ns + min(TIMEOUT_NS, every_ns - 1), self._timed_out, fetch)
+        machine = self._state.machines[relationship.node]
+        if machine.up:
+            client, _ = connection_operations(None, relationship.endpoint.key_type)
+            self._clock.at(self._work(machine, client), self._ask, fetch)
+
+    def _refresh_ns(self, relationship: Relationship) -> int:
+        hint_s = relationship.held.refresh_hint_s
+        return DEFAULT_REFRESH_NS if hint_s is None else hint_s * 1_000_000_000
+
+    def _ask(self, fetch: Fetch) -> None:
+        relationship, _ = fetch
+        node, goal = relationship.node, relationship.endpoint.node
+        way_ns = one_way_ns(self._state, node, goal)
+        if way_ns is None:
+            if self._state.topology.route(node, goal) is None:
+                relationship.why = NO_WAY
+            return
+        self._clock.at(self._clock.now_ns + way_ns * (2 * SETUP_ROUND_TRIPS + 1), self._arrived, fetch)
+
+    def _arrived(self, fetch: Fetch) -> None:
+        relationship, _ = fetch
+        endpoint = relationship.endpoint
+        machine = self._state.machines[endpoint.node]
+        if not machine.up:
+            return  # nobody is there to say so
+        if not endpoint.answers():
+            self._answer(fetch, DOWN, None, self._clock.now_ns)
+            return
+        flaw = None
+        if endpoint.profile == "https_spiffe":
+            flaw = self._flaw(relationship, machine)
+        _, server = connection_operations(None, endpoint.key_type)
+        done_ns = self._work(machine, server)
+        if flaw is not None:
+            self._answer(fetch, f"bundle endpoint: {flaw}", None, done_ns)
+            return
+        published = endpoint.serve()
+        if self._documents is not None:
+            self._documents.check(published)
+        self._answer(fetch, MALFORMED if published is None else "", published, done_ns)
+
+    def _flaw(self, relationship: Relationship, machine: Machine) -> str | None:
+        """Return why the endpoint's certificate is refused: it is judged by the bundle that was fetched last."""
+        state, held = self._state, relationship.held
+        epoch_ns = state.scenario.epoch_ns + self._clock.now_ns
+        bundles = {relationship.of: TrustBundle(relationship.of, held.authorities)}
+        client_ns = epoch_ns + state.machines[relationship.node].skew_ns
+        return self._vouching.flaw(relationship.endpoint, bundles, client_ns, epoch_ns + machine.skew_ns)
+
+    def _answer(self, fetch: Fetch, flaw: str, published: Published | None, at_ns: int) -> None:
+        relationship, _ = fetch
+        way_ns = one_way_ns(self._state, relationship.endpoint.node, relationship.node)
+        if way_ns is not None:
+            self._clock.at(at_ns + way_ns, self._came, (fetch, flaw, published))
+
+    def _came(self, answer: tuple[Fetch, str, Published | None]) -> None:
+        (relationship, number), flaw, published = answer
+        if not relationship.open or relationship.fetches != number:
+            return
+        relationship.open = False
+        if published is None:
+            self._missed(relationship, "failed" if flaw == DOWN else "refused", flaw)
+        else:
+            self._judge(relationship, published)
+
+    def _timed_out(self, fetch: Fetch) -> None:
+        relationship, number = fetch
+        if relationship.open and relationship.fetches == number:
+            relationship.open = False
+            self.blame(relationship.node, relationship.endpoint.node, relationship.started_ns)
+            self._missed(relationship, "failed", relationship.why)
+
+    # Believing
+
+    def _judge(self, relationship: Relationship, published: Published) -> None:
+        held = relationship.held
+        if published.sequence is not None and held.sequence is not None and published.sequence < held.sequence:
+            older = f"sequence {published.sequence} is older than {held.sequence}"
+            self._missed(relationship, "refused", older)
+            return
+        relationship.missed, was_stale = 0, relationship.stale
+        relationship.stale = False
+        if published == held:
+            self._write(relationship, "unchanged")
+        else:
+            relationship.held = published
+            self._write(relationship, "taken")
+        if published.authorities != held.authorities or (was_stale and not self._keeps):
+            self._publish(relationship)
+
+    def _missed(self, relationship: Relationship, event: str, reason: str) -> None:
+        relationship.missed += 1
+        self._write(relationship, event, reason)
+        if relationship.missed == self._stale_after:
+            relationship.stale = True
+            missed = "a fetch has" if self._stale_after == 1 else f"{self._stale_after} fetches in a row have"
+            self._write(relationship, "stale", f"{missed} brought nothing")
+            if not self._keeps:
+                self._publish(relationship)
+
+    def _bundle(self, relationship: Relationship) -> TrustBundle:
+        refused = relationship.stale and not self._keeps
+        return TrustBundle(relationship.of, frozenset() if refused else relationship.held.authorities)
+
+    # Telling proxies
+
+    def _tell(self, trust_domain: str) -> Foreign:
+        """Put together what a trust domain's workloads are told from now on."""
+        before = self._domains.told.get(trust_domain)
+        bundles = tuple(self._bundle(one) for one in self._relationships if one.trust_domain == trust_domain)
+        told = self._domains.told[trust_domain] = Foreign(1 if before is None else before.sequence + 1, bundles)
+        return told
+
+    def _publish(self, relationship: Relationship) -> None:
+        told = self._tell(relationship.trust_domain)
+        number = "" if relationship.held.sequence is None else f", sequence {relationship.held.sequence}"
+        news = f"federated bundle: {relationship.of}{number}{', stale' if relationship.stale else ''}"
+        for host in self._state.hosts():
+            if host.configured and self._domains.foreign(host) is told:
+                self._write_push(host, told, "sent", news)
+                self._try((host, told, news, 0))
+
+    def _try(self, push: tuple[Host, Foreign, str, int]) -> None:
+        host, told, news, tries = push
+        if self._domains.foreign(host) is not told or not host.configured or self._state.over:
+            return  # a newer one is on its way, or comes with its configuration
+        node = self._domains.nodes[self._domains.of(host).trust_domain]
+        up = host.up and self._state.machines[node].up
+        way_ns = one_way_ns(self._state, node, host.node) if up else None
+        if way_ns is None:
+            self._write_push(host, told, "stale", news)
+            again_ns = self._clock.now_ns + again_after_ns(tries)
+            self._clock.at(again_ns, self._try, (host, told, news, tries + 1))
+        else:
+            self._clock.at(self._clock.now_ns + way_ns, self._received, push)
+
+    def _received(self, push: tuple[Host, Foreign, str, int]) -> None:
+        host, told, news, _ = push
+        if host.up and host.configured:
+            self._write_push(host, told, "acked", news)
+            self._heard(host, told)
+
+    # Rows
+
+    def _write_push(self, host: Host, told: Foreign, event: str, news: str) -> None:
+        self._record_push(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news))
+
+    def _write(self, relationship: Relationship, event: str, reason: str = "") -> None:
+        self._record(
+            BundleRow(
+                t_ns=self._clock.now_ns,
+                t_start_ns=relationship.started_ns,
+                trust_domain=relationship.trust_domain,
+                of_trust_domain=relationship.of,
+                event=event,
+                sequence=relationship.held.sequence or 0,
+                authorities=len(self._bundle(relationship).authorities),
+                reason=reason,
+            )
+        )
+
+    def _work(self, machine: Machine, operations: Operations) -> int:
+        """Have a machine do some work, with a message in and one out; return when it is done."""
+        costs = machine.costs
+        work_ns = 2 * costs.tcp_message_ns + sum(costs.operations[name] * times for name, times in operations)
+        return machine.cores.submit(self._clock.now_ns, work_ns) + work_ns
