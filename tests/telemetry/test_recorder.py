@@ -55,6 +55,7 @@ def test_tables_of_the_contract() -> None:
         "decisions",
         "identities",
         "issuances",
+        "bundles",
         "faults",
         "configs",
         "changes",
