@@ -209,7 +209,7 @@ def test_older_bundle_is_refused(simulate: Any, mesh: Data) -> None:
 
 
 def test_empty_bundle_revokes_all(simulate: Any, mesh: Data) -> None:
-    """A bundle without authorities has all of its domain refused, its own endpoint too, but not one known by Web PKI."""
+    """A bundle without authorities has its whole domain refused, the endpoint too unless the Web PKI vouches for it."""
     disturbed(mesh, "empty", at="15 s", duration="12 s")
     result = simulate(mesh)
     assert fetches(result)[0] == (20, "taken", 2, "")
