@@ -19,7 +19,7 @@ from meshsim.policy.istio_path import normalized
 from meshsim.policy.istio_plans import Fixed, Plan, Planner, Provider
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_scope import outside
-from meshsim.policy.istio_types import Policies
+from meshsim.policy.istio_types import JwtRule, Policies
 from meshsim.policy.question import Decision, Question, RuleAccount
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.policy import IstioPolicy
@@ -100,6 +100,11 @@ class IstioEngine:
         if workload is None:
             workload = self._workloads[question.destination] = self._planner.workload(question.destination)
         return workload.plan(question.port)
+
+    def bearer_rules(self, service: str) -> tuple[JwtRule, ...]:
+        """The rules that hold for a service and look for a token where bearer tokens are (RFC 6750, section 2.1)."""
+        workload = self._workloads.get(service)
+        return () if workload is None else workload.by_request.tokens.bearer_rules
 
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
         """Say of every rule whether it matches the question, and if not, why."""

@@ -2,7 +2,7 @@
 
 A request without a token is let through without claims. One whose token is from an issuer, or for an audience, that no
 rule for the workload names is refused before any policy is looked at. Signatures and times are checked before a
-question is asked: a question carries the claims of valid tokens only.
+question is asked, by the same rules (``identity/token_check.py``): a question carries the claims of valid tokens only.
 """
 
 from __future__ import annotations
@@ -126,6 +126,11 @@ class Tokens:
             self._seen[claims] = self._accepted(claims)
         return self._seen[claims]
 
+    @property
+    def bearer_rules(self) -> tuple[JwtRule, ...]:
+        """The rules that look for a token in ``authorization: Bearer``, which those with other places do not."""
+        return tuple(rule for rule in self._rules if _is_bearer(rule))
+
     def _accepted(self, claims: str) -> Mapping[str, Any] | None:
         plain = claims_of(claims, ())
         if not self._rules:  # without rules no token is looked at
@@ -138,6 +143,11 @@ class Tokens:
             ):
                 return claims_of(claims, (*SPACE_DELIMITED, *rule.space_delimited_claims))
         return None
+
+
+def _is_bearer(rule: JwtRule) -> bool:
+    elsewhere = rule.from_headers or rule.from_params or rule.from_cookies
+    return not elsewhere or any(name == "authorization" and prefix == "Bearer " for name, prefix in rule.from_headers)
 
 
 def _audience(value: object) -> str:

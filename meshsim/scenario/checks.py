@@ -40,6 +40,7 @@ from meshsim.scenario.check_time import (
     check_traffic,
 )
 from meshsim.scenario.check_tls import check_tls
+from meshsim.scenario.check_tokens import check_tokens
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named
@@ -68,6 +69,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
     yield from check_service_accounts(scenario)
     yield from check_all_headers(scenario)
     yield from check_tls(scenario)
+    yield from check_tokens(scenario)
     yield from check_identity(scenario)
     yield from check_federation(scenario)
     yield from check_resilience(scenario)

@@ -98,8 +98,10 @@ def _value(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _type(part: dict[str, Any]) -> str:
+def _type(part: dict[str, Any] | bool) -> str:
     """The type of a property, in words."""
+    if isinstance(part, bool) or not part:
+        return "any value"
     if "$ref" in part:
         name = part["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"

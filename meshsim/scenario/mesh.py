@@ -13,6 +13,7 @@ from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
 from meshsim.scenario.tls import Tls
+from meshsim.scenario.tokens import Tokens
 
 
 class Resilience(Model):
@@ -96,6 +97,8 @@ class Mesh(Model):
     """Certificates."""
     policy: Policy | None = None
     """Authorization policy. Default: none, so that every authenticated call is allowed and nothing is asked."""
+    tokens: Tokens | None = None
+    """Tokens that requests carry beside mutual TLS. Default: none."""
     resilience: Resilience = Resilience()
     """Retries and timeouts."""
     proxy: Proxy = Proxy()

@@ -12,6 +12,7 @@ from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
 from meshsim.scenario.tls import TlsOverride
+from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -71,6 +72,9 @@ class Call(Model):
     """HTTP path. Default: /."""
     headers: Headers = {}
     """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
+    token: Presented = "own"
+    """Token on its requests: own (if the caller has one), none, somebody else's ({stolen_from: NAME}), its own with a
+    flaw (forged, expired, early, unsigned, confused, other-audience, other-issuer). Default: own."""
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
@@ -169,6 +173,10 @@ class Service(Model):
     """How long a replica that ran out of memory is gone before it runs again. Default: 5 s."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
+    token: HeldToken | None = None
+    """Token that it has, and puts on its requests. Default: none."""
+    request_authentication: TokenCheck | None = None
+    """Which tokens it accepts of its callers. Default: it looks at none."""
     follow: Follow | None = None
     """Whether it moves with its users while the run goes on. Default: none: it stays."""
 
@@ -232,6 +240,8 @@ class Fleet(Model):
     """Whether AES instructions of each device (of a fleet with a radio) are used. Default: if its CPU has them."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
+    token: HeldToken | None = None
+    """Token that it has, and puts on its requests. Default: none."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Fleet:
@@ -288,6 +298,9 @@ class Traffic(Model):
     """HTTP path. Default: /."""
     headers: Headers = {}
     """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
+    token: Presented = "own"
+    """Token on its requests: own (if the caller has one), none, somebody else's ({stolen_from: NAME}), its own with a
+    flaw (forged, expired, early, unsigned, confused, other-audience, other-issuer). Default: own."""
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")

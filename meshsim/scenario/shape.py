@@ -177,4 +177,7 @@ def choices(spot: Spot) -> list[str]:
     """The values that a spot allows, if they can be listed."""
     if get_origin(spot.type) is Literal:
         return [str(choice) for choice in get_args(spot.type)]
+    if get_origin(spot.type) in (Union, types.UnionType):
+        literals = (member for member in map(bare, get_args(spot.type)) if get_origin(member) is Literal)
+        return [str(choice) for member in literals for choice in get_args(member)]
     return []

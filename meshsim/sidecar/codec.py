@@ -44,7 +44,7 @@ def _request(message: RequestMessage) -> Request:
         request_id=request_id(message.call_id, message.attempt),
         traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",
         body=_body(message.call_id, template.request_bytes),
-        headers=template.headers,
+        headers=message.headers,
     )
 
 

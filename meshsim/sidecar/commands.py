@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshsim.identity.token_check import TokenVerdict
 from meshsim.policy.question import Question
 from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.tls.flights import Flight
@@ -41,7 +42,11 @@ class AskPolicy(msgspec.Struct, frozen=True, gc=False):
     connection_id: int
     message: RequestMessage
     question: Question | None
-    """None when the mesh has no policy."""
+    """None when the mesh has no policy, or when the request's token is refused."""
+    token: TokenVerdict | None = None
+    """What came of the request's token; None where nobody looks."""
+    thumbprint: str = ""
+    """Of the certificate that it was presented with."""
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):

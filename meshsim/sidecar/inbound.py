@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim.identity.token_check import judge
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
@@ -18,6 +19,7 @@ from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
+    from meshsim.identity.svid import Svid
     from meshsim.policy.question import Decision, Question
     from meshsim.sidecar.codec import ServerCodec
     from meshsim.sidecar.settings import SidecarSettings
@@ -61,7 +63,7 @@ class Downstream:
         """What arrived before the work of the handshake's last step was done."""
         self.requests: dict[tuple[int, int], CallTemplate] = {}
         """Requests in progress by call and attempt."""
-        self.questions: dict[tuple[int, str], Question] = {}
+        self.questions: dict[tuple[int, str] | tuple[int, str, str], Question] = {}
         """By kind of call, and the caller's site or node."""
         self.asked_s = 0
         """The second that they are of, where policies read a clock."""
@@ -166,8 +168,20 @@ class Inbound:
     def _ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> AskPolicy:
         downstream.requests[message.call_id, message.attempt] = message.template
         asked = self._settings.policy_asked
-        question = self._questions.ask(downstream, message, now_ns) if asked else None
-        return AskPolicy(downstream.connection_id, message, question)
+        rules = self._settings.token_rules
+        if rules is None:
+            question = self._questions.ask(downstream, message, now_ns) if asked else None
+            return AskPolicy(downstream.connection_id, message, question)
+        thumbprint = "" if downstream.tls is None else self._thumbprint(downstream.tls.peer_svid)
+        clock_s = (self._settings.clock_offset_ns + now_ns) // 1_000_000_000
+        verdict = judge(message.token, rules, clock_s, thumbprint)
+        asked = asked and not verdict.reason
+        question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
+        return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint)
+
+    def _thumbprint(self, svid: Svid | None) -> str:
+        thumbprint = self._settings.thumbprint
+        return "" if thumbprint is None else thumbprint(svid)
 
     def answered(self, downstream: Downstream, message: RequestMessage, decision: Decision | None) -> list[Command]:
         """Act on a decision: hand the request on, or refuse it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from meshsim.identity.tokens import Token
+
 
 class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """What calls of one kind have in common."""
@@ -24,6 +26,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Whether the caller can do without an answer."""
     port: int = 8080
     """Port of the service."""
+    token: str = ""
+    """What the caller's wallet knows the token by that its requests carry; empty for none."""
     headers: tuple[tuple[str, str], ...] = ()
     """Header fields that the workload adds, names in lower case, ``cookie`` last (as HTTP/2 ends hand it on)."""
     patient: bool = True
@@ -57,6 +61,17 @@ class RequestMessage(msgspec.Struct, frozen=True, gc=False):
     encrypted: bool
     wire: bytes | None = None
     """The very bytes, at fidelity real."""
+    token: Token | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Header fields of the workload, and its token as a bearer token (RFC 6750, section 2.1)."""
+        return self.template.headers if self.token is None else with_token(self.token, self.template.headers)
+
+
+def with_token(token: Token, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return header fields with a bearer token before them."""
+    return (("authorization", f"Bearer {token.text}"), *headers)
 
 
 class ResponseMessage(msgspec.Struct, frozen=True, gc=False):

@@ -141,7 +141,7 @@ class Outbound(Upstreams):
         if attempt_timeout_ns is not None:
             self._timers.add_after(now_ns, attempt_timeout_ns, self._attempt_deadline, (call.call_id, call.attempt))
         if upstream is not None:
-            self._send(call, upstream, commands)
+            self._send(call, upstream, now_ns, commands)
             return
         upstream = pool.opening()
         if upstream is None and pool.may_connect():
@@ -162,7 +162,7 @@ class Outbound(Upstreams):
         del self._calls[call.call_id]
         commands.append(FinishCall(call.call_id, "overflow", STATUS["overflow"], call.attempt, None))
 
-    def _send(self, call: OutboundCall, upstream: Upstream, commands: list[Command]) -> None:
+    def _send(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         call.connection = upstream
         call.pool = None
         upstream.streams[call.call_id] = None
@@ -176,27 +176,32 @@ class Outbound(Upstreams):
                 upstream.pool.used_up += 1
         template = call.template
         encrypted = upstream.tls is not None
+        token = None
         size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
-        if not size_bytes:
+        if template.token:
+            assert self._settings.wallet is not None, "a scenario's tokens are checked"
+            shown = None if upstream.tls is None else upstream.tls.own_svid
+            token = self._settings.wallet.present(template.token, self._settings.clock_offset_ns + now_ns, shown)
+            size_bytes = self._sizes.with_token(template, token, upstream, encrypted=encrypted)
+        elif not size_bytes:
             size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
-        message = RequestMessage(
-            call.call_id, call.attempt, template, self._workload, self.site, self.node, size_bytes, encrypted
-        )
+        place = (self._workload, self.site, self.node)
+        message = RequestMessage(call.call_id, call.attempt, template, *place, size_bytes, encrypted, None, token)
         commands.append(Send(upstream.connection_id, message))
 
-    def _send_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
+    def _send_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         while upstream.waiting:
-            self._send_waited(self._calls[upstream.waiting.popleft()], upstream, commands)
-        self._serve_waiting(upstream, commands)
+            self._send_waited(self._calls[upstream.waiting.popleft()], upstream, now_ns, commands)
+        self._serve_waiting(upstream, now_ns, commands)
 
-    def _serve_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
+    def _serve_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         """Send calls that wait for any connection of the pool, as far as this one has room."""
         waiting = upstream.pool.waiting
         limit = upstream.pool.settings.streams_per_connection
         while waiting and len(upstream.streams) < limit and not upstream.used_up:
-            self._send_waited(self._calls[waiting.popleft()], upstream, commands)
+            self._send_waited(self._calls[waiting.popleft()], upstream, now_ns, commands)
 
-    def _send_waited(self, call: OutboundCall, upstream: Upstream, commands: list[Command]) -> None:
+    def _send_waited(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         cluster = call.cluster
         if cluster is not None:
             cluster.pending -= 1
@@ -204,7 +209,7 @@ class Outbound(Upstreams):
                 self._balancer.active[call.endpoint_id] -= 1
                 self._overflow(call, commands)
                 return
-        self._send(call, upstream, commands)
+        self._send(call, upstream, now_ns, commands)
 
     def _failed(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
         """End an attempt that brought no response: try again, or give up."""
@@ -275,7 +280,7 @@ class Outbound(Upstreams):
             del self._calls[call.call_id]
             commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
         if upstream.pool.waiting:
-            self._serve_waiting(upstream, commands)
+            self._serve_waiting(upstream, now_ns, commands)
         if upstream.draining and not upstream.streams and not upstream.waiting:
             commands.append(CloseConnection(upstream.connection_id, "drained"))
             commands += self._drop(upstream, "reset", now_ns)
@@ -318,7 +323,7 @@ class Outbound(Upstreams):
         """Hand the stream of a call that was given up (HTTP/2 resets it) to one that waits."""
         if upstream is None or upstream.phase is not Phase.READY:
             return
-        self._serve_waiting(upstream, commands)
+        self._serve_waiting(upstream, now_ns, commands)
         if upstream.used_up and not upstream.streams:
             commands.append(CloseConnection(upstream.connection_id, "drained"))
             commands += self._drop(upstream, "reset", now_ns)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar.http import request_size_bytes
+from meshsim.sidecar.messages import with_token
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
+    from meshsim.identity.tokens import Token
     from meshsim.sidecar.balancer import Balancer, Endpoint
     from meshsim.sidecar.calls import OutboundCall
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.sidecar.routing import RouteRandoms
     from meshsim.sidecar.settings import SidecarSettings
+
+
+MOST_WITH_TOKENS = 10_000
+"""Sizes of requests with tokens that are remembered; then it starts anew, for old tokens do not come again."""
 
 
 class Pools:
@@ -72,6 +78,8 @@ class RequestSizes:
     def __init__(self) -> None:
         self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
         """By kind of call; apart are those first on their connection, and encrypted ones."""
+        self._with_tokens: dict[tuple[int, str, bool, bool], int] = {}
+        """By kind of call and token; apart as above."""
 
     def measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
         """Return the size of a request that is sent now, and have the connection know those that may follow."""
@@ -79,10 +87,25 @@ class RequestSizes:
         sizes = self._sizes.setdefault((first, encrypted), {})
         size_bytes = sizes.get(template.index)
         if size_bytes is None:
-            line = (template.method, template.path, template.authority)
-            size_bytes = request_size_bytes(*line, template.request_bytes, template.headers, first=first)
-            if encrypted:
-                size_bytes = sealed_size_bytes(size_bytes)
-            sizes[template.index] = size_bytes
+            size_bytes = sizes[template.index] = _size_bytes(template, template.headers, first, encrypted)
         upstream.sizes = self._sizes.setdefault((False, encrypted), {})
         return size_bytes
+
+    def with_token(self, template: CallTemplate, token: Token, upstream: Upstream, *, encrypted: bool) -> int:
+        """Return the size of a request that is sent now with this token, which is remembered with the token's text."""
+        first, upstream.fresh = upstream.fresh, False
+        key = (template.index, token.text, first, encrypted)
+        size_bytes = self._with_tokens.get(key)
+        if size_bytes is None:
+            if len(self._with_tokens) >= MOST_WITH_TOKENS:
+                self._with_tokens.clear()
+            headers = with_token(token, template.headers)
+            size_bytes = self._with_tokens[key] = _size_bytes(template, headers, first, encrypted)
+        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
+        return size_bytes
+
+
+def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], first: bool, encrypted: bool) -> int:
+    line = (template.method, template.path, template.authority)
+    size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first)
+    return sealed_size_bytes(size_bytes) if encrypted else size_bytes

@@ -24,6 +24,8 @@ class _Facts(NamedTuple):
     message: RequestMessage
     clock_s: int
     """The clock of its node: whole seconds since the Unix epoch."""
+    claims: str
+    """Claims of the token that was checked, as canonical JSON."""
 
 
 def _tls(field: str) -> Callable[[_Facts], str]:
@@ -52,7 +54,7 @@ _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
         "port": lambda facts: facts.downstream.port,
         "host": lambda facts: facts.message.template.authority,
         "headers": lambda facts: facts.message.template.headers,
-        "claims": lambda facts: "",
+        "claims": lambda facts: facts.claims,
         "node": lambda facts: facts.settings.node,
         "source_node": lambda facts: facts.message.node,
         "source_ip": lambda facts: facts.downstream.source_ip,
@@ -80,13 +82,16 @@ class Questions:
         self._reads = sorted(settings.policy_reads)
         self._timed = not settings.policy_reads.isdisjoint(TIMED)
 
-    def ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Question:
-        """Return the question about a request, at simulated time ``now_ns``."""
+    def ask(self, downstream: Downstream, message: RequestMessage, now_ns: int, claims: str = "") -> Question:
+        """Return the question about a request with these token ``claims``, at simulated time ``now_ns``."""
         template = message.template
+        key: tuple[int, str] | tuple[int, str, str]
         if not self._reads:
             key = (template.index, message.site)
         else:
             key = (template.index, message.node)  # a node is at one site
+            if claims:
+                key = (*key, claims)
             if self._timed:
                 clock_s = (self._settings.clock_offset_ns + now_ns) // S
                 if clock_s != downstream.asked_s:
@@ -94,12 +99,12 @@ class Questions:
                     downstream.questions.clear()
         question = downstream.questions.get(key)
         if question is None:
-            question = downstream.questions[key] = self._question(downstream, message, now_ns)
+            question = downstream.questions[key] = self._question(downstream, message, now_ns, claims)
         return question
 
-    def _question(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Question:
+    def _question(self, downstream: Downstream, message: RequestMessage, now_ns: int, claims: str) -> Question:
         template = message.template
-        facts = _Facts(self._settings, downstream, message, (self._settings.clock_offset_ns + now_ns) // S)
+        facts = _Facts(self._settings, downstream, message, (self._settings.clock_offset_ns + now_ns) // S, claims)
         return Question(
             principal=downstream.principal,
             source=message.source,

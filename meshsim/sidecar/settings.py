@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from meshsim.identity.token_check import TokenRules
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route
 from meshsim.sidecar.tls.settings import TlsSettings
+from meshsim.sidecar.wallet import Thumbprint, Wallet
 
 
 class SidecarSettings(msgspec.Struct, frozen=True):
@@ -33,6 +35,12 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Namespace of its workload; empty of a device."""
     node: str = ""
     """Node on which it runs."""
+    wallet: Wallet | None = None
+    """Tokens that its workload can present; None if it has none."""
+    token_rules: TokenRules | None = None
+    """Which tokens it accepts of callers; None if it looks at none."""
+    thumbprint: Thumbprint | None = None
+    """Gives the thumbprint of a certificate, where tokens may be bound to one."""
     address: str = ""
     """Its IP address; empty unless policies read it."""
     port_tls: Mapping[int, TlsSettings] = {}

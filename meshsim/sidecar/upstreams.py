@@ -43,7 +43,7 @@ class Upstreams:
 
     # What calls do: the calling half says it
 
-    def _send_waiting(self, upstream: Upstream, commands: list[Command]) -> None:
+    def _send_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         """Send the calls that wait for this connection, and those that wait for any of its pool."""
         raise AssertionError(self)
 
@@ -118,7 +118,7 @@ class Upstreams:
         upstream.idle_since_ns = now_ns
         self._timers.add(now_ns + upstream.pool.settings.idle_timeout_ns, self._idle_check, upstream.connection_id)
         commands: list[Command] = []
-        self._send_waiting(upstream, commands)
+        self._send_waiting(upstream, now_ns, commands)
         return commands
 
     # Closing

@@ -194,7 +194,7 @@ def make_sidecar(
     mesh = state.scenario.mesh
     resilience = mesh.resilience
     balancing = mesh.load_balancing
-    topology = state.topology
+    topology, tokens = state.topology, state.tokens
     host.starts += 1
     name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
     routes = state.routes.get((host.workload, host.version if isinstance(host, Replica) else ""), {})
@@ -215,6 +215,9 @@ def make_sidecar(
             policy_asked=state.policy is not None,
             policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
+            wallet=None if tokens is None else tokens.wallet(host),
+            token_rules=None if tokens is None else tokens.rules(host),
+            thumbprint=None if tokens is None else tokens.thumbprint,
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
             port_tls=_port_settings(state.scenario, host),

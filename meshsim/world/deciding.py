@@ -25,6 +25,7 @@ class Deciding:
     """Holds every decision against what ought to hold; None where that does not change."""
 
     def __init__(self, state: State, tell: Callable[[Host, events.Event], None]) -> None:
+        self._state = state
         self._tell = tell
         self._clock = state.clock
         self._accounts = state.accounts
@@ -57,6 +58,10 @@ class Deciding:
             else:
                 ruling = self._policy.recall(host, question)
                 policy_ns = machine.request_ns if ruling is None else ruling.cost_ns
+        if command.token is not None:
+            assert self._state.tokens is not None, "nobody else has rules for tokens"
+            checked_ns, refused = self._state.tokens.check(host, command, command.token, now_ns)
+            crypto_ns, ruling = crypto_ns + checked_ns, refused or ruling
         account = self._accounts.get(message.call_id)
         if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate

@@ -90,6 +90,17 @@ class Identities:
             self._take(host, svid, "issued", rotates_ns)
         return self._side(host)
 
+    def held(self, host: Host) -> Svid | None:
+        """Return the certificate that a host has now."""
+        return self._held.get(host.name)
+
+    def der(self, svid: Svid) -> bytes:
+        """Return the DER of a certificate that was issued here."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        der: bytes = self._domains.by_id[svid.issuer].material(svid).certificate.public_bytes(Encoding.DER)
+        return der
+
     def _side(self, host: Host) -> TlsSide:
         return TlsSide(
             settings=self._settings[host.name],

@@ -51,6 +51,20 @@ def engine_of(state: State, policy: Policy, files: Sequence[PolicyFile]) -> Poli
     return build_engine(policy.engine, files, directory_of(state), policy.default, policy)
 
 
+class Decider(Protocol):
+    """Who made a decision, as its row tells it."""
+
+    @property
+    def name(self) -> str:
+        """As in ``mesh.policy.engine``, or ``jwt`` for a request's token."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Hash of its policies."""
+        ...
+
+
 class Ruling(msgspec.Struct, frozen=True, gc=False):
     """One decision of a sidecar, and what there is to say of it."""
 
@@ -59,7 +73,7 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
     """On the host's CPU, policies on trial included."""
     cached: bool
     """Whether the sidecar's own cache had it."""
-    engine: PolicyEngine
+    engine: Decider
     """With the policies that the sidecar held."""
     shadow: str = ""
     """``allowed`` or ``denied``, where the policies on trial would decide otherwise."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Device, Host, Machine, Records, Replica
     from meshsim.world.policies import Policies
+    from meshsim.world.tokens import Tokens
     from meshsim.world.transport import Transport
 
 
@@ -33,6 +34,8 @@ class State:
     policy: Policies | None = None
     addresses: Addresses | None = None
     """None unless policies read addresses."""
+    tokens: Tokens | None = None
+    """None unless the mesh has tokens."""
     enrolling: Enrolling | None = None
     """Gets certificates from the issuer, where there is one."""
 

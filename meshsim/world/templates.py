@@ -11,6 +11,7 @@ import msgspec
 from meshsim.control.routing import Router, Routes, callers
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
+from meshsim.scenario.tokens import token_key
 from meshsim.sidecar.messages import CallTemplate
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Templates:
         for name in scenario.services:
             for _, call in calls_of(scenario, name):
                 for slice_name in scenario.network.slices:
-                    template = self._calls[id(call), slice_name] = self._of_call(call, slice_name)
+                    template = self._calls[id(call), slice_name] = self._of_call(call, slice_name, name)
                     self._of_workload.setdefault(name, []).append(template)
         if any(service.forward_headers for service in scenario.services.values()):
             self._follow_headers()
@@ -82,12 +83,13 @@ class Templates:
             flow.slice,
             flow.timeout_ns or self._default_ns,
             port=port,
+            token=token_key(flow.token, holds=self._scenario.fleets[flow.source].token is not None),
             headers=on_the_wire(flow.headers),
             patient=flow.timeout_ns is None,
             target_port=service.target_port(port),
         )
 
-    def _of_call(self, call: Call, slice_name: str) -> CallTemplate:
+    def _of_call(self, call: Call, slice_name: str, caller: str) -> CallTemplate:
         service = self._scenario.services[call.to]
         port = call.port or service.first_port
         return CallTemplate(
@@ -101,6 +103,7 @@ class Templates:
             call.timeout_ns or self._default_ns,
             call.optional,
             port,
+            token_key(call.token, holds=self._scenario.services[caller].token is not None),
             on_the_wire(call.headers),
             patient=call.timeout_ns is None,
             target_port=service.target_port(port),

@@ -43,6 +43,7 @@ from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Striking
 from meshsim.world.templates import Templates
+from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
@@ -90,6 +91,8 @@ class World:
         state.policy = policy = policies_of(state, loaded)
         if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
+        if scenario.mesh.tokens is not None:
+            state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)
         self._sampler = HandshakeSampler(domains.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         self._settings: dict[str, TlsSettings] = {

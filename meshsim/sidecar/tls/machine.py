@@ -47,6 +47,8 @@ class TlsClient(TlsEnd):
         self.expected_peers = expected_peers
         self.ticket = ticket
         self._hello: ClientHello | None = None
+        self.own_svid: Svid | None = None
+        """The certificate that the server has seen of this end, now or when the resumed session began."""
 
     def start(self, clock_ns: int) -> TlsStep:
         """Open the handshake with a ClientHello, offering the ticket if it still may."""
@@ -132,6 +134,7 @@ class TlsClient(TlsEnd):
         self._enter(Event.SEND_CLIENT_FINISH)
         size = sizes.client_finish_size_bytes(flight.cipher, own, flight.certificate_requested, self.retried)
         ticket = self._hello.ticket
+        self.own_svid = own if flight.svid is not None or ticket is None else ticket.client_svid
         if flight.svid is not None:
             established = established_in_full(flight, flight.svid, flight.svid, mutual=own is not None)
         else:
@@ -178,6 +181,8 @@ class TlsServer(TlsEnd):
     def __init__(self, side: TlsSide, engine: Engine | None = None) -> None:
         super().__init__(side, State.WAIT_CLIENT_HELLO, engine)
         self._answer: ServerFlight | None = None
+        self.peer_svid: Svid | None = None
+        """The client's certificate, seen now or when the resumed session began; None if it showed none."""
         self._resumes: SessionTicket | None = None
 
     def _react(self, flight: Flight, clock_ns: int) -> TlsStep:
@@ -273,9 +278,11 @@ class TlsServer(TlsEnd):
         if resumes is not None:
             count = sizes.RESUMED_HANDSHAKE_TICKETS
             client, server = resumes.client_svid, resumes.server_svid
+            self.peer_svid = client
             established = established_again(resumes, client, answer.cipher, answer.group, clock_ns)
         else:
             assert answer.svid is not None
+            self.peer_svid = client
             count = sizes.FULL_HANDSHAKE_TICKETS
             server = answer.svid
             established = established_in_full(answer, server, client, mutual=client is not None)

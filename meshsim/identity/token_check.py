@@ -1,0 +1,171 @@
+"""Whether a verifier accepts a token: predicted from facts, and found out for real by PyJWT.
+
+The order of the checks: a token is there, of a known issuer, by that issuer's algorithm and key, of this time, for this
+audience, and presented with the certificate that it is bound to. The first that fails is the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, public_pem
+
+MISSING: Final = "token-missing"
+MALFORMED: Final = "token-malformed"
+UNKNOWN_ISSUER: Final = "token-unknown-issuer"
+WRONG_ALGORITHM: Final = "token-wrong-algorithm"
+BAD_SIGNATURE: Final = "token-bad-signature"
+NOT_YET_VALID: Final = "token-not-yet-valid"
+EXPIRED: Final = "token-expired"
+WRONG_AUDIENCE: Final = "token-wrong-audience"
+NOT_BOUND: Final = "token-not-bound"
+OTHER_CERTIFICATE: Final = "token-of-another-certificate"
+
+REASONS: Final[Mapping[str, str]] = {
+    MISSING: "the request carries no token, and the service requires one",
+    UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
+    WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
+    BAD_SIGNATURE: "forged: the signature is not the issuer's",
+    NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
+    EXPIRED: "expired, by the verifier's clock and leeway",
+    WRONG_AUDIENCE: "meant for somebody else",
+    NOT_BOUND: "bound to no certificate, and the service requires that",
+    OTHER_CERTIFICATE: "stolen: presented with another certificate than the one it is bound to (RFC 8705)",
+}
+"""Every reason to refuse a request for its token, in the order in which they are looked for, and what it means."""
+
+
+_OPTIONS: Final[Any] = {
+    **{f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
+    "require": ["exp", "nbf"],
+}
+"""What PyJWT leaves to us: it would hold times against the wall clock."""
+
+
+UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
+
+
+def status_of(reason: str) -> int:
+    """HTTP status of a refusal: 401, and 403 for a wrong audience, as Envoy's JWT filter answers."""
+    return FORBIDDEN if reason == WRONG_AUDIENCE else UNAUTHORIZED
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """One issuer whose tokens a listener accepts."""
+
+    issuer: Issuer
+    audiences: tuple[str, ...]
+    """One of these must be among the token's; empty: any will do."""
+
+    def is_meant(self, audiences: Iterable[str]) -> bool:
+        """Say whether a token for these audiences is for this listener."""
+        return not self.audiences or not set(map(_audience, self.audiences)).isdisjoint(map(_audience, audiences))
+
+
+def _audience(text: str) -> str:
+    """An audience as Envoy compares it: without http:// or https://, and without a slash at the end."""
+    return text.removeprefix("http://").removeprefix("https://").removesuffix("/")
+
+
+class TokenRules(msgspec.Struct, frozen=True):
+    """Which tokens a listener accepts."""
+
+    accepted: tuple[Accepted, ...]
+    """Those of the same issuer have the same key; one of them must take the audience."""
+    required: bool
+    binding: str
+    """ignored, checked or required."""
+    leeway_s: int
+
+
+class TokenVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What came of the token of one request."""
+
+    reason: str
+    """Why it is refused, one of ``REASONS``; empty if it is accepted or not there."""
+    algorithm: str
+    """Algorithm of the signature that was checked; empty where it did not come to that."""
+    claims: str
+    """Claims as canonical JSON; empty without an accepted token."""
+
+
+ABSENT: Final = TokenVerdict("", "", "")
+
+
+def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+    """Predict the verdict on a token presented with the certificate of this ``thumbprint`` (empty: with none)."""
+    if token is None:
+        return TokenVerdict(MISSING, "", "") if rules.required else ABSENT
+    accepted = [one for one in rules.accepted if one.issuer.iss == token.iss]
+    if not accepted:
+        return TokenVerdict(UNKNOWN_ISSUER, "", "")
+    issuer = accepted[0].issuer
+    if token.algorithm != issuer.algorithm:
+        return TokenVerdict(WRONG_ALGORITHM, "", "")
+    reason = ""
+    if not token.genuine:
+        reason = BAD_SIGNATURE
+    elif clock_s + rules.leeway_s < token.not_before_s:
+        reason = NOT_YET_VALID
+    elif clock_s - rules.leeway_s >= token.expires_s:
+        reason = EXPIRED
+    elif not any(one.is_meant(token.audiences) for one in accepted):
+        reason = WRONG_AUDIENCE
+    elif rules.binding == "required" and not token.thumbprint:
+        reason = NOT_BOUND
+    elif rules.binding != "ignored" and token.thumbprint and token.thumbprint != thumbprint:
+        reason = OTHER_CERTIFICATE
+    return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims)
+
+
+def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> str:
+    """Let PyJWT judge the text of a token; return the reason to refuse it, or an empty string.
+
+    PyJWT would read the wall clock: it is told not to, and the times are held against ``clock_s`` here.
+    """
+    import jwt
+
+    try:
+        iss = jwt.decode(text, options={"verify_signature": False}).get("iss")
+    except jwt.DecodeError:
+        return MALFORMED
+    accepted = [one for one in rules.accepted if one.issuer.iss == iss]
+    if not accepted:
+        return UNKNOWN_ISSUER
+    issuer = accepted[0].issuer
+    try:
+        claims = jwt.decode(text, key=public_pem(issuer), algorithms=[issuer.algorithm], options=_OPTIONS)
+    except jwt.InvalidAlgorithmError:
+        return WRONG_ALGORITHM
+    except jwt.InvalidSignatureError:
+        return BAD_SIGNATURE
+    except (jwt.DecodeError, jwt.MissingRequiredClaimError):
+        return MALFORMED
+    if clock_s + rules.leeway_s < claims["nbf"]:
+        return NOT_YET_VALID
+    if clock_s - rules.leeway_s >= claims["exp"]:
+        return EXPIRED
+    audience = claims.get("aud", [])
+    named = [audience] if isinstance(audience, str) else audience
+    if not any(one.is_meant(named) for one in accepted):
+        return WRONG_AUDIENCE
+    return _binding(claims, rules, thumbprint)
+
+
+def _binding(claims: Mapping[str, Any], rules: TokenRules, thumbprint: str) -> str:
+    confirmation = claims.get("cnf")
+    bound_to = confirmation.get("x5t#S256", "") if isinstance(confirmation, dict) else ""
+    if rules.binding == "required" and not bound_to:
+        return NOT_BOUND
+    if rules.binding != "ignored" and bound_to and bound_to != thumbprint:
+        return OTHER_CERTIFICATE
+    return ""
+
+
+def verify_operation(algorithm: str) -> str:
+    """The operation of a cost profile that checking a signature of this algorithm is."""
+    return f"{KEY_TYPES[algorithm]}.verify"

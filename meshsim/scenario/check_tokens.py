@@ -1,0 +1,106 @@
+"""Checks of tokens: names of issuers, claims, and what flows present."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from meshsim.scenario import units
+from meshsim.scenario.call_graph import calls_of
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken
+from meshsim.scenario.words import expected, one_of, show
+
+OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
+"""Claims that tokens have by themselves (RFC 7519, section 4.1; RFC 7800)."""
+
+
+def check_tokens(scenario: Scenario) -> Iterator[Finding]:
+    """Issuers that are not there, claims that no token can have, and tokens that nobody could present."""
+    held = _held(scenario)
+    yield from _check_issuers(scenario, held)
+    for path, token in held.values():
+        yield from _check_claims(token, (*path, "claims"))
+    for path, source, presented in _presented(scenario):
+        yield from _check_presented(path, source, presented, set(held))
+
+
+def _held(scenario: Scenario) -> dict[str, tuple[Path, HeldToken]]:
+    """The token of each workload that has one, and where it says so."""
+    fleets = {name: (("fleets", name, "token"), fleet.token) for name, fleet in scenario.fleets.items()}
+    services = {name: (("services", name, "token"), service.token) for name, service in scenario.services.items()}
+    return {name: (path, token) for name, (path, token) in {**fleets, **services}.items() if token is not None}
+
+
+def _check_issuers(scenario: Scenario, held: dict[str, tuple[Path, HeldToken]]) -> Iterator[Finding]:
+    tokens = scenario.mesh.tokens
+    issuers = {} if tokens is None else tokens.issuers
+    uses: list[tuple[Path, str]] = [((*path, "issuer"), token.issuer) for path, token in held.values()]
+    for name, service in scenario.services.items():
+        if service.request_authentication is not None:
+            at = ("services", name, "request_authentication", "issuers")
+            uses += [((*at, index), issuer) for index, issuer in enumerate(service.request_authentication.issuers)]
+    for path, issuer in uses:
+        if issuer not in issuers:
+            nothing = "expected one in mesh.tokens.issuers"
+            message = f"there is no token issuer {show(issuer)}; {expected(issuer, list(issuers), nothing)}"
+            yield Finding(path, message, alone=True)
+    used = {issuer for _, issuer in uses}
+    for name, issuer_ in issuers.items():
+        at_issuer = ("mesh", "tokens", "issuers", name)
+        if name not in used:
+            message = (
+                f"the token issuer {show(name)} is declared but never used; expected a token of it, or not to be here"
+            )
+            yield Finding(at_issuer, message, at_key=True)
+        if issuer_.ttl_ns % units.NS_PER_S:
+            shown = units.format_duration(issuer_.ttl_ns)
+            message = f"{shown!r} is no whole number of seconds; expected one, as JWTs have it"
+            yield Finding((*at_issuer, "ttl"), message, alone=True)
+    if tokens is not None and tokens.leeway_ns % units.NS_PER_S:
+        message = f"{units.format_duration(tokens.leeway_ns)!r} is no whole number of seconds; expected one"
+        yield Finding(("mesh", "tokens", "leeway"), message, alone=True)
+    names = [issuer.issuer or name for name, issuer in issuers.items()]
+    for name, issuer_ in issuers.items():
+        if issuer_.issuer is not None and names.count(issuer_.issuer) > 1:
+            message = f"two issuers say {show(issuer_.issuer)} of themselves; expected a name of its own for each"
+            yield Finding(("mesh", "tokens", "issuers", name, "issuer"), message)
+
+
+def _check_claims(token: HeldToken, path: Path) -> Iterator[Finding]:
+    for name, value in token.claims.items():
+        if name in OWN_CLAIMS:
+            message = f"every token has the claim {show(name)} by itself; expected one other than {one_of(OWN_CLAIMS)}"
+            yield Finding((*path, name), message, at_key=True)
+            continue
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            yield Finding(
+                (*path, name), "this is nothing that JSON can hold; expected text, a number, true, a list or a mapping"
+            )
+
+
+def _presented(scenario: Scenario) -> Iterator[tuple[Path, str, Flaw | StolenToken]]:
+    for index, flow in enumerate(scenario.traffic):
+        yield ("traffic", index, "token"), flow.source, flow.token
+    for name in scenario.services:
+        for below, call in calls_of(scenario, name):
+            yield ("services", name, *below, "token"), name, call.token
+
+
+def _check_presented(path: Path, source: str, presented: Flaw | StolenToken, held: set[str]) -> Iterator[Finding]:
+    if isinstance(presented, StolenToken):
+        victim = presented.stolen_from
+        if victim not in held:
+            right = expected(victim, sorted(held), "expected a fleet or service with a token")
+            yield Finding((*path, "stolen_from"), f"{victim!r} has no token that could be stolen; {right}")
+        elif victim == source:
+            yield Finding(
+                (*path, "stolen_from"), f"{source!r} would steal from itself; expected somebody else, or 'own'"
+            )
+    elif presented not in ("own", "none") and source not in held:
+        message = f"{source!r} has no token to present; expected one (its key 'token'), or token: none"
+        yield Finding(path, message)

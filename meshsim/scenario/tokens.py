@@ -1,0 +1,87 @@
+"""Scenario models of tokens: signed JWTs that requests carry beside mutual TLS (RFC 7519, RFC 8705)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
+
+Algorithm = Literal["ES256", "ES384", "EdDSA", "RS256"]
+Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+ClaimName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confused", "other-audience", "other-issuer"]
+
+
+class TokenIssuer(Model):
+    """Who signs tokens."""
+
+    issuer: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")] | None = None
+    """What the claim iss says. Default: https://NAME.TRUST-DOMAIN."""
+    algorithm: Algorithm = "ES256"
+    """Signature algorithm (RFC 7518, section 3.1; EdDSA RFC 8037). Default: ES256."""
+    ttl_ns: Duration = Field(default=300 * S, alias="ttl", ge=2 * S)
+    """How long a token is valid, whole seconds. Default: 300 s, as SPIRE's JWT-SVIDs."""
+    renew_at_ppm: Share = Field(default=500_000, alias="renew_at", gt=0)
+    """Part of its lifetime after which its holder has the next one; 100 %: when it ends. Default: 50 %."""
+
+
+class Tokens(Model):
+    """Tokens of the mesh."""
+
+    issuers: dict[Name, TokenIssuer] = Field(min_length=1)
+    """Who signs them, by name."""
+    leeway_ns: Duration = Field(default=60 * S, alias="leeway")
+    """How far a verifier lets its clock be off. Default: 60 s, as Envoy's JWT filter."""
+
+
+class HeldToken(Model):
+    """The token that a workload has, and puts on its requests."""
+
+    issuer: Name
+    """Who signs it, of mesh.tokens.issuers."""
+    audiences: Annotated[tuple[Audience, ...], FromList, Field(max_length=16)] = ()
+    """For whom it is (claim aud). Default: nobody in particular, and no such claim."""
+    claims: dict[ClaimName, Any] = Field(default={}, max_length=32)
+    """More claims, such as {groups: [drivers]}. Default: none."""
+    bound: bool = False
+    """Whether it says whose certificate may present it (claim cnf with x5t#S256, RFC 8705). Default: false."""
+
+
+class TokenCheck(Model):
+    """Which tokens a service accepts; as Istio's RequestAuthentication, bad ones are refused, missing ones let in."""
+
+    issuers: Annotated[tuple[Name, ...], FromList, Field(min_length=1)]
+    """Whose tokens, of mesh.tokens.issuers."""
+    audiences: Annotated[tuple[Audience, ...], FromList] = ()
+    """One of these must be in the token's aud. Default: any will do."""
+    required: bool = False
+    """Whether a request without a token is refused. Default: false; policies decide on requests without claims."""
+    binding: Literal["ignored", "checked", "required"] = "checked"
+    """ignored: cnf says nothing, as in Istio. checked: a bound token is refused with another certificate than its own.
+    required: one that is not bound is refused, too. Default: checked."""
+
+
+class StolenToken(Model):
+    """Somebody else's token."""
+
+    stolen_from: Name
+    """Fleet or service whose first member's token it is."""
+
+
+def _presented_kind(value: Any) -> str:
+    return "stolen" if isinstance(value, StolenToken | dict) else "flaw"
+
+
+Presented = Annotated[
+    Annotated[Flaw, Tag("flaw")] | Annotated[StolenToken, Tag("stolen")], Discriminator(_presented_kind)
+]
+"""What a flow or call puts on its requests."""
+
+
+def token_key(presented: Flaw | StolenToken, *, holds: bool) -> str:
+    """What a caller's wallet knows the presented token by; empty for none."""
+    if isinstance(presented, StolenToken):
+        return f"stolen {presented.stolen_from}"
+    return "" if presented == "none" or (presented == "own" and not holds) else presented

@@ -1,0 +1,51 @@
+"""Tokens that a workload can present, and the certificates that they may be bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from meshsim.identity.svid import Svid
+from meshsim.identity.token_flaws import flawed
+from meshsim.identity.tokens import Grant, Token
+
+S = 1_000_000_000
+OWN = "own"
+
+Thumbprint = Callable[[Svid | None], str]
+"""The thumbprint of a certificate (RFC 8705, section 3.1); empty for none."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One token of a wallet."""
+
+    grant: Grant
+    flaw: str = ""
+    """What is wrong with it, as ``token_flaws`` names it; empty for nothing."""
+    bound_to: Callable[[], str] | None = None
+    """Thumbprint of the certificate that a stolen one is bound to now; None for the one that the connection shows."""
+
+
+class Wallet:
+    """The tokens of one workload."""
+
+    def __init__(self, entries: Mapping[str, Entry], leeway_s: int, thumbprint: Thumbprint) -> None:
+        self._entries = entries
+        self._leeway_s = leeway_s
+        self._thumbprint = thumbprint
+
+    def present(self, key: str, clock_ns: int, svid: Svid | None) -> Token:
+        """Return the token known by ``key`` on a connection that shows the certificate ``svid``.
+
+        A token that is bound is bound to that certificate, as its holder has one for each: so a certificate that is
+        replaced does not turn the tokens on connections that began before into stolen ones.
+        """
+        entry = self._entries[key]
+        grant = entry.grant
+        thumbprint = ""
+        if grant.bound:
+            thumbprint = self._thumbprint(svid) if entry.bound_to is None else entry.bound_to()
+        if entry.flaw:
+            return flawed(grant, entry.flaw, clock_ns // S, self._leeway_s, thumbprint)
+        return grant.token(clock_ns // S, thumbprint)

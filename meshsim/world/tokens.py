@@ -1,0 +1,192 @@
+"""Tokens in the world: who holds which, who accepts which, and PyJWT asked whether the prediction is true."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from meshsim.identity.token_check import (
+    ABSENT,
+    Accepted,
+    TokenRules,
+    TokenVerdict,
+    status_of,
+    verify,
+    verify_operation,
+)
+from meshsim.identity.tokens import Grant, Issuer, Token, thumbprint_of
+from meshsim.policy.question import Decision
+from meshsim.scenario.call_graph import calls_of
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.scenario.tokens import token_key
+from meshsim.scenario.units import NS_PER_S, PPM
+from meshsim.sidecar.wallet import OWN, Entry, Wallet
+from meshsim.world.policies import Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from meshsim.identity.svid import Svid
+    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken
+    from meshsim.scenario.tokens import Tokens as TokenSettings
+    from meshsim.sidecar.commands import AskPolicy
+    from meshsim.world.hosts import Host
+    from meshsim.world.identities import Identities
+    from meshsim.world.state import State
+
+STOLEN = "stolen "
+
+
+class TokensDecide(NamedTuple):
+    """Who made a decision that a request's token made."""
+
+    name: str = "jwt"
+    version: str = ""
+
+
+TOKENS_DECIDE = TokensDecide()
+
+
+class Tokens:
+    """What the mesh's token settings come to."""
+
+    def __init__(self, state: State, settings: TokenSettings, identities: Identities) -> None:
+        scenario = state.scenario
+        self._state = state
+        self._scenario = scenario
+        self._identities = identities
+        self._leeway_s = settings.leeway_ns // NS_PER_S
+        self._settings = settings.issuers
+        self._issuers = {
+            name: Issuer(
+                name=name,
+                iss=issuer.issuer or f"https://{name}.{scenario.mesh.trust_domain}",
+                algorithm=issuer.algorithm,
+                seed=scenario.seed,
+            )
+            for name, issuer in settings.issuers.items()
+        }
+        self._thumbprints: dict[Svid, str] = {}
+        self._confirmed: set[tuple[str, int, str, str]] = set()
+        self._rules: dict[str, TokenRules | None] = {}
+
+    def thumbprint(self, svid: Svid | None) -> str:
+        """Return the thumbprint of a certificate, which is minted for that; empty for none."""
+        if svid is None:
+            return ""
+        found = self._thumbprints.get(svid)
+        if found is None:
+            found = self._thumbprints[svid] = thumbprint_of(self._identities.der(svid))
+        return found
+
+    def wallet(self, host: Host) -> Wallet | None:
+        """Return the tokens that a host's workload can present; None if its flows and calls present none."""
+        owner = self._scenario.fleets.get(host.workload) or self._scenario.services[host.workload]
+        entries: dict[str, Entry] = {}
+        for presented in self._presented(host.workload):
+            key = token_key(presented, holds=owner.token is not None)
+            if key.startswith(STOLEN):
+                entries[key] = self._stolen(key.removeprefix(STOLEN))
+            elif key:
+                assert owner.token is not None, "the scenario's checks know"
+                entries[key] = Entry(self._grant(host, owner.token), "" if key == OWN else key)
+        return Wallet(entries, self._leeway_s, self.thumbprint) if entries else None
+
+    def rules(self, host: Host) -> TokenRules | None:
+        """Return which tokens a host accepts of its callers; None if it looks at none."""
+        if host.workload not in self._rules:
+            service = self._scenario.services.get(host.workload)
+            check = None if service is None else service.request_authentication
+            if check is None:
+                self._rules[host.workload] = None if service is None else self._istio_rules(host.workload)
+            else:
+                accepted = tuple(Accepted(self._issuers[name], check.audiences) for name in check.issuers)
+                settings = (check.required, check.binding, self._leeway_s)
+                self._rules[host.workload] = TokenRules(accepted, *settings)
+        return self._rules[host.workload]
+
+    def _istio_rules(self, service: str) -> TokenRules | None:
+        """Return what the RequestAuthentications for a service come to, if the policy engine at the start has any.
+
+        The keys of an issuer are those of the scenario's issuer with that ``iss``; tokens of others do not exist here.
+        """
+        from meshsim.policy.istio import IstioEngine
+
+        engine = None if self._state.policy is None else self._state.policy.engine
+        rules = engine.bearer_rules(service) if isinstance(engine, IstioEngine) else ()
+        accepted = tuple(
+            Accepted(issuer, rule.audiences)
+            for rule in rules
+            for issuer in self._issuers.values()
+            if rule.issuer in ("", issuer.iss)
+        )
+        return TokenRules(accepted, False, "ignored", self._leeway_s) if rules else None
+
+    def check(self, host: Host, command: AskPolicy, verdict: TokenVerdict, now_ns: int) -> tuple[int, Ruling | None]:
+        """Hold the verdict on a request's token against reality; return the CPU time of it, and a refusal if it is one.
+
+        The time is that of checking the signature, as far as it comes to that.
+        """
+        clock_ns = self._scenario.epoch_ns + host.machine.skew_ns + now_ns
+        self._confirm(host, command.message.token, verdict, command.thumbprint, clock_ns)
+        costs = host.machine.costs
+        cost_ns = costs.operation_ns(verify_operation(verdict.algorithm)) if verdict.algorithm else 0
+        refusal = Decision(False, verdict.reason, status=status_of(verdict.reason)) if verdict.reason else None
+        return cost_ns, None if refusal is None else Ruling(refusal, 0, False, TOKENS_DECIDE)
+
+    def _confirm(self, host: Host, token: Token | None, verdict: TokenVerdict, thumbprint: str, clock_ns: int) -> None:
+        """Let PyJWT judge a token: each distinct case once, every one at fidelity real.
+
+        Raises InvariantViolation when it comes to something else than the prediction.
+        """
+        if token is None or verdict is ABSENT or self._scenario.fidelity == "modelled":
+            return
+        rules = self.rules(host)
+        assert rules is not None
+        case = (token.text, id(rules), thumbprint, verdict.reason)
+        if not self._state.real and case in self._confirmed:
+            return
+        self._confirmed.add(case)
+        found = verify(token.text, rules, clock_ns // NS_PER_S, thumbprint)
+        if found != verdict.reason:
+            raise InvariantViolation(
+                f"a token: the model says {verdict.reason or 'accepted'!r}, PyJWT {found or 'accepted'!r}; "
+                f"at {clock_ns // NS_PER_S} s, with certificate {thumbprint or 'none'}, by {rules}: {token.text}"
+            )
+
+    def _presented(self, workload: str) -> Iterator[Flaw | StolenToken]:
+        for flow in self._scenario.traffic:
+            if flow.source == workload:
+                yield flow.token
+        if workload in self._scenario.services:
+            yield from (call.token for _, call in calls_of(self._scenario, workload))
+
+    def _grant(self, host: Host, held: HeldToken) -> Grant:
+        issuer = self._settings[held.issuer]
+        ttl_s = issuer.ttl_ns // NS_PER_S
+        return Grant(
+            issuer=self._issuers[held.issuer],
+            subject=host.spiffe_id,
+            audiences=held.audiences,
+            more=json.dumps(held.claims, sort_keys=True, separators=(",", ":")),
+            ttl_s=ttl_s,
+            renew_s=max(1, ttl_s * issuer.renew_at_ppm // PPM),
+            bound=held.bound,
+            # The issuer's clock is right; a holder whose own is not asks for its token at another time.
+            begin_s=self._scenario.epoch_ns // NS_PER_S,
+        )
+
+    def _stolen(self, victim: str) -> Entry:
+        """Return the token of the first device or replica of a fleet or service."""
+        host = self._first(victim)
+        owner = self._scenario.fleets.get(victim) or self._scenario.services[victim]
+        assert owner.token is not None, "the scenario's checks know"
+        return Entry(self._grant(host, owner.token), bound_to=self._holder_thumbprint(host))
+
+    def _holder_thumbprint(self, host: Host) -> Callable[[], str]:
+        return lambda: self.thumbprint(self._identities.held(host))
+
+    def _first(self, workload: str) -> Host:
+        if workload in self._state.devices:
+            return self._state.devices[workload][0]
+        return next(replica for replica in self._state.replicas if replica.workload == workload)

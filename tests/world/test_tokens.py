@@ -1,0 +1,178 @@
+"""Tokens in a run: who gets in with which, and that certificates may be replaced meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from meshsim.identity import token_check
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.scenario.loader import load_text
+from meshsim.world import tokens
+from tests.world.conftest import Result, Simulate
+
+SCENARIO = """\
+scenario: tokens
+duration: 20 s
+network:
+  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
+  links: [{between: [edge-1, edge-2], latency: 1 ms}]
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  planner:
+    replicas: {edge-2: 1}
+    work: {constant: 1 ms}
+    request_authentication: {issuers: [desk], audiences: [plans], required: true}
+fleets:
+  robots: {node: edge-1, token: {issuer: desk, audiences: [plans], bound: true}}
+  thief: {node: edge-1, token: {issuer: desk, audiences: [plans], bound: true}}
+mesh:
+  tokens: {issuers: {desk: {ttl: 6 s}}, leeway: 1 s}
+traffic:
+  - {name: honest, from: robots, to: planner, slice: web, arrivals: {constant: 10 /s}}
+  - {name: other, from: thief, to: planner, slice: web, arrivals: {constant: 10 /s}}
+"""
+
+
+def outcomes(result: Result, flow: str) -> Counter[tuple[str, int]]:
+    """How often the requests of a flow ended with which outcome and status."""
+    return Counter((row.outcome, row.status) for row in result.requests if row.source == flow)
+
+
+def rules(result: Result, source: str) -> set[str]:
+    """The rules that decided on a workload's calls."""
+    return {row.rule for row in result.decisions if row.source == source}
+
+
+@pytest.mark.parametrize(
+    ("token", "rule"),
+    [
+        ("{stolen_from: robots}", token_check.OTHER_CERTIFICATE),
+        ("none", token_check.MISSING),
+        ("forged", token_check.BAD_SIGNATURE),
+        ("expired", token_check.EXPIRED),
+        ("early", token_check.NOT_YET_VALID),
+        ("unsigned", token_check.WRONG_ALGORITHM),
+        ("confused", token_check.WRONG_ALGORITHM),
+        ("other-audience", token_check.WRONG_AUDIENCE),
+        ("other-issuer", token_check.UNKNOWN_ISSUER),
+    ],
+)
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_bad_tokens_are_refused_and_told_apart(simulate: Simulate, fidelity: str, token: str, rule: str) -> None:
+    """Each bad token ends in 401 with its own reason, while honest requests go on."""
+    result = simulate(SCENARIO, fidelity=fidelity, traffic__1__token=token, duration="2 s")
+    assert set(outcomes(result, "honest")) == {("ok", 200)}
+    assert set(outcomes(result, "other")) == {("denied", 403 if token == "other-audience" else 401)}
+    assert rules(result, "thief") == {rule}
+    assert {row.engine for row in result.decisions} == {"jwt"}
+
+
+def test_tokens_are_renewed_and_certificates_replaced(simulate: Simulate) -> None:
+    """A bound token is renewed in time and goes with the certificate of its connection, over a rotation too."""
+    result = simulate(
+        SCENARIO, fidelity="real", mesh__identity="{svid_ttl: 12 s, rotate_at: 50 %}", mesh__pool="{idle_timeout: 3 s}"
+    )
+    assert Counter(row.event for row in result.identities)["rotated"] >= 3
+    assert outcomes(result, "honest") == {("ok", 200): 200}
+    assert outcomes(result, "other") == {("ok", 200): 200}
+
+
+def test_a_resumed_connection_shows_the_certificate_that_it_began_with(simulate: Simulate) -> None:
+    """Where a session is resumed, the token is held against the certificate of the full handshake before it."""
+    result = simulate(SCENARIO, fidelity="real", mesh__pool="{idle_timeout: 20 ms}", duration="2 s")
+    assert any(row.resumed for row in result.handshakes)
+    assert set(outcomes(result, "honest")) == {("ok", 200)}
+
+
+def test_a_clock_that_is_wrong_refuses_good_tokens(simulate: Simulate) -> None:
+    """A called node whose clock is slow by more than the leeway finds tokens not yet valid."""
+    slow = SCENARIO.replace("edge-2: {kind: edge}", "edge-2: {kind: edge, clock_skew: -4 s}")
+    assert rules(simulate(slow, duration="2 s"), "robots") == {token_check.NOT_YET_VALID}
+
+
+def test_tokens_cost_bytes_and_time(simulate: Simulate) -> None:
+    """A request with a token is larger by it, and the check of its signature is charged as cryptography."""
+    with_tokens = simulate(SCENARIO, duration="2 s")
+    without = simulate(
+        SCENARIO,
+        duration="2 s",
+        traffic__0__token="none",
+        traffic__1__token="none",
+        services__planner__request_authentication="{issuers: [desk]}",
+    )
+    sent = [sum(row.bytes_sent for row in result.calls) / len(result.calls) for result in (with_tokens, without)]
+    assert 300 < sent[0] - sent[1] < 1000
+    crypto = [sum(row.crypto_ns for row in result.requests) / len(result.requests) for result in (with_tokens, without)]
+    check_ns = with_tokens.world._state.machines["edge-2"].costs.operation_ns("ecdsa-p256.verify")
+    assert crypto[0] - crypto[1] > check_ns
+
+
+BY_CLAIM = {
+    "cedar": 'permit (principal, action, resource) when { context.claims has role && context.claims.role == "mover" };',
+    "rego": 'package envoy.authz\nimport rego.v1\nallow if input.meshsim.claims.role == "mover"\n',
+    "istio": (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: movers, namespace: default}\n"
+        "spec: {rules: [{when: [{key: 'request.auth.claims[role]', values: [mover]}]}]}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", BY_CLAIM)
+def test_claims_reach_policies(tmp_path: Path, engine: str) -> None:
+    """What an accepted token says can be asked for, in each engine; another token is another question."""
+    scenario = SCENARIO.replace("bound: true}}\n  thief", "bound: true, claims: {role: mover}}}\n  thief")
+    (tmp_path / "a.policy").write_text(BY_CLAIM[engine], encoding="utf-8")
+    settings = [f"mesh.policy={{engine: {engine}, files: [a.policy]}}", "duration=8 s"]
+    result = Result(load_text(scenario, tmp_path / "a.yaml", settings))
+    assert set(outcomes(result, "honest")) == {("ok", 200)}
+    assert set(outcomes(result, "other")) == {("denied", 403)}
+
+
+AUTHENTICATION = """\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: desk, namespace: default}
+spec:
+  jwtRules:
+    - {issuer: "https://desk.mesh.example", audiences: ["https://plans/"], jwksUri: "https://desk.example/keys"}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: tokens, namespace: default}
+spec: {rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("token", "ending", "rule"),
+    [
+        ("own", ("ok", 200), "ns[default]-policy[tokens]-rule[0]"),
+        ("{stolen_from: robots}", ("ok", 200), "ns[default]-policy[tokens]-rule[0]"),
+        ("none", ("denied", 403), "default-deny"),
+        ("forged", ("denied", 401), token_check.BAD_SIGNATURE),
+        ("expired", ("denied", 401), token_check.EXPIRED),
+        ("other-issuer", ("denied", 401), token_check.UNKNOWN_ISSUER),
+        ("other-audience", ("denied", 403), token_check.WRONG_AUDIENCE),
+    ],
+)
+def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: tuple[str, int], rule: str) -> None:
+    """A RequestAuthentication among the policies has real tokens checked, binds none, and lets missing ones in."""
+    (tmp_path / "a.yaml").write_text(AUTHENTICATION, encoding="utf-8")
+    check = "\n    request_authentication: {issuers: [desk], audiences: [plans], required: true}"
+    settings = ["mesh.policy={engine: istio, files: [a.yaml]}", "fidelity=real", f"traffic.1.token={token}"]
+    loaded = load_text(SCENARIO.replace(check, ""), tmp_path / "b.yaml", [*settings, "duration=2 s"])
+    result = Result(loaded)
+    assert set(outcomes(result, "honest")) == {("ok", 200)}
+    assert set(outcomes(result, "other")) == {ending}
+    assert rules(result, "thief") == {rule}
+
+
+@pytest.mark.parametrize("fidelity", ["real", "sampled"])
+def test_a_wrong_prediction_stops_the_run(simulate: Simulate, monkeypatch: pytest.MonkeyPatch, fidelity: str) -> None:
+    """When PyJWT comes to something else than the model, that is never a mere warning."""
+    monkeypatch.setattr(tokens, "verify", lambda *_: token_check.BAD_SIGNATURE)
+    with pytest.raises(InvariantViolation, match="the model says 'accepted', PyJWT 'token-bad-signature'"):
+        simulate(SCENARIO, fidelity=fidelity, duration="1 s")
