@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from meshsim.scenario.fields import Duration, FromList, Model, S
 from meshsim.scenario.identity import KeyType
@@ -25,10 +25,19 @@ SignatureScheme = Literal[
     "mldsa44",
     "mldsa65",
 ]
-Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1)]
-Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1)]
-SignatureSchemes = Annotated[tuple[SignatureScheme, ...], FromList, Field(min_length=1)]
 
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise ValueError(f"{name} is listed twice; expected each once, in order of preference")
+    return names
+
+
+_EachOnce = AfterValidator(_each_once)
+Groups = Annotated[tuple[Group, ...], FromList, Field(min_length=1), _EachOnce]
+Ciphers = Annotated[tuple[Cipher, ...], FromList, Field(min_length=1), _EachOnce]
+SignatureSchemes = Annotated[tuple[SignatureScheme, ...], FromList, Field(min_length=1), _EachOnce]
 
 RSA_SCHEMES: Final = ("rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512")
 SCHEMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
