@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,8 @@ from meshsim.policy.cedar import CedarEngine
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.question import EXTRA_ATTRIBUTES, Question
 from meshsim.scenario.errors import ScenarioError
+from tests.policy.questions import FULL, VISION
 
-VISION = "spiffe://plant.example/ns/shop/sa/vision"
 DIRECTORY = Directory(
     services=frozenset({"vision", "planner"}),
     fleets=frozenset({"cars"}),
@@ -24,29 +25,10 @@ DIRECTORY = Directory(
     namespaces={"vision": "shop", "planner": "plans"},
     labels={"vision": {"app": "vision"}, "planner": {"app.kubernetes.io/name": "planner", "tier": "back"}},
 )
-QUESTION = Question(
-    principal=VISION,
-    source="vision",
-    destination="planner",
-    method="GET",
-    path="/plans",
-    slice="control",
-    site="plant",
-    mutual=True,
-    port=8080,
-    host="planner",
+QUESTION = msgspec.structs.replace(
+    FULL,
     headers=(("accept", "text/html"), ("x-tenant", "blue")),
     claims=json.dumps({"aud": "mesh", "exp": 17, "realm": {"roles": ["admin"]}, "vip": True, "sub": "mallory"}),
-    node="edge-1",
-    source_node="gnb-1",
-    source_ip="100.64.0.7",
-    tls_version="1.3",
-    cipher="TLS_AES_128_GCM_SHA256",
-    group="X25519",
-    certificate_age_s=90,
-    time_s=1_767_261_600,  # 2026-01-01T10:00:00Z
-    query="fast=1",
-    destination_ip="10.244.1.2",
 )
 
 

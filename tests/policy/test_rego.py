@@ -7,13 +7,14 @@ import hashlib
 import hmac
 import json
 
+import msgspec
 import pytest
 
 from meshsim.policy.engine import Default, Directory, PolicyFile
 from meshsim.policy.question import EXTRA_ATTRIBUTES, Decision, Question
 from meshsim.policy.rego import QUERY, RegoEngine
+from tests.policy.questions import FULL, VISION
 
-VISION = "spiffe://plant.example/ns/shop/sa/vision"
 CAR = "spiffe://plant.example/fleet/cars/1"
 DIRECTORY = Directory(
     services=frozenset({"vision", "planner"}),
@@ -26,29 +27,12 @@ DIRECTORY = Directory(
     namespaces={"vision": "shop", "planner": "plans"},
     labels={"vision": {"app": "vision"}, "planner": {"tier": "back"}},
 )
-QUESTION = Question(
-    principal=VISION,
-    source="vision",
-    destination="planner",
-    method="GET",
+QUESTION = msgspec.structs.replace(
+    FULL,
     path="/plans/7%2F8",
-    slice="control",
-    site="plant",
-    mutual=True,
-    port=8080,
-    host="planner",
     headers=(("accept", "text/html"), ("x-quoted", 'say "hi" \\ bye')),
     claims=json.dumps({"aud": ["mesh"], "roles": ["admin"], "sub": "mallory"}),
-    node="edge-1",
-    source_node="gnb-1",
-    source_ip="100.64.0.7",
-    tls_version="1.3",
-    cipher="TLS_AES_128_GCM_SHA256",
-    group="X25519",
-    certificate_age_s=90,
-    time_s=1_767_261_600,  # 2026-01-01T10:00:00Z
     query="fast=1&fast=2&slow=",
-    destination_ip="10.244.1.2",
 )
 HTTP = "input.attributes.request.http"
 

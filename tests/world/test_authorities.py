@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.world.networks import triangle_network
+
 MS = 1_000_000
 S = 1_000_000_000
 Data = dict[str, Any]
@@ -18,16 +20,7 @@ def mesh() -> Data:
     return {
         "scenario": "authorities",
         "duration": "200 s",
-        "network": {
-            "nodes": {name: {"kind": "edge", "cores": 2} for name in "abc"},
-            "links": [
-                {"between": ["a", "b"], "latency": "1 ms"},
-                {"between": ["b", "c"], "latency": "1 ms"},
-                {"between": ["a", "c"], "latency": "10 ms"},
-            ],
-            "slices": {"web": {"sst": 1, "five_qi": 80}},
-            "reroute_after": "50 ms",
-        },
+        "network": triangle_network(cores=2),
         "services": {"front": {"replicas": {"c": 2}, "work": {"constant": "1 ms"}}},
         "fleets": {"client": {"node": "a", "size": 2}},
         "mesh": {

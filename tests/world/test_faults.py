@@ -11,6 +11,7 @@ import pytest
 from meshsim.experiment import run_folder
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
+from tests.world.networks import triangle_network
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -23,16 +24,7 @@ def triangle() -> Data:
     return {
         "scenario": "triangle",
         "duration": "4 s",
-        "network": {
-            "nodes": {name: {"kind": "edge", "cores": 8} for name in "abc"},
-            "links": [
-                {"between": ["a", "b"], "latency": "1 ms"},
-                {"between": ["b", "c"], "latency": "1 ms"},
-                {"between": ["a", "c"], "latency": "10 ms"},
-            ],
-            "slices": {"web": {"sst": 1, "five_qi": 80}},
-            "reroute_after": "50 ms",
-        },
+        "network": triangle_network(cores=8),
         "services": {"front": {"replicas": {"c": 1}, "work": {"constant": "1 ms"}}},
         "fleets": {"client": {"node": "a"}},
         "mesh": {"control": {"node": "a", "failure_detection": "100 ms", "debounce": "10 ms"}},
