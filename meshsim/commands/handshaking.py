@@ -16,6 +16,45 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+Rtt = Annotated[str, typer.Option("--rtt", metavar="TIME", help="Round trip of the path.")]
+Loss = Annotated[str, typer.Option("--loss", metavar="SHARE", help="Packets lost each way, independently.")]
+Groups = Annotated[list[str], typer.Option("--group", metavar="NAME", help="Key exchange group. Repeat to compare.")]
+Keys = Annotated[
+    list[str], typer.Option("--key", metavar="TYPE", help="Key type of the certificates. Repeat to compare.")
+]
+Chains = Annotated[
+    list[int],
+    typer.Option(
+        "--chain",
+        metavar="N",
+        help="Certificates that an end sends: 2 is its own and one intermediate's. Repeat to compare.",
+    ),
+]
+Cpu = Annotated[str, typer.Option("--cpu", metavar="NAME", help="CPU of both ends.")]
+ServerCpu = Annotated[str | None, typer.Option("--server-cpu", metavar="NAME", help="CPU of the server, if another.")]
+Mutual = Annotated[bool, typer.Option("--mutual", help="The client shows a certificate too.")]
+Resumed = Annotated[bool, typer.Option("--resumed", help="Resume a session.")]
+Bandwidth = Annotated[str, typer.Option("--bandwidth", metavar="RATE", help="Bandwidth of the path each way.")]
+LinearSynTimeouts = Annotated[
+    int,
+    typer.Option(
+        "--linear-syn-timeouts",
+        metavar="N",
+        min=0,
+        max=6,
+        help="Repetitions of a SYN before its timeout doubles: 0 before Linux 6.5, 4 since.",
+    ),
+]
+Samples = Annotated[int, typer.Option("--samples", metavar="N", help="Connections of each case.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the losses.")]
+CostProfile = Annotated[
+    str, typer.Option("--cost-profile", metavar="FILE", help="Cost profile in place of the shipped one.")
+]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture (.png, .svg or .pdf).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
 def probe_handshakes(
     *,
     rtt: str,
@@ -85,75 +124,46 @@ def _parsed(option: str, parse: Callable[[object], int], text: str) -> int:
         raise UsageError(f"{option}: {error}") from None
 
 
+def handshake(
+    rtt: Rtt = "30 ms",
+    loss: Loss = "0 %",
+    group: Groups = ["X25519MLKEM768"],  # noqa: B006 - typer reads the default, nobody changes it
+    key: Keys = ["ecdsa-p256"],  # noqa: B006 - typer reads the default, nobody changes it
+    chain: Chains = [1],  # noqa: B006 - typer reads the default, nobody changes it
+    cpu: Cpu = "reference",
+    server_cpu: ServerCpu = None,
+    mutual: Mutual = False,
+    resumed: Resumed = False,
+    bandwidth: Bandwidth = "1 Gbit/s",
+    linear_syn_timeouts: LinearSynTimeouts = 0,
+    samples: Samples = 5000,
+    seed: Seed = 1,
+    cost_profile: CostProfile = "default",
+    plot: Plot = None,
+    quiet: Quiet = False,
+    _json: Json = False,
+) -> Answer:
+    """Probe a TLS handshake over a path: how long it takes, and where the time goes."""
+    return probe_handshakes(
+        rtt=rtt,
+        loss=loss,
+        groups=group,
+        keys=key,
+        chains=chain,
+        cpu=cpu,
+        server_cpu=server_cpu,
+        mutual=mutual,
+        resumed=resumed,
+        bandwidth=bandwidth,
+        linear_syn_timeouts=linear_syn_timeouts,
+        samples=samples,
+        seed=seed,
+        cost_profile=cost_profile,
+        plot=plot,
+        quiet=quiet,
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-
-    @app.command()
-    def handshake(
-        rtt: Annotated[str, typer.Option("--rtt", metavar="TIME", help="Round trip of the path.")] = "30 ms",
-        loss: Annotated[
-            str, typer.Option("--loss", metavar="SHARE", help="Packets lost each way, independently.")
-        ] = "0 %",
-        group: Annotated[
-            list[str], typer.Option("--group", metavar="NAME", help="Key exchange group. Repeat to compare.")
-        ] = ["X25519MLKEM768"],  # noqa: B006 - typer reads the default, nobody changes it
-        key: Annotated[
-            list[str], typer.Option("--key", metavar="TYPE", help="Key type of the certificates. Repeat to compare.")
-        ] = ["ecdsa-p256"],  # noqa: B006 - typer reads the default, nobody changes it
-        chain: Annotated[
-            list[int],
-            typer.Option(
-                "--chain",
-                metavar="N",
-                help="Certificates that an end sends: 2 is its own and one intermediate's. Repeat to compare.",
-            ),
-        ] = [1],  # noqa: B006 - typer reads the default, nobody changes it
-        cpu: Annotated[str, typer.Option("--cpu", metavar="NAME", help="CPU of both ends.")] = "reference",
-        server_cpu: Annotated[
-            str | None, typer.Option("--server-cpu", metavar="NAME", help="CPU of the server, if another.")
-        ] = None,
-        mutual: Annotated[bool, typer.Option("--mutual", help="The client shows a certificate too.")] = False,
-        resumed: Annotated[bool, typer.Option("--resumed", help="Resume a session.")] = False,
-        bandwidth: Annotated[
-            str, typer.Option("--bandwidth", metavar="RATE", help="Bandwidth of the path each way.")
-        ] = "1 Gbit/s",
-        linear_syn_timeouts: Annotated[
-            int,
-            typer.Option(
-                "--linear-syn-timeouts",
-                metavar="N",
-                min=0,
-                max=6,
-                help="Repetitions of a SYN before its timeout doubles: 0 before Linux 6.5, 4 since.",
-            ),
-        ] = 0,
-        samples: Annotated[int, typer.Option("--samples", metavar="N", help="Connections of each case.")] = 5000,
-        seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the losses.")] = 1,
-        cost_profile: Annotated[
-            str, typer.Option("--cost-profile", metavar="FILE", help="Cost profile in place of the shipped one.")
-        ] = "default",
-        plot: Annotated[
-            Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture (.png, .svg or .pdf).")
-        ] = None,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-        _json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    ) -> Answer:
-        """Probe a TLS handshake over a path: how long it takes, and where the time goes."""
-        return probe_handshakes(
-            rtt=rtt,
-            loss=loss,
-            groups=group,
-            keys=key,
-            chains=chain,
-            cpu=cpu,
-            server_cpu=server_cpu,
-            mutual=mutual,
-            resumed=resumed,
-            bandwidth=bandwidth,
-            linear_syn_timeouts=linear_syn_timeouts,
-            samples=samples,
-            seed=seed,
-            cost_profile=cost_profile,
-            plot=plot,
-            quiet=quiet,
-        )
+    app.command()(handshake)

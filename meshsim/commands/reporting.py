@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ import pyarrow as pa
 from meshsim.analysis.conclude import conclude
 from meshsim.analysis.run import open_run
 from meshsim.commands.answer import Answer, shown_path
-from meshsim.scenario.errors import InfrastructureError, UsageError
+from meshsim.commands.files import replace
+from meshsim.scenario.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ def draw_report(run_dir: Path, *, quiet: bool) -> Answer:
         text = conclude(run.path, run.scenario, run.manifest).report
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"the tables of {run_dir} cannot be read: {error}") from error
-    _replace(run.report_path, text)
+    replace(run.report_path, text)
 
     def draw(console: Console) -> None:
         path = shown_path(run.report_path)
@@ -38,16 +38,3 @@ def draw_report(run_dir: Path, *, quiet: bool) -> Answer:
         "digest": run.digest,
     }
     return Answer(document, draw)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write aside and rename, so that there is a whole report at every instant."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
+from meshsim.commands.files import replace
 from meshsim.commands.progress import Bar
-from meshsim.scenario.errors import InfrastructureError, UsageError
+from meshsim.scenario.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def validate_model(only: list[str], seed: int | None, *, write: bool, quiet: boo
     with Bar("Validating", "Summing up", quiet=quiet) as bar:
         result = run_validation(only, bar, SEED if seed is None else seed)
     if write:
-        _replace(DOCUMENT, render_document(result))
+        replace(DOCUMENT, render_document(result))
 
     def draw(console: Console) -> None:
         _draw(console, result, quiet=quiet)
@@ -68,16 +68,3 @@ def _draw(console: Console, result: Result, *, quiet: bool) -> None:
     failed = sum(not criterion.passed for criterion in criteria)
     word = "pass" if result.passed else "fail"
     console.print(Text(f"{MARKS[word]} {len(criteria) - failed} of {len(criteria)} criteria hold", STYLES[word]))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write aside and rename, so that there is a whole document at every instant."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error

@@ -81,20 +81,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
     plaintext = admitted.plaintext
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
-    given = {
-        "slice": _named(subject.slices, request.slice, "--slice"),
-        "site": _named(subject.sites, request.site, "--site"),
-        "node": _named(subject.nodes, request.node, "--node"),
-        "source_node": _named(subject.nodes, request.source_node, "--source-node"),
-        "port": request.port,
-        "host": request.host,
-        "source_ip": request.source_ip,
-        "tls_version": request.tls_version,
-        "cipher": request.cipher,
-        "group": request.group,
-        "certificate_age_s": request.certificate_age_s,
-        "time_s": request.time_s,
-    }
+    given = _given(subject, request)
     usual = _usual(subject, caller, callee, port, admitted)
     reads = frozenset() if subject.engine is None else subject.engine.reads
     extra: dict[str, Any] = {
@@ -129,6 +116,24 @@ def resolve(subject: Subject, request: Request) -> Asked:
             if value is None and usual[key] not in ("", -1) and (key in reads or key in base)
         },
     )
+
+
+def _given(subject: Subject, request: Request) -> dict[str, Any]:
+    """What is said of each attribute that has a usual value; None: nothing."""
+    return {
+        "slice": _named(subject.slices, request.slice, "--slice"),
+        "site": _named(subject.sites, request.site, "--site"),
+        "node": _named(subject.nodes, request.node, "--node"),
+        "source_node": _named(subject.nodes, request.source_node, "--source-node"),
+        "port": request.port,
+        "host": request.host,
+        "source_ip": request.source_ip,
+        "tls_version": request.tls_version,
+        "cipher": request.cipher,
+        "group": request.group,
+        "certificate_age_s": request.certificate_age_s,
+        "time_s": request.time_s,
+    }
 
 
 def age_s(text: str, what: str) -> int:
