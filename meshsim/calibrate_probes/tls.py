@@ -57,7 +57,7 @@ class _Ends:
         return context
 
 
-def _advance(connection: SSL.Connection, received: bytes) -> bytes:
+def advance(connection: SSL.Connection, received: bytes) -> bytes:
     """Feed ``received``, go on with the handshake, and return what is to be sent."""
     if received:
         connection.bio_write(received)
@@ -90,17 +90,17 @@ def _handshake(
     times: Round = {}
     watch.start()
     client = _client(contexts[0], session)
-    hello = _advance(client, b"")
+    hello = advance(client, b"")
     times[f"{name}/client_hello"] = watch.lap()
     watch.start()
     server = _server(contexts[1])
-    flight = _advance(server, hello)
+    flight = advance(server, hello)
     times[f"{name}/server_flight"] = watch.lap()
     watch.start()
-    finish = _advance(client, flight)
+    finish = advance(client, flight)
     times[f"{name}/client_finish"] = watch.lap()
     watch.start()
-    tickets = _advance(server, finish)
+    tickets = advance(server, finish)
     times[f"{name}/server_finish"] = watch.lap()
     watch.start()
     client.bio_write(tickets)
@@ -145,12 +145,12 @@ def _both(
 
 def _hello_retry_request(watch: Stopwatch) -> Probe:
     ends = _Ends()
-    hello = _advance(_client(ends.context("client", b"X25519:P-256")), b"")
+    hello = advance(_client(ends.context("client", b"X25519:P-256")), b"")
     context = ends.context("server", b"P-256")
 
     def probe() -> Round:
         watch.start()
-        answer = _advance(_server(context), hello)
+        answer = advance(_server(context), hello)
         time_ns = watch.lap()
         assert len(answer) < 200, "a HelloRetryRequest was expected, not a whole flight"
         return {"hello_retry_request": time_ns}
@@ -165,10 +165,10 @@ def _alert(watch: Stopwatch) -> Probe:
 
     def probe() -> Round:
         client = _client(context)
-        _advance(client, b"")
+        advance(client, b"")
         watch.start()
         with suppress(SSL.Error):
-            _advance(client, alert)
+            advance(client, alert)
         return {"alert": watch.lap()}
 
     return probe

@@ -10,6 +10,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 
 from meshsim.calibrate_probes.timing import Stopwatch
+from meshsim.calibrate_probes.tls import advance
 from meshsim.identity.authority import Authority
 from meshsim.identity.svid import KEY_TYPES
 from meshsim.probe.case import ProbeCase
@@ -25,8 +26,9 @@ from meshsim.validation.section import Criterion, Section
 REPLAYS = 5
 ROUNDS = 20
 BURST = 4
-TOLERANCE, MEDIAN_TOLERANCE = 0.3, 0.12
-"""The first allows for ML-DSA, whose signing takes one try or many."""
+ML_DSA_BURST = 16
+"""ML-DSA signs in one try or many: its median needs more handshakes to come to rest."""
+FULL_TOLERANCE, RESUMED_TOLERANCE, MEDIAN_TOLERANCE = 0.25, 0.3, 0.12
 BASE_GROUP = "X25519"
 ENDS: tuple[End, End] = ("client", "server")
 
@@ -132,20 +134,20 @@ def tls_computing(seed: int = 1) -> Section:
         ),
         rows=tuple(rows),
         criteria=(
-            *_cpu_criteria("full", offs[False]),
-            *_cpu_criteria("resumed", offs[True]),
+            *_cpu_criteria("full", offs[False], FULL_TOLERANCE),
+            *_cpu_criteria("resumed", offs[True], RESUMED_TOLERANCE),
         ),
         measures_host=True,
     )
 
 
-def _cpu_criteria(kind: str, offs: list[tuple[float, str]]) -> list[Criterion]:
+def _cpu_criteria(kind: str, offs: list[tuple[float, str]], tolerance: float) -> list[Criterion]:
     worst, where = max(offs)
     middle = statistics.median(off for off, _ in offs)
     text = f"Charged and measured CPU time of {kind} handshakes, relative to the base case, differ by "
     return [
         Criterion(
-            f"{text}{100 * TOLERANCE:g} % at most.", f"at most {100 * worst:.0f} % ({where})", worst <= TOLERANCE
+            f"{text}{100 * tolerance:g} % at most.", f"at most {100 * worst:.0f} % ({where})", worst <= tolerance
         ),
         Criterion(
             f"{text}{100 * MEDIAN_TOLERANCE:g} % at most in half of the cases.",
@@ -181,6 +183,7 @@ class _Bare:
     def __init__(self, case: ProbeCase, watch: Stopwatch) -> None:
         ends = handshake_case(case)
         self._resumed = case.resumed
+        self._handshakes = ML_DSA_BURST if case.key.startswith("ml-dsa") and not case.resumed else BURST
         self._contexts = {"client": _context(ends.client, case.group), "server": _context(ends.server, case.group)}
         self._watch = watch
 
@@ -188,7 +191,7 @@ class _Bare:
         """Return the CPU time of each end in some handshakes in a row, without the first, which finds cold caches."""
         spent, client = self._shake(None)
         found = []
-        for _ in range(BURST):
+        for _ in range(self._handshakes):
             # The last client is kept until then: OpenSSL spoils the session of a connection that is dropped.
             spent, client = self._shake(client.get_session() if self._resumed else None)
             found.append(spent)
@@ -202,16 +205,16 @@ class _Bare:
         client.set_connect_state()
         if session is not None:
             client.set_session(session)
-        data = _advance(client, b"")
+        data = advance(client, b"")
         spent["client"] += watch.lap()
         watch.start()
         server = SSL.Connection(self._contexts["server"], None)
         server.set_accept_state()
-        data = _advance(server, data)
+        data = advance(server, data)
         spent["server"] += watch.lap()
         for end, connection in (("client", client), ("server", server)):
             watch.start()
-            data = _advance(connection, data)
+            data = advance(connection, data)
             spent["client" if end == "client" else "server"] += watch.lap()
         watch.start()
         client.bio_write(data)
@@ -244,18 +247,6 @@ def _context(side: TlsSide, group: str) -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_BOTH)
     set_groups(context, (group,))
     return context
-
-
-def _advance(connection: SSL.Connection, received: bytes) -> bytes:
-    """Feed what was received, go on with the handshake, and return what is to be sent."""
-    if received:
-        connection.bio_write(received)
-    with suppress(SSL.WantReadError):
-        connection.do_handshake()
-    try:
-        return connection.bio_read(65_536)
-    except SSL.WantReadError:
-        return b""
 
 
 def _measure_ns(cases: list[ProbeCase]) -> list[dict[End, int]]:

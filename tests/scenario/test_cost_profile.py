@@ -152,10 +152,13 @@ def test_operations_add_up_to_the_measured_handshake(check: str) -> None:
 
 
 def test_a_handshake_costs_what_an_independent_measurement_found() -> None:
-    """Both ends agree within a factor of two and a half with 0.75 ms and 0.9 ms, another program's in a cloud."""
-    costs = PROFILE.cpu("xeon-6242r")
-    assert 300_000 < total_ns(costs, handshakes("X25519")["full_client"]) < 1_875_000
-    assert 360_000 < total_ns(costs, handshakes("X25519")["full_server"]) < 2_250_000
+    """Both ends agree within a factor of two with 0.34 ms and 0.36 ms, which another program took on the same CPU.
+
+    It used pyOpenSSL as it comes, which also looks for chains; medians of five runs of 600 handshakes.
+    """
+    costs = PROFILE.cpu("reference")
+    assert 170_000 < total_ns(costs, handshakes("X25519")["full_client"]) < 680_000
+    assert 180_000 < total_ns(costs, handshakes("X25519")["full_server"]) < 720_000
 
 
 @pytest.mark.parametrize("cpu", CPUS)
@@ -168,12 +171,14 @@ def test_resumption_saves_cpu_time(cpu: str) -> None:
 
 @pytest.mark.parametrize("cpu", CPUS)
 def test_hybrid_key_exchange_costs_more(cpu: str) -> None:
-    """With X25519MLKEM768 both ends pay for ML-KEM on top of X25519."""
+    """With X25519MLKEM768 both ends pay for ML-KEM on top of X25519, the client most."""
     costs, plain, hybrid = PROFILE.cpu(cpu), handshakes("X25519"), handshakes("X25519MLKEM768")
     more_ns = {
         end: total_ns(costs, hybrid[end]) - total_ns(costs, plain[end]) for end in ("full_client", "full_server")
     }
-    assert more_ns["full_client"] == costs.operation_ns("ml-kem-768.keygen") + costs.operation_ns("ml-kem-768.decap")
+    client = ("ml-kem-768.keygen", "ml-kem-768.decap", "ml-kem-768.read")
+    assert more_ns["full_client"] == sum(costs.operation_ns(name) for name in client)
+    assert more_ns["full_client"] > more_ns["full_server"]
     assert more_ns["full_server"] == costs.operation_ns("ml-kem-768.parse") + costs.operation_ns("ml-kem-768.encap")
 
 
@@ -198,13 +203,23 @@ def test_each_primitive_has_its_own_ratio() -> None:
     assert reference.record_ns(CIPHERS[0], 16_384) < reference.record_ns(CIPHERS[2], 16_384)
 
 
-@pytest.mark.parametrize("cpu", ["xeon-max-9460", "core-i7-13700h", "reference"])
+@pytest.mark.parametrize("cpu", ["xeon-max-9460", "core-i7-13700h", "reference", "cortex-a53"])
 def test_the_x25519_stand_in_holds_where_it_can_be_checked(cpu: str) -> None:
-    """From the Cortex-A72 by the P-384 ratio, X25519 comes out within 1.7 of the figure that a CPU really has."""
+    """From the Cortex-A72 by the ML-DSA-65 ratio, X25519 comes out within 1.3 of the figure that a CPU really has."""
+    assert 1 / 1.3 < _carried_over(cpu, "x25519.derive") < 1.3
+
+
+@pytest.mark.parametrize("operation", ["x25519.keygen", "ed25519.sign", "ed25519.verify"])
+def test_the_stand_ins_beside_it_hold_on_the_other_arm_cpu(operation: str) -> None:
+    """The same holds of key pairs and of Ed25519 where the code is the same: x86 CPUs have another one for these."""
+    assert 1 / 1.3 < _carried_over("cortex-a53", operation) < 1.3
+
+
+def _carried_over(cpu: str, operation: str) -> float:
+    """What the stand-in of other Arm CPUs would make of an operation, by what it is."""
     start, end = PROFILE.cpu("cortex-a72"), PROFILE.cpu(cpu)
-    ratio = end.operation_ns("ecdsa-p384.verify") / start.operation_ns("ecdsa-p384.verify")
-    expected_ns = start.operation_ns("x25519.derive") * ratio
-    assert 1 / 1.7 < expected_ns / end.operation_ns("x25519.derive") < 1.7
+    ratio = end.operation_ns("ml-dsa-65.verify") / start.operation_ns("ml-dsa-65.verify")
+    return start.operation_ns(operation) * ratio / end.operation_ns(operation)
 
 
 @given(

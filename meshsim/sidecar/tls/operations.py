@@ -37,6 +37,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "ml-kem-768.parse": "read an ML-KEM-768 public key and expand its matrix",
         "ml-kem-768.encap": "encapsulate a secret to an ML-KEM-768 public key",
         "ml-kem-768.decap": "decapsulate an ML-KEM-768 ciphertext",
+        "ml-kem-768.read": "read an ML-KEM-768 ciphertext and put both secrets of the exchange together",
         "ecdsa-p256.sign": "sign a hash with ECDSA on P-256",
         "ecdsa-p256.verify": "verify one ECDSA signature on P-256",
         "ecdsa-p384.sign": "sign a hash with ECDSA on P-384",
@@ -84,7 +85,7 @@ CLIENT_SECRET: Final[Mapping[str, Operations]] = MappingProxyType(
         "X25519": (("x25519.derive", 1),),
         "P-256": (("p256.derive", 1),),
         "P-384": (("p384.derive", 1),),
-        "X25519MLKEM768": (("ml-kem-768.decap", 1), ("x25519.derive", 1)),
+        "X25519MLKEM768": (("ml-kem-768.decap", 1), ("ml-kem-768.read", 1), ("x25519.derive", 1)),
     }
 )
 """What a client does with the server's key share, by group."""
