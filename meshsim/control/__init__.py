@@ -1,7 +1,7 @@
 """The control plane: who is where, which configuration is current, who is issued certificates, and by whom.
 
 An *announcement* is one version of where services are. A *discovery* turns what the control plane knows of nodes into
-announcements. A *placement* is what a scenario says: every replica, whether it is well or not.
+announcements, and *debounces* them. A *placement* is what a scenario says: every replica, whether it is well or not.
 
 An *issuer* signs certificates; requests pass its limits and wait their turn in its *queue*. An *authority* signs for a
 *term*, and another succeeds it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from meshsim.control.debounce import Debounce
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.build import endpoint_of
@@ -35,8 +36,7 @@ class Announcing:
         self.node = node
         """Where the control plane runs."""
         self._settings = state.scenario.mesh.control
-        self._push_due = False
-        self._push_ns = self._latest_ns = 0
+        self._debounce = Debounce(self._settings.debounce_ns, self._settings.debounce_max_ns)
         """When it will push, and until when at the latest."""
         self._reported: list[Callable[[], None]] = []
         """To be called when the control plane has announced what is ready."""
@@ -92,20 +92,14 @@ class Announcing:
             self._noticed(None)
 
     def _noticed(self, _: None) -> None:
-        now_ns = self._clock.now_ns
-        if not self._push_due:
-            self._push_due = True
-            self._push_ns = now_ns + self._settings.debounce_ns
-            self._latest_ns = now_ns + (self._settings.debounce_max_ns or 0)
-            self._clock.at(self._push_ns, self._push)
-        else:
-            self._push_ns = max(self._push_ns, min(now_ns + self._settings.debounce_ns, self._latest_ns))
+        if self._debounce.notice(self._clock.now_ns):
+            self._clock.at(self._debounce.due_ns, self._push)
 
     def _push(self, _: None) -> None:
-        if self._clock.now_ns < self._push_ns:
-            self._clock.at(self._push_ns, self._push)  # there were further changes
+        if self._clock.now_ns < self._debounce.due_ns:
+            self._clock.at(self._debounce.due_ns, self._push)  # there were further changes
             return
-        self._push_due = False
+        self._debounce.waiting = False
         if not self._state.machines[self.node].up:
             self._clock.at(self._clock.now_ns + RETRY_NS, self._noticed)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from meshsim.control.debounce import Debounce
 from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.authorizing import AuthorizerProcess
@@ -73,7 +74,8 @@ class Rollout:
         self._clock = state.clock
         self._identities = identities
         self._node = control_node
-        self._debounce_ns = state.scenario.mesh.control.debounce_ns
+        control = state.scenario.mesh.control
+        self._debounce = Debounce(control.debounce_ns, control.debounce_max_ns)
         cores = state.scenario.network.nodes[control_node].cores
         throttle = state.scenario.mesh.control.concurrent_pushes
         self._at_a_time = throttle or min(PUSHES + PUSHES_PER_CORE * cores, MOST_PUSHES)
@@ -82,7 +84,6 @@ class Rollout:
         self._newest = contents[0][1]
         self._announced = self._newest
         """What the control plane pushes, after its debounce; what ought to hold may be newer."""
-        self._push_due = False
         self._queue: deque[Receiver] = deque()
         self._on_the_way = 0
         self._held: dict[str, Content] = {}
@@ -161,16 +162,18 @@ class Rollout:
         self._notice()
 
     def _notice(self) -> None:
-        if not self._push_due:
-            self._push_due = True
-            self._clock.at(self._clock.now_ns + self._debounce_ns, self._push, 0)
+        if self._debounce.notice(self._clock.now_ns):
+            self._clock.at(self._debounce.due_ns, self._push, 0)
 
     def _push(self, tries: int) -> None:
         if not self._state.machines[self._node].up:
             if not self._state.over:
                 self._clock.at(self._clock.now_ns + again_after_ns(tries), self._push, tries + 1)
             return
-        self._push_due = False
+        if self._clock.now_ns < self._debounce.due_ns:
+            self._clock.at(self._debounce.due_ns, self._push, tries)  # there were further changes
+            return
+        self._debounce.waiting = False
         content = self._announced = self._newest
         everybody: list[Receiver] = [*self._state.hosts(), *self.authorizers]
         hosts = [host for host in everybody if host.configured and host.up]

@@ -83,6 +83,15 @@ def test_a_few_are_pushed_to_at_a_time(tmp_path: Path) -> None:
     assert 2_100_000_000 + ways_ns - 2 * 21_000_000 < row.t_converged_ns < 2_100_000_000 + ways_ns
 
 
+@pytest.mark.parametrize(("longest", "pushed_ms"), [("null", 2_100), ("10 s", 2_160), ("130 ms", 2_130)])
+def test_changes_in_a_row_wait_for_each_other(tmp_path: Path, longest: str, pushed_ms: int) -> None:
+    """A second change within the debounce has both wait once more, up to debounce_max; they are pushed as one."""
+    another = SCENARIO + "  - {name: back, at: 2060 ms, policy: {files: [old.cedar]}}\n"
+    result = run(tmp_path, another, f"mesh.control.debounce_max={longest}")
+    sent_ns = {row.t_ns for row in result.configs if row.version > 1 and row.event == "sent"}
+    assert sent_ns == {pushed_ms * 1_000_000}
+
+
 def test_a_proxy_that_is_cut_off_keeps_what_it_has(tmp_path: Path) -> None:
     """While the way is cut pushes are stale, old policies decide, and the fault is charged for it."""
     cut = SCENARIO + "faults: [{at: 1500 ms, for: 4 s, kind: link-down, target: trunk}]\n"
