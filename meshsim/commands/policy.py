@@ -63,7 +63,7 @@ Time = Annotated[
 ]
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="The caller speaks no TLS, and so proves nothing.")]
 Expect = Annotated[
-    Literal["allow", "deny"] | None,
+    Literal["deny", "allow"] | None,  # in this order everywhere: Python keeps one of two that are equal
     typer.Option("--expect", metavar="allow|deny", help="Exit 1 if the answer is another."),
 ]
 

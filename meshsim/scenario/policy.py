@@ -18,7 +18,7 @@ FilterValue = str | Annotated[tuple[str, ...], FromList]
 class ExtensionProvider(Model):
     """Whom CUSTOM policies ask: a fixed verdict, or another policy engine with files of its own."""
 
-    verdict: Literal["allow", "deny"] | None = None
+    verdict: Literal["deny", "allow"] | None = None
     """What it always answers."""
     engine: Literal["cedar", "rego"] | None = None
     """Policy engine that answers."""
