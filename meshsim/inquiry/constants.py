@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from meshsim.inquiry.patterns import Pattern, exactly, prefix, suffix, within
+from meshsim.inquiry.patterns import Pattern
 from meshsim.policy.engine import PolicyFile
 
 TEXT_ATTRIBUTES = ("path", "query", "host", "tls_version", "cipher", "group")
@@ -55,11 +55,6 @@ class Constants(msgspec.Struct):
 def header(name: str) -> str:
     """The attribute that a header field is."""
     return f"header {name.lower()}"
-
-
-def anyhow(text: str) -> set[Pattern]:
-    """Every way in which a text can be compared with another: as a whole, its beginning, its end, a part of it."""
-    return {exactly(text), prefix(text), suffix(text), within(text)}
 
 
 def merged(each: Sequence[Constants]) -> Constants:

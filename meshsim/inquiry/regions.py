@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from meshsim.inquiry.space import Combination, Dimension
+from meshsim.inquiry.space import Dimension
 
 Box = dict[str, tuple[str, ...]]
 """Dimension → the values that it holds, as they are shown; a dimension that holds all of them is left out."""
@@ -53,8 +53,3 @@ def box_words(box: Box) -> str:
     others = [(name, values) for name, values in box.items() if name not in ("method", "path")]
     parts += [f"{name.replace('_', ' ')} {' or '.join(values)}" for name, values in others]
     return ", ".join(parts)
-
-
-def combination_words(dimensions: Sequence[Dimension], combination: Combination) -> str:
-    """One combination for people, by its witnesses."""
-    return box_words({one.name: (str(value.witness),) for one, value in zip(dimensions, combination, strict=True)})

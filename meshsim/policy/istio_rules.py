@@ -10,8 +10,6 @@ from meshsim.policy.istio_conditions import Claims, Condition, Setting, Test, co
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Rule
 from meshsim.policy.question import Question
 
-ANYTHING = "any"
-
 Conditions = tuple[Condition, ...]
 
 

@@ -135,14 +135,14 @@ class Striking:
             direction.cut()
             direction.touched = 0
         self._state.transport.cut(self._state.links[intervention.link])
-        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=False), intervention.link)
+        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=False))
 
     def _restore_link(self, intervention: RestoreLink, effects: Effects) -> None:
         for direction in self._state.links[intervention.link]:
             effects.packets += direction.touched
             if self._ends_up(direction):
                 direction.restore(self._clock.now_ns)
-        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=True), intervention.link)
+        self._reroute(lambda: self._state.topology.set_link(intervention.link, up=True))
 
     def _ends_up(self, direction: LinkDirection) -> bool:
         machines = self._state.machines
@@ -156,7 +156,7 @@ class Striking:
                 effects.packets += direction.touched
             direction.surge_ns += intervention.add_ns
 
-    def _reroute(self, change: Callable[[], None], link_or_node: str) -> None:
+    def _reroute(self, change: Callable[[], None]) -> None:
         """Have routes take a change into account after a while, and the control plane after another."""
         self._clock.at(self._clock.now_ns + self._reroute_after_ns, self._rerouted, change)
         self._announcing.changed()
@@ -199,7 +199,7 @@ class Striking:
             state.enrolling.crashed(intervention.node)
         effects.connections += connections
         effects.requests += requests
-        self._reroute(lambda: state.topology.set_node(intervention.node, up=False), intervention.node)
+        self._reroute(lambda: state.topology.set_node(intervention.node, up=False))
 
     def _restart_node(self, intervention: RestartNode, effects: Effects) -> None:
         state = self._state
@@ -213,7 +213,7 @@ class Striking:
         for host in state.hosts():
             if host.machine is machine:
                 self._killing.start(host)
-        self._reroute(lambda: state.topology.set_node(intervention.node, up=True), intervention.node)
+        self._reroute(lambda: state.topology.set_node(intervention.node, up=True))
 
     # Certificates
 

@@ -37,21 +37,6 @@ class SessionTicket(msgspec.Struct, frozen=True, gc=False):
     session: bytes | None = None
     """The OpenSSL session at real fidelity, in OpenSSL's own DER encoding."""
 
-    @property
-    def client_generation(self) -> int:
-        """Generation of the client's certificate behind the session, or -1 when it presented none."""
-        return -1 if self.client_svid is None else self.client_svid.generation
-
-    @property
-    def server_spiffe_id(self) -> str:
-        """Whom the client authenticated when the session began."""
-        return self.server_svid.spiffe_id
-
-    @property
-    def expires_ns(self) -> int:
-        """First epoch time, by the client's clock, at which it must not be offered."""
-        return self.received_ns + self.lifetime_ns
-
 
 class ClientHello(msgspec.Struct, frozen=True, gc=False):
     """The client's first flight; with ``retried`` its second, after a HelloRetryRequest."""
