@@ -152,10 +152,8 @@ def test_operations_add_up_to_the_measured_handshake(check: str) -> None:
 
 
 def test_a_handshake_costs_what_an_independent_measurement_found() -> None:
-    """Both ends agree within a factor of two with 0.34 ms and 0.36 ms, which another program took on the same CPU.
-
-    It used pyOpenSSL as it comes, which also looks for chains; medians of five runs of 600 handshakes.
-    """
+    """Both ends agree within a factor of two with 0.34 ms and 0.36 ms, which another program took on the same CPU."""
+    # It used pyOpenSSL as it comes, which also looks for chains; medians of five runs of 600 handshakes.
     costs = PROFILE.cpu("reference")
     assert 170_000 < total_ns(costs, handshakes("X25519")["full_client"]) < 680_000
     assert 180_000 < total_ns(costs, handshakes("X25519")["full_server"]) < 720_000

@@ -162,6 +162,8 @@ def test_large_response_needs_slow_start_rounds(simulate: Any, line: Any) -> Non
     line["traffic"][0]["arrivals"] = {"constant": "2 /s"}
     _, after_idle = simulate(line, fidelity="modelled").requests
     assert 5 * MS <= after_idle.tcp_ns < 6 * MS
+    line["network"]["tcp"] = {"slow_start_after_idle": False}
+    assert simulate(line, fidelity="modelled").requests[1].tcp_ns == 0
 
 
 def test_calls_in_sequence_and_at_once(simulate: Any, line: Any) -> None:
