@@ -20,7 +20,8 @@ def import_folder(source: Path, target: Path, *, force: bool, quiet: bool) -> An
         if quiet:
             console.print(str(made.file), soft_wrap=True)
             return
-        console.print(f"wrote {made.file}: {len(made.services)} services ({', '.join(made.services)})", soft_wrap=True)
+        count = f"{len(made.services)} service{'' if len(made.services) == 1 else 's'}"
+        console.print(f"wrote {made.file}: {count} ({', '.join(made.services)})", soft_wrap=True)
         console.print("assumed, since no manifest says it:")
         for text in made.assumed:
             console.print(f"  {text}", soft_wrap=True)

@@ -57,7 +57,8 @@ def names_of(folder: Folder, name: str) -> list[str]:
         if len(found) > MOST_FILES:
             raise ValueError(f"{show(name)} holds more than {MOST_FILES} manifests; expected fewer")
     if not found:
-        raise ValueError(f"{show(name)} holds no manifest; expected files that end in .yaml, .yml or .json")
+        where = "the folder" if name == "." else show(name)
+        raise ValueError(f"{where} holds no manifest; expected files that end in .yaml, .yml or .json")
     return sorted(found)
 
 

@@ -58,7 +58,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
             {
                 "ports": "the ports that it is called on",
                 "selector": "labels of the pods behind it",
-                "type": "anything but ExternalName",
+                "type": "ClusterIP, NodePort or LoadBalancer, which are the same here",
                 "clusterIP": "anything but None: sidecars choose the replica",
                 "sessionAffinity": "None alone: requests have no affinity",
             },

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest, Value
+from meshsim.scenario.manifests.pods import MODE_LABEL, check_selector, pod_labels, read_containers
 from meshsim.scenario.manifests.values import LABEL, Notes, label_name, labels, number, take
 from meshsim.scenario.positions import Place
 from meshsim.scenario.words import expected, show
@@ -20,8 +20,6 @@ PROTOCOLS: Mapping[str, str] = {
     "kubernetes.io/wss": "https",
 }
 """What a port's name begins with, or its appProtocol, as Istio takes them."""
-_INJECT = ("sidecar.istio.io/inject", "traffic.sidecar.istio.io/")
-_CONTAINER_PORT = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 VERSION_LABELS = ("version", "app.kubernetes.io/version")
 """Labels that name a version; the first one that Deployments of a service differ by."""
 
@@ -110,7 +108,7 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
     for kind in ("Namespace", "ServiceAccount"):
         for manifest in by_kind.get(kind, ()):
             body(manifest, kind, notes)
-            if manifest.labels.get("istio-injection") == "disabled":
+            if manifest.labels.get("istio-injection") == "disabled" or manifest.labels.get(MODE_LABEL) == "ambient":
                 manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
     deployments = [_deployment(manifest, notes) for manifest in by_kind.get("Deployment", ())]
     accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
@@ -147,19 +145,35 @@ def _service(manifest: Manifest, notes: Notes) -> KubeService:
     ):
         if key in fields and fields[key].data == refused:
             fields[key].wrong(f"{refused!r} is not simulated: {why}; expected another {key}")
+    if "type" in fields and fields["type"].data != "ExternalName":
+        fields["type"].choice(("ClusterIP", "NodePort", "LoadBalancer"))
+    written = fields["ports"].items() if "ports" in fields else []
+    if not written:
+        fields.get("ports", spec).wrong("the Service has no port; expected at least one")
     ports: list[KubePort] = []
-    for value in fields["ports"].items() if "ports" in fields else ():
+    for value in written:
         port = _port(value, notes)
         if port is not None:
-            if port.number in [one.number for one in ports]:
-                value.wrong(f"port {port.number} is there already; expected each port once")
+            _check_port(value, port, ports, several=len(written) > 1)
             ports.append(port)
-    if not ports:
-        fields.get("ports", spec).wrong("the Service has no port; expected at least one")
     selector = labels(fields["selector"]) if "selector" in fields else {}
     if not selector:
         fields.get("selector", spec).wrong("the Service selects no pods; expected labels of a Deployment's pods")
     return KubeService(manifest.name, manifest.name, manifest.namespace, ports, selector, [], manifest.whole)
+
+
+def _check_port(value: Value, port: KubePort, before: list[KubePort], *, several: bool) -> None:
+    """Numbers and names of ports, as Kubernetes has them."""
+    if port.number in [one.number for one in before]:
+        value.wrong(f"port {port.number} is there already; expected each port once")
+    if several and not port.name:
+        value.wrong("one of several ports has no name; expected one such as 'http', as Kubernetes asks")
+    elif port.name and not LABEL.fullmatch(port.name):
+        value.child("name", port.name).wrong(
+            f"{show(port.name)} is no name of a port; expected at most 63 lower-case letters, digits, inner hyphens"
+        )
+    elif port.name and port.name in [one.name for one in before]:
+        value.child("name", port.name).wrong(f"there is a port {show(port.name)} already; expected another name")
 
 
 def _port(value: Value, notes: Notes) -> KubePort | None:
@@ -203,15 +217,15 @@ def _deployment(manifest: Manifest, notes: Notes) -> Deployment:
     template = take(spec["template"], "Deployment.spec.template", notes) if "template" in spec else {}
     if "template" not in spec:
         spec_value.wrong("'template' is missing; expected it here: the pods")
-    pod = _pod_metadata(template, notes)
+    pod = pod_labels(template, notes)
     inner = take(template["spec"], "Deployment.spec.template.spec", notes) if "spec" in template else {}
     if "template" in spec and "spec" not in template:
         spec["template"].wrong("'spec' is missing; expected it here: what runs in the pods")
-    _check_selector(spec, pod, spec_value, notes)
+    check_selector(spec, pod, spec_value, notes)
     count = number(spec["replicas"], 0, 1000) if "replicas" in spec else 1
     named = inner.get("serviceAccountName", inner.get("serviceAccount"))
     account = label_name(named, "a service account") if named is not None else ""
-    ports, environment = _containers(inner.get("containers"), notes)
+    ports, environment = read_containers(inner.get("containers"), template.get("spec"), notes)
     at = spec.get("template", manifest.whole).place
     return Deployment(
         name=manifest.name,
@@ -226,58 +240,6 @@ def _deployment(manifest: Manifest, notes: Notes) -> Deployment:
         environment=environment,
         place=manifest.whole.place,
     )
-
-
-def _pod_metadata(template: Mapping[str, Value], notes: Notes) -> dict[str, str]:
-    if "metadata" not in template:
-        return {}
-    fields = take(template["metadata"], "Deployment.spec.template.metadata", notes)
-    found = labels(fields["labels"]) if "labels" in fields else {}
-    entries = {
-        **(fields["annotations"].entries() if "annotations" in fields else {}),
-        **(fields["labels"].entries() if "labels" in fields else {}),
-    }
-    for key, value in entries.items():
-        if (key == _INJECT[0] and value.data == "false") or key.startswith(_INJECT[1]):
-            value.wrong_key(f"{show(key)} keeps traffic out of the mesh, which is not simulated; expected it left out")
-    if "annotations" in fields:
-        notes.without_effect["annotations"] += 1
-    return found
-
-
-def _check_selector(spec: Mapping[str, Value], pod: Mapping[str, str], whole: Value, notes: Notes) -> None:
-    if "selector" not in spec:
-        whole.wrong("'selector' is missing; expected it here: labels of the pods")
-        return
-    fields = take(spec["selector"], "Deployment.spec.selector", notes)
-    wanted = labels(fields["matchLabels"]) if "matchLabels" in fields else {}
-    for key, value in wanted.items():
-        if pod.get(key) != value:
-            child = fields["matchLabels"].entries()[key]
-            child.wrong(f"the pods have no label {key}={value}; expected one of theirs, as Kubernetes asks")
-
-
-def _containers(value: Value | None, notes: Notes) -> tuple[dict[str, int], tuple[str, ...]]:
-    ports: dict[str, int] = {}
-    environment: list[str] = []
-    for container in value.items() if value is not None else ():
-        fields = take(container, "Deployment.spec.template.spec.containers", notes)
-        for port in fields["ports"].items() if "ports" in fields else ():
-            inner = take(port, "Deployment.spec.template.spec.containers.ports", notes)
-            count = number(inner["containerPort"], 1, 65_535) if "containerPort" in inner else None
-            name = inner["name"].text() if "name" in inner else ""
-            if name and not _CONTAINER_PORT.fullmatch(name):
-                inner["name"].wrong(
-                    f"{show(name)} is no name of a port; expected at most 15 lower-case letters, digits"
-                )
-            if count is None and "containerPort" not in inner:
-                port.wrong("'containerPort' is missing; expected it here: its number")
-            if name and count is not None:
-                ports[name] = count
-        entries = [entry.data for entry in fields["env"].items()] if "env" in fields else []
-        values = [entry.get("value") for entry in entries if isinstance(entry, dict)]
-        environment += [value for value in values if isinstance(value, str)]
-    return ports, tuple(environment)
 
 
 def _check_accounts(

@@ -56,6 +56,9 @@ def _claim(
         fields.get("hosts", spec).wrong("'hosts' is missing; expected at least one service whose calls are routed")
         return
     for value in fields["hosts"].texts():
+        if value.data == "*":
+            value.wrong("'*' alone is for gateways, as Istio has it; expected the name of a service")
+            continue
         exactness = specificity(str(value.data))
         for service in hosts.meant(value, manifest.namespace):
             before = claims.get(service.key)
