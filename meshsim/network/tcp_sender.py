@@ -129,7 +129,7 @@ class Sender:
         if advanced:
             self._timeouts = 0
         if advanced or arrived.selective_ns != NEVER:
-            self._set_transmission_timer(now_ns, probe_allowed=not disordered_before)
+            self._set_transmission_timer(now_ns, probe_allowed=not disordered_before, advancing=True)
         self._change_state(up_to, advanced, echo_ns, arrived.segments, now_ns)
         runs = self._retransmit(now_ns)
         return runs + self._send_new(now_ns)
@@ -319,16 +319,16 @@ class Sender:
         self.timer = timer
         self.timer_ns = expiry_ns(now_ns, timeout_ns, self.parameters.tick_ns)
 
-    def _set_transmission_timer(self, now_ns: int, *, probe_allowed: bool) -> None:
-        """Set the tail loss probe, or the retransmission timeout where no probe may be sent."""
+    def _set_transmission_timer(self, now_ns: int, *, probe_allowed: bool, advancing: bool = False) -> None:
+        """Set the tail loss probe, or the timeout where none may be; ``advancing``: because something new arrived."""
         if not self.outstanding:
             self.timer, self.timer_ns = None, NEVER
         elif probe_allowed and self.state is State.OPEN:
-            self._set(Timer.TAIL_PROBE, now_ns, self._probe_timeout_ns(now_ns))
+            self._set(Timer.TAIL_PROBE, now_ns, self._probe_timeout_ns(now_ns, advancing=advancing))
         else:
             self._set_retransmission_timer(now_ns)
 
-    def _probe_timeout_ns(self, now_ns: int) -> int:
+    def _probe_timeout_ns(self, now_ns: int, *, advancing: bool) -> int:
         """Two round trips, and a delayed acknowledgement's worth when only one segment is out; never after the RTO."""
         parameters, estimate = self.parameters, self.estimate
         if estimate.smoothed_ns:
@@ -337,7 +337,7 @@ class Sender:
             timeout_ns += parameters.minimum_rto_ns if alone else 2 * parameters.tick_ns
         else:
             timeout_ns = parameters.initial_rto_ns
-        left_ns = self.outstanding[0].sent_ns + estimate.rto_ns - now_ns
+        left_ns = estimate.rto_ns if advancing else self.outstanding[0].sent_ns + estimate.rto_ns - now_ns
         return min(timeout_ns, left_ns) if left_ns > 0 else timeout_ns
 
     def _set_retransmission_timer(self, now_ns: int) -> None:

@@ -21,7 +21,7 @@ from meshsim.scenario.tcp import Tcp
 from meshsim.telemetry.recorder import Recorder
 from meshsim.telemetry.rows import TABLES
 from meshsim.validation.published_handshakes import SHORT_FLIGHTS, read_table
-from meshsim.world.wire import Wire
+from meshsim.world.wire import Fin, Wire
 from meshsim.world.world import World
 
 Data = dict[str, Any]
@@ -74,7 +74,7 @@ class Steady:
 class Run:
     """The tables of a run of a tiny world, and when each unit was sent and delivered."""
 
-    def __init__(self, data: Data, lost: Packets) -> None:
+    def __init__(self, data: Data, lost: Packets, loss_up: Any = None) -> None:
         self.tables: dict[str, list[Any]] = {table: [] for table in TABLES}
         loaded = load_text(json.dumps(data), Path("tiny.yaml"), ["fidelity=modelled"])
         self.world = world = World(loaded, Recorder(self))
@@ -85,8 +85,13 @@ class Run:
             if lost:
                 link._loss, link._strikes = Lose(numbers), True
                 link._see_what_is_special()
+        if loss_up is not None:
+            link = self.links[UP]
+            link._loss, link._strikes = loss_up(state.clock), True
+            link._see_what_is_special()
         self.sent: list[tuple[int, int, int]] = []
         self.delivered: list[tuple[int, int]] = []
+        self.units: list[tuple[int, int, Any]] = []
         send, deliver = state.transport.send, state.transport._deliver
 
         def sending(transfer: Any) -> None:
@@ -95,6 +100,7 @@ class Run:
 
         def delivering(transfer: Any) -> None:
             self.delivered.append((state.clock.now_ns, transfer.direction))
+            self.units.append((state.clock.now_ns, transfer.direction, transfer.unit))
             deliver(transfer)
 
         state.transport.send = sending  # type: ignore[method-assign]  # to look on
@@ -328,18 +334,90 @@ def test_delay_spike_makes_tcp_send_again_in_vain() -> None:
     assert late.links[UP].sent_bytes == late.links[UP].delivered_bytes + late.links[UP].lost_bytes
 
 
+class LoseFrom:
+    """A loss model that strikes everything in a stretch of time."""
+
+    def __init__(self, clock: Any, begin_ns: int, end_ns: int) -> None:
+        self.clock, self.begin_ns, self.end_ns = clock, begin_ns, end_ns
+        self.struck = 0
+
+    def strike(self, packets: int) -> Sequence[int]:
+        """All of them, or none."""
+        if not self.begin_ns <= self.clock.now_ns < self.end_ns:
+            return ()
+        self.struck += packets
+        return range(packets)
+
+
 def test_lost_fin_is_sent_again() -> None:
-    """A server whose client's FIN was lost hears of it after all, and no end of the connection is left over."""
-    arrivals = {"constant": "0.2 /s"}
-    data = tiny(20, traffic__0__arrivals=arrivals, duration="11 s", mesh__pool={"idle_timeout": "1 s"})
-    calm = Run(data, set())
-    fin = next(number for number, (_, way, size) in enumerate(calm.sent) if way == UP and size == 0)
-    assert fin
-    for number in range(6, 12):
-        run = Run(data, {(UP, number)})
-        assert {row.outcome for row in run.tables["requests"]} == {"ok"}
-        opened = [connection.open_ends for connection in run.world._state.connections.values()]
-        assert len(opened) <= 1  # the last request's, which nobody closes any more
+    """A FIN that is lost is sent again after a timeout: then the server hears of it, and closes its end too."""
+    data = tiny(20, traffic__0__arrivals={"constant": "0.1 /s"}, mesh__pool={"idle_timeout": "1 s"}, duration="11 s")
+    fin_ns = next(time_ns for time_ns, way, size in Run(data, set()).sent if way == UP and size == 0)
+    for lost_for_ms, least_ms, most_ms in ((0, 10, 11), (50, 210, 260), (400, 440, 500)):
+        losses: list[LoseFrom] = []
+
+        def lose(clock: Any, end_ns: int = fin_ns + lost_for_ms * MS, losses: list[LoseFrom] = losses) -> LoseFrom:
+            losses.append(LoseFrom(clock, fin_ns, end_ns))
+            return losses[0]
+
+        run = Run(data, set(), lose)
+        assert (losses[0].struck > 0) is (lost_for_ms > 0)
+        heard_ns, *_ = [time_ns for time_ns, way, unit in run.units if way == UP and type(unit) is Fin]
+        assert least_ms * MS <= heard_ns - fin_ns <= most_ms * MS
+        assert list(run.world._state.connections) == [2]  # the last request's, which nobody closes any more
+
+
+COSTS: dict[str, tuple[Packets, float, float]] = {
+    # What is lost, and what that costs at least and at most, in milliseconds; timers go off on ticks.
+    "a SYN": ({(UP, 1)}, 1000, 1032),
+    "two SYNs": ({(UP, 1), (UP, 2)}, 3000, 3064),
+    "a SYN-ACK": ({(DOWN, 1)}, 1000, 1032),
+    "the ClientHello, after R + max(2 R, 200 ms)": ({(UP, 3)}, 300, 336),
+    "the server's flight, after as long": ({(DOWN, 3)}, 300, 336),
+    "one of many segments, that RACK finds": ({(DOWN, 5)}, 99.9, 100.1),
+    "two of them": ({(DOWN, 5), (DOWN, 8)}, 99.9, 100.1),
+    "one before the last, after RACK's patience of a quarter of R": ({(DOWN, 9)}, 125, 143),
+}
+
+
+@pytest.mark.parametrize(("lost", "least_ms", "most_ms"), COSTS.values(), ids=COSTS)
+def test_what_losses_cost(lost: Packets, least_ms: float, most_ms: float) -> None:
+    """Each loss costs what Linux's constants make of it, whatever the probe says: R is 100 ms."""
+    long_flight: Data = {
+        "mesh__tls": {"groups": ["X25519MLKEM768"], "key": "ml-dsa-65"},
+        "mesh__identity": {"ca_key": "ml-dsa-65"},
+    }
+    changes = long_flight if min(number for _, number in lost) > 3 else {}
+    times_ns = []
+    for what in (set[tuple[int, int]](), lost):
+        (row,) = Run(tiny(100, **changes), what).tables["handshakes"]
+        times_ns.append(row.tcp_ns + row.duration_ns)
+    assert least_ms * MS <= times_ns[1] - times_ns[0] <= most_ms * MS
+
+
+@pytest.mark.parametrize(("again", "round_trips"), [(True, 2), (False, 0)], ids=["restarts", "goes on"])
+def test_slow_start_after_an_idle_time(again: bool, round_trips: int) -> None:
+    """After a silence the window is the first one again, and a long response takes as many round trips as before."""
+    data = tiny(
+        100,
+        mesh__tls={"mode": "DISABLE"},
+        traffic__0__response="90 kB",
+        traffic__0__arrivals={"constant": "0.1 /s"},
+        duration="19 s",
+        network__tcp={"slow_start_after_idle": again},
+    )
+    first, second = Run(data, set()).tables["requests"]
+    assert first.tcp_ns + first.network_ns == pytest.approx((1 + 1 + 2) * 100 * MS, rel=0.02)
+    assert second.tcp_ns + second.network_ns == pytest.approx((1 + round_trips) * 100 * MS, rel=0.02)
+
+
+def test_reset_of_a_connection_that_the_server_forgot() -> None:
+    """A server that crashed and came back answers a request on an old connection with a RST, a round trip later."""
+    data = tiny(40, traffic__0__arrivals={"constant": "0.2 /s"}, duration="9 s")
+    data["faults"] = [{"kind": "node-crash", "target": "east", "at": "2 s", "for": "1 s"}]
+    first, second = Run(data, set()).tables["requests"]
+    assert (first.outcome, second.outcome) == ("ok", "reset")
+    assert 40 * MS <= second.latency_ns <= 42 * MS
 
 
 def test_published_medians_in_the_world() -> None:
