@@ -20,10 +20,20 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TypedDict
 
 NEAR, FAR, PORT = "10.77.0.1", "10.77.0.2", 4433
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 SYN, FIN = 0x02, 0x01
+
+
+class Case(TypedDict):
+    """One dialogue."""
+
+    round_trip_s: float
+    sizes: tuple[int, int, int]
+    """Bytes of a hello, of the server's flight, and of the client's last."""
+    lost: list[tuple[str, int]]
 
 
 class Way:
@@ -78,13 +88,13 @@ def take(connection: socket.socket, size: int) -> None:
         size -= len(connection.recv(size)) or size
 
 
-def serve(listener: socket.socket, cases: list[dict[str, object]]) -> None:
+def serve(listener: socket.socket, cases: list[Case]) -> None:
     """Be the server of each case in turn."""
     for case in cases:
         connection, _ = listener.accept()
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            hello, flight, finish = case["sizes"]  # type: ignore[misc]
+            hello, flight, finish = case["sizes"]
             take(connection, hello)
             connection.sendall(bytes(flight))
             take(connection, finish)
@@ -92,11 +102,11 @@ def serve(listener: socket.socket, cases: list[dict[str, object]]) -> None:
             take(connection, 1)
 
 
-def play(way: Way, port: int, case: dict[str, object]) -> dict[str, float]:
+def play(way: Way, port: int, case: Case) -> dict[str, float]:
     """Be the client of a case."""
-    hello, flight, finish = case["sizes"]  # type: ignore[misc]
-    lost = {(direction, number) for direction, number in case["lost"]}  # type: ignore[attr-defined]
-    way.begin(port, float(case["round_trip_s"]) / 2, lost)  # type: ignore[arg-type]
+    hello, flight, finish = case["sizes"]
+    lost = {(direction, number) for direction, number in case["lost"]}
+    way.begin(port, float(case["round_trip_s"]) / 2, lost)
     with socket.socket() as client:
         client.bind((NEAR, port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
