@@ -12,13 +12,16 @@ import platform
 import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from operator import itemgetter
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.backends.openssl import backend
 
 from meshsim.calibrate_probes.decisions import POLICY_COUNTS, PRICED, decision_probes
+from meshsim.calibrate_probes.envoy import envoy_binary, envoy_version, measure_rbac
 from meshsim.calibrate_probes.figures import CHECKS, FIGURES
 from meshsim.calibrate_probes.messages import message_probes
 from meshsim.calibrate_probes.primitives import primitive_probes
@@ -38,18 +41,70 @@ LEAST_SAMPLES = 20
 
 _BURST = 5
 
+ENVOY_SHARE = 10
+"""Of so many samples one is taken of Envoy, each over a burst of requests."""
+RBAC_METHOD = "CPU time of Envoy for a request with an RBAC filter of so many policies, less that of one without"
 
-def run_calibration(samples: int, progress: Progress, name: str = "calibrated") -> str:
+
+class Beside(msgspec.Struct, frozen=True):
+    """What a decision on Istio's policies takes, by two that make it, measured in turns."""
+
+    policies: int
+    request_ns: int
+    """Median of a request to Envoy without the filter."""
+    envoy_ns: int
+    """Median of what Envoy's RBAC filter adds to a request."""
+    own_ns: int
+    """Median of this project's own evaluation, in Python."""
+    cedar_ns: int
+    """Median of a decision by Cedar with as many policies, to relate machines by."""
+
+
+def compared(rounds: list[Round]) -> list[Beside]:
+    """Return what rounds with Envoy come to, by number of policies."""
+
+    def median_ns(formula: Callable[[Round], float]) -> int:
+        return round(statistics.median(formula(raw) for raw in rounds))
+
+    return [
+        Beside(
+            count,
+            median_ns(itemgetter("envoy/0")),
+            median_ns(partial(_filter_alone, count=count)),
+            median_ns(itemgetter(f"istio/{count}")),
+            median_ns(itemgetter(f"cedar/{count}")),
+        )
+        for count in POLICY_COUNTS
+    ]
+
+
+def _filter_alone(raw: Round, count: int) -> float:
+    return raw[f"envoy/{count}"] - raw["envoy/0"]
+
+
+def run_calibration(
+    samples: int, progress: Progress, name: str = "calibrated", *, envoy: bool = False
+) -> tuple[str, list[Beside]]:
     """Measure this machine, ``samples`` times each, and return the text of a cost profile called ``name``.
 
-    The published part (other CPUs, stand-ins, proxy) is the shipped profile's. Raises UsageError for too few samples.
+    The published part (other CPUs, stand-ins, proxy) is the shipped profile's. With ``envoy`` a decision on Istio's
+    policies is what the RBAC filter of a real Envoy takes, and what that came to stands beside the text. Raises
+    UsageError for too few samples, or where there is no Envoy.
     """
     if samples < LEAST_SAMPLES:
         raise UsageError(f"{samples} samples are too few for quartiles; ask for {LEAST_SAMPLES} or more")
-    raw = _measure(samples, progress)
-    text = _measured_part(raw, name) + _published_part()
+    of_envoy: list[Round] = []
+    more = max(LEAST_SAMPLES, samples // ENVOY_SHARE) if envoy else 0
+    if envoy:
+        envoy_binary()
+    raw = _measure(samples, lambda done, _: progress(done, samples + more))
+    if envoy:
+        done = iter(range(samples + 1, samples + more + 1))
+        beside = decision_probes(Stopwatch(), ("cedar", "istio"))
+        of_envoy = measure_rbac(more, beside, lambda: progress(next(done), samples + more))
+    text = _measured_part(raw, name, of_envoy) + _published_part()
     parse_cost_profile(text.encode(), "calibrated profile")
-    return text
+    return text, compared(of_envoy) if of_envoy else []
 
 
 def _measure(samples: int, progress: Progress) -> list[Round]:
@@ -81,7 +136,25 @@ def _quartiles(rounds: list[Round], formula: Callable[[Round], float]) -> str:
     return f"p25_ns: {p25}, p50_ns: {p50}, p75_ns: {p75}, samples: {len(values)}"
 
 
-def _measured_part(rounds: list[Round], name: str) -> str:
+def _decisions(rounds: list[Round], of_envoy: list[Round]) -> list[str]:
+    """The lines of the policy engines; Istio's as Envoy decides where it was measured."""
+    lines = ["", "# Time of one decision, by the number of policies loaded.", "policy:"]
+    for engine in PRICED:
+        lines += [f"  {engine}:", "    scales_with: general-code", "    decisions:"]
+        for count in POLICY_COUNTS:
+            if engine == "istio" and of_envoy:
+                quartiles, method = _quartiles(of_envoy, partial(_filter_alone, count=count)), RBAC_METHOD
+            else:
+                quartiles = _quartiles(rounds, itemgetter(f"{engine}/{count}"))
+                method = "one decision through the policy engine, policies parsed before"
+            lines.append(f"      - {{policies: {count}, {quartiles},")
+            lines.append(f'         method: "{method}"}}')
+    return lines
+
+
+def _measured_part(rounds: list[Round], name: str, of_envoy: list[Round]) -> str:
+    command = f"meshsim calibrate --samples {len(rounds)}{' --envoy' if of_envoy else ''} --out {name}.yaml"
+    versions = _versions() | ({"envoy": envoy_version()} if of_envoy else {})
     lines = [
         "# Cost profile: what each operation costs on each CPU, as CPU time of one core. How to read, override and",
         "# regenerate it: docs/cost-profile.md. The first part was measured by the command below on the reference CPU;",
@@ -94,9 +167,9 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         "  cpu: reference",
         f"  description: {_quoted(_cpu_description())}",
         f"  aes_instructions: {'true' if _has_aes() else 'false'}",
-        f"  command: {_quoted(f'meshsim calibrate --samples {len(rounds)} --out {name}.yaml')}",
+        f"  command: {_quoted(command)}",
         "  measured_with:",
-        *(f"    {library}: {_quoted(text)}" for library, text in _versions().items()),
+        *(f"    {library}: {_quoted(text)}" for library, text in versions.items()),
         "",
         "charge: p50",
         "",
@@ -107,13 +180,7 @@ def _measured_part(rounds: list[Round], name: str) -> str:
         lines.append(f"  {item.name}:")
         lines.append(f"    {{scales_with: {item.scales_with}, {_quartiles(rounds, item.formula)},")
         lines.append(f"     method: {_quoted(item.method)}}}")
-    lines += ["", "# Time of one decision, by the number of policies loaded.", "policy:"]
-    for engine in PRICED:
-        lines += [f"  {engine}:", "    scales_with: general-code", "    decisions:"]
-        for count in POLICY_COUNTS:
-            quartiles = _quartiles(rounds, itemgetter(f"{engine}/{count}"))
-            lines.append(f"      - {{policies: {count}, {quartiles},")
-            lines.append('         method: "one decision through the policy engine, policies parsed before"}')
+    lines += _decisions(rounds, of_envoy)
     lines += [
         "",
         "# Whole handshakes on the reference CPU: not charged, but what the operations of a handshake must add up to.",

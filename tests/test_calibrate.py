@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from meshsim.calibrate import CHECKS, FIGURES, LEAST_SAMPLES, MARKER, run_calibration
+from meshsim import calibrate
+from meshsim.calibrate import LEAST_SAMPLES, MARKER, run_calibration
+from meshsim.calibrate_probes import envoy
 from meshsim.calibrate_probes.decisions import POLICY_COUNTS, PRICED
+from meshsim.calibrate_probes.figures import CHECKS, FIGURES
 from meshsim.scenario.cost_profile import SHIPPED_PROFILE, load_cost_profile, parse_cost_profile
 from meshsim.scenario.errors import UsageError
 
@@ -14,7 +19,8 @@ from meshsim.scenario.errors import UsageError
 def calibrated() -> tuple[str, list[tuple[int, int]]]:
     """The text of a short calibration, and the progress that it told."""
     told: list[tuple[int, int]] = []
-    return run_calibration(LEAST_SAMPLES, lambda done, wanted: told.append((done, wanted)), name="mine"), told
+    text, _ = run_calibration(LEAST_SAMPLES, lambda done, wanted: told.append((done, wanted)), name="mine")
+    return text, told
 
 
 def test_a_calibrated_profile_loads(calibrated: tuple[str, list[tuple[int, int]]]) -> None:
@@ -121,3 +127,51 @@ def test_key_exchanges_are_what_a_resumed_handshake_takes_more() -> None:
     wanted = {"p256.keygen": 11, "p256.derive": 44, "p384.keygen": 120, "p384.derive": 250}
     wanted |= {"ml-kem-768.keygen": 40, "ml-kem-768.parse": 23, "ml-kem-768.read": 9}
     assert {figure.name: figure.formula(raw) for figure in FIGURES if figure.name in wanted} == wanted
+
+
+def test_envoy_decides_what_istio_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Envoy, Istio's decisions are those of its filter; the file and the figures beside it say the same."""
+    try:
+        envoy.envoy_binary()
+    except UsageError:
+        pytest.skip("there is no Envoy here: pip install 'meshsim[envoy]'")
+    monkeypatch.setattr(calibrate, "_measure", lambda samples, _: [_flat_round() for _ in range(samples)])
+    told: list[tuple[int, int]] = []
+    text, beside = run_calibration(LEAST_SAMPLES, lambda done, wanted: told.append((done, wanted)), "mine", envoy=True)
+    assert told[-1] == (2 * LEAST_SAMPLES, 2 * LEAST_SAMPLES)
+    points = parse_cost_profile(text.encode(), "mine.yaml").cpu("reference").policy_points["istio"]
+    assert [(one.policies, one.envoy_ns) for one in beside] == [
+        (count, pytest.approx(ns, abs=1)) for count, ns in points
+    ]
+    assert beside[0].envoy_ns < beside[-1].envoy_ns
+    assert "--envoy --out mine.yaml" in text
+    assert text.count(calibrate.RBAC_METHOD) == len(POLICY_COUNTS)
+    assert f'    envoy: "{envoy.envoy_version()}"' in text
+
+
+def _flat_round() -> dict[str, int]:
+    """A round in which everything took the same, so that only what else is measured shows."""
+
+    class Flat(dict[str, int]):
+        def __missing__(self, name: str) -> int:
+            return 1_000
+
+    return Flat()
+
+
+def test_envoy_tries_every_policy_before_the_one_that_matches() -> None:
+    """The policies that are timed are as many as asked for, in the order of their names, and only the last matches."""
+    for count in POLICY_COUNTS:
+        policies = envoy.rules(count)["policies"]
+        assert len(policies) == count
+        assert sorted(policies) == list(policies)
+        matching = [name for name, policy in policies.items() if "/item/" in json.dumps(policy)]
+        assert matching == [list(policies)[-1]]
+
+
+def test_no_envoy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for Envoy where there is none is a usage error that says what to install, before anything is measured."""
+    monkeypatch.setattr(envoy.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(envoy.shutil, "which", lambda _: None)
+    with pytest.raises(UsageError, match="there is no Envoy here; expected the extra"):
+        run_calibration(LEAST_SAMPLES, lambda done, wanted: None, envoy=True)

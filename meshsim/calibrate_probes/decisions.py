@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -51,9 +51,9 @@ PRICED: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
 """Engine → policies, one for each of some services, the last of which permits a question about the last service."""
 
 
-def decision_probes(watch: Stopwatch) -> list[Probe]:
+def decision_probes(watch: Stopwatch, engines: Collection[str] = PRICED) -> list[Probe]:
     """A decision of each engine at each of ``POLICY_COUNTS``."""
-    return [call(watch, f"{engine}/{count}", _decision(engine, count)) for engine in PRICED for count in POLICY_COUNTS]
+    return [call(watch, f"{engine}/{count}", _decision(engine, count)) for engine in engines for count in POLICY_COUNTS]
 
 
 def _decision(name: str, count: int) -> Callable[[], object]:

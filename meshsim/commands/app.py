@@ -192,6 +192,10 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Cost profile to write; must not exist.")] = Path(
         "calibrated.yaml"
     ),
+    envoy: Annotated[
+        bool,
+        typer.Option("--envoy", help="Istio's policies as the RBAC filter of a real Envoy decides."),
+    ] = False,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
@@ -201,7 +205,7 @@ def calibrate(
     """
     from meshsim.commands.measuring import measure_costs
 
-    return measure_costs(samples, out, quiet=quiet)
+    return measure_costs(samples, out, envoy=envoy, quiet=quiet)
 
 
 @app.command()

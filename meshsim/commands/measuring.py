@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def measure_costs(samples: int, out: Path, *, quiet: bool) -> Answer:
+def measure_costs(samples: int, out: Path, *, envoy: bool, quiet: bool) -> Answer:
     """Calibrate, and write the cost profile to ``out``, which must not exist."""
     from meshsim.calibrate import run_calibration
     from meshsim.scenario.cost_profile import parse_cost_profile
@@ -28,7 +28,7 @@ def measure_costs(samples: int, out: Path, *, quiet: bool) -> Answer:
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder; expected one, to write {out.name} into")
     with Bar("Measuring", "Deriving costs", quiet=quiet) as bar:
-        text = run_calibration(samples, bar, name=out.stem)
+        text, beside = run_calibration(samples, bar, name=out.stem, envoy=envoy)
     _write_new(out, text)
     profile = parse_cost_profile(text.encode(), str(out))
     operations = profile.cpu("reference").operations
@@ -38,10 +38,22 @@ def measure_costs(samples: int, out: Path, *, quiet: bool) -> Answer:
             console.print(str(out), soft_wrap=True)
             return
         console.print(f"{len(operations)} operations, {samples} samples each", soft_wrap=True)
+        if beside:
+            console.print(
+                f"a request to Envoy without the filter: {beside[0].request_ns / 1000:.1f} µs", soft_wrap=True
+            )
+        for one in beside:
+            console.print(
+                f"{one.policies} policies of Istio: Envoy's RBAC filter {one.envoy_ns / 1000:.1f} µs, "
+                f"evaluated here {one.own_ns / 1000:.1f} µs; Cedar {one.cedar_ns / 1000:.1f} µs",
+                soft_wrap=True,
+            )
         console.print(f"wrote {out}", soft_wrap=True)
         console.print(f"next  put it beside a scenario and add to that: cost_profile: {out.name}", soft_wrap=True)
 
     document = {"path": str(out.absolute()), "cost_profile": profile.name, "samples": samples}
+    if envoy:
+        document["envoy"] = msgspec.to_builtins(beside)
     return Answer(document, draw)
 
 
