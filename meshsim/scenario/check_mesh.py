@@ -12,7 +12,7 @@ from meshsim.scenario.headers import check_headers
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Fleet
+from meshsim.scenario.services import Fleet, Traffic
 from meshsim.scenario.variants import spiffe_ids
 from meshsim.scenario.words import expected, show
 
@@ -104,9 +104,25 @@ def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
     """Header fields of all requests and calls."""
     for index, flow in enumerate(scenario.traffic):
         yield from check_headers(flow.headers, ("traffic", index, "headers"))
+        if flow.malformed is not None:
+            yield from _check_malformed(scenario, flow, ("traffic", index, "malformed"))
     for name in scenario.services:
         for below, call in calls_of(scenario, name):
             yield from check_headers(call.headers, ("services", name, *below, "headers"))
+
+
+def _check_malformed(scenario: Scenario, flow: Traffic, path: Path) -> Iterator[Finding]:
+    service = scenario.services.get(flow.to)
+    if service is None:
+        return
+    protocol = service.protocols.get(flow.port or service.first_port, "http")
+    if protocol != "http":
+        message = f"the port speaks {protocol}; expected one with protocol http, for these are requests in HTTP/1.1"
+        yield Finding(path, message)
+    if flow.headers:
+        yield Finding(path, "a malformed request carries no fields of its own; expected no headers beside it")
+    if flow.token != "own":
+        yield Finding(path, "a malformed request carries no token; expected no token beside it")
 
 
 def check_resilience(scenario: Scenario) -> Iterator[Finding]:

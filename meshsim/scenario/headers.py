@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
 
@@ -34,6 +34,18 @@ HeaderName = Annotated[str, StringConstraints(pattern=NAME)]
 HeaderValue = Annotated[str, StringConstraints(pattern=VALUE)]
 """Visible ASCII with spaces and tabs inside (RFC 9110, section 5.5)."""
 Headers = dict[HeaderName, HeaderValue]
+Malformed = Literal[
+    "two-lengths",
+    "length-and-chunked",
+    "bad-length",
+    "hidden-chunked",
+    "bad-chunk",
+    "folded-field",
+    "bare-line-feed",
+    "bare-carriage-return",
+    "space-before-colon",
+]
+"""Shapes of requests that recipients may read differently (RFC 9112, section 11.2)."""
 
 
 def check_headers(headers: Mapping[str, str], path: Path) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
-from meshsim.scenario.headers import HeaderName, Headers
+from meshsim.scenario.headers import HeaderName, Headers, Malformed
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
@@ -307,6 +307,9 @@ class Traffic(Model):
     """Body of the response. Default: 1 KiB."""
     port: PortNumber | None = None
     """Port of the service. Default: its first one."""
+    malformed: Malformed | None = None
+    """Send requests in HTTP/1.1 that are not well-formed, as request smuggling takes them; a strict reader refuses them
+    with 400. Only to a port with protocol http. Default: none, well-formed requests in HTTP/2."""
     guaranteed: FlowGuarantee | None = None
     """Bit rate that each device asks its cell for when the flow starts, and again at each handover; requests of a
     device that is refused end as not-admitted. Only in slices with a GBR 5QI. Default: none."""

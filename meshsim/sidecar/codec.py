@@ -1,4 +1,4 @@
-"""Messages as real bytes: HTTP/2 frames inside TLS records, at fidelity real.
+"""Messages as real bytes: HTTP/2 frames inside TLS records, at fidelity real; malformed requests in HTTP/1.1.
 
 What a codec decodes must be what the other end's codec was given, and its size must be the nominal one within the
 slack of Huffman-coded ids; anything else is an ``InvariantViolation``.
@@ -21,10 +21,12 @@ from meshsim.sidecar.http import (
     request_size_bytes,
     response_size_bytes,
 )
+from meshsim.sidecar.http1 import read
+from meshsim.sidecar.malformed import BAD_REQUEST, EXPECTED, malformed_request
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.messages import RequestMessage, ResponseMessage
+    from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
     from meshsim.sidecar.tls.openssl_engine import OpenSslEngine
 
 
@@ -46,6 +48,11 @@ def _request(message: RequestMessage) -> Request:
         body=_body(message.call_id, template.request_bytes),
         headers=message.headers,
     )
+
+
+def _malformed(template: CallTemplate) -> bytes:
+    line = (template.method, template.path, template.authority)
+    return malformed_request(template.malformed, *line, template.request_bytes)
 
 
 def _body(call_id: int, size_bytes: int) -> bytes:
@@ -84,6 +91,8 @@ class ClientCodec(_Codec):
 
     def encode(self, message: RequestMessage) -> RequestMessage:
         """Return the message with its bytes."""
+        if message.template.malformed:
+            return msgspec.structs.replace(message, wire=self._seal_malformed(message))
         request = _request(message)
         stream_id, plain = self._http.request(request)
         self._streams[stream_id] = (message.call_id, message.attempt)
@@ -92,9 +101,17 @@ class ClientCodec(_Codec):
         self._fresh = False
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"request {message.call_id}"))
 
+    def _seal_malformed(self, message: RequestMessage) -> bytes:
+        plain = _malformed(message.template)
+        return self._seal(plain, len(plain), f"request {message.call_id}")
+
     def decode(self, message: ResponseMessage) -> None:
         """Read the bytes of a response; raises InvariantViolation unless they say what the message says."""
         what = f"the response to call {message.call_id}"
+        if message.template.malformed:
+            if (received := self._open(message.wire, what)) != BAD_REQUEST:
+                raise InvariantViolation(f"{what} was received as {received!r}; sent was {BAD_REQUEST!r}")
+            return
         for stream_id, response in self._http.receive(self._open(message.wire, what)):
             key = self._streams.pop(stream_id)
             expected = Response(
@@ -121,6 +138,9 @@ class ServerCodec(_Codec):
     def decode(self, message: RequestMessage) -> None:
         """Read the bytes of a request; raises InvariantViolation unless they say what the message says."""
         what = f"the request of call {message.call_id}"
+        if message.template.malformed:
+            self._decode_malformed(message, what)
+            return
         for stream_id, request in self._http.receive(self._open(message.wire, what)):
             expected = _request(message)
             if request != expected:
@@ -129,8 +149,17 @@ class ServerCodec(_Codec):
             return
         raise InvariantViolation(f"{what} is not whole")
 
+    def _decode_malformed(self, message: RequestMessage, what: str) -> None:
+        reading = read(self._open(message.wire, what))
+        expected = EXPECTED[message.template.malformed]
+        if reading.requests or reading.refused != expected:
+            raise InvariantViolation(f"{what} was read as {reading}; expected it to be refused for {expected}")
+
     def encode(self, message: ResponseMessage) -> ResponseMessage:
         """Return the message with its bytes."""
+        if message.template.malformed:
+            wire = self._seal(BAD_REQUEST, len(BAD_REQUEST), f"response {message.call_id}")
+            return msgspec.structs.replace(message, wire=wire)
         stream_id = self._streams.pop((message.call_id, message.attempt))
         body = _body(message.call_id, message.body_bytes)
         identity = request_id(message.call_id, message.attempt)

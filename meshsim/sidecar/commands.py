@@ -47,6 +47,8 @@ class AskPolicy(msgspec.Struct, frozen=True, gc=False):
     """What came of the request's token; None where nobody looks."""
     thumbprint: str = ""
     """Of the certificate that it was presented with."""
+    malformed: str = ""
+    """Why the request is not read, one of ``http1.REFUSALS``; empty if it is."""
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ import msgspec
 from meshsim.identity.token_check import judge
 from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
 from meshsim.sidecar.http import response_size_bytes
+from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, EXPECTED
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import READY, Phase
 from meshsim.sidecar.questions import Questions
@@ -167,6 +168,8 @@ class Inbound:
 
     def _ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> AskPolicy:
         downstream.requests[message.call_id, message.attempt] = message.template
+        if message.template.malformed:
+            return AskPolicy(downstream.connection_id, message, None, malformed=EXPECTED[message.template.malformed])
         asked = self._settings.policy_asked
         rules = self._settings.token_rules
         if rules is None:
@@ -187,6 +190,8 @@ class Inbound:
         """Act on a decision: hand the request on, or refuse it."""
         if decision is None or decision.allowed:
             return [Deliver(downstream.connection_id, message)]
+        if message.template.malformed:
+            return self._bad_request(downstream, message)
         if not decision.headers and not decision.body:
             return self.respond(downstream, message.call_id, message.attempt, decision.status)
         template = downstream.requests.pop((message.call_id, message.attempt))
@@ -198,6 +203,14 @@ class Inbound:
         downstream.fresh = False
         facts = (message.call_id, message.attempt, template, decision.status, body_bytes, size_bytes, encrypted)
         return [Send(downstream.connection_id, ResponseMessage(*facts, headers=decision.headers))]
+
+    def _bad_request(self, downstream: Downstream, message: RequestMessage) -> list[Command]:
+        """Refuse a request in HTTP/1.1 that is not well-formed; the connection is of no more use."""
+        template = downstream.requests.pop((message.call_id, message.attempt))
+        encrypted = downstream.tls is not None
+        size_bytes = sealed_size_bytes(len(BAD_REQUEST)) if encrypted else len(BAD_REQUEST)
+        facts = (message.call_id, message.attempt, template, 400, BAD_REQUEST_BODY_BYTES, size_bytes, encrypted)
+        return [Send(downstream.connection_id, ResponseMessage(*facts))]
 
     def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int) -> list[Command]:
         """Send a response."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshsim.sidecar.http import request_size_bytes
+from meshsim.sidecar.malformed import malformed_request
 from meshsim.sidecar.messages import with_token
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream
 from meshsim.sidecar.tls.records import sealed_size_bytes
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from meshsim.sidecar.settings import SidecarSettings
 
 
+HTTP1 = "http/1.1 "
+"""Requests in HTTP/1.1 have connections of their own, one for each: it is closed after a refusal."""
 MOST_WITH_TOKENS = 10_000
 """Sizes of requests with tokens that are remembered; then it starts anew, for old tokens do not come again."""
 
@@ -63,11 +68,13 @@ class Pools:
             endpoint.endpoint_id,
             template.port,
             template.slice if self._per_slice else "",
-            "" if cluster is None else cluster.settings.key,
+            (HTTP1 if template.malformed else "") + ("" if cluster is None else cluster.settings.key),
         )
         pool = self._pools.get(key)
         if pool is None:
             settings = self._settings if cluster is None else cluster.settings.pool
+            if template.malformed:
+                settings = msgspec.structs.replace(settings, streams_per_connection=1, requests_per_connection=1)
             pool = self._pools[key] = Pool(key, settings, cluster)
         return endpoint, pool
 
@@ -107,5 +114,8 @@ class RequestSizes:
 
 def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], first: bool, encrypted: bool) -> int:
     line = (template.method, template.path, template.authority)
-    size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first)
+    if template.malformed:
+        size_bytes = len(malformed_request(template.malformed, *line, template.request_bytes))
+    else:
+        size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first)
     return sealed_size_bytes(size_bytes) if encrypted else size_bytes

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meshsim.policy.question import Decision
 from meshsim.sidecar import events
 from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.world.accounts import CRYPTO, HANDSHAKE, POLICY, PROXY, QUEUE
+from meshsim.world.policies import Ruling
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
     from meshsim.world.authorizing import Authorizing
     from meshsim.world.hosts import Host
-    from meshsim.world.policies import Ruling
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
+
+
+class HttpDecides(NamedTuple):
+    """Who made a decision on a request that was not read."""
+
+    name: str = "http"
+    version: str = ""
+
+
+HTTP_DECIDES = HttpDecides()
 
 
 class Deciding:
@@ -62,6 +73,8 @@ class Deciding:
             assert self._state.tokens is not None, "nobody else has rules for tokens"
             checked_ns, refused = self._state.tokens.check(host, command, command.token, now_ns)
             crypto_ns, ruling = crypto_ns + checked_ns, refused or ruling
+        if command.malformed:
+            ruling = Ruling(Decision(False, command.malformed, status=400), 0, False, HTTP_DECIDES)
         account = self._accounts.get(message.call_id)
         if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate

@@ -83,11 +83,15 @@ class Templates:
             flow.slice,
             flow.timeout_ns or self._default_ns,
             port=port,
-            token=token_key(flow.token, holds=self._scenario.fleets[flow.source].token is not None),
+            token="" if flow.malformed else token_key(flow.token, holds=self._holds(flow)),
             headers=on_the_wire(flow.headers),
             patient=flow.timeout_ns is None,
             target_port=service.target_port(port),
+            malformed=flow.malformed or "",
         )
+
+    def _holds(self, flow: Traffic) -> bool:
+        return self._scenario.fleets[flow.source].token is not None
 
     def _of_call(self, call: Call, slice_name: str, caller: str) -> CallTemplate:
         service = self._scenario.services[call.to]

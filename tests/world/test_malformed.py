@@ -1,0 +1,50 @@
+"""Malformed requests in a run: refused with 400 and a reason, while all else goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshsim.sidecar.malformed import EXPECTED
+from tests.world.conftest import Simulate
+
+SCENARIO = """\
+scenario: malformed
+duration: 2 s
+network:
+  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
+  links: [{between: [edge-1, edge-2], latency: 1 ms}]
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  planner: {replicas: {edge-2: 1}, work: {constant: 1 ms}}
+fleets:
+  robots: {node: edge-1}
+traffic:
+  - {name: honest, from: robots, to: planner, slice: web, arrivals: {constant: 10 /s}}
+  - {name: bad, from: robots, to: planner, slice: web, malformed: two-lengths, arrivals: {constant: 10 /s}}
+mesh: {policy: {files: [mesh.cedar]}}
+"""
+
+
+@pytest.mark.parametrize("shape", EXPECTED)
+def test_each_shape_is_refused(simulate: Simulate, shape: str) -> None:
+    """Real bytes and sizes alone come to the same: status 400, the reason among the decisions, nothing delivered."""
+    results = [simulate(SCENARIO, fidelity=level, traffic__1__malformed=shape) for level in ("real", "modelled")]
+    assert results[0].content() == results[1].content()
+    result = results[0]
+    assert {(row.outcome, row.status) for row in result.requests if row.source == "honest"} == {("ok", 200)}
+    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("failed", 400)}
+    bad = [row for row in result.decisions if row.engine == "http"]
+    assert {(row.rule, row.allowed) for row in bad} == {(EXPECTED[shape], False)}
+    assert len(bad) == sum(row.source == "bad" for row in result.requests) == 20
+
+
+def test_each_refusal_takes_a_connection(simulate: Simulate) -> None:
+    """After a refusal nobody knows where the next request begins, so the connection is used no more."""
+    result = simulate(SCENARIO)
+    assert len(result.handshakes) == 20 + 1
+
+
+def test_malformed_requests_need_no_tls(simulate: Simulate) -> None:
+    """Plaintext in the clear is refused the same way."""
+    result = simulate(SCENARIO, fidelity="real", mesh__tls__mode="DISABLE")
+    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("failed", 400)}
