@@ -37,7 +37,7 @@ def check_spiffe_id(spiffe_id: str) -> str | None:
     from spiffe import SpiffeId
     from spiffe.spiffe_id.spiffe_id import SpiffeIdError
 
-    if len(spiffe_id.encode()) > MAX_ID_BYTES:
+    if len(spiffe_id.encode(errors="surrogatepass")) > MAX_ID_BYTES:
         return f"longer than {MAX_ID_BYTES} bytes"
     try:
         parsed = SpiffeId(spiffe_id)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.patterns import ANY, ONE, SEGMENT, Pattern, exactly, prefix, suffix
-from meshsim.inquiry.request import METHODS
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_match import SPIFFE
 from meshsim.policy.istio_own import OWN_COMPARED, OWN_TEXTS, bounds_s

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from meshsim.inquiry.admission import Admission, admission
+from meshsim.inquiry.checks import check_request
 from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
@@ -17,8 +18,6 @@ from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_duration_ns
 
 S = 1_000_000_000
-METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT")
-"""Request methods of RFC 9110, section 9, and RFC 5789."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +66,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def resolve(subject: Subject, request: Request) -> Asked:
     """Find the names of a request; raises UsageError for one that is not there or not clear."""
-    if request.method not in METHODS:
-        raise UsageError(f"--method: {request.method!r} is not known; expected one of {', '.join(METHODS)}")
-    if not request.path.startswith("/"):
-        raise UsageError(f"--path: {request.path!r} does not begin with a slash; expected one such as '/plans'")
+    check_request(request)
     caller = find_caller(subject, request.source)
     callee = find_callee(subject, request.destination)
     port = next(iter(callee.ports)) if request.port is None else request.port

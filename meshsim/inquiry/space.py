@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from meshsim.inquiry.admission import admission
+from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.patterns import text_classes
-from meshsim.inquiry.request import METHODS
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
 

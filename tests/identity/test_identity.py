@@ -20,7 +20,13 @@ from meshsim.identity import keys
 from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.identity.sizes import certificate_size_bytes, chain_sizes_bytes
-from meshsim.identity.spiffe import check_spiffe_id, check_trust_domain, service_spiffe_id, trust_domain_of
+from meshsim.identity.spiffe import (
+    check_spiffe_id,
+    check_trust_domain,
+    is_workload_id,
+    service_spiffe_id,
+    trust_domain_of,
+)
 from meshsim.identity.svid import KEY_TYPES, Profile, Svid
 
 SECOND = 10**9
@@ -61,6 +67,27 @@ def test_spiffe_ids(spiffe_id: str, complaint: str | None) -> None:
     """Bad SPIFFE IDs are told what is wrong with them, good ones pass."""
     answer = check_spiffe_id(spiffe_id)
     assert (answer is None) if complaint is None else (complaint in str(answer))
+
+
+ANY_TEXT = st.text(st.characters(), max_size=40) | st.text("aA0.-_~/:@?#%&\u00e4\n", max_size=30)
+"""Texts, with what is no character (lone surrogates) among them, as a command line can hold it."""
+
+
+@given(ANY_TEXT | ANY_TEXT.map("spiffe://".__add__) | ANY_TEXT.map("spiffe://td.example/".__add__))
+def test_any_text_is_a_spiffe_id_or_told(text: str) -> None:
+    """No text breaks the two parsers, and they agree on which are SPIFFE IDs of workloads."""
+    complaint = check_spiffe_id(text)
+    assert complaint is None or complaint
+    assert is_workload_id(text) == (complaint is None)
+    if complaint is None:
+        assert check_trust_domain(trust_domain_of(text)) is None
+
+
+@given(ANY_TEXT)
+def test_any_text_is_a_trust_domain_or_told(text: str) -> None:
+    """What is accepted as the name of a trust domain makes a SPIFFE ID of a workload, if it is not too long."""
+    if check_trust_domain(text) is None:
+        assert is_workload_id(f"spiffe://{text}/a")
 
 
 def test_trust_domains_and_service_names() -> None:

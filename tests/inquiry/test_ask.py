@@ -130,6 +130,17 @@ def test_a_permissive_port_asks_the_policy(plant: Subject) -> None:
             "--method: 'get' is not known; expected one of",
         ),
         (Request(source="robots", destination="planner", path="plans"), "--path: 'plans' does not begin with a slash"),
+        (
+            Request(source="robots", destination="planner", path="/\udcff"),
+            "--path: the character U+DCFF is in no request",
+        ),
+        (Request(source="robots", destination="planner", host="a\nb"), "--host: the character U+000A is in no request"),
+        (Request(source="robots", destination="planner", headers=(("a b", "c"),)), "--header: 'a b' is no name of a"),
+        (Request(source="robots", destination="planner", source_ip="abc"), "--source-ip: 'abc' is no IP address"),
+        (Request(source="robots", destination="planner", tls_version="1.4"), "--tls-version: '1.4' is not known"),
+        (Request(source="robots", destination="planner", cipher="AES"), "--cipher: 'AES' is not known; did you"),
+        (Request(source="robots", destination="planner", group="X2551"), "--group: 'X2551' is not known; did you"),
+        (Request(source="robots", destination="planner", claims={"a": float("nan")}), "--claim: the claims cannot be"),
     ],
 )
 def test_requests_that_cannot_be(plant: Subject, request_: Request, message: str) -> None:

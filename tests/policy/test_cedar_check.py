@@ -246,6 +246,14 @@ def test_no_text_breaks_the_check(words: list[str]) -> None:
         assert found.message
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_taken_or_told(text: str) -> None:
+    """Whatever text a file or a condition holds, it is taken or its mistakes are told."""
+    for written in (text, f"{SCOPE} when {{ {text} }};", f'{SCOPE} when {{ context.path == "{text}" }};'):
+        assert all(found.message for found in mistakes(written))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 11), st.sampled_from(["]", "::", "permit", "7", "&&"]))
 def test_a_stray_token_is_found_where_it_stands(place: int, stray: str) -> None:

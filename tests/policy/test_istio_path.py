@@ -86,6 +86,16 @@ def test_modes_build_on_each_other(path: str) -> None:
         assert normalized(path, "DECODE_AND_MERGE_SLASHES") == merged
 
 
+@given(st.text(st.characters(), max_size=30), st.sampled_from([NONE, BASE, MERGE, DECODE]))
+def test_no_text_breaks_normalising(path: str, mode: Normalization) -> None:
+    """Any text is refused or becomes a path, and what has become one stays it."""
+    for text in (path, f"/{path}"):
+        found = normalized(text, mode)
+        assert found is None or found.startswith("/")
+        if found is not None and mode == NONE:
+            assert found == text
+
+
 @given(PATHS)
 def test_what_comes_out_is_a_path(path: str) -> None:
     """A normalised path begins with a slash, has no dot segments that are left, and no backslash."""

@@ -365,6 +365,14 @@ def test_whatever_stands_in_a_manifest_is_read_or_told(tmp_path: Path, kind: str
         assert line.startswith(("shop/", "shop.yaml")), line
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(min_size=1, max_size=80) | st.text("{}[]:,-#&*!|>'\"%@`\t\n ab01?<=~\\", min_size=1, max_size=60))
+def test_whatever_a_file_of_manifests_holds_is_read_or_told(tmp_path: Path, text: str) -> None:
+    """Any text in a file never brings reading down: it is accepted, or its mistakes have places."""
+    for line in told(home(tmp_path, more=text)):
+        assert line.startswith("shop/zz.yaml:"), line
+
+
 def test_reading_needs_no_order(tmp_path: Path) -> None:
     """Objects may stand in any order: files are read whole before anything is looked up."""
     path = home(tmp_path)

@@ -1,0 +1,64 @@
+"""What no request can have, told before an engine is asked about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, get_args
+
+from meshsim.scenario.errors import UsageError
+from meshsim.scenario.tls import Cipher, Group, TlsVersion
+from meshsim.scenario.words import expected, show
+
+if TYPE_CHECKING:
+    from meshsim.inquiry.request import Request
+
+METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "CONNECT")
+"""Request methods of RFC 9110, section 9, and RFC 5789."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A field name (RFC 9110, section 5.1)."""
+_NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""What no part of a request holds: control characters but the tabulator, and what is no character at all."""
+
+
+def check_request(request: Request) -> None:
+    """Raise UsageError for what no request can have, whatever is asked about it."""
+    if request.method not in METHODS:
+        raise UsageError(f"--method: {show(request.method)} is not known; expected one of {', '.join(METHODS)}")
+    if not request.path.startswith("/"):
+        raise UsageError(f"--path: {show(request.path)} does not begin with a slash; expected one such as '/plans'")
+    texts = [("--source", request.source), ("--destination", request.destination), ("--path", request.path)]
+    texts += [("--host", request.host or ""), *(("--header", value) for _, value in request.headers)]
+    for what, text in texts:
+        if found := _NO_TEXT.search(text):
+            raise UsageError(f"{what}: the character U+{ord(found[0]):04X} is in no request; expected text")
+    for name, _ in request.headers:
+        if not _TOKEN.fullmatch(name):
+            raise UsageError(f"--header: {show(name)} is no name of a header field; expected one such as 'x-tenant'")
+    _check_claims(request)
+    _check_connection(request)
+
+
+def _check_claims(request: Request) -> None:
+    try:
+        json.dumps(request.claims, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError):
+        message = "the claims cannot be written as JSON, as a token has them; expected texts, numbers, lists, mappings"
+        raise UsageError(f"--claim: {message}") from None
+
+
+def _check_connection(request: Request) -> None:
+    if request.source_ip is not None:
+        try:
+            ipaddress.ip_address(request.source_ip)
+        except ValueError:
+            message = f"{show(request.source_ip)} is no IP address; expected one such as '10.244.0.2'"
+            raise UsageError(f"--source-ip: {message}") from None
+    for what, value, kind in (
+        ("--tls-version", request.tls_version, TlsVersion),
+        ("--cipher", request.cipher, Cipher),
+        ("--group", request.group, Group),
+    ):
+        if value is not None and value not in get_args(kind):
+            raise UsageError(f"{what}: {show(value)} is not known; {expected(value, get_args(kind))}")
