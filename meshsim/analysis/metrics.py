@@ -8,6 +8,7 @@ from fractions import Fraction
 from meshsim.analysis.certificate_metrics import certificate_metrics
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import decision_metrics
+from meshsim.analysis.federation_metrics import federation_metrics
 from meshsim.analysis.radio_metrics import radio_metrics
 from meshsim.analysis.selection import (
     NS_PER_S,
@@ -104,7 +105,13 @@ def _catalogue() -> dict[str, Metric]:
     for column in ATTRIBUTION:
         text = f"Mean of {column} over answered requests."
         metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
-    others = (*_handshake_metrics(), *radio_metrics(), *certificate_metrics(), *decision_metrics())
+    others = (
+        *_handshake_metrics(),
+        *radio_metrics(),
+        *certificate_metrics(),
+        *decision_metrics(),
+        *federation_metrics(),
+    )
     return {metric.name: metric for metric in (*metrics, *others)}
 
 

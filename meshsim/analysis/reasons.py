@@ -11,6 +11,7 @@ from meshsim.analysis.certificate_figures import explained_certificates
 from meshsim.analysis.change_figures import explained_changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import explained_undecided
+from meshsim.analysis.federation_figures import explained_federation
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
 
@@ -165,7 +166,12 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         remark = f"Only the {MOST} most frequent are shown." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
-    more = (*explained_undecided(summary), *explained_changes(summary), *explained_certificates(summary))
+    more = (
+        *explained_undecided(summary),
+        *explained_changes(summary),
+        *explained_federation(summary),
+        *explained_certificates(summary),
+    )
     return parts + [Explained(*part) for part in more]
 
 

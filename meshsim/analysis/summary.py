@@ -13,6 +13,7 @@ from meshsim.analysis.change_figures import changes, trials
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import undecided
 from meshsim.analysis.failing import failing_after
+from meshsim.analysis.federation_figures import federation
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
@@ -40,8 +41,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
     ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
-    ``expectations``. Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null
-    where nothing was measured.
+    ``expectations``, and ``federation`` where there is one. Durations are integers in nanoseconds and end in ``_ns``,
+    shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -57,6 +58,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "refusals": refusals(run),
         "failures": failures(run),
         "certificates": certificates(run),
+        **({"federation": federation(run)} if run.scenario.mesh.federation is not None else {}),
         "changes": changes(run),
         "trials": trials(run, grouped),
         "undecided": undecided(run, grouped),

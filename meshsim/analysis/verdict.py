@@ -14,6 +14,7 @@ from meshsim.analysis.change_figures import changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import DECISIONS
 from meshsim.analysis.failing import failing_after
+from meshsim.analysis.federation_metrics import BUNDLES
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
@@ -120,7 +121,12 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         metric = METRICS[name]
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
-        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (RADIO, DECISIONS, *OF_CERTIFICATES)
+        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (
+            RADIO,
+            DECISIONS,
+            BUNDLES,
+            *OF_CERTIFICATES,
+        )
         if value is None or not (without_requests or rows.requests.any()):
             why = f"no {_lacking(rows, metric.table)} to measure it by"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))
@@ -136,6 +142,8 @@ def _lacking(rows: Selected, table: str) -> str:
     """What there would have to be for a metric of this table."""
     if table == RADIO:
         return "packets that anything is promised" if within(rows) is not None else "packets by radio"
+    if table == BUNDLES:
+        return "new bundles"
     if table in OF_CERTIFICATES:
         return "certificates"
     if not rows.requests.any():

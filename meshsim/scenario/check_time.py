@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from meshsim.scenario import units
 from meshsim.scenario.data_files import ArrivalTrace
 from meshsim.scenario.expectations import (
+    BUNDLE_METRIC_NAMES,
     ISSUANCE_METRIC_NAMES,
     RADIO_METRIC_NAMES,
     FailureExpectation,
@@ -156,6 +157,11 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             bounds = [name for name in ISSUANCE_METRIC_NAMES if getattr(expectation, name) is not None]
             if bounds and scenario.mesh.identity.issuer is None:
                 message = "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer"
+                yield Finding((*path, bounds[0]), message, at_key=True)
+            across = (*BUNDLE_METRIC_NAMES, "handshakes_refused_across")
+            bounds = [name for name in across if getattr(expectation, name) is not None]
+            if bounds and scenario.mesh.federation is None:
+                message = "there is one trust domain, so nothing would be measured; expected mesh.federation"
                 yield Finding((*path, bounds[0]), message, at_key=True)
             policy = scenario.mesh.policy
             if expectation.decisions_failed is not None and (policy is None or policy.authorizer is None):

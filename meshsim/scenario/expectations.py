@@ -146,6 +146,19 @@ class MetricExpectation(Model):
     decisions_wrongly_denied: CountBound | None = None
     """Decisions that denied what the newest policies would not have denied."""
 
+    bundles_taken: CountBound | None = None
+    """Bundles of other trust domains that were fetched and new."""
+    bundles_refused: CountBound | None = None
+    """Bundles of other trust domains that came and were not believed."""
+    bundles_stale: CountBound | None = None
+    """Times that a bundle became stale, because fetches have brought nothing."""
+    bundle_fetches_failed: CountBound | None = None
+    """Fetches of bundles without an answer."""
+    bundle_lag_max: DurationBound | None = None
+    """Longest time that a bundle had been there when it was taken."""
+    handshakes_refused_across: CountBound | None = None
+    """TLS handshakes between trust domains that were refused."""
+
     @model_validator(mode="after")
     def _has_metrics(self) -> MetricExpectation:
         if not self.metrics():
@@ -165,6 +178,10 @@ class MetricExpectation(Model):
         if filters and of_decisions:
             what = f"{of_decisions[0]} is about decisions of called services"
             raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
+        of_bundles = [name for name in BUNDLE_METRIC_NAMES if getattr(self, name) is not None]
+        filters = [key for key in ("slice", "service", "source") if getattr(self, key) is not None]
+        if filters and of_bundles:
+            raise ValueError(f"{of_bundles[0]} is about trust domains; expected no {' and no '.join(filters)}")
         return self
 
     def metrics(self) -> dict[str, DurationBound | ShareBound | RateBound | CountBound]:
@@ -181,10 +198,19 @@ METRIC_NAMES = tuple(
 RADIO_METRIC_NAMES = ("radio_within_budget", "packet_error_rate")
 """Those that count packets on the air, which belong to a slice and to no service or flow."""
 
+BUNDLE_METRIC_NAMES = (
+    "bundles_taken",
+    "bundles_refused",
+    "bundles_stale",
+    "bundle_fetches_failed",
+    "bundle_lag_max",
+)
+"""Those about bundles of other trust domains, which belong to no slice, service or flow."""
+
 CERTIFICATE_METRIC_NAMES = tuple(
     name
     for name in METRIC_NAMES
-    if name.startswith(("certificates_", "bundle_", "issuing_", "issuer_", "issue_", "onboarding_"))
+    if name.startswith(("certificates_", "bundle_delay_", "issuing_", "issuer_", "issue_", "onboarding_"))
 )
 """Those about certificates, which belong to workloads and to no slice or flow."""
 ISSUANCE_METRIC_NAMES = tuple(

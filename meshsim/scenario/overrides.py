@@ -15,8 +15,8 @@ from meshsim.scenario.yaml_text import parse_yaml
 def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -> list[Diagnostic]:
     """Set each ``path=value`` in the plain data of a scenario, and note it as the place of its value.
 
-    A path is keys and list indices joined by dots (``network.links.0.latency``); a value is YAML (``5 ms``, ``true``,
-    ``[a, b]``). Mappings that the file leaves to their defaults are made on the way. ``data`` itself is changed.
+    A path is keys and list indices joined by dots (``network.links.0.latency``), keys of the file with dots of their
+    own among them; a value is YAML (``5 ms``, ``true``, ``[a, b]``). Mappings that the file leaves to their defaults are made on the way. ``data`` itself is changed.
     Returns what is wrong with the overrides that cannot be applied.
     """
     diagnostics: list[Diagnostic] = []
@@ -40,11 +40,10 @@ def _apply(data: Any, positions: Positions, override: str) -> None:
         raise ScenarioError([Diagnostic(origin, 0, 0, found.message) for found in error.diagnostics]) from None
     holder, spot = data, ROOT
     path: Path = ()
-    for number, key in enumerate(keys):
-        last = number == len(keys) - 1
-        step = _step(holder, spot, key, path, origin)
+    while keys:
+        step = _step(holder, spot, _first(keys, holder), path, origin)
         path = (*path, step)
-        if last:
+        if not keys:
             holder[step] = value
             break
         below = child(spot, step, holder)
@@ -54,6 +53,16 @@ def _apply(data: Any, positions: Positions, override: str) -> None:
             positions.replace(path, origin)
         holder, spot = holder[step], below or spot
     positions.replace(path, origin)
+
+
+def _first(keys: list[str], holder: Any) -> str:
+    """Take the next key off ``keys``; one that is in the file may have dots itself, as names of trust domains do."""
+    count = 1
+    if isinstance(holder, dict) and keys[0] not in holder:
+        count = next((n for n in range(len(keys), 1, -1) if ".".join(keys[:n]) in holder), 1)
+    key = ".".join(keys[:count])
+    del keys[:count]
+    return key
 
 
 def _step(holder: Any, spot: Spot, key: str, path: Path, origin: str) -> str | int:

@@ -24,4 +24,5 @@ class BundleRow(msgspec.Struct, frozen=True, gc=False):
     ]
     sequence: Annotated[int, Meta(description="Sequence number that is held from then on; 0 if bundles have none.")]
     authorities: Annotated[int, Meta(description="How many authorities are believed from then on.")]
+    lag_ns: Annotated[int, Meta(description="How long what was taken had been there by then; 0 unless it was taken.")]
     reason: Annotated[str, Meta(description="Why it was refused, failed or is stale.")]

@@ -67,6 +67,8 @@ class Authorities:
         """What is true now, whoever knows of it."""
         self.published = 1
         """Sequence number of the bundle that others are shown: counts changes of who is trusted."""
+        self.published_ns = 0
+        """When it changed last."""
 
     def authority_for(self, host: Host, age_ns: int = 0) -> Authority:
         """Return the authority that signs a host's certificates: the root, or the intermediate of its site.
@@ -109,6 +111,11 @@ class Authorities:
     def trusted(self) -> frozenset[str]:
         """``Authority.id`` of each root that is trusted now."""
         return self.trust.bundles[self.trust_domain].authorities
+
+    def publish(self) -> None:
+        """Take note that the bundle that others are shown is another one."""
+        self.published += 1
+        self.published_ns = self._clock.now_ns
 
     def begin(self) -> None:
         """Set the first look at whether the authority is due to be replaced."""
@@ -165,7 +172,8 @@ class Authorities:
         if steps:
             before = self.trust.bundles
             self.trust = self._trust(self.trust.sequence + bool(news))
-            self.published += self.trust.bundles != before
+            if self.trust.bundles != before:
+                self.publish()
         if news:
             self.bundles.publish(f"trust bundle: {self._news}{', '.join(news)}")
 

@@ -35,6 +35,8 @@ class Published(msgspec.Struct, frozen=True):
     refresh_hint_s: int | None
     authorities: frozenset[str]
     """``Authority.id`` of each."""
+    since_ns: int
+    """Since when it says so; not part of the document."""
 
 
 class Endpoint:
@@ -73,6 +75,7 @@ class Endpoint:
             self._authorities.published if settings.sequence else None,
             None if hint_ns is None else hint_ns // 1_000_000_000,
             self._authorities.trusted,
+            self._authorities.published_ns,
         )
 
     def serve(self) -> Published | None:
@@ -101,12 +104,14 @@ class Endpoint:
     def begin(self, serves: Serves, touched: Callable[[], None]) -> None:
         """Have a fault decide what is served."""
         self.faults.append((serves, touched))
-        self._authorities.published += serves == "empty"
+        if serves == "empty":
+            self._authorities.publish()
 
     def end(self, serves: Serves) -> None:
         """End a fault; a bundle that was empty is filled again, which is another change of it."""
         self.faults = [fault for fault in self.faults if fault[0] != serves]
-        self._authorities.published += serves == "empty"
+        if serves == "empty":
+            self._authorities.publish()
 
     def side(self) -> TlsSide:
         """Return what the endpoint brings to a handshake; not what its own trust domain would not believe."""
@@ -194,5 +199,5 @@ class Documents:
         document = real.BundleDocument(tuple(certificates), published.sequence, published.refresh_hint_s)
         read = real.read_bundle(real.write_bundle(document))
         found = frozenset(certificates[certificate] for certificate in read.certificates)
-        if Published(read.sequence, read.refresh_hint_s, found) != published:
+        if Published(read.sequence, read.refresh_hint_s, found, published.since_ns) != published:
             raise InvariantViolation(f"a bundle document says {read!r}, and not {published!r}")

@@ -275,6 +275,7 @@ class Federating:
                 event=event,
                 sequence=relationship.held.sequence or 0,
                 authorities=len(self._bundle(relationship).authorities),
+                lag_ns=self._clock.now_ns - relationship.held.since_ns if event == "taken" else 0,
                 reason=reason,
             )
         )

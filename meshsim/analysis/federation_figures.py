@@ -1,0 +1,65 @@
+"""Trust between trust domains: what came of fetches and handshakes, for the summary, and how it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from meshsim.analysis.certificate_figures import Part
+from meshsim.analysis.data import RunData
+from meshsim.analysis.federation_metrics import BUNDLES, domains, fetches
+from meshsim.analysis.numbers import show
+from meshsim.analysis.selection import Selected, Selection, count
+
+_EVENTS = ("taken", "unchanged", "refused", "failed", "stale")
+
+
+def federation(run: RunData) -> list[dict[str, Any]]:
+    """For each trust domain that fetches the bundle of another: what came of it, and of handshakes between the two."""
+    mesh = run.scenario.mesh
+    if mesh.federation is None:
+        return []
+    by, of, events = (run.names(BUNDLES, name) for name in ("trust_domain", "of_trust_domain", "event"))
+    rows = Selected(run, Selection())
+    clients, known = domains(run, "client")
+    servers, _ = domains(run, "server")
+    refused = run.names("handshakes", "outcome").is_in(("refused",))
+    refusers = run.names("handshakes", "refused_by")
+    figures = []
+    for name in mesh.trust_domains:
+        for other in mesh.trusted_by(name):
+            mine = by.is_in((name,)) & of.is_in((other,))
+            one, two = known.index(name), known.index(other)
+            dialled, answered = (clients == one) & (servers == two), (clients == two) & (servers == one)
+            gave_up = (dialled & refusers.is_in(("client",))) | (answered & refusers.is_in(("server",)))
+            held = {key: run.ints(BUNDLES, key)[mine] for key in ("sequence", "authorities", "lag_ns")}
+            figures.append(
+                {
+                    "trust_domain": name,
+                    "of": other,
+                    **{event: count(mine & events.is_in((event,))) for event in _EVENTS},
+                    **{key: int(held[key][-1]) if mine.any() else None for key in ("sequence", "authorities")},
+                    "lag_max_ns": int(held["lag_ns"].max()) if count(mine & fetches(rows, "taken")) else None,
+                    "handshakes": count(dialled | answered),
+                    "refused_handshakes": count(gave_up & refused),
+                }
+            )
+    return figures
+
+
+def explained_federation(summary: Mapping[str, Any]) -> Iterator[Part]:
+    """The same for people, if there is more than one trust domain."""
+    figures = summary.get("federation")
+    if not figures:
+        return
+    rows = []
+    for one in figures:
+        fetched = [f"{show(one[event], 'count')} {event}" for event in _EVENTS if one[event]]
+        held = f"{show(one['authorities'], 'count')} authorities" if one["authorities"] is not None else "-"
+        if one["authorities"] == 1:
+            held = "1 authority"
+        lag = "" if one["lag_max_ns"] is None else f", new ones after up to {show(one['lag_max_ns'], 'duration')}"
+        refusals = f"{show(one['refused_handshakes'], 'count')} of {show(one['handshakes'], 'count')}"
+        rows.append((f"{one['trust_domain']} of {one['of']}", ", ".join(fetched) + lag, held, refusals))
+    columns = ("bundle that is fetched by", "fetches", "holds at the end", "handshakes it refused")
+    yield "Trust between trust domains", columns, rows, ""
