@@ -20,3 +20,20 @@ def test_study_shows_what_it_says(study: Path, tmp_path: Path) -> None:
     assert overall(run.summary) == "pass", run.expectations.query("verdict != 'pass'").to_string()
     assert run.scenario.scenario == study.stem
     assert len(run.scenario.description) > 100
+
+
+@pytest.mark.parametrize("name", ["federation-late", "federation-locked-out", "federation-emptied"])
+def test_studies_of_federation_at_every_fidelity(name: str, tmp_path: Path) -> None:
+    """OpenSSL and real bundle documents come to what is predicted of refusals, lock-outs and revoked trust domains."""
+    overrides = {"traffic.0.arrivals": {"poisson": "1 /s"}}
+    runs = [
+        meshsim.run(
+            ROOT / "scenarios" / "studies" / f"{name}.yaml",
+            fidelity=fidelity,
+            overrides=overrides,
+            out=tmp_path / fidelity,
+        )
+        for fidelity in ("real", "sampled", "modelled")
+    ]
+    assert len({run.digest for run in runs}) == 1
+    assert runs[0].summary["totals"]["handshakes_refused"] > 10

@@ -121,11 +121,13 @@ def _bundle_delay(rows: Selected) -> int | None:
     of_bundles &= _selected(rows, CONFIGS, "t_ns")
     versions, times_ns = run.ints(CONFIGS, "version"), run.ints(CONFIGS, "t_ns")
     sent, acked = (of_bundles & what.is_in((event,)) for event in ("sent", "acked"))
-    delays_ns = [
-        int(times_ns[arrived].max() - times_ns[sent & (versions == version)].min())
-        for version in np.unique(versions[sent]).tolist()
-        if (arrived := acked & (versions == version)).any()
-    ]
+    # Several trust domains count from 1 each, and their news differ.
+    pushes = set(zip(versions[sent].tolist(), reasons.codes[sent].tolist(), strict=True))
+    delays_ns = []
+    for version, code in sorted(pushes):
+        same = (versions == version) & (reasons.codes == code)
+        if (acked & same).any():
+            delays_ns.append(int(times_ns[acked & same].max() - times_ns[sent & same].min()))
     return max(delays_ns, default=None)
 
 

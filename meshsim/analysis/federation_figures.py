@@ -15,7 +15,10 @@ _EVENTS = ("taken", "unchanged", "refused", "failed", "stale")
 
 
 def federation(run: RunData) -> list[dict[str, Any]]:
-    """For each trust domain that fetches the bundle of another: what came of it, and of handshakes between the two."""
+    """For each trust domain and another: what came of fetching its bundle, and of handshakes between the two.
+
+    Left out are two of which the one does not believe the other, and need not.
+    """
     mesh = run.scenario.mesh
     if mesh.federation is None:
         return []
@@ -27,16 +30,20 @@ def federation(run: RunData) -> list[dict[str, Any]]:
     refusers = run.names("handshakes", "refused_by")
     figures = []
     for name in mesh.trust_domains:
-        for other in mesh.trusted_by(name):
+        for other in mesh.trust_domains:
             mine = by.is_in((name,)) & of.is_in((other,))
             one, two = known.index(name), known.index(other)
             dialled, answered = (clients == one) & (servers == two), (clients == two) & (servers == one)
             gave_up = (dialled & refusers.is_in(("client",))) | (answered & refusers.is_in(("server",)))
+            trusted = other in mesh.trusted_by(name)
+            if name == other or not (trusted or (dialled | answered).any()):
+                continue
             held = {key: run.ints(BUNDLES, key)[mine] for key in ("sequence", "authorities", "lag_ns")}
             figures.append(
                 {
                     "trust_domain": name,
                     "of": other,
+                    "trusted": trusted,
                     **{event: count(mine & events.is_in((event,))) for event in _EVENTS},
                     **{key: int(held[key][-1]) if mine.any() else None for key in ("sequence", "authorities")},
                     "lag_max_ns": int(held["lag_ns"].max()) if count(mine & fetches(rows, "taken")) else None,
@@ -60,6 +67,8 @@ def explained_federation(summary: Mapping[str, Any]) -> Iterator[Part]:
             held = "1 authority"
         lag = "" if one["lag_max_ns"] is None else f", new ones after up to {show(one['lag_max_ns'], 'duration')}"
         refusals = f"{show(one['refused_handshakes'], 'count')} of {show(one['handshakes'], 'count')}"
+        if not one["trusted"]:
+            held, fetched = "-", ["none, for it does not trust it"]
         rows.append((f"{one['trust_domain']} of {one['of']}", ", ".join(fetched) + lag, held, refusals))
     columns = ("bundle that is fetched by", "fetches", "holds at the end", "handshakes it refused")
     yield "Trust between trust domains", columns, rows, ""

@@ -16,7 +16,8 @@ def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -
     """Set each ``path=value`` in the plain data of a scenario, and note it as the place of its value.
 
     A path is keys and list indices joined by dots (``network.links.0.latency``), keys of the file with dots of their
-    own among them; a value is YAML (``5 ms``, ``true``, ``[a, b]``). Mappings that the file leaves to their defaults are made on the way. ``data`` itself is changed.
+    own among them; a value is YAML (``5 ms``, ``true``, ``[a, b]``). Mappings that the file leaves to their defaults
+    are made on the way. ``data`` itself is changed.
     Returns what is wrong with the overrides that cannot be applied.
     """
     diagnostics: list[Diagnostic] = []

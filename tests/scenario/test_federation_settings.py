@@ -192,3 +192,40 @@ def test_fault_without_federation() -> None:
     """A bundle endpoint can't fail where there is none."""
     text = TEXT[: TEXT.index("  federation:")] + TEXT[TEXT.index("faults:") :]
     assert told(text) == ["apart.yaml:12:17: no trust domain has a bundle endpoint; expected mesh.federation"]
+
+
+@pytest.mark.parametrize(
+    ("expectation", "says"),
+    [
+        (
+            "{bundles_taken: {at_least: 1}, slice: web}",
+            "22:10: bundles_taken is about trust domains; expected no slice",
+        ),
+        (
+            "{bundle_lag_max: {at_most: 1}}",
+            "22:37: 1 has no unit; expected a quantity with a unit such as '10 ms'",
+        ),
+    ],
+)
+def test_expectations(expectation: str, says: str) -> None:
+    """Expectations about bundles are about all of them."""
+    assert [line.removeprefix("apart.yaml:") for line in told(f"{TEXT}expect: [{expectation}]\n")] == [says]
+
+
+@pytest.mark.parametrize("metric", ["bundles_stale", "handshakes_refused_across"])
+def test_expectations_without_federation(metric: str) -> None:
+    """Where there is one trust domain nothing is between two."""
+    text = TEXT[: TEXT.index("  federation:")] + f"expect: [{{{metric}: {{at_most: 0}}}}]\n"
+    assert told(text) == [
+        "apart.yaml:12:11: there is one trust domain, so nothing would be measured; expected mesh.federation"
+    ]
+
+
+def test_set_where_names_have_dots() -> None:
+    """A value below a trust domain can be set on the command line, by the name as it is."""
+    path = "mesh.federation.domains.far.example.endpoint.profile"
+    scenario = load_text(TEXT, Path("apart.yaml"), [f"{path}=https_web"]).scenario
+    assert scenario.mesh.endpoint_of("far.example").profile == "https_web"
+    with pytest.raises(ScenarioError) as error:
+        load_text(TEXT, Path("apart.yaml"), ["mesh.federation.domains.far.exampel.endpoint.profile=https_web"])
+    assert "mesh.federation.domains.far leads nowhere; expected far.example" in str(error.value)
