@@ -109,6 +109,11 @@ class Run(RunData):
         return self.frame("issuances")
 
     @property
+    def bundles(self) -> pd.DataFrame:
+        """Fetches of other trust domains' bundles."""
+        return self.frame("bundles")
+
+    @property
     def faults(self) -> pd.DataFrame:
         """Faults and what they touched."""
         return self.frame("faults")

@@ -13,6 +13,7 @@ from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.resolve import resolved_text
+from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.recorder import Recorder
@@ -213,6 +214,7 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
             what = ("vision/0", spiffe_id, "edge-a", purpose)
             row = IssuanceRow(number, attempt, *what, 0, took_ns, outcome, "signing", reason, 2, *parts)
             record["issuances"](row)
+    record["bundles"](BundleRow(6 * S, 5 * S, "mesh.example", "partner.example", "taken", 2, 1, 4 * S, ""))
     for event, at_ns in (("sent", 2 * S), ("acked", 2 * S + 9 * MS)):
         record["configs"](ConfigRow(at_ns, 2, "vision/0", event, "trust bundle: root-2 prepared"))
     for second in range(1, scenario.duration_ns // S + 1):
