@@ -185,7 +185,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         namespace=service.namespace,
         ports=service.protocols,
         modes={number: tls.mode for number, tls in ports.items()},
-        spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain),
+        spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain_of(name)),
         ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
         plaintext={one: plaintext_to(scenario, settings_of(scenario, name, "", one), name, one) for one in ports},
         node="" if replica is None else replica.node,
@@ -199,9 +199,11 @@ def _end(scenario: Scenario, workload: str, tls: Tls) -> End:
 
 def _trusted_by(scenario: Scenario, workload: str) -> frozenset[str]:
     """Trust domains whose bundles a workload's sidecar has; Istio checks aliases with the mesh's own roots."""
-    policy = scenario.mesh.policy
+    mesh = scenario.mesh
+    own = mesh.trust_domain_of(workload)
+    policy = mesh.policy
     aliases = () if policy is None or policy.istio is None else policy.istio.trust_domain_aliases
-    return frozenset({scenario.mesh.trust_domain, *aliases})
+    return frozenset({own, *mesh.trusted_by(own), *(aliases if own == mesh.trust_domain else ())})
 
 
 def holds_scenario(path: Path) -> bool:

@@ -79,6 +79,28 @@ def test_a_comparison_has_both_trust_domains(open_plant: Subject, tmp_path: Path
     assert all(spiffe_id for spiffe_id, _ in flips)
 
 
+def test_federated_trust_domains_are_believed_as_the_scenario_says(tmp_path: Path) -> None:
+    """Of two trust domains both must have the other's bundle; a stranger in one is refused where it is not believed."""
+    federation = "federation: {trusts: [office.example], domains: {office.example: {node: core-1, services: [viewer]}}}"
+    domain = "trust_domain: plant.example\n"
+    one_way = subject_of_scenario(changed(tmp_path / "one", (domain, f"{domain}  {federation}\n")))
+    why = {(cell.caller.name, cell.callee.name): cell.refused for cell in build_matrix(one_way).cells}
+    assert why["planner", "viewer"] == (
+        "the port has no bundle for the trust domain plant.example: TLS refuses its certificates"
+    )
+    assert why["viewer", "planner"] == (
+        "the caller has no bundle for the trust domain plant.example: TLS refuses its certificates"
+    )
+    assert why["a stranger in office.example", "planner"] == ""
+    assert why["a stranger from elsewhere", "viewer"]
+    both = federation.replace("services: [viewer]", "services: [viewer], trusts: [plant.example]")
+    after = subject_of_scenario(changed(tmp_path / "both", (domain, f"{domain}  {both}\n")))
+    flips = {(flip.caller.name, flip.callee.name): flip.now_allowed for flip in compare(one_way, after).flips}
+    assert flips["planner", "viewer"]
+    assert flips["viewer", "planner"]
+    assert all(flips.values())
+
+
 def test_an_alias_of_the_trust_domain_is_the_mesh(tmp_path: Path) -> None:
     """Istio checks peers of an alias with the mesh's own roots, so TLS lets them in."""
     file = changed(
