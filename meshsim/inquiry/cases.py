@@ -30,6 +30,8 @@ class Case(msgspec.Struct, frozen=True):
     allowed: bool
     rule: str | None
     """The rule that must decide; None: any."""
+    places: Mapping[str, Place] = {}
+    """Where what it asks stands, in the case or the defaults, by field of the request."""
 
 
 class CaseFile(msgspec.Struct, frozen=True):
@@ -202,4 +204,9 @@ class _Reader:
             return None
         request = Request(**fields)
         shown = name or f"{request.source} \N{RIGHTWARDS ARROW} {request.destination}: {request.method} {request.path}"
-        return Case(shown, self._positions.value(at), request, answer == "allow", rule)
+        places = {
+            field: self._positions.value((*at, key) if key in data else ("defaults", key))
+            for key, (field, _) in FIELDS.items()
+            if field in fields
+        }
+        return Case(shown, self._positions.value(at), request, answer == "allow", rule, places)

@@ -64,10 +64,20 @@ def try_cases(subject: Subject, cases: Iterable[Case]) -> Trial:
         try:
             tried.append(Tried(case, ask(subject, case.request)))
         except UsageError as error:
-            mistakes.append(case.place.diagnostic(str(error).removeprefix("--")))
+            mistakes.append(_told(case, str(error)))
     if mistakes:
         raise ScenarioError(mistakes)
     return Trial(subject, tuple(tried), _coverage(subject, tried))
+
+
+def _told(case: Case, message: str) -> Diagnostic:
+    """A mistake in a request, which is told by the name of its option, at the key of the case that it is about."""
+    option, colon, rest = message.partition(": ")
+    name = option.removeprefix("--").replace("-", "_")
+    name = {"header": "headers", "claim": "claims"}.get(name, name)
+    if not colon or name not in case.places:
+        return case.place.diagnostic(message.removeprefix("--"))
+    return case.places[name].diagnostic(f"{name}: {rest}")
 
 
 def _coverage(subject: Subject, tried: Sequence[Tried]) -> tuple[Covered, ...]:

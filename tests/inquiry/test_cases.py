@@ -140,11 +140,25 @@ def test_every_key_is_documented_and_can_be_used(plant: Subject, tmp_path: Path)
 
 
 def test_unknown_names_are_told_at_their_case(plant: Subject, tmp_path: Path) -> None:
-    """A case about somebody who is not there is a mistake, not a failure."""
+    """A case about what is not there is a mistake, not a failure, and told at its key, be it in the defaults."""
     file = tmp_path / "a.yaml"
-    file.write_text("cases:\n  - {source: nobody, destination: planner, expect: deny}\n", encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"a\.yaml:2:5: source: nothing here is called 'nobody'"):
+    file.write_text(
+        "defaults: {slice: nowhere}\n"
+        "cases:\n"
+        "  - {source: nobody, destination: planner, expect: deny}\n"
+        "  - {source: robots, destination: planner, expect: deny}\n"
+        "  - {source: robots, destination: planner, expect: deny, slice: video, source_ip: abc}\n"
+        "  - {source: robots, destination: planner, expect: deny, slice: video, headers: {a b: c}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError) as caught:
         try_cases(plant, read_cases(file).cases)
+    assert [line.partition(";")[0] for line in str(caught.value).replace(f"{file}:", "").splitlines()] == [
+        "1:19: slice: nothing here is called 'nowhere'",
+        "3:14: source: nothing here is called 'nobody'",
+        "5:83: source_ip: 'abc' is no IP address",
+        "6:81: headers: 'a b' is no name of a header field",
+    ]
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda path: path.name)
