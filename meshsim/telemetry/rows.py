@@ -202,7 +202,9 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
 
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
     kind: Annotated[str, Meta(description="Its kind, such as link-down.")]
-    target: Annotated[str, Meta(description="Link, node, issuer, authority, service, fleet, authorizer or engine.")]
+    target: Annotated[
+        str, Meta(description="Link, node, issuer, authority, service, fleet, authorizer, engine or trust domain.")
+    ]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
     effects: Annotated[int, Meta(description="How much it touched, the sum of the columns behind.")]

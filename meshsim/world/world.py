@@ -110,7 +110,8 @@ class World:
         state.transport.connections = connections
         self._identities.driver = driver
         onboarding = scenario.mesh.identity.at_start == "onboarding"
-        absent = frozenset(replica.endpoint_id for replica in state.replicas) if onboarding else frozenset[int]()
+        asking = [replica for replica in state.replicas if onboarding and domains.of(replica) is domains.own]
+        absent = frozenset(replica.endpoint_id for replica in asking)
         self._announcing = Announcing(state, driver, Discovery(placement, absent), self._control_node())
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing

@@ -278,6 +278,28 @@ def test_equal_at_every_fidelity(simulate: Any, mesh: Data) -> None:
     assert outcomes(real)["tls-refused"] > 20
 
 
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_authorities_of_other_kinds(simulate: Any, mesh: Data, fidelity: str) -> None:
+    """Another key type and intermediates of sites go together, over a rotation too."""
+    mesh["mesh"]["identity"]["hierarchy"] = "per-site"
+    rotating(mesh, "2967 s")
+    partner(mesh)["identity"]["ca_key"] = "ed25519"
+    result = simulate(mesh, fidelity=fidelity)
+    assert set(outcomes(result)) == {"ok"}
+    issuers = {row.issuer for row in result.identities if row.event in ("issued", "rotated")}
+    assert {"plant.example/root/core", "partner.example/root/partner", "partner.example/root-2/partner"} == issuers
+
+
+def test_beside_an_issuer(simulate: Any, mesh: Data) -> None:
+    """Workloads of the mesh's own trust domain are issued theirs; those of others have them, and are there at once."""
+    mesh["mesh"]["identity"] |= {"issuer": {}, "at_start": "onboarding"}
+    mesh["faults"] = [{"kind": "node-crash", "target": "partner", "at": "20 s", "for": "1 s"}]
+    mesh["network"]["nodes"]["partner"]["kind"] = "edge"
+    result = simulate(mesh)
+    assert {row.host for row in result.issuances} == {"client/0", "client/1"}
+    assert set(outcomes(result, 1, 19)) == set(outcomes(result, 30, 60)) == {"ok"}
+
+
 POLICIES = {
     "cedar": """
         permit (principal in TrustDomain::"plant.example", action, resource);
