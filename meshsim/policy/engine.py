@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -83,3 +83,25 @@ class PolicyEngine(Protocol):
 
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
         """Say of every rule, in the order of the files, whether it matches the question, and if not, why."""
+
+
+class Provider(Protocol):
+    """Whom an engine brings a question before."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Attributes of questions that its answer depends on."""
+
+    def decide(self, question: Question) -> Decision:
+        """Answer one question."""
+
+
+@runtime_checkable
+class Delegating(Protocol):
+    """An engine that brings some questions before somebody else, and decides the others itself."""
+
+    def provider(self, question: Question) -> Provider | None:
+        """Whom it brings a question before; None if it decides by itself."""
+
+    def decide_unasked(self, question: Question) -> Decision:
+        """Answer one question as if everybody else allowed it."""

@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile
+from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile, Provider
 from meshsim.policy.istio_check import check
 from meshsim.policy.istio_conditions import Claims
 from meshsim.policy.istio_path import normalized
-from meshsim.policy.istio_plans import Fixed, Plan, Planner, Provider
+from meshsim.policy.istio_plans import Fixed, Plan, Planner
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_scope import outside
 from meshsim.policy.istio_types import JwtRule, Policies
@@ -84,15 +84,32 @@ class IstioEngine:
 
     def decide(self, question: Question) -> Decision:
         """Answer one question."""
+        return self._decide(question, ask=True)
+
+    def decide_unasked(self, question: Question) -> Decision:
+        """Answer one question as if every provider of a CUSTOM policy allowed it."""
+        return self._decide(question, ask=False)
+
+    def provider(self, question: Question) -> Provider | None:
+        """Whom a CUSTOM policy brings a question before; None if none does."""
         plan = self._plans.get(question.destination) or self._plan(question)
         if not plan.http:
-            return plan.decide(question, _NO_CLAIMS)
+            return plan.asked(question, _NO_CLAIMS)
+        claims = plan.tokens.seen(question.claims)
+        if claims is None or normalized(question.path, self._mode) is None:
+            return None
+        return plan.asked(question, claims)
+
+    def _decide(self, question: Question, *, ask: bool) -> Decision:
+        plan = self._plans.get(question.destination) or self._plan(question)
+        if not plan.http:
+            return plan.decide(question, _NO_CLAIMS, ask=ask)
         if normalized(question.path, self._mode) is None:
             return Decision(False, REFUSED_PATH, (REFUSED_PATH,))
         claims = plan.tokens.seen(question.claims)
         if claims is None:
             return Decision(False, plan.tokens.names[0], plan.tokens.names)
-        return plan.decide(question, claims)
+        return plan.decide(question, claims, ask=ask)
 
     def _plan(self, question: Question) -> Plan:
         """The plan for the port of a question; services from outside of the directory get one too."""

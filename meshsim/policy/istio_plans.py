@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
-from meshsim.policy.engine import Directory
+from meshsim.policy.engine import Directory, Provider
 from meshsim.policy.istio_authentication import Tokens
 from meshsim.policy.istio_conditions import Claims, Setting
 from meshsim.policy.istio_path import Normalization, normalized
@@ -19,17 +18,6 @@ from meshsim.scenario.policy import IstioPolicy
 
 HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
 """Protocols of ports in which a sidecar sees requests; of all others it sees connections alone."""
-
-
-class Provider(Protocol):
-    """Whom a CUSTOM policy asks."""
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Attributes of questions that its answer depends on."""
-
-    def decide(self, question: Question) -> Decision:
-        """Answer one question."""
 
 
 class Fixed:
@@ -85,10 +73,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found |= one.provider.reads
         return frozenset(found)
 
-    def decide(self, question: Question, claims: Claims) -> Decision:
-        """Answer a question that carries no bad token and no refused path."""
+    def asked(self, question: Question, claims: Claims) -> Provider | None:
+        """Whom a question is brought before; None without a CUSTOM rule that matches it."""
+        return next((one.provider for one in self.custom if _matching(one.rules, question, claims)), None)
+
+    def decide(self, question: Question, claims: Claims, *, ask: bool = True) -> Decision:
+        """Answer a question that carries no bad token and no refused path; without CUSTOM rules if none may ask."""
         errors: tuple[str, ...] = ()
-        for asking in self.custom:
+        for asking in self.custom if ask else ():
             if asked := _matching(asking.rules, question, claims):
                 answer = asking.provider.decide(self._sent(question))
                 errors += answer.errors

@@ -21,6 +21,10 @@ def check_authorizer(scenario: Scenario) -> Iterator[Finding]:
         if node is not None and authorizer.cores is not None and authorizer.cores > node.cores:
             message = f"{authorizer.node!r} has fewer cores ({node.cores}); expected at most that many"
             yield Finding((*at, "cores"), message, rivals=((*at, "node"),))
+    asked = policy is None or policy.engine != "istio" or (policy.istio and policy.istio.extension_providers)
+    if authorizer is not None and not asked:
+        message = "with the engine istio only CUSTOM policies ask an authorizer, by an extension provider"
+        yield Finding(at, f"{message}; expected mesh.policy.istio.extension_providers", at_key=True)
     for index, fault in enumerate(scenario.faults):
         if fault.kind == "policy-outage" and authorizer is None:
             message = "the engine runs in the proxies and is gone only with them; expected mesh.policy.authorizer"

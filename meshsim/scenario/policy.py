@@ -108,7 +108,8 @@ class Policy(Model):
     cache: bool = False
     """Whether a sidecar remembers decisions on the same question, and so saves their cost. Default: false."""
     authorizer: Authorizer | None = None
-    """Where the engine runs if not in the proxies, and what holds while it does not answer. Default: in each proxy."""
+    """Where the engine runs if not in the proxies, and what holds while it does not answer; of the engine istio, where
+    its extension providers run. Default: in each proxy."""
     shadow: ShadowPolicy | None = None
     """Policies on trial: they are asked beside the others, cost their time, and decide nothing. Default: none."""
     istio: IstioPolicy | None = None

@@ -115,7 +115,7 @@ class AuthorizerProcess:
             check.waits = False
             self._waiting -= 1
             self._busy += 1
-            ruling = self._policies.consult(self, check.question)
+            ruling = self._policies.consult(self, check.host, check.question)
             work_ns = self.machine.request_ns + ruling.cost_ns + self.machine.response_ns
             start_ns = self.machine.cores.submit(self._clock.now_ns, work_ns)
             self._clock.at(start_ns + work_ns, self._decided, (check, ruling, self._epoch))
@@ -271,9 +271,10 @@ class Authorizing:
             return
         self.blame(check, why)
         self._waited(check)
+        decision = self._policies.unanswered(check.host, check.question, self._failure)
         truth = self._policies.newest.answer(check.question)
-        wrongly = "" if truth.allowed == self._failure.allowed else "allowed" if self._failure.allowed else "denied"
-        ruling = Ruling(self._failure, 0, False, self._policies.newest.engine, failure=why, wrongly=wrongly)
+        wrongly = "" if truth.allowed == decision.allowed else "allowed" if decision.allowed else "denied"
+        ruling = Ruling(decision, 0, False, self._policies.newest.engine, failure=why, wrongly=wrongly)
         self.ruled(check.host, check.command, ruling)
 
     def _waited(self, check: Check) -> int:

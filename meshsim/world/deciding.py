@@ -67,8 +67,8 @@ class Deciding:
                 ruling = self._policy.decide(host, question)
                 policy_ns = ruling.cost_ns
             else:
-                ruling = self._policy.recall(host, question)
-                policy_ns = machine.request_ns if ruling is None else ruling.cost_ns
+                ruling = self._policy.inside(host, question)
+                policy_ns = ruling.cost_ns if ruling else machine.request_ns + self._policy.asking_ns(host)
         if command.token is not None:
             assert self._state.tokens is not None, "nobody else has rules for tokens"
             checked_ns, refused = self._state.tokens.check(host, command, command.token, now_ns)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from meshsim.policy.engine import Directory
+from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
@@ -111,6 +111,8 @@ class Version:
         self._seen: dict[str, set[Question]] = {}
         self._timed = not engine.reads.isdisjoint(TIMED)
         self._costs_ns: dict[str, int] = {}
+        self.delegating: Delegating | None = engine if isinstance(engine, Delegating) else None
+        """The engine, if it decides in proxies and only asks somebody outside about some questions."""
 
     def answer(self, question: Question) -> Decision:
         """Return the decision, at no cost."""
@@ -144,6 +146,14 @@ class Version:
         if cost_ns is None:
             cost_ns = self._costs_ns[costs.name] = costs.policy_decision_ns(self.engine.name, self.engine.size)
         return cost_ns
+
+    def outside_ns(self, place: Place, question: Question) -> int:
+        """Return what a decision costs outside of the proxies: of the whole engine, or of whom it asks."""
+        if self.delegating is None:
+            return self.cost_ns(place)
+        provider = self.delegating.provider(question)
+        name, size = getattr(provider, "name", None), getattr(provider, "size", 0)
+        return 0 if name is None else place.machine.costs.policy_decision_ns(name, size)
 
     def forget(self, host: Host) -> None:
         """Empty a sidecar's cache."""
@@ -185,22 +195,41 @@ class Policies:
             cost_ns += self._shadow.cost_ns(host)
         return Ruling(ruling.decision, cost_ns, ruling.cached, ruling.engine, self._on_trial(question, ruling.decision))
 
-    def recall(self, host: Host, question: Question) -> Ruling | None:
-        """Return the decision that a sidecar's cache has; None if it has none."""
+    def inside(self, host: Host, question: Question) -> Ruling | None:
+        """Return the decision of a proxy that has an authorizer, if it needs no answer from there; else None.
+
+        It needs none where its cache has it, or where its engine asks others about some questions only, but not this.
+        """
         version = self._version(host)
+        if version.delegating is not None and version.delegating.provider(question) is None:
+            return self.decide(host, question)
         if not version.has(host, question):
             return None
         decision = version.answer(question)
         return Ruling(decision, CACHE_HIT_NS, True, version.engine, self._on_trial(question, decision))
 
-    def consult(self, place: Place, question: Question) -> Ruling:
-        """Return the decision of an engine outside of the proxies, which remembers nothing."""
-        version = self._version(place)
+    def asking_ns(self, host: Host) -> int:
+        """Return what a proxy does before it asks: nothing, unless its own engine has to say whether to."""
+        version = self._version(host)
+        return 0 if version.delegating is None else version.cost_ns(host)
+
+    def consult(self, place: Place, host: Host, question: Question) -> Ruling:
+        """Return the decision on a question of a host by an engine outside of the proxies, which remembers nothing."""
+        own = self._version(host)
+        version = self._version(place) if own.delegating is None else own
         decision = version.answer(question)
-        cost_ns = self._slowed_ns(version.cost_ns(place))
+        cost_ns = self._slowed_ns(version.outside_ns(place, question))
         if self._shadow is not None:
             cost_ns += self._shadow.cost_ns(place)
         return Ruling(decision, cost_ns, False, version.engine, self._on_trial(question, decision))
+
+    def unanswered(self, host: Host, question: Question, failure: Decision) -> Decision:
+        """Return what holds for a question that nobody outside answered: ``failure``, if no other rule denies it."""
+        delegating = self._version(host).delegating
+        if delegating is None or not failure.allowed:
+            return failure
+        rest = delegating.decide_unasked(question)
+        return failure if rest.allowed else rest
 
     def remember(self, host: Host, question: Question) -> None:
         """Have a sidecar's cache, if it has one, know the decision on a question that came from outside."""

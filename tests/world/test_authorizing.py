@@ -226,6 +226,47 @@ def test_a_change_travels_to_the_authorizer(tmp_path: Path, mesh: Data) -> None:
     assert not failures(result)
 
 
+CUSTOM = """\
+{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: ask}, spec: {action: CUSTOM,
+ provider: {name: outside}, rules: [{to: [{operation: {methods: [DELETE]}}]}]}}
+---
+{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: never}, spec: {action: DENY,
+ rules: [{to: [{operation: {paths: [/never]}}]}]}}
+"""
+
+
+@pytest.mark.parametrize("fidelity", ["modelled", "real"])
+def test_istio_asks_outside_for_custom_policies_alone(tmp_path: Path, mesh: Data, fidelity: str) -> None:
+    """Its proxies decide what no CUSTOM rule matches; without an answer, failing open, the other rules still hold."""
+    (tmp_path / "custom.yaml").write_text(CUSTOM)
+    (tmp_path / "mesh.cedar").write_text('@id("none") permit (principal, action == Action::"POST", resource);')
+    mesh["mesh"]["policy"] = {
+        "engine": "istio",
+        "files": ["custom.yaml"],
+        "istio": {"extension_providers": {"outside": {"engine": "cedar", "files": ["mesh.cedar"]}}},
+        "authorizer": {"node": "far", "on_failure": "allow"},
+    }
+    mesh["traffic"].append(mesh["traffic"][1] | {"name": "never", "path": "/never"})
+    mesh = fault(mesh, "policy-outage")
+    result = Result(load_text(json.dumps(mesh), tmp_path / "scenario.yaml", [f"fidelity={fidelity}"]))
+    machine = result.world._state.machines["near"]
+    filter_ns, provider_ns = (machine.costs.policy_decision_ns(*one) for one in (("istio", 2), ("cedar", 1)))
+    assert {row.policy_ns for row in late_reads(result)} == {filter_ns}
+    calm = [row for row in result.requests if row.source == "deletes" and row.t_intended_ns > 3.2 * S]
+    ways_ns = 10 * MS + 2 * (machine.request_ns + machine.response_ns)
+    assert {(row.policy_ns, row.outcome) for row in calm} == {(ways_ns + filter_ns + provider_ns, "denied")}
+    during = {
+        (row.method, row.path, row.allowed, row.failure, row.wrongly)
+        for row in result.decisions
+        if 1.1 * S < row.t_ns < 2.9 * S
+    }
+    assert during == {
+        ("GET", "/", True, "", ""),
+        ("DELETE", "/", True, "down", "allowed"),
+        ("DELETE", "/never", False, "down", ""),
+    }
+
+
 @pytest.mark.parametrize("kind", [{"kind": "policy-slow", "factor": 3_000}, {"kind": "policy-outage"}])
 def test_every_fidelity_decides_alike(simulate: Any, mesh: Data, kind: Data) -> None:
     """The same rows, whether the engine is asked each time or remembered, and whether TLS is real or not."""
