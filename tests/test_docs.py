@@ -19,6 +19,7 @@ CARRIED_OUT = (
     "docs/slices.md",
     "docs/radio.md",
     "docs/policies.md",
+    "docs/studies.md",
 )
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

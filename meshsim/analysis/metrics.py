@@ -9,6 +9,7 @@ from meshsim.analysis.certificate_metrics import certificate_metrics
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import decision_metrics
 from meshsim.analysis.federation_metrics import federation_metrics
+from meshsim.analysis.node_metrics import node_metrics
 from meshsim.analysis.radio_metrics import radio_metrics
 from meshsim.analysis.selection import (
     NS_PER_S,
@@ -108,6 +109,7 @@ def _catalogue() -> dict[str, Metric]:
     others = (
         *_handshake_metrics(),
         *radio_metrics(),
+        *node_metrics(),
         *certificate_metrics(),
         *decision_metrics(),
         *federation_metrics(),
@@ -132,6 +134,13 @@ def _handshake_metrics() -> list[Metric]:
             "count",
             "TLS handshakes established with a ticket.",
             lambda rows: rows.handshakes_with("established", resumed=True),
+        ),
+        Metric(
+            "resumed_share",
+            "share",
+            "handshakes",
+            "TLS handshakes established with a ticket over all that were established.",
+            lambda rows: share(rows.handshakes_with("established", resumed=True), count(rows.established)),
         ),
         of("handshakes_refused", "count", "TLS handshakes refused.", lambda rows: rows.handshakes_with("refused")),
         of(

@@ -16,6 +16,7 @@ from meshsim.analysis.decision_figures import DECISIONS
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.federation_metrics import BUNDLES
 from meshsim.analysis.metrics import METRICS
+from meshsim.analysis.node_metrics import TABLE as NODES
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
 from meshsim.analysis.radio_metrics import within
@@ -121,12 +122,8 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         metric = METRICS[name]
         text = f"{name} {_bound_text(bound, metric.kind)}{_selection_text(selection)}"
         value = metric.compute(rows)
-        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in (
-            RADIO,
-            DECISIONS,
-            BUNDLES,
-            *OF_CERTIFICATES,
-        )
+        of_no_requests = (RADIO, NODES, DECISIONS, BUNDLES, *OF_CERTIFICATES)
+        without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in of_no_requests
         if value is None or not (without_requests or rows.requests.any()):
             why = f"no {_lacking(rows, metric.table)} to measure it by"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))
@@ -144,6 +141,8 @@ def _lacking(rows: Selected, table: str) -> str:
         return "packets that anything is promised" if within(rows) is not None else "packets by radio"
     if table == BUNDLES:
         return "new bundles"
+    if table == NODES:
+        return "samples of nodes"
     if table in OF_CERTIFICATES:
         return "certificates"
     if not rows.requests.any():

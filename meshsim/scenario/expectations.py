@@ -103,16 +103,24 @@ class MetricExpectation(Model):
     """TLS handshakes established without a ticket."""
     handshakes_resumed: CountBound | None = None
     """TLS handshakes established with a ticket."""
+    resumed_share: ShareBound | None = None
+    """TLS handshakes established with a ticket over all that were established."""
     handshakes_refused: CountBound | None = None
     """TLS handshakes refused."""
     handshake_p50: DurationBound | None = None
     """Median time of established handshakes, TCP set-up not counted."""
     handshake_p99: DurationBound | None = None
     """99th percentile of the time of established handshakes."""
+    handshake_cpu: DurationBound | None = None
+    """CPU time of both ends of all handshakes, whatever their outcome."""
     radio_within_budget: ShareBound | None = None
     """Packets that kept the radio part of their delay budget over all packets sent by radio, handshakes' too."""
     packet_error_rate: ShareBound | None = None
     """Packets that count as lost on the air over those within burst volume and guaranteed bit rate."""
+    node_utilisation_mean: ShareBound | None = None
+    """CPU time used over CPU time available, of all nodes that are up together."""
+    node_utilisation_max: ShareBound | None = None
+    """The same of the busiest node in the busiest sampling interval."""
     certificates_issued: CountBound | None = None
     """Certificates put in place, first ones and those that replaced others."""
     certificates_rotated: CountBound | None = None
@@ -167,6 +175,10 @@ class MetricExpectation(Model):
         of_radio = [name for name in RADIO_METRIC_NAMES if getattr(self, name) is not None]
         if filters and of_radio:
             raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
+        filters = [key for key in ("slice", "service", "source") if getattr(self, key) is not None]
+        of_nodes = [name for name in NODE_METRIC_NAMES if getattr(self, name) is not None]
+        if filters and of_nodes:
+            raise ValueError(f"{of_nodes[0]} is about nodes; expected no {' and no '.join(filters)}")
         filters = [key for key in ("slice", "source") if getattr(self, key) is not None]
         of_certificates = [name for name in CERTIFICATE_METRIC_NAMES if getattr(self, name) is not None]
         if self.bundle_delay_max is not None and self.service is not None:
@@ -206,6 +218,8 @@ BUNDLE_METRIC_NAMES = (
     "bundle_lag_max",
 )
 """Those about bundles of other trust domains, which belong to no slice, service or flow."""
+NODE_METRIC_NAMES = ("node_utilisation_mean", "node_utilisation_max")
+"""Those about nodes, which all slices, services and flows share."""
 
 CERTIFICATE_METRIC_NAMES = tuple(
     name

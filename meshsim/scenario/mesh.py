@@ -42,6 +42,9 @@ class Pool(Model):
     """Connections to one replica; what comes on top waits. Default: 4."""
     idle_timeout_ns: Duration = Field(default=3600 * S, alias="idle_timeout", gt=0)
     """An unused connection is closed after this. Default: 1 h, as Envoy."""
+    session_scope: Literal["replica", "service"] = "replica"
+    """What a sidecar keeps one TLS session of: replica, or service, as Envoy (one of each upstream cluster). Each
+    replica seals tickets with a key of its own: one of N resumes what is kept of a service. Default: replica."""
 
 
 class LoadBalancing(Model):

@@ -22,13 +22,22 @@ _ISTIO_CA = (
     Default("identity.at_start", "aged", _RUNNING),
     Default("identity.issuer.timeout", "10 s", "istio: security/pkg/nodeagent/cache, totalTimeout"),
     Default("identity.ca_key", "rsa-2048", "istio: CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE"),
+    Default("tls.mode", "PERMISSIVE", "istio: PeerAuthentication without a policy"),
     Default("control.debounce", "100 ms", "istio: PILOT_DEBOUNCE_AFTER"),
     Default("control.debounce_max", "10 s", "istio: PILOT_DEBOUNCE_MAX"),
 )
 _ISTIO_LEFT = (
+    Left("certificates of at most 90 d", "identity.svid_ttl may be anything"),
     Left("root certificate renewed with the same key when 20 % of its life is left", "beyond the length of a run"),
-    Left("concurrent pushes min(15 + 5 x cores, 100), keep-alive 30 s / 10 s", "pushes are not limited"),
+    Left(
+        "keep-alive of the control plane's connections 30 s / 10 s",
+        "control.failure_detection says how soon a loss is known",
+    ),
     Left("no request timeout", "resilience.request_timeout bounds every call: 15 s unless set"),
+)
+_ENVOY_SESSIONS = (
+    Default("tls.resumption", True, "envoy: TLS sessions are resumed"),
+    Default("pool.session_scope", "service", "envoy: max_session_keys 1 for each upstream cluster"),
 )
 _ENVOY_GROUPS = Default("tls.groups", ["X25519", "P-256"], "envoy: common TLS context, ecdh_curves")
 _ENVOY_CIPHERS = Default(
@@ -49,14 +58,11 @@ ISTIO: Final = Preset(
         Default("identity.issuer.retry.cap", "60 s", "istio: pkg/backoff, defaultMaxInterval"),
         Default("identity.issuer.retry.jitter", "50 %", "cenkalti/backoff, DefaultRandomizationFactor"),
         Default("tls.key", "rsa-2048", "istio: WORKLOAD_RSA_KEY_SIZE, unless ECDSA is asked for"),
-        Default("tls.mode", "PERMISSIVE", "istio: PeerAuthentication without a policy"),
         Default("tls.min_version", "1.2", "istio: inbound TLS 1.2 to 1.3"),
         Default("tls.max_version", "1.3", "istio: inbound TLS 1.2 to 1.3"),
         _ENVOY_GROUPS,
         _ENVOY_CIPHERS,
-        Default(
-            "tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"
-        ),
+        *_ENVOY_SESSIONS,
         Default("resilience.retries", 2, "istio: default retry policy, attempts"),
         Default(
             "resilience.retry_on",
@@ -71,7 +77,10 @@ ISTIO: Final = Preset(
     ),
     left=(
         *_ISTIO_LEFT,
+        Left("of resets only streams that were refused are tried again", "every attempt whose connection was lost"),
+        Left("ML-KEM with COMPLIANCE_POLICY=pqc", "tls.groups can name X25519MLKEM768"),
         Left("no circuit breaker, no outlier detection", "as here; per service with mesh.destinations"),
+        Left("panic threshold of 0 with outlier detection", "unhealthy replicas are never used"),
     ),
 )
 
@@ -192,9 +201,7 @@ CONSUL: Final = Preset(
         Default("tls.max_version", "1.3", "envoy: TLS 1.2 to 1.3"),
         _ENVOY_GROUPS,
         _ENVOY_CIPHERS,
-        Default(
-            "tls.resumption", True, "envoy: one session for each upstream cluster, tickets with a key per instance"
-        ),
+        *_ENVOY_SESSIONS,
         Default("resilience.retries", 0, "envoy: off unless a route asks"),
         Default("resilience.request_timeout", "15 s", "envoy: route timeout"),
         Default("resilience.connect_timeout", "5 s", "consul: connect_timeout_ms"),

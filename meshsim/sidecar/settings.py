@@ -43,6 +43,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Gives the thumbprint of a certificate, where tokens may be bound to one."""
     address: str = ""
     """Its IP address; empty unless policies read it."""
+    ticket_per_service: bool = False
+    """Whether it keeps one session ticket of a service, and not one of each of its replicas."""
     port_tls: Mapping[int, TlsSettings] = {}
     """Settings of listeners that are not those of the sidecar's side, by port."""
     routes: Mapping[int, Route] = {}

@@ -39,7 +39,7 @@ class Upstreams:
         self.side = side
         self.upstreams: dict[int, Upstream] = {}
         self._tickets: dict[PoolKey, SessionTicket] = {}
-        """The newest session ticket of each pool: each listener seals with a key of its own."""
+        """The newest session ticket of each pool, or of all pools of a service."""
 
     # What calls do: the calling half says it
 
@@ -85,11 +85,21 @@ class Upstreams:
             return self._ready(upstream, now_ns)
         upstream.phase = Phase.HANDSHAKING
         clock_ns = self._settings.clock_offset_ns + now_ns
-        ticket = self._tickets.get(upstream.pool.key)
+        ticket = self._tickets.get(self._ticket_key(upstream))
         expected = frozenset((upstream.endpoint.spiffe_id,))
         engine = self._engines.client(self.side, expected) if self._engines else None
         upstream.tls = TlsClient(self.side, expected, ticket, engine)
         return [Compute(upstream.connection_id, upstream.tls.start(clock_ns))]
+
+    def _ticket_key(self, upstream: Upstream) -> PoolKey:
+        """Under which its ticket is kept.
+
+        Each listener seals with a key of its own: what is kept of a whole service is of use to one replica alone.
+        """
+        if not self._settings.ticket_per_service:
+            return upstream.pool.key
+        _, port, slice_name, cluster = upstream.pool.key
+        return 0, port, slice_name, cluster or upstream.endpoint.service
 
     def flight(self, upstream: Upstream, flight: Flight, now_ns: int) -> list[Command]:
         """Take a flight of the server's."""
@@ -102,7 +112,7 @@ class Upstreams:
         """Carry on after the CPU work of a TLS step."""
         commands: list[Command] = [Send(upstream.connection_id, flight) for flight in step.flights]
         if step.ticket is not None:
-            self._tickets[upstream.pool.key] = step.ticket
+            self._tickets[self._ticket_key(upstream)] = step.ticket
         if step.refused is not None:
             commands.append(HandshakeEnded(upstream.connection_id, "client", None, step.refused))
             if step.refused.sent:

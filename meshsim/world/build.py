@@ -220,6 +220,7 @@ def make_sidecar(
             thumbprint=None if tokens is None else tokens.thumbprint,
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",
+            ticket_per_service=mesh.pool.session_scope == "service",
             port_tls=_port_settings(state.scenario, host),
             routes=routes,
         ),

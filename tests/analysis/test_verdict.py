@@ -87,6 +87,7 @@ def test_shares_just_below_the_bound_fail(judge: Callable[..., Verdict]) -> None
         {"handshake_p99": {"at_most": "1 s"}},
         {"service": "vision", "handshakes_refused": {"at_most": 0}},
         {"radio_within_budget": {"at_least": "98 %"}},
+        {"node_utilisation_max": {"at_most": "90 %"}},
         {"slice": "v2x", "packet_error_rate": {"at_most": "1 %"}},
         {"never": "plaintext-on-wire"},
         {"never": "expired-certificate-accepted"},

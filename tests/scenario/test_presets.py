@@ -112,6 +112,58 @@ def test_what_is_written_wins() -> None:
     assert (consul.signatures_uhz, consul.longest_wait_ns) == (None, S // 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        *((name, "identity.svid_ttl", "24 h") for name in ("istio", "ztunnel", "linkerd")),
+        ("spire", "identity.svid_ttl", "1 h"),
+        ("consul", "identity.svid_ttl", "72 h"),
+        *((name, "identity.rotate_at", "50 %") for name in ("istio", "ztunnel", "spire")),
+        ("istio", "identity.rotate_jitter", "1 %"),
+        ("spire", "identity.rotate_jitter", "5 %"),
+        ("linkerd", "identity.issuer.retry.of_remaining", "70 %"),
+        ("linkerd", "identity.issuer.retry.base", "10 s"),
+        ("linkerd", "identity.issuer.retry.cap", "24 h"),
+        ("ztunnel", "identity.issuer.retry.cap", "150 s"),
+        *((name, "identity.ca_ttl", "3650 d") for name in ("istio", "ztunnel")),
+        ("linkerd", "identity.ca_ttl", "365 d"),
+        ("spire", "identity.ca_ttl", "24 h"),
+        ("consul", "identity.ca_ttl", "8760 h"),
+        *((name, "identity.backdate", "2 min") for name in ("istio", "ztunnel")),
+        ("linkerd", "identity.backdate", "20 s"),
+        ("spire", "identity.backdate", "10 s"),
+        ("spire", "identity.issuer.signatures_per_node", "500 /s"),
+        ("istio", "tls.key", "rsa-2048"),
+        *((name, "tls.key", "ecdsa-p256") for name in ("spire", "linkerd")),
+        *((name, "tls.mode", "PERMISSIVE") for name in ("istio", "ztunnel")),
+        ("istio", "tls.min_version", "1.2"),
+        *((name, "tls.min_version", "1.3") for name in ("ztunnel", "linkerd")),
+        ("istio", "tls.groups", ["X25519", "P-256"]),
+        ("linkerd", "tls.groups", ["X25519MLKEM768", "X25519", "P-256", "P-384"]),
+        *((name, "tls.resumption", True) for name in ("istio", "consul")),
+        *((name, "pool.session_scope", "service") for name in ("istio", "consul")),
+        *((name, "tls.resumption", False) for name in ("ztunnel", "linkerd")),
+        ("istio", "resilience.retries", 2),
+        *((name, "resilience.retries", 0) for name in ("ztunnel", "linkerd", "consul")),
+        ("istio", "resilience.connect_timeout", "10 s"),
+        ("linkerd", "resilience.connect_timeout", "1 s"),
+        ("consul", "resilience.request_timeout", "15 s"),
+        ("istio", "load_balancing.policy", "least_request"),
+        ("istio", "load_balancing.locality", True),
+        ("consul", "load_balancing.policy", "round_robin"),
+        *((name, "pool.idle_timeout", "1 h") for name in ("istio", "consul")),
+        ("ztunnel", "pool.idle_timeout", "5 min"),
+        ("ztunnel", "pool.streams_per_connection", 100),
+        *((name, "control.debounce", "100 ms") for name in ("istio", "ztunnel")),
+        *((name, "control.debounce_max", "10 s") for name in ("istio", "ztunnel")),
+    ],
+)
+def test_defaults_of_real_meshes(name: str, path: str, value: Any) -> None:
+    """The figures that the meshes' own sources and pages give are what a preset comes to."""
+    mine = load(json.dumps(_nested(path, value)))
+    assert at(load(f"{{preset: {name}}}"), path) == at(mine, path)
+
+
 def test_authorities_of_spire() -> None:
     """SPIRE's rule for the next authority follows the lifetime: half and a sixth of it, at most 30 and 7 days."""
     identity = load("{preset: spire}").scenario.mesh.identity

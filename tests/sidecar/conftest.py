@@ -103,6 +103,7 @@ class Stage:
         policy_asked: bool = False,
         policy_reads: frozenset[str] = frozenset(),
         pool_per_slice: bool = False,
+        ticket_per_service: bool = False,
         balancing: str = "round_robin",
         routes: Mapping[int, Route] | None = None,
         port_tls: Mapping[int, TlsSettings] | None = None,
@@ -134,6 +135,7 @@ class Stage:
             namespace="default",
             node="a",
             address="10.244.0.2",
+            ticket_per_service=ticket_per_service,
         )
         balancer = Balancer(balancing, locality=True, distance_ns=distance_ns, node="a", site="plant")  # type: ignore[arg-type] # one of its literals
         ids = count(1)

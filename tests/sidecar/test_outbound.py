@@ -311,10 +311,15 @@ def test_requests_follow_the_clients_last_flight(stage: Any) -> None:
     book.on(stage.response(1, 7, encrypted=True)).expects((FinishCall, {"outcome": "ok"}))
 
 
-def test_ticket_is_offered_to_the_same_endpoint(stage: Any) -> None:
-    """A connection after the first to an endpoint offers the ticket that came with the first; another's does not."""
+@pytest.mark.parametrize("of_service", [False, True])
+def test_ticket_is_offered_to_the_same_endpoint(of_service: bool, stage: Any) -> None:
+    """A connection offers the ticket of an earlier one to the same endpoint, or to any, if one is kept of a service."""
     book = stage.sidecar(
-        mode="STRICT", streams_per_connection=1, endpoints=(stage.endpoint(1), stage.endpoint(2)), max_connections=3
+        mode="STRICT",
+        streams_per_connection=1,
+        endpoints=(stage.endpoint(1), stage.endpoint(2)),
+        max_connections=3,
+        ticket_per_service=of_service,
     )
     book.on(stage.call(1)).expects(*OPENED)
     server, finish = _handshake(stage, book, stage.side("vision"), 1)
@@ -322,7 +327,7 @@ def test_ticket_is_offered_to_the_same_endpoint(stage: Any) -> None:
     book.on(events.UnitReceived(1, tickets))
     (compute,) = book.takes()
     book.on(events.WorkDone(1, compute.step)).expects()
-    for call_id, connection_id, endpoint_id, offered in ((2, 2, 2, False), (3, 3, 1, True)):
+    for call_id, connection_id, endpoint_id, offered in ((2, 2, 2, of_service), (3, 3, 1, True)):
         book.on(stage.call(call_id)).expects((OpenConnection, {"endpoint_id": endpoint_id}), WaitForConnection)
         book.on(events.TcpEstablished(connection_id))
         (compute,) = book.takes()
