@@ -30,6 +30,7 @@ TIMEOUT_NS = 10_000_000_000
 NO_ANSWER = "no answer from the bundle endpoint"
 NO_WAY = "no way to the bundle endpoint"
 DOWN = "the bundle endpoint is down"
+AWAY = "the node that fetches is down"
 
 
 class Relationship:
@@ -119,7 +120,9 @@ class Federating:
         fetch = relationship, relationship.fetches
         self._clock.at(now_ns + min(TIMEOUT_NS, every_ns - 1), self._timed_out, fetch)
         machine = self._state.machines[relationship.node]
-        if machine.up:
+        if not machine.up:
+            relationship.why = AWAY
+        else:
             client, _ = connection_operations(None, relationship.endpoint.key_type)
             self._clock.at(self._work(machine, client), self._ask, fetch)
 
@@ -176,6 +179,9 @@ class Federating:
     def _came(self, answer: tuple[Fetch, str, Published | None]) -> None:
         (relationship, number), flaw, published = answer
         if not relationship.open or relationship.fetches != number:
+            return
+        if not self._state.machines[relationship.node].up:
+            relationship.why = AWAY
             return
         relationship.open = False
         if published is None:

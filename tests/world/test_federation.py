@@ -246,6 +246,34 @@ def test_endpoint_that_cannot_be_reached(simulate: Any, mesh: Data, fault: Data,
     assert result.faults[0].configurations >= 1
 
 
+def test_who_fetches_is_down(simulate: Any, mesh: Data) -> None:
+    """A control plane without power fetches nothing, and holds what it had when it is back."""
+    mesh["faults"] = [{"kind": "node-crash", "target": "core", "at": "19 s", "for": "5 s"}]
+    result = simulate(mesh)
+    assert fetches(result) == [(20, "failed", 1, "the node that fetches is down")]
+    assert set(outcomes(result, 30, 60)) == {"ok"}
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_authority_that_has_ended(simulate: Any, mesh: Data, fidelity: str) -> None:
+    """Without a successor an authority takes its endpoint along, whose certificate can't be renewed any more."""
+    partner(mesh)["identity"] = {"svid_ttl": "20 s", "ca_ttl": "45 s"}  # ends at 35 s: it is backdated too
+    result = simulate(mesh, fidelity=fidelity)
+    why = "bundle endpoint: expired"
+    assert fetches(result) == [(40, "refused", 1, why), (50, "refused", 1, why)]
+    assert set(outcomes(result, 0, 34)) == {"ok"}
+    assert set(outcomes(result, 36, 60)) == {"tls-refused"}
+
+
+def test_clock_of_who_fetches(simulate: Any, mesh: Data) -> None:
+    """Endpoints are judged by the clock of who fetches: one that is too slow refuses what is not valid yet."""
+    mesh["network"]["nodes"]["core"]["clock_skew"] = "-30 s"
+    result = simulate(mesh)
+    assert {(event, reason) for _, event, _, reason in fetches(result)} >= {
+        ("refused", "bundle endpoint: not yet valid")
+    }
+
+
 def test_rotation_by_decision(simulate: Any, mesh: Data) -> None:
     """The authority of a federated domain is replaced by a fault: its name is the target."""
     mesh["faults"] = [
