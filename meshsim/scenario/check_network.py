@@ -294,10 +294,15 @@ def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Itera
         message = f"the control plane on {home!r} cannot reach node {apart!r}; expected links that join them"
         yield Finding(("network", "nodes", apart), message, at_key=True)
         return
-    issuer = scenario.mesh.identity.issuer
-    if issuer is not None and issuer.node in part:
-        known = part[issuer.node]
+    issuer, policy = scenario.mesh.identity.issuer, scenario.mesh.policy
+    authorizer = None if policy is None else policy.authorizer
+    places: tuple[tuple[str, str | None, Path], ...] = (
+        ("issuer", None if issuer is None else issuer.node, ("mesh", "identity", "issuer", "node")),
+        ("authorizer", None if authorizer is None else authorizer.node, ("mesh", "policy", "authorizer", "node")),
+    )
+    for what, place, path in places:
+        known = part.get(place or "", frozenset())
         apart = next((node for node in carrying if not part[node] & known), None)
-        if apart is not None:
-            message = f"the issuer on {issuer.node!r} cannot reach node {apart!r}; expected links that join them"
-            yield Finding(("mesh", "identity", "issuer", "node"), message)
+        if apart is not None and known:
+            message = f"the {what} on {place!r} cannot reach node {apart!r}; expected links that join them"
+            yield Finding(path, message)

@@ -120,6 +120,14 @@ def test_fan_out() -> None:
     assert told(text) == ["valid.yaml:29:3: one request to 's1' sets off 11110 calls; expected at most 10000"]
 
 
+def test_an_authorizer_apart() -> None:
+    """An authorizer that no proxy could ever reach is told, rather than being asked in vain for the whole run."""
+    text = VALID.replace("    core-1: {kind: core}\n", "    core-1: {kind: core}\n    lone: {kind: edge}\n")
+    text = text.replace("default: deny}", "default: deny, authorizer: {node: lone}}")
+    said = "the authorizer on 'lone' cannot reach node 'edge-1'; expected links that join them"
+    assert told(text) == [f"valid.yaml:46:67: {said}"]
+
+
 def test_unused_things_are_mistakes() -> None:
     """What is declared and never used would be ignored in silence, so it is told."""
     text = VALID.replace("    video: {sst: 1", "    spare: {sst: 3, five_qi: 9}\n    video: {sst: 1")

@@ -48,3 +48,17 @@ def test_malformed_requests_need_no_tls(simulate: Simulate) -> None:
     """Plaintext in the clear is refused the same way."""
     result = simulate(SCENARIO, fidelity="real", mesh__tls__mode="DISABLE")
     assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("failed", 400)}
+
+
+def test_a_refusal_is_no_wrong_decision(simulate: Simulate) -> None:
+    """No policy decided it: it is not held against policies that change, and no authorizer is asked."""
+    changed = SCENARIO.replace("{files: [mesh.cedar]}", "{files: [mesh.cedar], authorizer: {node: edge-1}}")
+    changed += "changes: [{at: 500 ms, policy: {files: [mesh.cedar]}}]\n"
+    result = simulate(changed)
+    assert {row.wrongly for row in result.decisions} == {""}
+    sent = [row for row in result.requests if row.source == "bad"]
+    assert (
+        max(row.policy_ns for row in sent)
+        < 1_000_000
+        < min(row.policy_ns for row in result.requests if row.source == "honest")
+    )

@@ -176,3 +176,15 @@ def test_a_wrong_prediction_stops_the_run(simulate: Simulate, monkeypatch: pytes
     monkeypatch.setattr(tokens, "verify", lambda *_: token_check.BAD_SIGNATURE)
     with pytest.raises(InvariantViolation, match="the model says 'accepted', PyJWT 'token-bad-signature'"):
         simulate(SCENARIO, fidelity=fidelity, duration="1 s")
+
+
+def test_a_refused_token_is_no_wrong_decision(simulate: Simulate) -> None:
+    """No policy decided it: it is not held against policies that change, and no authorizer is asked about it."""
+    changed = SCENARIO.replace("mesh:\n", "mesh:\n  policy: {files: [mesh.cedar], authorizer: {node: edge-1}}\n")
+    changed += "changes: [{at: 500 ms, policy: {files: [mesh.cedar]}}]\n"
+    result = simulate(changed, traffic__1__token="forged", duration="2 s")
+    assert set(outcomes(result, "other")) == {("denied", 401)}
+    assert rules(result, "thief") == {token_check.BAD_SIGNATURE}
+    assert {row.wrongly for row in result.decisions} == {""}
+    asked = {row.source: row.policy_ns > 2_000_000 for row in result.requests if row.t_intended_ns > 0}
+    assert asked == {"honest": True, "other": False}
