@@ -9,6 +9,18 @@ CUBIC_BETA = 717 / 1024
 """What Linux's CUBIC leaves of the window after a loss."""
 
 
+def after_idle(segments: int, parameters: TcpParameters, idle_ns: int, rto_ns: int) -> int:
+    """Return a window of so many segments after an idle time: halved for each timeout, down to the initial one.
+
+    After Linux's ``tcp_cwnd_restart``.
+    """
+    if parameters.slow_start_after_idle:
+        while idle_ns > rto_ns and segments > parameters.initial_window:
+            segments = max(segments // 2, parameters.initial_window)
+            idle_ns -= rto_ns
+    return segments
+
+
 class CongestionWindow:
     """One sender's congestion window, in segments.
 
@@ -76,9 +88,4 @@ class CongestionWindow:
 
     def restart_after_idle(self, idle_ns: int, rto_ns: int) -> None:
         """Halve for each timeout that passed in silence, down to the initial window."""
-        parameters = self._parameters
-        restart = min(parameters.initial_window, self.segments)
-        if parameters.slow_start_after_idle:
-            while idle_ns > rto_ns and self.segments > restart:
-                self.segments = max(self.segments // 2, restart)
-                idle_ns -= rto_ns
+        self.segments = after_idle(self.segments, self._parameters, idle_ns, rto_ns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from meshsim.network import tcp
 from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.tcp_window import after_idle
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
 
 
@@ -108,19 +109,15 @@ def _travel_ns(connection: Connection, direction: int) -> int:
 
 def _restart_after_idle(connection: Connection, direction: int, parameters: TcpParameters, now_ns: int) -> None:
     """Halve the window for each retransmission timeout in which nothing was sent, down to the initial one."""
-    window, least = connection.windows[direction], parameters.initial_window
+    window = connection.windows[direction]
     sent_ns = [launched_ns for way, launched_ns, _, _, _, _ in connection.log if way == direction]
     if not sent_ns and connection.wire is not None:
         sent_ns = [connection.wire.exchange.ends[direction].sender.last_sent_ns]
-    if window <= least or not sent_ns or not parameters.slow_start_after_idle:
+    if window <= parameters.initial_window or not sent_ns:
         return
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
     rto_ns = round_trip_ns + max(round_trip_ns, parameters.minimum_rto_ns)
-    idle_ns = now_ns - sent_ns[-1]
-    while idle_ns > rto_ns and window > least:
-        window = max(window // 2, least)
-        idle_ns -= rto_ns
-    connection.windows[direction] = window
+    connection.windows[direction] = after_idle(window, parameters, now_ns - sent_ns[-1], rto_ns)
 
 
 def _converses(connection: Connection, end: int) -> bool:

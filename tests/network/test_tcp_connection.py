@@ -257,6 +257,19 @@ def test_probe_is_sent_once() -> None:
     assert sender.timer is Timer.RETRANSMISSION
 
 
+@pytest.mark.parametrize(("closed", "timeouts"), [(False, 5), (True, 3)])
+def test_a_closed_connection_is_given_up_earlier(closed: bool, timeouts: int) -> None:
+    """Data that nobody acknowledges is repeated ``data_retries`` times, a FIN ``orphan_retries`` times."""
+    sender = Sender(TcpParameters(data_retries=4, orphan_retries=2), RoundTripEstimate(LINUX))
+    sender.estimate.sample(30 * MS, 0, 0)
+    sender.finish(0) if closed else sender.write(1_448, 0)
+    expired = 0
+    while not sender.gave_up:
+        expired += sender.timer is Timer.RETRANSMISSION
+        sender.timer_expired(sender.timer_ns)
+    assert expired == timeouts
+
+
 def test_receiver_acknowledges_early_data_at_once_and_later_data_late() -> None:
     """The first segments are acknowledged at once; once the ends converse, a lone segment's acknowledgement waits."""
     receiver = Receiver(LINUX)

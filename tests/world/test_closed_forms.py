@@ -164,6 +164,8 @@ def test_large_response_needs_slow_start_rounds(simulate: Any, line: Any) -> Non
     assert 5 * MS <= after_idle.tcp_ns < 6 * MS
     line["network"]["tcp"] = {"slow_start_after_idle": False}
     assert simulate(line, fidelity="modelled").requests[1].tcp_ns == 0
+    line["network"]["tcp"] |= {"maximum_window": 10}
+    assert simulate(line, fidelity="modelled").requests[1].tcp_ns > 5 * MS
 
 
 def test_calls_in_sequence_and_at_once(simulate: Any, line: Any) -> None:
