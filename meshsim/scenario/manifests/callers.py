@@ -72,7 +72,8 @@ def _from_policies(cluster: Cluster, policies: list[Manifest]) -> Iterator[Evide
         spec = step(policy.whole.data, "spec")
         if policy.kind != "AuthorizationPolicy" or step(spec, "action") not in (None, "ALLOW"):
             continue
-        wanted = step(step(spec, "selector"), "matchLabels") or {}
+        labels = step(step(spec, "selector"), "matchLabels")
+        wanted = labels if isinstance(labels, dict) else {}  # else the engine tells the mistake
         callees = [
             service
             for service in cluster.services.values()

@@ -255,7 +255,8 @@ class RouteReader:
             inner = take(fields["abort"], "fault.abort", self._notes)
             share = self._share(inner, fields["abort"])
             if "httpStatus" not in inner:
-                if not {"grpcStatus", "http2Error"} & set(fields["abort"].data):
+                written = fields["abort"].data
+                if isinstance(written, dict) and not {"grpcStatus", "http2Error"} & set(written):
                     fields["abort"].wrong("'httpStatus' is missing; expected it here: with which status")
                 return
             status = number(inner["httpStatus"], 200, 599)
