@@ -9,6 +9,7 @@ from pydantic import Field
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.federation import BundleEndpoint, Federation, identity_of
 from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
+from meshsim.scenario.http import Http
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
@@ -100,6 +101,8 @@ class Mesh(Model):
     """Certificates."""
     policy: Policy | None = None
     """Authorization policy. Default: none, so that every authenticated call is allowed and nothing is asked."""
+    http: Http | None = None
+    """Header fields that are not taken from everybody. Default: all are taken, and none is added."""
     tokens: Tokens | None = None
     """Tokens that requests carry beside mutual TLS. Default: none."""
     resilience: Resilience = Resilience()

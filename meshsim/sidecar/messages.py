@@ -36,6 +36,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Port on which the replicas listen; 0 where it is ``port``."""
     rewritten_authority: str = ""
     """Authority that a route puts in place of the service's name; empty where none does."""
+    outside: bool = False
+    """Whether a fleet sends them."""
     malformed: str = ""
     """Shape of requests in HTTP/1.1 that are not well-formed, as ``malformed`` has them; empty for HTTP/2."""
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshsim.policy.question import TIMED, Question, server_name
+from meshsim.sidecar.received import Caller, received
 
 if TYPE_CHECKING:
     from meshsim.sidecar.inbound import Downstream
@@ -49,11 +50,23 @@ def _sni(facts: _Facts) -> str:
     return server_name(facts.settings.workload, facts.settings.namespace, facts.downstream.port)
 
 
+def _headers(facts: _Facts) -> tuple[tuple[str, str], ...]:
+    settings, downstream, message = facts.settings, facts.downstream, facts.message
+    template, rules = message.template, settings.header_rules
+    headers = template.headers if settings.token_rules is not None else message.headers
+    if rules is None:
+        return headers
+    svid = None if downstream.tls is None else downstream.tls.peer_svid
+    shown = "" if svid is None or settings.certificate_hash is None else settings.certificate_hash(svid)
+    caller = Caller(template.outside, svid is not None, downstream.principal, shown)
+    return received(headers, rules, caller, settings.spiffe_id)
+
+
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
         "port": lambda facts: facts.downstream.port,
         "host": lambda facts: facts.message.template.authority,
-        "headers": lambda facts: facts.message.template.headers,
+        "headers": _headers,
         "claims": lambda facts: facts.claims,
         "node": lambda facts: facts.settings.node,
         "source_node": lambda facts: facts.message.node,
@@ -92,6 +105,8 @@ class Questions:
             key = (template.index, message.node)  # a node is at one site
             if claims:
                 key = (*key, claims)
+            elif message.token is not None and self._settings.token_rules is None:
+                key = (*key, message.token.text)  # nobody takes it off, so policies see it
             if self._timed:
                 clock_s = (self._settings.clock_offset_ns + now_ns) // S
                 if clock_s != downstream.asked_s:

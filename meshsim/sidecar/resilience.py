@@ -48,4 +48,4 @@ def outcome_of_status(status: int) -> str:
     """Return the outcome that a response's status stands for."""
     if status == 200:
         return "ok"
-    return "denied" if status in (401, 403) else "failed"
+    return "denied" if status in (400, 401, 403) else "failed"

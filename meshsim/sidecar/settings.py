@@ -8,6 +8,7 @@ import msgspec
 
 from meshsim.identity.token_check import TokenRules
 from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.received import HeaderRules
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route
 from meshsim.sidecar.tls.settings import TlsSettings
@@ -39,6 +40,12 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Tokens that its workload can present; None if it has none."""
     token_rules: TokenRules | None = None
     """Which tokens it accepts of callers; None if it looks at none."""
+    header_rules: HeaderRules | None = None
+    """What is done with header fields; None if all are taken as they come."""
+    certificate_hash: Thumbprint | None = None
+    """Gives the hash of a certificate, where that is told in header fields."""
+    spiffe_id: str = ""
+    """Its own name, where that is told in header fields."""
     thumbprint: Thumbprint | None = None
     """Gives the thumbprint of a certificate, where tokens may be bound to one."""
     address: str = ""

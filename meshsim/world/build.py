@@ -24,6 +24,7 @@ from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Records, Replica
 from meshsim.world.identities import tls_settings
+from meshsim.world.templates import header_rules
 
 if TYPE_CHECKING:
     from random import Random
@@ -215,6 +216,9 @@ def make_sidecar(
             policy_asked=state.policy is not None,
             policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
+            header_rules=header_rules(state.scenario),
+            certificate_hash=identities.certificate_hash,
+            spiffe_id=host.spiffe_id,
             wallet=None if tokens is None else tokens.wallet(host),
             token_rules=None if tokens is None else tokens.rules(host),
             thumbprint=None if tokens is None else tokens.thumbprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar import events
@@ -54,6 +55,7 @@ class Identities:
         self._at_start = scenario.mesh.identity.at_start
         self._epoch_ns = scenario.epoch_ns
         self._domains = domains
+        self._hashes: dict[Svid, str] = {}
         self._rotating = Rotating(state)
         self._trusts: dict[str, Trust] = {}
         """What each host has heard of authorities, by its name."""
@@ -100,6 +102,15 @@ class Identities:
 
         der: bytes = self._domains.by_id[svid.issuer].material(svid).certificate.public_bytes(Encoding.DER)
         return der
+
+    def certificate_hash(self, svid: Svid | None) -> str:
+        """Return the SHA-256 of a certificate in hexadecimal, as X-Forwarded-Client-Cert has it; empty for none."""
+        if svid is None:
+            return ""
+        found = self._hashes.get(svid)
+        if found is None:
+            found = self._hashes[svid] = hashlib.sha256(self.der(svid)).hexdigest()
+        return found
 
     def _side(self, host: Host) -> TlsSide:
         return TlsSide(

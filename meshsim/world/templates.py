@@ -13,10 +13,22 @@ from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.tokens import token_key
 from meshsim.sidecar.messages import CallTemplate
+from meshsim.sidecar.received import HeaderRules, kept
 
 if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.services import Call, Service, Traffic
+
+
+def header_rules(scenario: Scenario) -> HeaderRules | None:
+    """What sidecars do with header fields; None where the mesh says nothing of them."""
+    http = scenario.mesh.http
+    if http is None:
+        return None
+    client_cert = http.client_cert
+    modes = (client_cert.from_fleets, client_cert.from_services)
+    return HeaderRules(*modes, client_cert.fields, http.identity_headers)
+
 
 Fields = tuple[tuple[str, str], ...]
 """Header fields as they are on the wire."""
@@ -28,6 +40,7 @@ class Templates:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._default_ns = scenario.mesh.resilience.request_timeout_ns
+        self._rules = header_rules(scenario)
         self._indices = count()
         self.flows = [self._of_flow(flow) for flow in scenario.traffic]
         """Of each flow, in order."""
@@ -53,7 +66,7 @@ class Templates:
             key = (incoming.index, workload)
             carried = self._carried.get(key)
             if carried is None:
-                carried = self._carried[key] = _handed_on(service, incoming.headers)
+                carried = self._carried[key] = self._handed_on(service, incoming)
             if carried:
                 return self._forwarding[id(call), incoming.slice, carried]
         return self._calls[id(call), incoming.slice]
@@ -87,6 +100,7 @@ class Templates:
             headers=on_the_wire(flow.headers),
             patient=flow.timeout_ns is None,
             target_port=service.target_port(port),
+            outside=True,
             malformed=flow.malformed or "",
         )
 
@@ -116,14 +130,14 @@ class Templates:
     def _follow_headers(self) -> None:
         """Make the templates of calls with fields that were handed on, as far as any flow brings them."""
         waiting = [(service, flow) for flow in self.flows for service in self._reached(flow.destination)]
-        seen = {(service, flow.slice, flow.headers) for service, flow in waiting}
+        seen = {(service, flow.slice, flow.headers, flow.outside) for service, flow in waiting}
         while waiting:
             name, incoming = waiting.pop()
-            carried = _handed_on(self._scenario.services[name], incoming.headers)
+            carried = self._handed_on(self._scenario.services[name], incoming)
             for _, call in calls_of(self._scenario, name):
                 template = self._with(call, incoming.slice, carried, name)
                 for service in self._reached(call.to):
-                    state = (service, template.slice, template.headers)
+                    state = (service, template.slice, template.headers, template.outside)
                     if state not in seen:
                         seen.add(state)
                         waiting.append((service, template))
@@ -147,7 +161,10 @@ class Templates:
         yield service
         yield from route_targets(self._scenario, service)
 
-
-def _handed_on(service: Service, headers: Fields) -> Fields:
-    wanted = {name.lower() for name in service.forward_headers}
-    return tuple((name, value) for name, value in headers if name in wanted)
+    def _handed_on(self, service: Service, incoming: CallTemplate) -> Fields:
+        """The fields of a request that a service puts on its own calls, as far as its sidecar lets them through."""
+        wanted = {name.lower() for name in service.forward_headers}
+        headers = incoming.headers
+        if self._rules is not None:
+            headers = kept(headers, self._rules, outside=incoming.outside, mutual=False)
+        return tuple((name, value) for name, value in headers if name in wanted)

@@ -134,7 +134,7 @@ def test_outcomes_have_a_status() -> None:
     """Every outcome that a sidecar gives has its status, and each status of a response one outcome."""
     elsewhere = {"aborted", "not-admitted"}  # a route says the status; no sidecar was asked
     assert {*STATUS, *elsewhere} == set(REQUEST_OUTCOMES)
-    assert [outcome_of_status(status) for status in (200, 403, 502)] == ["ok", "denied", "failed"]
+    assert [outcome_of_status(status) for status in (200, 400, 401, 403, 502)] == ["ok", *["denied"] * 3, "failed"]
     for outcome in ("ok", "denied", "failed"):
         assert outcome_of_status(STATUS[outcome]) == outcome
 

@@ -32,7 +32,7 @@ def test_each_shape_is_refused(simulate: Simulate, shape: str) -> None:
     assert results[0].content() == results[1].content()
     result = results[0]
     assert {(row.outcome, row.status) for row in result.requests if row.source == "honest"} == {("ok", 200)}
-    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("failed", 400)}
+    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("denied", 400)}
     bad = [row for row in result.decisions if row.engine == "http"]
     assert {(row.rule, row.allowed) for row in bad} == {(EXPECTED[shape], False)}
     assert len(bad) == sum(row.source == "bad" for row in result.requests) == 20
@@ -47,7 +47,7 @@ def test_each_refusal_takes_a_connection(simulate: Simulate) -> None:
 def test_malformed_requests_need_no_tls(simulate: Simulate) -> None:
     """Plaintext in the clear is refused the same way."""
     result = simulate(SCENARIO, fidelity="real", mesh__tls__mode="DISABLE")
-    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("failed", 400)}
+    assert {(row.outcome, row.status) for row in result.requests if row.source == "bad"} == {("denied", 400)}
 
 
 def test_a_refusal_is_no_wrong_decision(simulate: Simulate) -> None:

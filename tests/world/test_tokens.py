@@ -131,6 +131,19 @@ def test_claims_reach_policies(tmp_path: Path, engine: str) -> None:
     assert set(outcomes(result, "other")) == {("denied", 403)}
 
 
+def test_a_token_that_nobody_checks_is_a_header_field(tmp_path: Path) -> None:
+    """Policies see ``authorization`` where the service looks at no token, and do not where it was checked."""
+    policy = "permit (principal, action, resource) when { context.headers has authorization };"
+    (tmp_path / "a.cedar").write_text(policy, encoding="utf-8")
+    check = "\n    request_authentication: {issuers: [desk], audiences: [plans], required: true}"
+    settings = ["mesh.policy={files: [a.cedar]}", "duration=2 s", "traffic.1.token=none", "fidelity=real"]
+    unchecked = Result(load_text(SCENARIO.replace(check, ""), tmp_path / "a.yaml", settings))
+    assert set(outcomes(unchecked, "honest")) == {("ok", 200)}
+    assert set(outcomes(unchecked, "other")) == {("denied", 403)}
+    checked = Result(load_text(SCENARIO, tmp_path / "a.yaml", settings))
+    assert set(outcomes(checked, "honest")) == {("denied", 403)}
+
+
 AUTHENTICATION = """\
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
