@@ -70,8 +70,10 @@ class _Numbers:
         first = values[0]
         if values[-1] == first and values.count(first) == end - begin:
             self._values[begin:end] = first
+        elif self._values.dtype == np.bool_:
+            self._values[begin:end] = np.frombuffer(bytes(values), np.bool_)
         else:
-            self._values[begin:end] = values
+            self._values[begin:end] = np.fromiter(values, np.int64, end - begin)
 
     def take(self, size: int) -> Any:
         values = self._values[:size]
@@ -93,7 +95,7 @@ class _Strings:
             self._numbers[begin:end] = self._codes[first]
             self._hash.repeat(first, end - begin)
         else:
-            self._numbers[begin:end] = [*map(self._codes.__getitem__, values)]
+            self._numbers[begin:end] = np.fromiter(map(self._codes.__getitem__, values), np.int32, end - begin)
             self._hash.update(values)
 
     def take(self, size: int) -> Any:

@@ -67,6 +67,13 @@ def _load_window(transfer: Transfer, segments: int, in_flight: int, parameters: 
     """Load as many of the segments that are left as the window allows, and set how late they may be."""
     connection, direction = transfer.connection, transfer.direction
     way, window = connection.ways[direction], connection.windows[direction]
+    if segments == 1 and in_flight < window:
+        # What nearly every message is: nothing depends on the round trip.
+        _load(transfer, 1, now_ns)
+        if 2 * (in_flight + 1) > window:
+            transfer.window = window
+        transfer.limit_ns = now_ns + connection.patience_ns
+        return
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
     if in_flight + segments > window:
         if window * way.segment_ns < round_trip_ns * 3 // 4:
@@ -91,7 +98,9 @@ def _load(transfer: Transfer, segments: int, now_ns: int) -> None:
 
 def _in_flight(connection: Connection, direction: int, now_ns: int) -> int:
     """Segments that were sent and whose acknowledgements are not back."""
-    segments = sum(transfer.sent_segments for transfer in connection.orders[direction])
+    segments = 0
+    for transfer in connection.orders[direction]:
+        segments += transfer.sent_segments
     back_ns = _travel_ns(connection, 1 - direction)
     for way, _, _, tail_ns, size_bytes, _ in reversed(connection.log):
         if tail_ns + back_ns <= now_ns:
@@ -103,8 +112,13 @@ def _in_flight(connection: Connection, direction: int, now_ns: int) -> int:
 
 def _travel_ns(connection: Connection, direction: int) -> int:
     """The shortest time in which a train's head arrived lately, or half of what set-up took."""
-    travels_ns = [head_ns - launched_ns for way, launched_ns, head_ns, _, _, _ in connection.log if way == direction]
-    return min(travels_ns, default=connection.round_trips_ns[0] // 2)
+    least_ns = -1
+    for way, launched_ns, head_ns, _, _, _ in connection.log:
+        if way == direction:
+            travel_ns = head_ns - launched_ns
+            if travel_ns < least_ns or least_ns < 0:
+                least_ns = travel_ns
+    return least_ns if least_ns >= 0 else connection.round_trips_ns[0] // 2
 
 
 def _restart_after_idle(connection: Connection, direction: int, parameters: TcpParameters, now_ns: int) -> None:
