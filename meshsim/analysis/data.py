@@ -11,6 +11,7 @@ import numpy as np
 
 from meshsim.analysis.reading import Column, Flags, Ints, Names, Part, read_columns, read_parts, size_bytes
 from meshsim.results.manifest import Manifest
+from meshsim.scenario.faults import end_ns
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
 
@@ -96,7 +97,7 @@ class RunData:
         """From when to when each fault lasted, by name, in the order of the scenario."""
         names = self.scenario.fault_names()
         return {
-            name: Window(fault.at_ns, fault.at_ns + fault.for_ns)
+            name: Window(fault.at_ns, end_ns(fault, self.scenario.duration_ns))
             for name, fault in zip(names, self.scenario.faults, strict=True)
         }
 

@@ -11,6 +11,7 @@ from meshsim.analysis.decision_figures import decision_metrics
 from meshsim.analysis.federation_metrics import federation_metrics
 from meshsim.analysis.node_metrics import node_metrics
 from meshsim.analysis.radio_metrics import radio_metrics
+from meshsim.analysis.revocation_figures import revocation_metrics
 from meshsim.analysis.selection import (
     NS_PER_S,
     PPM,
@@ -111,6 +112,7 @@ def _catalogue() -> dict[str, Metric]:
         *radio_metrics(),
         *node_metrics(),
         *certificate_metrics(),
+        *revocation_metrics(),
         *decision_metrics(),
         *federation_metrics(),
     )

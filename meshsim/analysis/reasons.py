@@ -14,6 +14,7 @@ from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.federation_figures import explained_federation
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
+from meshsim.analysis.revocation_figures import explained_revocations
 
 MOST = 10
 """So many denials, and so many failures, are listed."""
@@ -170,6 +171,7 @@ def explained(summary: Figures) -> list[Explained]:
         *explained_undecided(summary),
         *explained_changes(summary),
         *explained_federation(summary),
+        *explained_revocations(summary),
         *explained_certificates(summary),
     )
     return parts + [Explained(*part) for part in more]

@@ -144,6 +144,11 @@ class Run(RunData):
         return self.frame("changes")
 
     @property
+    def revocations(self) -> pd.DataFrame:
+        """Revocations of certificates, how word of each spread, and what was served in spite of it."""
+        return self.frame("revocations")
+
+    @property
     def admissions(self) -> pd.DataFrame:
         """What cells answered devices that asked for a bit rate."""
         return self.frame("admissions")

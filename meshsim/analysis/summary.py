@@ -19,6 +19,7 @@ from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints, compacted
 from meshsim.analysis.reasons import denials, failures, grouped, refusals
+from meshsim.analysis.revocation_figures import revocations
 from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.expectations import RADIO_METRIC_NAMES
@@ -41,8 +42,8 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
     ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
-    ``expectations``, and ``federation`` where there is one. Durations are integers in nanoseconds and end in ``_ns``,
-    shares are floats from 0 to 1; null where nothing was measured.
+    ``expectations``; and where there are any, ``federation`` and ``revocations``. Durations are integers in nanoseconds
+    and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -60,6 +61,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "certificates": certificates(run),
         **({"federation": federation(run)} if run.scenario.mesh.federation is not None else {}),
         "changes": changes(run),
+        **({"revocations": revocations(run)} if run.rows("revocations") else {}),
         "trials": trials(run, grouped),
         "undecided": undecided(run, grouped),
         "faults": _faults(run),

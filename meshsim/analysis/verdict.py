@@ -21,20 +21,20 @@ from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
 from meshsim.analysis.radio_metrics import within
 from meshsim.analysis.reading import Flags
+from meshsim.analysis.revocation_figures import revocations, value_of
 from meshsim.analysis.selection import NS_PER_S, Kind, Selected, Selection, Value, count, share
+from meshsim.scenario.bounds import CountBound, DurationBound, RateBound, ShareBound
 from meshsim.scenario.expectations import (
     Convergence,
     ConvergenceExpectation,
-    CountBound,
-    DurationBound,
     Expectation,
     Failure,
     FailureExpectation,
     MetricExpectation,
     NeverExpectation,
-    RateBound,
     RecoveryExpectation,
-    ShareBound,
+    RevocationExpectation,
+    Revocations,
 )
 
 EXIT_PASSED, EXIT_FAILED, EXIT_INCONCLUSIVE = 0, 1, 3
@@ -62,6 +62,7 @@ Never = Literal[
     "corrupted-payload-accepted",
     "wrongly-allowed",
     "wrongly-denied",
+    "revoked-certificate-accepted",
 ]
 
 
@@ -100,6 +101,8 @@ def evaluate(run: RunData, expectations: Sequence[Expectation] | None = None) ->
             verdicts.append(_on_convergence(run, expectation.converges))
         elif isinstance(expectation, FailureExpectation):
             verdicts += _on_failure(run, expectation.fails)
+        elif isinstance(expectation, RevocationExpectation):
+            verdicts += _on_revocation(run, expectation.revokes)
         elif isinstance(expectation, NeverExpectation):
             verdicts.append(_on_never(run, expectation.never))
         else:
@@ -220,6 +223,35 @@ def _on_failure(run: RunData, wanted: Failure) -> list[Verdict]:
     return verdicts
 
 
+def _on_revocation(run: RunData, wanted: Revocations) -> list[Verdict]:
+    found = next((one for one in revocations(run) if one["revocation"] == wanted.after), None)
+    watched_ns = run.duration_ns - run.fault_windows[wanted.after].from_ns
+    bounds: list[tuple[str, str, Kind, Bound | None]] = [
+        ("obeyed", "obeyed by the last peer", "duration", wanted.obeyed),
+        ("last_served", "last call served", "duration", wanted.last_served),
+        ("served", "calls served", "count", wanted.served),
+        ("accepted", "handshakes accepted", "count", wanted.accepted),
+    ]
+    verdicts = []
+    for what, words, kind, bound in bounds:
+        if bound is None:
+            continue
+        text = f"{words} {_bound_text(bound, kind)} after {wanted.after}"
+        if found is None:
+            verdicts.append(Verdict(text, None, show(None, kind), None, "the run ended before it came"))
+            continue
+        value = value_of(found, what)
+        passed, reason = value is not None and _holds(value, bound, kind), ""
+        if value is None and what == "obeyed":
+            # It comes later than the run watched, if at all.
+            reason = f"{found['obeyed']} of {found['peers']} peers came to that"
+            passed = bound.at_most is None and bound.at_least is not None and watched_ns >= bound.at_least
+        elif value is None:
+            passed, reason = bound.at_least is None, "no call was served"
+        verdicts.append(Verdict(text, passed, show(value, kind), to_json(value, kind), reason))
+    return verdicts
+
+
 def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_ns: int) -> list[tuple[int, Fraction]]:
     """Start and success rate of every second in which a request was meant to be sent.
 
@@ -263,6 +295,8 @@ def _culprits(run: RunData, never: Never) -> tuple[str, Flags, str]:
         return "calls", ~run.flags("calls", "encrypted") & sent, "t_start_ns"
     if never == "expired-certificate-accepted":
         return "handshakes", run.flags("handshakes", "outlived_certificate").copy(), "t_start_ns"
+    if never == "revoked-certificate-accepted":
+        return "handshakes", run.flags("handshakes", "revoked_certificate").copy(), "t_start_ns"
     if never in ("wrongly-allowed", "wrongly-denied"):
         return "decisions", run.names("decisions", "wrongly").is_in((never.removeprefix("wrongly-"),)), "t_ns"
     if never == "corrupted-payload-accepted":

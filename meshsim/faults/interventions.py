@@ -105,6 +105,18 @@ class EaseEngine(msgspec.Struct, frozen=True, gc=False):
     """Undo the fault's ``SlowEngine``."""
 
 
+class RevokeWorkload(msgspec.Struct, frozen=True, gc=False):
+    """Revoke the certificates of a service, fleet, replica or device, and issue it no others."""
+
+    target: str
+
+
+class ReinstateWorkload(msgspec.Struct, frozen=True, gc=False):
+    """Issue it certificates again."""
+
+    target: str
+
+
 Intervention = (
     CutLink
     | RestoreLink
@@ -123,6 +135,8 @@ Intervention = (
     | EaseEngine
     | DisturbEndpoint
     | RestoreEndpoint
+    | RevokeWorkload
+    | ReinstateWorkload
 )
 
 

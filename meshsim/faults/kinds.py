@@ -16,8 +16,10 @@ from meshsim.faults import (
     policy_outage,
     policy_slow,
     push_rejected,
+    revoke,
 )
 from meshsim.faults.interventions import Intervention, Planned
+from meshsim.scenario.faults import end_ns as end_of_fault
 from meshsim.scenario.model import Scenario
 
 KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] = MappingProxyType(
@@ -31,6 +33,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "policy-outage": policy_outage.plan,
         "policy-slow": policy_slow.plan,
         "bundle-endpoint": bundle_endpoint.plan,
+        "revoke": revoke.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""
@@ -41,7 +44,6 @@ def plan_faults(scenario: Scenario) -> tuple[Planned, ...]:
     planned = []
     for index, (fault, name) in enumerate(zip(scenario.faults, scenario.fault_names(), strict=True)):
         begin, end = KINDS[fault.kind](fault)
-        planned.append(
-            Planned(name, fault.kind, fault.target, fault.at_ns, fault.at_ns + fault.for_ns, begin, end, index)
-        )
+        end_ns = end_of_fault(fault, scenario.duration_ns)
+        planned.append(Planned(name, fault.kind, fault.target, fault.at_ns, end_ns, begin, end, index))
     return tuple(planned)

@@ -46,3 +46,12 @@ def edges(scenario: Scenario, name: str) -> Iterator[tuple[Path, str]]:
     for below, call in calls_of(scenario, name):
         yield ("services", name, *below, "to"), call.to
         yield from ((path, target) for target, path in route_targets(scenario, call.to).items())
+
+
+def peers_of(scenario: Scenario, workload: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The services and fleets whose calls may end up at a workload, and the services that its own may end up at."""
+    pairs = {(name, to) for name in scenario.services for _, to in edges(scenario, name)}
+    for flow in scenario.traffic:
+        pairs |= {(flow.source, to) for to in (flow.to, *route_targets(scenario, flow.to))}
+    callers = frozenset(source for source, to in pairs if to == workload)
+    return callers, frozenset(to for source, to in pairs if source == workload)

@@ -14,6 +14,7 @@ from meshsim.scenario.expectations import (
     MetricExpectation,
     RecoveryExpectation,
 )
+from meshsim.scenario.faults import end_ns as end_of_fault
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
@@ -75,7 +76,7 @@ def check_faults(scenario: Scenario) -> Iterator[Finding]:
     for index in order:
         fault = scenario.faults[index]
         path: Path = ("faults", index)
-        end_ns = fault.at_ns + fault.for_ns
+        end_ns = end_of_fault(fault, scenario.duration_ns)
         if fault.at_ns >= scenario.duration_ns:
             message = f"the fault begins at {_text(fault.at_ns)}, the run ends at {_text(scenario.duration_ns)}"
             yield Finding((*path, "at"), f"{message}; expected it to begin before")
@@ -113,7 +114,8 @@ def check_expectations(scenario: Scenario) -> Iterator[Finding]:
 def check_recoveries(scenario: Scenario) -> Iterator[Finding]:
     """Recoveries that are due after the end."""
     ends_ns = {
-        name: fault.at_ns + fault.for_ns for name, fault in zip(scenario.fault_names(), scenario.faults, strict=True)
+        name: end_of_fault(fault, scenario.duration_ns)
+        for name, fault in zip(scenario.fault_names(), scenario.faults, strict=True)
     }
     for index, expectation in enumerate(scenario.expect):
         if not isinstance(expectation, RecoveryExpectation) or expectation.recovers.after not in ends_ns:

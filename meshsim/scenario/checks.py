@@ -29,6 +29,7 @@ from meshsim.scenario.check_network import (
 )
 from meshsim.scenario.check_policy import check_authorizer
 from meshsim.scenario.check_radio import check_five_qis, check_new_radios
+from meshsim.scenario.check_revocation import check_revocation
 from meshsim.scenario.check_routes import check_destinations, check_routes
 from meshsim.scenario.check_time import (
     check_expectations,
@@ -86,6 +87,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
         yield from check_authorizer(scenario)
         if all_faults:
             yield from check_recoveries(scenario)
+            yield from check_revocation(scenario)
 
 
 def check_whole(scenario: Scenario) -> Iterator[Finding]:

@@ -24,6 +24,10 @@ _PATTERNS = {
         "is not a name",
         "at most 63 lower-case letters, digits and inner hyphens",
     ),
+    "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[0-9]{1,9})?": (
+        "is no workload",
+        "a service or fleet, or one of its replicas or devices, such as 'planner/0'",
+    ),
     "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
     "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}": ("is no name of a header field", "one such as 'x-tenant'"),
     "([!-~]([ \\t!-~]{0,4094}[!-~])?)?": (

@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from meshsim.scenario.fields import Duration, Model, Name, Rate, Share
-
-
-class _Bound(Model):
-    @model_validator(mode="after")
-    def _bounds_something(self) -> Self:
-        most, least = getattr(self, "at_most", None), getattr(self, "at_least", None)
-        if most is None and least is None:
-            raise ValueError("there is no bound; expected at_most, at_least or both")
-        if most is not None and least is not None and least > most:
-            raise ValueError("at_least is more than at_most; expected it not to be")
-        return self
-
-
-class DurationBound(_Bound):
-    """Bounds on a duration."""
-
-    at_most: Duration | None = None
-    """Upper bound, itself allowed."""
-    at_least: Duration | None = None
-    """Lower bound, itself allowed."""
-
-
-class ShareBound(_Bound):
-    """Bounds on a share."""
-
-    at_most: Share | None = None
-    """Upper bound, itself allowed."""
-    at_least: Share | None = None
-    """Lower bound, itself allowed."""
-
-
-class RateBound(_Bound):
-    """Bounds on a rate."""
-
-    at_most: Rate | None = None
-    """Upper bound, itself allowed."""
-    at_least: Rate | None = None
-    """Lower bound, itself allowed."""
-
-
-class CountBound(_Bound):
-    """Bounds on a number."""
-
-    at_most: Annotated[int, Field(ge=0)] | None = None
-    """Upper bound, itself allowed."""
-    at_least: Annotated[int, Field(ge=0)] | None = None
-    """Lower bound, itself allowed."""
+from meshsim.scenario.bounds import CountBound, DurationBound, RateBound, ShareBound
+from meshsim.scenario.fields import Duration, Model, Name
 
 
 class MetricExpectation(Model):
@@ -304,6 +258,35 @@ class FailureExpectation(Model):
     """Which fault, how soon, when for good."""
 
 
+class Revocations(Model):
+    """How soon peers obey a revocation, and what is served in spite of it."""
+
+    after: Name
+    """Fault of the kind revoke."""
+    obeyed: DurationBound | None = None
+    """From the revocation until the last peer refuses the certificate in new handshakes. Default: not bounded."""
+    last_served: DurationBound | None = None
+    """From the revocation until the last call is handed over that rests on the certificate. Default: not bounded."""
+    served: CountBound | None = None
+    """Calls to and from the target that are handed over after the revocation and rest on its certificate. Default: not
+    bounded."""
+    accepted: CountBound | None = None
+    """Handshakes that are established after the revocation and rest on the certificate. Default: not bounded."""
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Revocations:
+        if self.obeyed is None and self.last_served is None and self.served is None and self.accepted is None:
+            raise ValueError("nothing is expected of it; expected obeyed, last_served, served or accepted")
+        return self
+
+
+class RevocationExpectation(Model):
+    """Obedience to a revocation."""
+
+    revokes: Revocations
+    """Which fault, how soon, how much."""
+
+
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
@@ -314,23 +297,29 @@ class NeverExpectation(Model):
         "corrupted-payload-accepted",
         "wrongly-allowed",
         "wrongly-denied",
+        "revoked-certificate-accepted",
     ]
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
     certificate it rests on. request-lost: a request ended as reset or timeout.
     corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext.
     wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, or without an answer from its
-    authorizer, and the newest policies decide so not."""
+    authorizer, and the newest policies decide so not. revoked-certificate-accepted: a handshake was established after
+    a certificate it rests on had been revoked."""
 
 
 def _expectation_kind(value: Any) -> str:
     if isinstance(value, dict):
-        return next((kind for kind in ("never", "recovers", "converges", "fails") if kind in value), "metric")
+        return next(
+            (kind for kind in ("never", "recovers", "converges", "fails", "revokes") if kind in value), "metric"
+        )
     if isinstance(value, NeverExpectation):
         return "never"
     if isinstance(value, FailureExpectation):
         return "fails"
     if isinstance(value, ConvergenceExpectation):
         return "converges"
+    if isinstance(value, RevocationExpectation):
+        return "revokes"
     return "recovers" if isinstance(value, RecoveryExpectation) else "metric"
 
 
@@ -339,6 +328,7 @@ Expectation = Annotated[
     | Annotated[RecoveryExpectation, Tag("recovers")]
     | Annotated[ConvergenceExpectation, Tag("converges")]
     | Annotated[FailureExpectation, Tag("fails")]
+    | Annotated[RevocationExpectation, Tag("revokes")]
     | Annotated[NeverExpectation, Tag("never")],
     Discriminator(_expectation_kind),
 ]

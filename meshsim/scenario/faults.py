@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import Duration, Model, Name
 from meshsim.scenario.policy import TrustDomain
 
 
-class _Fault(Model):
+class _Begun(Model):
     name: Name | None = None
     """Name in tables, phases and expectations. Default: its kind, numbered from 2 if the kind stands more than once."""
     at_ns: Duration = Field(alias="at")
     """When it begins."""
+
+
+class _Fault(_Begun):
     for_ns: Duration = Field(alias="for", gt=0)
     """How long it lasts."""
 
@@ -111,6 +114,20 @@ class BundleEndpointFault(_Fault):
     nothing."""
 
 
+class Revoke(_Begun):
+    """All certificates of a workload are revoked; how peers hear of it, mesh.identity.revocation says.
+
+    It is issued nothing as long as this lasts, and gets a new certificate after that.
+    """
+
+    kind: Literal["revoke"]
+    """revoke."""
+    target: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[0-9]{1,9})?$")]
+    """Service or fleet, or one of its replicas or devices, such as planner/0."""
+    for_ns: Duration | None = Field(default=None, alias="for", gt=0)
+    """How long it is issued nothing. Default: to the end of the run."""
+
+
 Fault = Annotated[
     LinkDown
     | NodeCrash
@@ -120,6 +137,12 @@ Fault = Annotated[
     | PushRejected
     | PolicyOutage
     | PolicySlow
-    | BundleEndpointFault,
+    | BundleEndpointFault
+    | Revoke,
     Field(discriminator="kind"),
 ]
+
+
+def end_ns(fault: Fault, duration_ns: int) -> int:
+    """When a fault ends in a run of this duration."""
+    return duration_ns if fault.for_ns is None else fault.at_ns + fault.for_ns

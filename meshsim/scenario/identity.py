@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meshsim.scenario.fields import Duration, Model, Name, Rate, S, Share
+from meshsim.scenario.revocation import Revocation
 from meshsim.scenario.units import PPM
 
 PREPARE_CAP_NS = 30 * 86_400 * S
@@ -118,6 +119,9 @@ class Identity(Model):
     attested and issued first. Default: issued."""
     issuer: Issuer | None = None
     """Who signs. Default: none, so that every certificate is there the instant it is asked for, at no cost."""
+    revocation: Revocation | None = None
+    """How word of revoked certificates (the fault revoke) spreads. Default: it does not, and peers believe a
+    certificate until it ends."""
 
     @property
     def oldest_ns(self) -> int:

@@ -54,6 +54,7 @@ _TARGETS = {
     "latency-surge": "link",
     "node-crash": "node",
     "push-rejected": "service or fleet",
+    "revoke": "service or fleet",
 }
 """What the target of each kind of fault is."""
 
@@ -100,13 +101,17 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         yield (*path, "endpoint", "node"), "node", step(step(domain, "endpoint"), "node"), False
         for key, kind in (("services", "service"), ("fleets", "fleet")):
             yield from ((below, kind, value, False) for below, value in _items(data, *path, key))
+    source = ("mesh", "identity", "revocation", "node")
+    yield source, "node", step(step(step(step(data, "mesh"), "identity"), "revocation"), "node"), False
     for path, flow in _items(data, "traffic"):
         for key, kind in (("from", "fleet"), ("to", "service"), ("slice", "slice")):
             yield (*path, key), kind, step(flow, key), False
     for path, fault in _items(data, "faults"):
-        target = _TARGETS.get(str(step(fault, "kind")))
+        target, name = _TARGETS.get(str(step(fault, "kind"))), step(fault, "target")
         if target is not None:
-            yield (*path, "target"), target, step(fault, "target"), False
+            if step(fault, "kind") == "revoke" and isinstance(name, str):
+                name = name.partition("/")[0]
+            yield (*path, "target"), target, name, False
     for change, _ in _items(data, "changes"):
         yield from ((path, "service or fleet", path[-1], True) for path, _ in _items(data, *change, "workloads"))
     yield from _expectation_uses(data)
@@ -120,6 +125,7 @@ def _expectation_uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         yield (*path, "recovers", "after"), "fault", step(recovery, "after"), False
         yield (*path, "recovers", "slice"), "slice", step(recovery, "slice"), False
         yield (*path, "converges", "after"), "change", step(step(expectation, "converges"), "after"), False
+        yield (*path, "revokes", "after"), "fault", step(step(expectation, "revokes"), "after"), False
         failure = step(expectation, "fails")
         for key, kind in (("after", "fault"), ("slice", "slice"), ("service", "service"), ("source", "flow")):
             yield (*path, "fails", key), kind, step(failure, key), False

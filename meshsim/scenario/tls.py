@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from meshsim.scenario.fields import Duration, FromList, Model, S
 from meshsim.scenario.identity import KeyType
@@ -54,6 +54,26 @@ SCHEMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """Signature schemes that TLS 1.3 has for each key type (RFC 8446, section 4.2.3; draft-ietf-tls-mldsa)."""
 
 
+class Resumption(Model):
+    """Resumption of sessions, and what it rests on."""
+
+    bound_to_certificate: bool = False
+    """Whether a session is resumed only as long as both certificates that it began with would be accepted anew: neither
+    has ended nor been revoked, as far as either end knows, and a server's tickets go with its certificate. OpenSSL and
+    Envoy look at none of that. Default: false."""
+
+
+def _resumption_kind(value: Any) -> str:
+    return "more" if isinstance(value, dict | Resumption) else "plain"
+
+
+Resumes = Annotated[
+    Annotated[bool, Tag("plain")] | Annotated[Resumption, Tag("more")],
+    Discriminator(_resumption_kind),
+]
+"""false: no tickets. true: tickets. A mapping: tickets, with more to be said about them."""
+
+
 class Tls(Model):
     """How sidecars speak TLS."""
 
@@ -73,8 +93,9 @@ class Tls(Model):
     key: KeyType = "ecdsa-p256"
     """Key type of workloads' certificates: ecdsa-p256, ecdsa-p384, ed25519, rsa-2048, rsa-3072, ml-dsa-44 or ml-dsa-65.
     Default: ecdsa-p256."""
-    resumption: bool = True
-    """Whether listeners issue session tickets and clients use them. Default: true."""
+    resumption: Resumes = True
+    """Whether listeners issue session tickets and clients use them: true, false, or a mapping such as
+    {bound_to_certificate: true}. Default: true."""
     ticket_lifetime_ns: Duration = Field(default=7200 * S, alias="ticket_lifetime", gt=0)
     """How long a ticket can be used, in simulated time. Default: 2 h, as OpenSSL."""
 
@@ -94,7 +115,7 @@ class PortTls(Model):
     """As in mesh.tls."""
     signature_schemes: SignatureSchemes | None = None
     """As in mesh.tls."""
-    resumption: bool | None = None
+    resumption: Resumes | None = None
     """As in mesh.tls."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from meshsim.identity.token_check import TokenVerdict
@@ -9,6 +11,9 @@ from meshsim.policy.question import Question
 from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.tls.flights import Flight
 from meshsim.sidecar.tls.outcome import Established, Refused, TlsStep
+
+PEER_REVOKED: Final = "peer revoked"
+"""Why a connection is closed whose peer's certificate was revoked."""
 
 
 class OpenConnection(msgspec.Struct, frozen=True, gc=False):

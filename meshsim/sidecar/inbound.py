@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.identity.token_check import judge
-from meshsim.sidecar.commands import AskPolicy, CloseConnection, Command, Compute, Deliver, HandshakeEnded, Send
+from meshsim.sidecar.commands import (
+    PEER_REVOKED,
+    AskPolicy,
+    CloseConnection,
+    Command,
+    Compute,
+    Deliver,
+    HandshakeEnded,
+    Send,
+)
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, EXPECTED
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import READY, Phase
 from meshsim.sidecar.questions import Questions
+from meshsim.sidecar.tls.end import rests_on_revoked
 from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
 from meshsim.sidecar.tls.outcome import Established, TlsStep
@@ -133,6 +143,8 @@ class Inbound:
             downstream.mutual = step.established.mutual
             downstream.established = step.established
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
+            if self._settings.cuts_revoked and rests_on_revoked(downstream.tls, self.side):
+                return commands + self._close(downstream, PEER_REVOKED)  # a session from before, or the news is newer
             held, downstream.held = downstream.held, []
             for unit in held:
                 if isinstance(unit, RequestMessage):
@@ -140,6 +152,11 @@ class Inbound:
                 else:
                     commands += self.flight(downstream, unit, now_ns)
         return commands
+
+    def cut_revoked(self) -> list[Command]:
+        """Close the connections of clients that are revoked, as far as this sidecar has been told."""
+        revoked = [each for each in self.downstreams.values() if rests_on_revoked(each.tls, self.side)]
+        return [command for downstream in revoked for command in self._close(downstream, PEER_REVOKED)]
 
     def _close(self, downstream: Downstream, reason: str) -> list[Command]:
         downstream.phase = Phase.CLOSED

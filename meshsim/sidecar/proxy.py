@@ -152,7 +152,9 @@ class Sidecar:
     def _identity_rotated(self, event: events.IdentityRotated, now_ns: int) -> list[Command]:
         self.outbound.side = event.side
         self.inbound.side = event.side
-        return []
+        if not self.settings.cuts_revoked:
+            return []
+        return self.inbound.cut_revoked() + self.outbound.cut_revoked(now_ns)
 
     def _timer_due(self, event: events.TimerDue, now_ns: int) -> list[Command]:
         commands: list[Command] = []

@@ -56,3 +56,5 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Settings of listeners that are not those of the sidecar's side, by port."""
     routes: Mapping[int, Route] = {}
     """What becomes of calls, by the index of their template; those that are not in it are not routed."""
+    cuts_revoked: bool = False
+    """Whether a connection is closed as soon as the sidecar is told that its peer's certificate was revoked."""

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from meshsim.sidecar.commands import CloseConnection, Command, Compute, HandshakeEnded, OpenConnection, Send
+from meshsim.sidecar.commands import (
+    PEER_REVOKED,
+    CloseConnection,
+    Command,
+    Compute,
+    HandshakeEnded,
+    OpenConnection,
+    Send,
+)
 from meshsim.sidecar.pool import Phase, Pool, PoolKey, Upstream
+from meshsim.sidecar.tls.end import rests_on_revoked
 from meshsim.sidecar.tls.flights import Flight, SessionTicket
 from meshsim.sidecar.tls.machine import TlsClient
 from meshsim.sidecar.tls.outcome import TlsStep
@@ -120,7 +129,10 @@ class Upstreams:
             commands += self._drop(upstream, upstream.refusal_outcome, now_ns)
         elif step.established is not None:
             commands.append(HandshakeEnded(upstream.connection_id, "client", step.established, None))
-            commands += self._ready(upstream, now_ns)
+            if self._settings.cuts_revoked and rests_on_revoked(upstream.tls, self.side):
+                commands += self._cut(upstream, now_ns)  # a session from before, or the news is newer
+            else:
+                commands += self._ready(upstream, now_ns)
         return commands
 
     def _ready(self, upstream: Upstream, now_ns: int) -> list[Command]:
@@ -162,6 +174,15 @@ class Upstreams:
         if upstream.used_up and pool.waiting and not pool.connections:
             self._connect_for_waiting(pool, upstream.endpoint, now_ns, commands)
         return commands
+
+    def cut_revoked(self, now_ns: int) -> list[Command]:
+        """Close the connections to servers that are revoked, as far as this sidecar has been told."""
+        revoked = [each for each in self.upstreams.values() if rests_on_revoked(each.tls, self.side)]
+        return [command for upstream in revoked for command in self._cut(upstream, now_ns)]
+
+    def _cut(self, upstream: Upstream, now_ns: int) -> list[Command]:
+        closing = CloseConnection(upstream.connection_id, PEER_REVOKED)
+        return [closing, *self.lost(upstream, PEER_REVOKED, now_ns)]
 
     def retire(self, endpoint_ids: frozenset[int], draining: frozenset[int], now_ns: int) -> list[Command]:
         """Close the connections to endpoints that are no longer announced; draining ones when they have ended all."""

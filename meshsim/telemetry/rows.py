@@ -17,6 +17,7 @@ from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.later import LATER
 from meshsim.telemetry.radio_rows import AdmissionRow, RadioRow
+from meshsim.telemetry.revocation_row import RevocationRow
 
 ATTRIBUTION = (
     "radio_ns",
@@ -175,6 +176,9 @@ class HandshakeRow(msgspec.Struct, frozen=True, gc=False):
     outlived_certificate: Annotated[
         bool, Meta(description="A resumed session was accepted after a certificate it rests on had expired.")
     ]
+    revoked_certificate: Annotated[
+        bool, Meta(description="It was established after a certificate it rests on had been revoked.", extra=LATER)
+    ] = False
 
 
 class IdentityRow(msgspec.Struct, frozen=True, gc=False):
@@ -186,7 +190,8 @@ class IdentityRow(msgspec.Struct, frozen=True, gc=False):
         str,
         Meta(
             description="attested (before its first one), issued, rotated, failed (it asked in vain), refused (the "
-            "authority has ended), expired (while in use) or revoked; of an authority: prepared, activated or retired."
+            "authority has ended, or the workload is revoked), expired (while in use) or revoked; of an authority: "
+            "prepared, activated or retired."
         ),
     ]
     serial: Annotated[str, Meta(description="Serial number, hexadecimal.")]
@@ -204,7 +209,11 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     fault_id: Annotated[str, Meta(description="Its name in the scenario.")]
     kind: Annotated[str, Meta(description="Its kind, such as link-down.")]
     target: Annotated[
-        str, Meta(description="Link, node, issuer, authority, service, fleet, authorizer, engine or trust domain.")
+        str,
+        Meta(
+            description="Link, node, issuer, authority, service, fleet, replica, device, authorizer, engine or trust "
+            "domain."
+        ),
     ]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
     t_end_ns: Annotated[int, Meta(description="When it ended.")]
@@ -216,7 +225,7 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
         int,
         Meta(
             description="Requests for certificates that failed for it; of a ca-rotation, certificates in use that the "
-            "former authority had signed.",
+            "former authority had signed; of a revoke, certificates that were revoked.",
             extra=LATER,
         ),
     ] = 0
@@ -287,6 +296,7 @@ Row = (
     | FaultRow
     | ConfigRow
     | ChangeRow
+    | RevocationRow
     | NodeRow
     | LinkRow
     | RadioRow
@@ -304,6 +314,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "faults": FaultRow,
     "configs": ConfigRow,
     "changes": ChangeRow,
+    "revocations": RevocationRow,
     "nodes": NodeRow,
     "links": LinkRow,
     "radio": RadioRow,
@@ -311,5 +322,5 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 }
 """Every table of a run folder, in the order of the manifest."""
 
-LATER_TABLES = frozenset({"issuances", "bundles", "radio", "admissions", "changes"})
+LATER_TABLES = frozenset({"issuances", "bundles", "radio", "admissions", "changes", "revocations"})
 """Tables that came later than the others: a digest leaves them out where they are empty."""

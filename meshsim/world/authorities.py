@@ -59,6 +59,7 @@ class Authorities:
         self._succession = Succession(first, identity.backdate_ns, plan)
         self._overlap = plan is None or plan.overlap
         self._roots: dict[int, Authority] = {}
+        self._denied: frozenset[int] = frozenset()
         self.by_id = by_id
         """Every authority of every trust domain, by its id."""
         self._make(first)
@@ -129,6 +130,12 @@ class Authorities:
         self._set_look()
         return former
 
+    def deny(self, serials: frozenset[int], news: str) -> None:
+        """Have verifiers told of certificates that they are not to believe."""
+        self._denied |= serials
+        self.trust = self._trust(self.trust.sequence + 1)
+        self.bundles.publish(news)
+
     def forget(self, numbers: frozenset[int]) -> None:
         """Trust these authorities no more."""
         self._carry_out(self._succession.forget(numbers), told=True)
@@ -193,7 +200,7 @@ class Authorities:
 
     def _trust(self, sequence: int) -> Trust:
         trusted = frozenset(self._roots[term.number].id for term in self._succession.trusted)
-        bundles = by_trust_domain([TrustBundle(self.trust_domain, trusted)])
+        bundles = by_trust_domain([TrustBundle(self.trust_domain, trusted, self._denied)])
         return Trust(sequence, bundles, self._roots[self._succession.active.number].id)
 
     def _write(self, deed: str, authority: Authority) -> None:

@@ -227,6 +227,7 @@ def make_sidecar(
             ticket_per_service=mesh.pool.session_scope == "service",
             port_tls=_port_settings(state.scenario, host),
             routes=routes,
+            cuts_revoked=mesh.identity.revocation is not None and mesh.identity.revocation.live == "cut",
         ),
         identities.side(host, settings),
         Balancer(
@@ -254,7 +255,9 @@ def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
         return {}
     service = host.service
     return {
-        service.target_port(int(number)): tls_settings(tls_of(scenario.mesh.tls, service.tls, port.tls))
+        service.target_port(int(number)): tls_settings(
+            tls_of(scenario.mesh.tls, service.tls, port.tls), scenario.mesh.identity.revocation
+        )
         for number, port in service.ports.items()
         if port.tls is not None
     }

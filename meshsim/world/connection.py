@@ -57,11 +57,13 @@ class Handshake:
         "client_side",
         "cpu_client_ns",
         "cpu_server_ns",
+        "hello_clock_ns",
         "recorded",
         "refused",
         "round_trips",
         "server_clock_ns",
         "server_side",
+        "start_clock_ns",
         "t_client_done_ns",
         "ticket",
     )
@@ -81,6 +83,10 @@ class Handshake:
         self.ticket: SessionTicket | None = None
         self.client_clock_ns = 0
         self.server_clock_ns = 0
+        self.start_clock_ns = 0
+        """The client's clock when it said hello."""
+        self.hello_clock_ns = 0
+        """The server's clock when it heard that."""
 
 
 class Connection:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
+    from meshsim.world.obeying import Obeying
     from meshsim.world.state import State
     from meshsim.world.workload import Workloads
 
@@ -57,6 +58,22 @@ class Driver:
             commands.HoldCall: self._hold_call,
             commands.CloseConnection: self._close_connection,
         }
+
+    def watched_by(self, obeying: Obeying) -> None:
+        """Have calls counted that are served although somebody's certificate was revoked, and what is cut for that."""
+
+        def deliver(host: Replica, command: commands.Deliver) -> None:
+            obeying.served(self._connections[command.connection_id])
+            self._deliver(host, command)
+
+        def close(host: Host, command: commands.CloseConnection) -> None:
+            connection = self._connections.get(command.connection_id)
+            if connection is not None and command.reason == commands.PEER_REVOKED:
+                obeying.cut(connection, UP if connection.client is host else DOWN)
+            self._close_connection(host, command)
+
+        self._carry_out[commands.Deliver] = deliver
+        self._carry_out[commands.CloseConnection] = close
 
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""

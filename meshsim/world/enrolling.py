@@ -14,6 +14,7 @@ from meshsim.world.hosts import Replica
 from meshsim.world.issuing import ENDED, OVERLOADED, SigningRequest
 from meshsim.world.reach import one_way_ns
 from meshsim.world.retrying import Retrying
+from meshsim.world.revoking import REVOKED
 
 if TYPE_CHECKING:
     from meshsim.scenario.identity import Issuer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from meshsim.world.state import State
 
 NO_CONTROL_PLANE = "no answer from the control plane"
-OWN_FAULT = frozenset({OVERLOADED, ENDED, FAILED})
+OWN_FAULT = frozenset({OVERLOADED, ENDED, FAILED, REVOKED})
 """Reasons for a failure that no fault on the way is to blame for."""
 
 
@@ -220,7 +221,7 @@ class Enrolling:
     def _failed(self, enrolment: Enrolment, reason: str) -> None:
         host, now_ns, since_ns = enrolment.host, self._clock.now_ns, enrolment.mark_ns
         self._record(enrolment.row(now_ns, "failed", reason))
-        self._identities.note(host, "refused" if reason == ENDED else "failed", reason)
+        self._identities.note(host, "refused" if reason in (ENDED, REVOKED) else "failed", reason)
         if reason not in OWN_FAULT:
             goal = self.announcing.node if reason == NO_CONTROL_PLANE else self._issuer.node
             self.blame(host.node, goal, since_ns)

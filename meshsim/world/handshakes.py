@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshsim.sidecar.tls.outcome import Established, TlsStep
     from meshsim.world.comparison import HandshakeSampler
     from meshsim.world.hosts import Host
+    from meshsim.world.obeying import Obeying
     from meshsim.world.state import State
 
 
@@ -26,6 +27,8 @@ class Handshakes:
         self._clock = state.clock
         self._sampler = sampler
         self._record = state.recorder.appender("handshakes")
+        self.obeying: Obeying | None = None
+        """Counts handshakes that rest on revoked certificates; None where there are none."""
         self._count = 0
         self.default_cipher = state.scenario.mesh.tls.ciphers[0]
         """What connections are expected to come to."""
@@ -51,6 +54,7 @@ class Handshakes:
             if type(flight) is ClientHello:
                 handshake.server_side = connection.server.sidecar.inbound.side_of(connection.port)
                 handshake.ticket = flight.ticket
+                handshake.hello_clock_ns = handshake.server_clock_ns
         elif type(flight) is ServerFlight:
             handshake.client_clock_ns = connection.client.sidecar.settings.clock_offset_ns + now_ns
 
@@ -66,6 +70,7 @@ class Handshakes:
             if handshake.client_side is None:
                 handshake.client_side = host.sidecar.outbound.side
                 handshake.client_clock_ns = host.sidecar.settings.clock_offset_ns + self._clock.now_ns
+                handshake.start_clock_ns = handshake.client_clock_ns
             if not handshake.recorded:
                 handshake.cpu_client_ns += work_ns
         elif not handshake.recorded:
@@ -138,6 +143,9 @@ class Handshakes:
                 refused_by=by,
                 reason=reason,
                 outlived_certificate=established.resumed_after_expiry if established else False,
+                revoked_certificate=outcome == "established"
+                and self.obeying is not None
+                and self.obeying.accepted(connection),
             )
         )
 

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+from meshsim.scenario.tls import Resumption
 from meshsim.sidecar import events
-from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
+from meshsim.sidecar.tls.settings import OcspPolicy, TlsSettings, TlsSide
 from meshsim.telemetry.rows import IdentityRow
+from meshsim.world.revoking import REVOKED
 from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
+    from meshsim.scenario.revocation import Revocation
     from meshsim.scenario.tls import Tls
     from meshsim.world.authorities import Authorities, Trust
     from meshsim.world.domains import Domains, Foreign
     from meshsim.world.driver import Driver
     from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Host
+    from meshsim.world.revoking import Revoking
     from meshsim.world.state import State
 
 
-def tls_settings(tls: Tls) -> TlsSettings:
-    """Return the settings of an end as its sidecar takes them."""
+OCSP: Final[Mapping[str, OcspPolicy]] = MappingProxyType(
+    {"lenient": "lenient", "strict": "lenient", "must_staple": "required"}
+)
+"""What clients make of OCSP staples, by what servers do about them."""
+
+
+def tls_settings(tls: Tls, revocation: Revocation | None = None) -> TlsSettings:
+    """Return the settings of an end as its sidecar takes them, and what it makes of the ways to hear of revocation."""
+    crl, ocsp = (None, None) if revocation is None else (revocation.crl, revocation.ocsp)
     return TlsSettings(
         mode=tls.mode,
         min_version=tls.min_version,
@@ -31,7 +44,10 @@ def tls_settings(tls: Tls) -> TlsSettings:
         ciphers=tls.ciphers,
         signature_schemes=tls.signature_schemes or (),
         mutual=True,
-        resumption=tls.resumption,
+        resumption=tls.resumption is not False,
+        bound=isinstance(tls.resumption, Resumption) and tls.resumption.bound_to_certificate,
+        ocsp="off" if ocsp is None else OCSP[ocsp.staple],
+        stale_crls="refuse" if crl is None else crl.stale,
         ticket_lifetime_ns=tls.ticket_lifetime_ns,
     )
 
@@ -47,6 +63,8 @@ class Identities:
     """Set when the world is assembled."""
     enrolling: Enrolling | None = None
     """Gets certificates from the issuer; None where there is none."""
+    revoking: Revoking | None = None
+    """Knows what is revoked, where anything is or word of it could spread."""
 
     def __init__(self, state: State, domains: Domains) -> None:
         scenario = state.scenario
@@ -76,6 +94,8 @@ class Identities:
         """
         self._settings[host.name] = settings
         self._learn(host)
+        if self.revoking is not None:
+            self.revoking.starts(host)
         enrolling = self._enrolling(host)
         if enrolling is not None and (self._clock.now_ns or self._at_start == "onboarding"):
             self._held.pop(host.name, None)
@@ -87,7 +107,8 @@ class Identities:
             age_ns, rotates_ns = self._rotating.draw_age(host)
         svid = self.sign(host, age_ns)
         if svid is None:
-            self.note(host, "refused")
+            self._held.pop(host.name, None)
+            self.note(host, "refused", self.refusal(host))
         else:
             self._take(host, svid, "issued", rotates_ns)
         return self._side(host)
@@ -113,12 +134,19 @@ class Identities:
         return found
 
     def _side(self, host: Host) -> TlsSide:
-        return TlsSide(
+        side = TlsSide(
             settings=self._settings[host.name],
             svid=self._held.get(host.name),
             bundles=self._domains.bundles(host, self._trusts[host.name], self._foreign.get(host.name)),
             ticket_key=f"{host.name}#{host.starts}",
         )
+        return side if self.revoking is None else self.revoking.equip(host, side)
+
+    def refresh(self, host: Host) -> None:
+        """Have a running host go by all that it holds and has heard."""
+        self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        if self.revoking is not None:
+            self.revoking.obeying.look(host)
 
     def _learn(self, host: Host) -> None:
         """Have a host know of authorities what there is to know."""
@@ -137,7 +165,7 @@ class Identities:
         """
         self._settings[host.name] = settings
         if host.up:
-            self.driver.tell(host, events.IdentityRotated(self._side(host)))
+            self.refresh(host)
         if key_type != host.key_type:
             host.key_type = key_type
             if host.up:
@@ -146,7 +174,9 @@ class Identities:
     # Issuing
 
     def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
-        """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if the authority has ended."""
+        """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if it gets none (``refusal``)."""
+        if self.revoking is not None and self.revoking.bars(host):
+            return None
         authorities = self._domains.of(host)
         issuer_ns = authorities.epoch_ns - age_ns
         authority = authorities.authority_for(host, age_ns)
@@ -161,17 +191,25 @@ class Identities:
             host.name,
         )
         host.generation += 1
+        if self.revoking is not None:
+            self.revoking.signed(host, svid)
         return svid
+
+    def refusal(self, host: Host) -> str:
+        """Say why a host gets no certificate, where it is not for the end of the authority."""
+        return REVOKED if self.revoking is not None and self.revoking.bars(host) else ""
 
     def install(self, host: Host, svid: Svid, event: str) -> None:
         """Put a certificate that was issued to a host in place, with the trust that came with it."""
         self._learn(host)
         self._take(host, svid, event, None)
-        self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        self.refresh(host)
 
     def _take(self, host: Host, svid: Svid, event: str, rotates_ns: int | None) -> None:
         self._held[host.name] = svid
-        self._write(host, event, svid)
+        if self.revoking is not None:
+            self.revoking.installed(host, svid)
+        self.write(host, event, svid)
         if rotates_ns is None:
             rotates_ns = self._rotating.due_ns(host, svid)
         if rotates_ns is not None:
@@ -198,21 +236,21 @@ class Identities:
             return
         svid = self.sign(host)
         if svid is None:
-            self.note(host, "refused")
+            self.note(host, "refused", self.refusal(host))
         else:
             self.install(host, svid, "rotated")
 
     def _expire(self, job: tuple[Host, int, Svid]) -> None:
         host, starts, svid = job
         if host.starts == starts and self._held.get(host.name) is svid:
-            self._write(host, "expired", svid)
+            self.write(host, "expired", svid)
 
     def hear(self, host: Host, trust: Trust) -> None:
         """Take note of what a host has heard of authorities."""
         if trust.sequence <= self._trusts[host.name].sequence:
             return
         self._trusts[host.name] = trust
-        self.driver.tell(host, events.IdentityRotated(self._side(host)))
+        self.refresh(host)
         within_ns = self._domains.of(host).identity.renew_within_ns
         if within_ns is not None and self._superseded(host):
             delay_ns = self._rotating.draw_delay_ns(host, within_ns)
@@ -240,6 +278,10 @@ class Identities:
         if host.starts == starts and host.up and self._superseded(host):
             self._replace(host, "renewal")
 
+    def renew(self, host: Host) -> None:
+        """Have a running host ask for a certificate now; nothing if it is already about to get one."""
+        self._replace(host, "renewal")
+
     def remaining_ns(self, host: Host) -> int:
         """Return how long a host's certificate is still valid by the host's clock; not positive if it has none."""
         held = self._held.get(host.name)
@@ -250,9 +292,10 @@ class Identities:
 
     def note(self, host: Host, event: str, reason: str = "") -> None:
         """Write a row about a host that got no new certificate: with the one that it holds, if there is one."""
-        self._write(host, event, self._held.get(host.name), reason)
+        self.write(host, event, self._held.get(host.name), reason)
 
-    def _write(self, host: Host, event: str, svid: Svid | None, reason: str = "") -> None:
+    def write(self, host: Host, event: str, svid: Svid | None, reason: str = "") -> None:
+        """Write a row about a host and a certificate, if it has one."""
         not_before_ns = self._epoch_ns if svid is None else svid.not_before_ns
         not_after_ns = self._epoch_ns if svid is None else svid.not_after_ns
         self._record(

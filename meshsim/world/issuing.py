@@ -83,6 +83,8 @@ class IssuerProcess:
         self._signatures_ns: dict[str, int] = {}
         """CPU time of a request, by the key type of who asks."""
         self.node = node
+        self.refusal: Callable[[Host], str] = lambda _host: ""
+        """Says why somebody gets no certificate, where it is not for the end of the authority."""
         self.stopped = False
         """Whether a fault holds it down."""
         self._epoch = 0
@@ -167,7 +169,7 @@ class IssuerProcess:
         reason = ""
         if request.sign is not None:
             request.svid = request.sign(request.host)
-            reason = "" if request.svid is not None else ENDED
+            reason = "" if request.svid is not None else self.refusal(request.host) or ENDED
         self._answer(request, reason)
         self._serve()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.policy import Policy
+    from meshsim.scenario.revocation import Revocation
     from meshsim.scenario.tls import Tls
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.state import State
@@ -56,21 +57,24 @@ def _engine(state: State, loaded: LoadedScenario, policy: Policy, texts: tuple[t
     return engine_of(state, policy, files)
 
 
-def _settings(tls: Tls) -> tuple[TlsSettings, str]:
-    return tls_settings(tls), tls.key
+def _settings(tls: Tls, revocation: Revocation | None) -> tuple[TlsSettings, str]:
+    return tls_settings(tls, revocation), tls.key
 
 
 def contents_of(state: State) -> list[tuple[int, Content]]:
     """Return every version of the configuration with the instant at which it comes, the start first."""
     scenario = state.scenario
     over_time = settings_over_time(scenario)
-    current = {name: _settings(each[0][1]) for name, each in over_time.items()}
+    revocation = scenario.mesh.identity.revocation
+    current = {name: _settings(each[0][1], revocation) for name, each in over_time.items()}
     names = scenario.change_names()
     policy = 0
     contents = [(0, Content(1, policy, dict(current), "start"))]
     for version, index in enumerate(change_order(scenario), 2):
         change = scenario.changes[index]
-        current |= {name: _settings(tls) for name, each in over_time.items() for at, tls in each if at == index}
+        current |= {
+            name: _settings(tls, revocation) for name, each in over_time.items() for at, tls in each if at == index
+        }
         news = [word for word, given in (("policy", change.policy), ("TLS", change.tls or change.workloads)) if given]
         policy += change.policy is not None
         content = Content(version, policy, dict(current), f"{names[index]}: {' and '.join(news)}")

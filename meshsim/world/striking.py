@@ -15,11 +15,13 @@ from meshsim.faults.interventions import (
     ForgetAuthorities,
     Intervention,
     Planned,
+    ReinstateWorkload,
     RejectPushes,
     ReplaceAuthority,
     RestartNode,
     RestoreEndpoint,
     RestoreLink,
+    RevokeWorkload,
     SlowEngine,
     StartAuthorizer,
     StartIssuer,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from meshsim.world.identities import Identities
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.killing import Killing
+    from meshsim.world.revoking import Revoking
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
 
@@ -72,6 +75,8 @@ class Striking:
         """Asks for decisions outside of the proxies; None where they are made inside."""
         self.endpoints: Mapping[str, Endpoint] = {}
         """Bundle endpoints by trust domain."""
+        self.revoking: Revoking | None = None
+        """Knows what is revoked; None where nothing is and no word of it could spread."""
         self.effects: list[Effects] = []
         self.blaming = Blaming(state, self.effects, None if issuer is None else issuer.node)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -92,6 +97,8 @@ class Striking:
             EaseEngine: self._ease_engine,
             DisturbEndpoint: self._disturb_endpoint,
             RestoreEndpoint: self._restore_endpoint,
+            RevokeWorkload: self._revoke_workload,
+            ReinstateWorkload: self._reinstate_workload,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -242,6 +249,14 @@ class Striking:
 
     def _restore_endpoint(self, intervention: RestoreEndpoint, effects: Effects) -> None:
         self.endpoints[intervention.trust_domain].end(intervention.serves)
+
+    def _revoke_workload(self, intervention: RevokeWorkload, effects: Effects) -> None:
+        assert self.revoking is not None, "scenarios with this fault have a register"
+        effects.certificates += self.revoking.revoke(effects.planned.fault_id, intervention.target)
+
+    def _reinstate_workload(self, intervention: ReinstateWorkload, effects: Effects) -> None:
+        assert self.revoking is not None, "scenarios with this fault have a register"
+        self.revoking.reinstate(intervention.target)
 
     def _reject_pushes(self, intervention: RejectPushes, effects: Effects) -> None:
         if self.rollout is not None:

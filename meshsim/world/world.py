@@ -37,6 +37,7 @@ from meshsim.world.killing import Killing
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
 from meshsim.world.policies import engine_of
+from meshsim.world.revoking import Revoking
 from meshsim.world.rollout import Rollout
 from meshsim.world.rollout_plan import contents_of, policies_of
 from meshsim.world.sources import Mobility, Source
@@ -95,9 +96,13 @@ class World:
             state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)
         self._sampler = HandshakeSampler(domains.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
+        revocation = scenario.mesh.identity.revocation
         self._settings: dict[str, TlsSettings] = {
-            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.services.items()},
-            **{name: tls_settings(tls_of(scenario.mesh.tls, each.tls)) for name, each in scenario.fleets.items()},
+            name: tls_settings(tls_of(scenario.mesh.tls, own), revocation)
+            for name, own in (
+                *((name, service.tls) for name, service in scenario.services.items()),
+                *((name, fleet.tls) for name, fleet in scenario.fleets.items()),
+            )
         }
         handshakes = Handshakes(state, self._sampler)
         self._driver = driver = Driver(state, handshakes)
@@ -142,6 +147,7 @@ class World:
         if self._federating is not None:
             self._federating.blame = self._striking.blaming.blame_for_fetch
             self._striking.endpoints = self._federating.endpoints
+        self._revoking = self._make_revoking(issuer_node or control_node, handshakes)
         self._migration = Migration(state, self._announcing, self._restart)
         self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
@@ -156,6 +162,22 @@ class World:
         authorizing.blame = self._striking.blaming.blame_for_decision
         if self._rollout is not None:
             self._rollout.authorizers = authorizing.pushed_to
+
+    def _make_revoking(self, node: str, handshakes: Handshakes) -> Revoking | None:
+        """Return the register of what is revoked, known to all who mind; None where nothing ever is."""
+        scenario = self._state.scenario
+        if scenario.mesh.identity.revocation is None and not any(fault.kind == "revoke" for fault in scenario.faults):
+            return None
+        revoking = Revoking(self._state, self._domains.own, self._identities, node)
+        self._identities.revoking = self._striking.revoking = revoking
+        handshakes.obeying = revoking.obeying
+        self._driver.watched_by(revoking.obeying)
+        if self._issuer is not None:
+            self._issuer.refusal = self._identities.refusal
+        for part in (revoking.lists, revoking.stapling):
+            if part is not None:
+                part.fetching.blame = self._striking.blaming.blame_for_push
+        return revoking
 
     def _make_engines(self) -> Engines | None:
         if not self._state.real:
@@ -215,6 +237,8 @@ class World:
             authorities.begin()
         if self._federating is not None:
             self._federating.begin()
+        if self._revoking is not None:
+            self._revoking.begin()
         self._begin_traffic()
         self._striking.schedule(plan_faults(state.scenario))
         self._migration.begin()
@@ -230,6 +254,8 @@ class World:
         self._striking.record()
         if self._rollout is not None:
             self._rollout.record()
+        if self._revoking is not None:
+            self._revoking.obeying.record()
         state.recorder.flush()
         self._check()
         compared = self._sampler.compared if self._sampler else 0

@@ -17,6 +17,7 @@ from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.radio_rows import RadioRow
 from meshsim.telemetry.recorder import Recorder
+from meshsim.telemetry.revocation_row import RevocationRow
 from meshsim.telemetry.rows import CallRow, ConfigRow, DecisionRow, FaultRow, HandshakeRow, LinkRow, NodeRow, RequestRow
 
 MS, S = 1_000_000, 1_000_000_000
@@ -217,6 +218,7 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
     record["bundles"](BundleRow(6 * S, 5 * S, "mesh.example", "partner.example", "taken", 2, 1, 4 * S, ""))
     for event, at_ns in (("sent", 2 * S), ("acked", 2 * S + 9 * MS)):
         record["configs"](ConfigRow(at_ns, 2, "vision/0", event, "trust bundle: root-2 prepared"))
+    record["revocations"](RevocationRow("theft", "vision/0", 30 * S, 1, 4, 4, 32 * S, 3, 7, 0, 31 * S, 2))
     for second in range(1, scenario.duration_ns // S + 1):
         for node in scenario.network.nodes:
             up = not (node == "edge-b" and 42 < second <= 45)

@@ -59,6 +59,7 @@ def test_tables_of_the_contract() -> None:
         "faults",
         "configs",
         "changes",
+        "revocations",
         "nodes",
         "links",
         "radio",

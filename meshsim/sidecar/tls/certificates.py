@@ -37,6 +37,7 @@ from meshsim.sidecar.tls.outcome import (
     WRONG_KEY_USAGE,
     WRONG_TRUST_DOMAIN,
 )
+from meshsim.sidecar.tls.settings import StaleCrls
 
 NO_ISSUER: Final = 20
 """X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: no chain to a trusted root."""
@@ -145,6 +146,11 @@ def _found(error: int) -> str:
     return FOUND[error]
 
 
+def has_ended(certificate: x509.Certificate, clock_ns: int) -> bool:
+    """Say whether a certificate is past its last second."""
+    return clock_ns > _epoch_ns(certificate.not_valid_after_utc)
+
+
 def _epoch_ns(time: datetime) -> int:
     return int(time.timestamp()) * SECOND_NS
 
@@ -158,6 +164,7 @@ class PeerCheck:
         authorities: Mapping[x509.Certificate, str],
         expected_peers: frozenset[str] | None,
         crls: Mapping[x509.Name, x509.CertificateRevocationList],
+        stale: StaleCrls = "refuse",
     ) -> None:
         self.clock_ns = 0
         self.reason = ""
@@ -165,6 +172,7 @@ class PeerCheck:
         self._bundles = bundles
         self._authorities = authorities
         self._expected_peers = expected_peers
+        self._stale = stale
         self._crls = crls
         """Revocation lists by the name of who issued them."""
         self._accepted = False
@@ -193,6 +201,14 @@ class PeerCheck:
         assert reason is not None
         self.reason = reason
         return ERRORS[reason]
+
+    def judge_again(self, path: Sequence[x509.Certificate]) -> str | None:
+        """Return why a certificate whose path was accepted once would be refused now; its signatures do not change."""
+        lists = [self._crls.get(certificate.subject) for certificate in path[1:]]
+        pairs = zip(path, lists, strict=False)
+        if any(crl and crl.get_revoked_certificate_by_serial_number(below.serial_number) for below, crl in pairs):
+            return self._judge(path, LISTED)
+        return self._judge(path, MISSING_CRL if None in lists else 0)
 
     def _judge(self, path: Sequence[x509.Certificate], error: int) -> str | None:
         leaf = path[0]
@@ -235,7 +251,7 @@ class PeerCheck:
             assert crl.next_update_utc is not None, "authorities here always say when they will know more"
             if self.clock_ns < _epoch_ns(crl.last_update_utc):
                 return CRL_NOT_YET_VALID
-            if self.clock_ns > _epoch_ns(crl.next_update_utc):
+            if self.clock_ns > _epoch_ns(crl.next_update_utc) and self._stale == "refuse":
                 return CRL_EXPIRED
         assert error != MISSING_CRL, "OpenSSL misses a list though none is missing"
         return REVOKED if error == LISTED else None

@@ -23,7 +23,7 @@ from meshsim.sidecar.tls.operations import Operations
 from meshsim.sidecar.tls.outcome import End, Established, Refused, TlsStep
 from meshsim.sidecar.tls.settings import TlsSide
 from meshsim.sidecar.tls.states import Event, State
-from meshsim.sidecar.tls.verification import verification_operations, verify_peer
+from meshsim.sidecar.tls.verification import is_revoked, verification_operations, verify_peer
 
 _OTHER_END: Final[Mapping[End, End]] = MappingProxyType({"client": "server", "server": "client"})
 
@@ -41,6 +41,8 @@ class TlsEnd:
         self.retried = False
         self.alert = ""
         """The fatal alert that ended it, sent or received; empty while there is none."""
+        self.peer: Svid | None = None
+        """The peer's certificate once it is accepted, in this handshake or in the one that the session began with."""
 
     def receive(self, flight: Flight, clock_ns: int) -> TlsStep:
         """React to what the other end sent, at this node's epoch time; an end that has given up hears nothing."""
@@ -111,8 +113,13 @@ class TlsEnd:
     ) -> tuple[str | None, Operations]:
         """Check the peer's certificate; return why it is refused, if it is, and the work that it took."""
         side = self.side
-        reason = verify_peer(svid, side.bundles, expected_peers, clock_ns, side.crls)
+        reason = verify_peer(svid, side.bundles, expected_peers, clock_ns, side.crls, side.settings.stale_crls)
         return reason, verification_operations(svid, reason, side.crls)
+
+
+def rests_on_revoked(end: TlsEnd | None, side: TlsSide) -> bool:
+    """Say whether an end has accepted a peer that is revoked, as far as somebody with this side has been told."""
+    return end is not None and end.peer is not None and is_revoked(end.peer, side)
 
 
 def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *, mutual: bool) -> Established:

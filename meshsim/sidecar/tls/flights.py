@@ -34,6 +34,9 @@ class SessionTicket(msgspec.Struct, frozen=True, gc=False):
     """The server's certificate in that handshake."""
     received_ns: int = 0
     """Epoch time by the client's clock; set when the client stores it."""
+    staple_ends_ns: int = 0
+    """When the OCSP staple ends, by the epoch, that the client was shown when the session began; 0 if it was shown
+    none, or does not mind."""
     session: bytes | None = None
     """The OpenSSL session at real fidelity, in OpenSSL's own DER encoding."""
 

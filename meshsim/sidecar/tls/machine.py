@@ -49,6 +49,7 @@ class TlsClient(TlsEnd):
         self._hello: ClientHello | None = None
         self.own_svid: Svid | None = None
         """The certificate that the server has seen of this end, now or when the resumed session began."""
+        self._staple_ends_ns = 0
 
     def start(self, clock_ns: int) -> TlsStep:
         """Open the handshake with a ClientHello, offering the ticket if it still may."""
@@ -59,7 +60,10 @@ class TlsClient(TlsEnd):
         engine = self.engine
         if engine is None:
             return step
-        return advance(self.role, step, None, lambda: engine.start(clock_ns, ticket.session if ticket else None))
+        # The engine comes to its own judgement of the certificate behind a session.
+        timely = negotiation.is_timely(self.side, self.ticket, self.expected_peers, clock_ns)
+        session = self.ticket.session if self.ticket is not None and timely else None
+        return advance(self.role, step, None, lambda: engine.start(clock_ns, session))
 
     def _say_hello(self, key_share: str, ticket: SessionTicket | None) -> TlsStep:
         settings = self.side.settings
@@ -137,8 +141,10 @@ class TlsClient(TlsEnd):
         self.own_svid = own if flight.svid is not None or ticket is None else ticket.client_svid
         if flight.svid is not None:
             established = established_in_full(flight, flight.svid, flight.svid, mutual=own is not None)
+            self.peer, self._staple_ends_ns = flight.svid, flight.staple.next_update_ns if flight.staple else 0
         else:
             assert ticket is not None, "a server resumes only what it was offered"
+            self.peer, self._staple_ends_ns = ticket.server_svid, ticket.staple_ends_ns
             established = established_again(ticket, ticket.server_svid, flight.cipher, flight.group, clock_ns)
         return TlsStep(flights=(ClientFinish(svid=own, size_bytes=size),), operations=done, established=established)
 
@@ -157,10 +163,15 @@ class TlsClient(TlsEnd):
         ticket = flight.ticket
         if not self.side.settings.resumption or ticket.lifetime_ns == 0:
             return TlsStep(operations=done)
+        lifetime_ns, staple_ends_ns = ticket.lifetime_ns, 0
+        if self.side.settings.bound:
+            staple_ends_ns = self._staple_ends_ns
+            ends_ns = _ends_ns(ticket.client_svid, ticket.server_svid) + ((staple_ends_ns,) if staple_ends_ns else ())
+            lifetime_ns = negotiation.bound_lifetime_ns(lifetime_ns, clock_ns, *ends_ns)
         stored = SessionTicket(
             ticket_key=ticket.ticket_key,
             issued_ns=ticket.issued_ns,
-            lifetime_ns=ticket.lifetime_ns,
+            lifetime_ns=lifetime_ns,
             version=ticket.version,
             cipher=ticket.cipher,
             group=ticket.group,
@@ -168,6 +179,7 @@ class TlsClient(TlsEnd):
             client_svid=ticket.client_svid,
             server_svid=ticket.server_svid,
             received_ns=clock_ns,
+            staple_ends_ns=staple_ends_ns,
         )
         return TlsStep(operations=done, ticket=stored)
 
@@ -188,7 +200,7 @@ class TlsServer(TlsEnd):
     def _react(self, flight: Flight, clock_ns: int) -> TlsStep:
         match flight:
             case ClientHello():
-                return self._answer_hello(flight)
+                return self._answer_hello(flight, clock_ns)
             case ClientFinish():
                 return self._finish(flight, clock_ns, tampered=False)
             case Alert():
@@ -203,11 +215,11 @@ class TlsServer(TlsEnd):
                 return TlsStep()
         raise AssertionError(f"a client never sends {type(flight).__name__}")
 
-    def _answer_hello(self, hello: ClientHello) -> TlsStep:
+    def _answer_hello(self, hello: ClientHello, clock_ns: int) -> TlsStep:
         side = self.side
         read: Operations = ((operations.HELLO_RETRY_REQUEST, 1),)
         schemes = side.settings.signature_schemes
-        if side.svid is None or not negotiation.has_tls13(side.svid, side.settings):
+        if side.svid is None or not side.serves or not negotiation.has_tls13(side.svid, side.settings):
             # Without a certificate that it can use OpenSSL has no TLS 1.3 to offer, and no TLS 1.2 suite either.
             older = hello.min_version == side.settings.min_version == "1.2"
             alert = "handshake_failure" if older else "protocol_version"
@@ -222,7 +234,7 @@ class TlsServer(TlsEnd):
         group = negotiation.choose_group(hello, side.settings)
         if group is None:
             return self._refuse(outcome.NO_COMMON_GROUP, "handshake_failure", read, encrypted=False)
-        ticket = hello.ticket if negotiation.accepts_ticket(side, hello.ticket, cipher) else None
+        ticket = hello.ticket if negotiation.accepts_ticket(side, hello.ticket, cipher, clock_ns) else None
         if ticket is None and not negotiation.common_scheme(side.svid, hello.signature_schemes, schemes):
             return self._refuse(outcome.NO_COMMON_SIGNATURE, "handshake_failure", read, encrypted=False)
         if group != hello.key_share:
@@ -286,6 +298,7 @@ class TlsServer(TlsEnd):
             count = sizes.FULL_HANDSHAKE_TICKETS
             server = answer.svid
             established = established_in_full(answer, server, client, mutual=client is not None)
+        self.peer = client
         tickets = self._tickets(answer, client, server, count, clock_ns)
         done += ((operations.SESSION_TICKET, count),)
         return TlsStep(flights=(tickets,), operations=done, established=established)
@@ -294,11 +307,14 @@ class TlsServer(TlsEnd):
         self, answer: ServerFlight, client: Svid | None, server: Svid, count: int, clock_ns: int
     ) -> SessionTickets:
         settings = self.side.settings
+        lifetime_ns = settings.ticket_lifetime_ns
+        if settings.bound:
+            lifetime_ns = negotiation.bound_lifetime_ns(lifetime_ns, clock_ns, *_ends_ns(client, server))
         ticket = SessionTicket(
             ticket_key=self.side.ticket_key,
             issued_ns=clock_ns,
             # OpenSSL sends tickets even when told not to resume; a lifetime of 0 tells the client to drop them.
-            lifetime_ns=settings.ticket_lifetime_ns if settings.resumption else 0,
+            lifetime_ns=lifetime_ns if settings.resumption else 0,
             version=answer.version,
             cipher=answer.cipher,
             group=answer.group,
@@ -308,3 +324,8 @@ class TlsServer(TlsEnd):
         )
         size = sizes.session_tickets_size_bytes(ticket, count)
         return SessionTickets(ticket=ticket, count=count, size_bytes=size)
+
+
+def _ends_ns(client: Svid | None, server: Svid) -> tuple[int, ...]:
+    """Return when the certificates behind a session end."""
+    return (server.not_after_ns,) if client is None else (server.not_after_ns, client.not_after_ns)

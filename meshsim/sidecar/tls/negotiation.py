@@ -9,6 +9,7 @@ from __future__ import annotations
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import ClientHello, SessionTicket
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings, TlsSide
+from meshsim.sidecar.tls.verification import verify_peer
 
 
 def negotiated_version(client: TlsSettings, server: TlsSettings) -> str | None:
@@ -57,8 +58,8 @@ def has_tls13(svid: Svid | None, settings: TlsSettings) -> bool:
     return not svid.key_type.startswith("ecdsa") or common_scheme(svid, own, own)
 
 
-def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
-    """Say whether a client offers a stored ticket: young enough by its clock, and to a peer that it expects."""
+def is_timely(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
+    """Say whether a client's stored ticket is young enough by its clock, and of a peer that it expects."""
     return (
         ticket is not None
         and side.settings.resumption
@@ -68,7 +69,17 @@ def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: f
     )
 
 
-def accepts_ticket(side: TlsSide, ticket: SessionTicket | None, cipher: str) -> bool:
+def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
+    """Say whether a client offers a stored ticket.
+
+    It has to be timely; where sessions are bound to certificates, the server's would have to be accepted anew, too.
+    """
+    return is_timely(side, ticket, expected_peers, clock_ns) and (
+        not side.settings.bound or ticket is None or _accepted_anew(ticket.server_svid, side, clock_ns)
+    )
+
+
+def accepts_ticket(side: TlsSide, ticket: SessionTicket | None, cipher: str, clock_ns: int) -> bool:
     """Say whether a server resumes the session of an offered ticket; if not, a full handshake follows."""
     return (
         ticket is not None
@@ -76,7 +87,28 @@ def accepts_ticket(side: TlsSide, ticket: SessionTicket | None, cipher: str) -> 
         and ticket.ticket_key == side.ticket_key
         and ticket.listener == side.settings
         and HASH_SIZE_BYTES[ticket.cipher] == HASH_SIZE_BYTES[cipher]
+        and (not side.settings.bound or _is_sound(side, ticket, clock_ns))
     )
+
+
+def _is_sound(side: TlsSide, ticket: SessionTicket, clock_ns: int) -> bool:
+    """Say whether the certificates behind a ticket would do for a server that looks at them."""
+    own, client = side.svid, ticket.client_svid
+    return (
+        own is not None
+        and own.serial == ticket.server_svid.serial
+        and clock_ns <= own.not_after_ns
+        and (client is None or _accepted_anew(client, side, clock_ns))
+    )
+
+
+def _accepted_anew(svid: Svid, side: TlsSide, clock_ns: int) -> bool:
+    return verify_peer(svid, side.bundles, None, clock_ns, side.crls, side.settings.stale_crls) is None
+
+
+def bound_lifetime_ns(lifetime_ns: int, clock_ns: int, *ends_ns: int) -> int:
+    """Return a ticket's lifetime such that it ends with the first of these instants, each itself still in it."""
+    return max(0, min(lifetime_ns, *(end_ns + 1 - clock_ns for end_ns in ends_ns)))
 
 
 def outlived(ticket: SessionTicket, clock_ns: int) -> bool:

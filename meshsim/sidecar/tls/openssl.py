@@ -17,12 +17,12 @@ from OpenSSL import SSL, crypto
 from meshsim.identity.authority import Authority
 from meshsim.sidecar.tls.certificates import PeerCheck
 from meshsim.sidecar.tls.negotiation import has_tls13
-from meshsim.sidecar.tls.openssl_engine import Calls, OpenSslEngine
+from meshsim.sidecar.tls.openssl_engine import Bound, Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, Name
 
     from meshsim.identity.keys import PrivateKey
     from meshsim.identity.revocation import Crl
@@ -73,6 +73,8 @@ class _Context(NamedTuple):
     """Intermediates to send along."""
     crls: frozenset[Crl] = frozenset()
     """Revocation lists to check peers by."""
+    second: bool = False
+    """Whether it has the second session id context, with which tickets of the first are declined."""
 
 
 class Engines:
@@ -90,6 +92,8 @@ class Engines:
         self._roots: dict[_Context, set[str]] = {}
         self._names: dict[Certificate, str] = {}
         """Names of the authorities whose roots have been used, by root."""
+        self._issuers: dict[Name, Authority] = {}
+        """Authorities by their names in certificates."""
 
     def client(self, side: TlsSide, expected_peers: frozenset[str]) -> OpenSslEngine:
         """Make the client's end of one connection."""
@@ -100,33 +104,52 @@ class Engines:
         return self._engine("server", side, None)
 
     def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None) -> OpenSslEngine:
+        own = side.svid if (side.serves if role == "server" else side.settings.mutual) else None
+        material = None if own is None else self._authorities[own.issuer].material(own)
         # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
-        context = self._context(_Context(role, side.settings, side.ticket_key if role == "server" else ""), side)
-        connection = SSL.Connection(context, None)
-        own = side.svid if role == "server" or side.settings.mutual else None
-        chain = () if own is None else own.chain
-        if chain or side.crls:
-            # Intermediates and revocation lists belong to a context too, but tickets stay with the one that the
-            # connection began with.
-            connection.set_context(self._context(_Context(role, side.settings, chain=chain, crls=side.crls), side))
-        if own is not None:
-            material = self._authorities[own.issuer].material(own)
-            connection.use_certificate(material.certificate)
-            use_key(connection, material.private_key)
-        lists = [self._authorities[crl.issuer].real_crl(crl) for crl in side.crls]
-        check = PeerCheck(side.bundles, self._names, expected_peers, {each.issuer: each for each in lists})
+        ticket_key = side.ticket_key if role == "server" else ""
+        if role == "server" and side.settings.bound and side.svid is not None:
+            ticket_key += f"/{side.svid.serial:x}"  # and so has one whose tickets go with its certificate
+
+        def make(second: bool = False) -> SSL.Connection:
+            context = self._context(_Context(role, side.settings, ticket_key), side)
+            connection = SSL.Connection(context, None)
+            chain = () if own is None else own.chain
+            if chain or side.crls or second:
+                # Intermediates and revocation lists belong to a context too, but tickets stay with the one that the
+                # connection began with.
+                key = _Context(role, side.settings, chain=chain, crls=side.crls, second=second)
+                connection.set_context(self._context(key, side))
+            if material is not None:
+                connection.use_certificate(material.certificate)
+                use_key(connection, material.private_key)
+            return connection
+
+        lists = {each.issuer: each for each in (self._authorities[crl.issuer].real_crl(crl) for crl in side.crls)}
+        check = PeerCheck(side.bundles, self._names, expected_peers, lists, side.settings.stale_crls)
         usable = own if role == "client" or has_tls13(own, side.settings) else None
-        engine = OpenSslEngine(role, connection, check, usable, self._calls)
+        engine = OpenSslEngine(role, make(), check, usable, self._calls)
+        if side.settings.bound:
+            shown = material.certificate if role == "server" and material is not None else None
+            engine.bound = Bound(make, self._path, shown)
         if role == "client" and side.settings.ocsp != "off":
             engine.ask_for_staple(side.settings.ocsp)
         if side.ocsp_staple is not None:
             engine.staple = self._authorities[side.ocsp_staple.issuer].real_staple(side.ocsp_staple)
         return engine
 
+    def _path(self, certificate: Certificate) -> list[Certificate]:
+        """Return a certificate that an authority here has issued, and those above it."""
+        issuer = self._issuers.get(certificate.issuer)
+        if issuer is None:
+            self._issuers = {each.own().certificate.subject: each for each in self._authorities.values()}
+            issuer = self._issuers[certificate.issuer]
+        return [certificate, *issuer.sent_along(), issuer.root().certificate]
+
     def _context(self, key: _Context, side: TlsSide) -> SSL.Context:
         context = self._contexts.get(key)
         if context is None:
-            context = self._contexts[key] = self._make_context(key.role, key.settings)
+            context = self._contexts[key] = self._make_context(key.role, key.settings, second=key.second)
             if key.chain:
                 for certificate in self._authorities[key.chain[0].authority].sent_along():
                     context.add_extra_chain_cert(certificate)
@@ -154,7 +177,7 @@ class Engines:
             store.add_crl(self._authorities[crl.issuer].real_crl(crl))
         store.set_flags(CHECK_CRLS)
 
-    def _make_context(self, role: End, settings: TlsSettings) -> SSL.Context:
+    def _make_context(self, role: End, settings: TlsSettings, *, second: bool) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD if role == "server" else SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(_VERSIONS[settings.min_version])
         context.set_max_proto_version(_VERSIONS[settings.max_version])
@@ -164,7 +187,7 @@ class Engines:
             done = _lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(settings.signature_schemes).encode())
             assert done == 1, f"OpenSSL does not know one of {settings.signature_schemes}"
         context.set_mode(NO_AUTO_CHAIN)
-        context.set_session_id(b"m")
+        context.set_session_id(b"n" if second else b"m")
         verify = SSL.VERIFY_PEER
         if role == "server":
             context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

@@ -7,15 +7,23 @@ was sent, and the encoding of sessions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from OpenSSL import SSL, crypto
 
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls.agreement import EngineReport
-from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, key_type_name
+from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name
 from meshsim.sidecar.tls.damage import CHANGE_CIPHER_SPEC_TYPE, record_starts
+from meshsim.sidecar.tls.openssl_sessions import (
+    Maker,
+    choose,
+    encoded_session,
+    is_client_hello,
+    peer_in,
+    use_session,
+)
 from meshsim.sidecar.tls.outcome import (
     ALERT_CODES,
     NO_CLIENT_CERTIFICATE,
@@ -127,6 +135,17 @@ def _path(store_context: Any) -> list[Certificate]:
     return [certificate.to_cryptography() for certificate in wrapped]
 
 
+class Bound(NamedTuple):
+    """What an end needs to judge sessions by the certificates behind them."""
+
+    make: Maker
+    """Makes another connection like the engine's."""
+    path: Callable[[Certificate], list[Certificate]]
+    """Gives the path of a certificate, up to the root."""
+    own: Certificate | None
+    """A server's certificate."""
+
+
 class OpenSslEngine:
     """One end of a real TLS connection; see ``agreement.Engine`` for how the machines drive it."""
 
@@ -144,6 +163,10 @@ class OpenSslEngine:
         self.staple = b""
         """What a server sends along with its certificate to who asks (OCSP)."""
         self._ocsp: OcspPolicy = "off"
+        self.bound: Bound | None = None
+        """What it takes to mind the certificates behind sessions; None of an end that does not."""
+        self._hellos: list[bytes] = []
+        """What the client has begun with, where the server minds the certificates behind sessions."""
         _lib.SSL_set_info_callback(connection._ssl, calls.info)
         if role == "client":
             connection.set_connect_state()
@@ -165,18 +188,18 @@ class OpenSslEngine:
 
     def start(self, clock_ns: int, session: bytes | None) -> EngineReport:
         """Open the handshake, resuming ``session`` if there is one (client)."""
-        if session is not None:
-            # A fresh copy each time: OpenSSL spoils the session of a handshake that fails.
-            data = _ffi.new("unsigned char[]", session)
-            cursor = _ffi.new("const unsigned char **", data)
-            copy = _lib.d2i_SSL_SESSION(_ffi.NULL, cursor, len(session))
-            assert copy != _ffi.NULL, "a session that OpenSSL wrote"
-            done = _lib.SSL_set_session(self._connection._ssl, _ffi.gc(copy, _lib.SSL_SESSION_free))
-            assert done == 1, done
+        if session is not None and not (self.bound and self._refuses(peer_in(session), clock_ns)):
+            use_session(self._connection, session)
         return self._advance(clock_ns)
 
     def receive(self, wire: bytes, clock_ns: int) -> EngineReport:
         """React to bytes from the other end at this node's epoch time."""
+        if self.role == "server" and self.bound is not None and is_client_hello(wire):
+            self._hellos.append(wire)
+            self._calls.engine = self
+            self._connection = choose(self.bound.make, self._hellos, lambda peer: self._refuses(peer, clock_ns))
+            self._calls.engine = None
+            _lib.SSL_set_info_callback(self._connection._ssl, self._calls.info)
         self._connection.bio_write(wire)
         return self._advance(clock_ns)
 
@@ -184,6 +207,15 @@ class OpenSslEngine:
         """React to the end of the transport; what OpenSSL would still say has nowhere to go."""
         self._connection.bio_shutdown()
         return self._advance(clock_ns, transport_open=False)
+
+    def _refuses(self, peer: Certificate | None, clock_ns: int) -> bool:
+        """Say whether the certificate behind a session, or one's own, would not do any more."""
+        assert self.bound is not None
+        self.check.clock_ns = clock_ns
+        own = self.bound.own
+        if own is not None and has_ended(own, clock_ns):
+            return True
+        return peer is not None and self.check.judge_again(self.bound.path(peer)) is not None
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt application bytes into records; none for nothing."""
@@ -217,7 +249,7 @@ class OpenSslEngine:
             finished = True
         except SSL.WantReadError:
             if self._established:
-                session = self.session = self._session()
+                session = self.session = encoded_session(self._connection)
         except SSL.Error as error:
             refused = self._refusal(error, transport_open)
         finally:
@@ -240,14 +272,6 @@ class OpenSslEngine:
                 parts.append(self._connection.bio_read(READ_BYTES))
             except SSL.WantReadError:
                 return b"".join(parts)
-
-    def _session(self) -> bytes:
-        session = _lib.SSL_get_session(self._connection._ssl)
-        size = _lib.i2d_SSL_SESSION(session, _ffi.NULL)
-        assert size > 0, size
-        data = _ffi.new("unsigned char[]", size)
-        _lib.i2d_SSL_SESSION(session, _ffi.new("unsigned char **", data))
-        return bytes(_ffi.buffer(data, size))
 
     def _describe(self, output: bytes) -> Established:
         connection = self._connection

@@ -12,7 +12,7 @@ from meshsim.identity.svid import Svid
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.sidecar.tls.agreement import EngineReport, same_established
 from meshsim.sidecar.tls.flights import SessionTicket
-from meshsim.sidecar.tls.negotiation import offers_ticket
+from meshsim.sidecar.tls.negotiation import is_timely, offers_ticket
 from meshsim.sidecar.tls.openssl import Engines
 from meshsim.sidecar.tls.outcome import End, Established, Refused
 from meshsim.sidecar.tls.prediction import MAX_FLIGHTS, HandshakeCase, Prediction
@@ -55,9 +55,7 @@ class Oracle:
     def replay(self, case: HandshakeCase) -> RealOutcome:
         """Run a handshake between two OpenSSL connections; one that offers a ticket is primed with a session first."""
         session = None
-        if case.ticket is not None and offers_ticket(
-            case.client, case.ticket, case.expected_peers, case.client_clock_ns
-        ):
+        if case.ticket is not None and is_timely(case.client, case.ticket, case.expected_peers, case.client_clock_ns):
             session = self._prime(case.ticket)
         return self._run(case, session)
 
@@ -92,7 +90,9 @@ class Oracle:
 
     def _prime(self, ticket: SessionTicket) -> bytes:
         """Return a real session like the one behind a ticket, sealed with the same listener's key."""
-        timeless = msgspec.structs.replace(ticket, issued_ns=0, received_ns=0, session=None)
+        timeless = msgspec.structs.replace(
+            ticket, issued_ns=0, received_ns=0, lifetime_ns=1, staple_ends_ns=0, session=None
+        )
         session = self._sessions.get(timeless)
         if session is None:
             session = self._run(_first_handshake(ticket), None).session

@@ -16,6 +16,8 @@ Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 
 OcspPolicy = Literal["off", "lenient", "required"]
 
+StaleCrls = Literal["refuse", "accept"]
+
 VERSIONS: Final = ("1.2", "1.3")
 """TLS versions that can be offered, oldest first. Only 1.3 can be carried out; 1.2 is offered or refused."""
 
@@ -60,6 +62,12 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """A server demands a client certificate; a client presents its own when asked. Default true."""
     resumption: bool = True
     """A server issues usable session tickets; a client keeps and offers them. Default true."""
+    bound: bool = False
+    """Whether a session is resumed only while the certificates behind it would be accepted anew. Default false: OpenSSL
+    shows none and checks none."""
+    stale_crls: StaleCrls = "refuse"
+    """What becomes of peers of an authority whose revocation list has ended. refuse: they are refused. accept: the list
+    counts as if it had not. Default refuse."""
     ticket_lifetime_ns: int = TICKET_LIFETIME_NS
     """How long after it was received a client may offer a ticket, in nanoseconds. Default 7200 s."""
 
@@ -96,3 +104,5 @@ class TlsSide(msgspec.Struct, frozen=True):
     ocsp_staple: OcspStaple | None = None
     """What a server's authority says of its certificate, to send along to clients that ask. One of another certificate,
     perhaps of the one before it, is kept back, as OpenSSL does."""
+    serves: bool = True
+    """Whether it may show its certificate as a server; Envoy's does not without a staple in date, if that is a must."""

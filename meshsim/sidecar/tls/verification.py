@@ -41,7 +41,7 @@ from meshsim.sidecar.tls.outcome import (
     WRONG_KEY_USAGE,
     WRONG_TRUST_DOMAIN,
 )
-from meshsim.sidecar.tls.settings import OcspPolicy
+from meshsim.sidecar.tls.settings import OcspPolicy, StaleCrls, TlsSide
 
 VERIFICATION_ALERTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -97,11 +97,12 @@ def verify_peer(
     expected_peers: frozenset[str] | None,
     clock_ns: int,
     crls: frozenset[Crl] = frozenset(),
+    stale: StaleCrls = "refuse",
 ) -> str | None:
     """Return why the verifier refuses the certificate, or ``None`` when it accepts.
 
     ``expected_peers`` are the SPIFFE IDs that may answer, or ``None`` for anyone trusted (a server's view);
-    ``clock_ns`` is the verifier's epoch time.
+    ``clock_ns`` is the verifier's epoch time; ``stale`` says what it makes of lists that have ended.
     """
     flaw = standard_flaw(svid)
     if flaw is not None:
@@ -113,11 +114,10 @@ def verify_peer(
     if flaw is not None:
         return flaw
     if crls:
-        flaw = _crl_flaw(svid, crls, clock_ns)
+        flaw = _crl_flaw(svid, crls, clock_ns, stale)
         if flaw is not None:
             return flaw
-    revoked = bundle.revoked_serials
-    if revoked and (svid.serial in revoked or any(issuer.serial in revoked for issuer in svid.chain)):
+    if _on_deny_list(svid, bundle):
         return REVOKED
     if expected_peers is not None and svid.spiffe_id not in expected_peers:
         return UNEXPECTED_SPIFFE_ID
@@ -167,7 +167,25 @@ def lists_above(svid: Svid, crls: Iterable[Crl]) -> dict[str, Crl]:
     return {crl.issuer: crl for crl in crls if crl.issuer in above}
 
 
-def _crl_flaw(svid: Svid, crls: frozenset[Crl], clock_ns: int) -> str | None:
+def _on_deny_list(svid: Svid, bundle: TrustBundle) -> bool:
+    revoked = bundle.revoked_serials
+    return bool(revoked) and (svid.serial in revoked or any(issuer.serial in revoked for issuer in svid.chain))
+
+
+def is_revoked(svid: Svid, side: TlsSide) -> bool:
+    """Say whether an end has been told that a certificate, or one above it, was revoked, however long ago."""
+    bundle = side.bundles.get(svid.trust_domain)
+    return (bundle is not None and _on_deny_list(svid, bundle)) or _is_listed(svid, lists_above(svid, side.crls))
+
+
+def _is_listed(svid: Svid, lists: Mapping[str, Crl]) -> bool:
+    # A root is trusted, whatever its own list says of it.
+    serials = (svid.serial, *(issuer.serial for issuer in svid.chain))
+    issuers = (lists.get(issuer.authority) for issuer in svid.issuers)
+    return any(crl is not None and serial in crl.serials for serial, crl in zip(serials, issuers, strict=False))
+
+
+def _crl_flaw(svid: Svid, crls: frozenset[Crl], clock_ns: int, stale: StaleCrls) -> str | None:
     """Return what revocation lists say against a path. One of an authority in it asks for one of each."""
     lists = lists_above(svid, crls)
     if not lists:
@@ -178,14 +196,9 @@ def _crl_flaw(svid: Svid, crls: frozenset[Crl], clock_ns: int) -> str | None:
         crl = lists[issuer.authority]
         if clock_ns < crl.this_update_ns:
             return CRL_NOT_YET_VALID
-        if clock_ns > crl.next_update_ns:
+        if clock_ns > crl.next_update_ns and stale == "refuse":
             return CRL_EXPIRED
-    # A root is trusted, whatever its own list says of it.
-    serials = (svid.serial, *(issuer.serial for issuer in svid.chain))
-    listed = any(
-        serial in lists[issuer.authority].serials for serial, issuer in zip(serials, svid.issuers, strict=True)
-    )
-    return REVOKED if listed else None
+    return REVOKED if _is_listed(svid, lists) else None
 
 
 def staple_flaw(policy: OcspPolicy, svid: Svid, staple: OcspStaple | None, clock_ns: int) -> str | None:

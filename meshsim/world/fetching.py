@@ -1,0 +1,122 @@
+"""Proxies that fetch something again and again from a node: revocation lists, or an OCSP response.
+
+A fetch takes a round trip for the connection and one for the request, which wait in no link's queue, and CPU time at
+both ends. One that gets no answer is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshsim.world.reach import again_after_ns, one_way_ns
+
+if TYPE_CHECKING:
+    from meshsim.world.hosts import Host
+    from meshsim.world.state import State
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What is fetched."""
+
+    purpose: str
+    """Names the random stream from which each host's first instant is drawn."""
+    node: str
+    """Where it is fetched from."""
+    every_ns: int
+    work_there: str
+    """Operation of the cost profile that it takes on that node; empty for none."""
+    work_here: str
+    """Operation that it takes on the node of who has fetched it."""
+
+
+class Fetching:
+    """Sees to it that hosts have what they fetch."""
+
+    blame: Callable[[str, str], None]
+    """Told of the node that gave no answer and of the node that got none; set when the world is assembled."""
+
+    def __init__(
+        self,
+        state: State,
+        errand: Errand,
+        ask: Callable[[Host], Any],
+        took: Callable[[Host, Any], None],
+        missed: Callable[[Host], None],
+    ) -> None:
+        """``ask`` gives the answer, None where there is none; ``took`` is told of one that has arrived."""
+        self._state = state
+        self._clock = state.clock
+        self._errand = errand
+        self._machine = state.machines[errand.node]
+        self._ask = ask
+        self._took = took
+        self._missed = missed
+
+    def begin(self, hosts: Iterable[Host]) -> None:
+        """Have hosts fetch from now on."""
+        for host in hosts:
+            stream = self._state.streams.stream(self._errand.purpose, host.name)
+            self._at(stream.randrange(self._errand.every_ns), self._due, host)
+
+    def _at(self, after_ns: int, action: Callable[[Any], None], argument: object) -> None:
+        due_ns = self._clock.now_ns + after_ns
+        if due_ns < self._state.scenario.duration_ns:
+            self._clock.at(due_ns, action, argument)
+
+    def _due(self, host: Host) -> None:
+        self._at(self._errand.every_ns, self._due, host)
+        self._try((host, host.starts, 0))
+
+    def _try(self, fetch: tuple[Host, int, int]) -> None:
+        host, starts, _ = fetch
+        if not host.up or not host.configured or host.starts != starts or self._state.over:
+            return
+        way_ns = one_way_ns(self._state, host.node, self._errand.node)
+        if way_ns is None:
+            self._failed(fetch)
+        else:
+            self._clock.at(self._clock.now_ns + 3 * way_ns, self._asked, fetch)
+
+    def _failed(self, fetch: tuple[Host, int, int]) -> None:
+        host, starts, tries = fetch
+        if not tries:
+            self._missed(host)
+        self.blame(self._errand.node, host.node)
+        again_ns = again_after_ns(tries)
+        if again_ns < self._errand.every_ns:
+            self._at(again_ns, self._try, (host, starts, tries + 1))
+
+    def _asked(self, fetch: tuple[Host, int, int]) -> None:
+        answer = self._ask(fetch[0]) if self._machine.up else None
+        if answer is None:
+            self._failed(fetch)
+            return
+        done_ns = self._work(self._machine, self._errand.work_there)
+        self._clock.at(done_ns, self._answered, (fetch, answer))
+
+    def _answered(self, job: tuple[tuple[Host, int, int], Any]) -> None:
+        fetch, _ = job
+        way_ns = one_way_ns(self._state, self._errand.node, fetch[0].node) if self._machine.up else None
+        if way_ns is None:
+            self._failed(fetch)
+        else:
+            self._clock.at(self._clock.now_ns + way_ns, self._came, job)
+
+    def _came(self, job: tuple[tuple[Host, int, int], Any]) -> None:
+        host = job[0][0]
+        if host.up and host.starts == job[0][1]:
+            self._clock.at(self._work(host.machine, self._errand.work_here), self._read, job)
+
+    def _read(self, job: tuple[tuple[Host, int, int], Any]) -> None:
+        (host, starts, _), answer = job
+        if host.up and host.starts == starts:
+            self._took(host, answer)
+
+    def _work(self, machine: Any, operation: str) -> int:
+        """Have a machine do its part, with a message in and one out; return when it is done."""
+        work_ns = 2 * machine.costs.tcp_message_ns + (machine.costs.operations[operation] if operation else 0)
+        done_ns: int = machine.cores.submit(self._clock.now_ns, work_ns) + work_ns
+        return done_ns

@@ -1,0 +1,284 @@
+"""Certificates that are revoked: word of it spreads in several ways, and until then peers believe them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshsim.scenario.loader import load_text
+from tests.world.conftest import Result
+
+SECOND = 10**9
+SCENARIO = """\
+scenario: revocation
+duration: 30 s
+network:
+  nodes: {edge: {kind: edge}, core: {kind: core}, ca: {kind: regional}}
+  links:
+    - {between: [edge, core], latency: 5 ms}
+    - {name: to-ca, between: [core, ca], latency: 10 ms}
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  front: {replicas: {core: 2}, work: {constant: 1 ms}, calls: [{to: store}]}
+  store: {replicas: {core: 1}, work: {constant: 1 ms}}
+fleets:
+  client: {node: edge, size: 3}
+  other: {node: edge, size: 1}
+mesh:
+  pool: {idle_timeout: 50 ms}
+  resilience: {retries: 0}
+  control: {node: core}
+  tls: {resumption: RESUMPTION}
+  identity: {backdate: 10 s, revocation: REVOCATION}
+traffic:
+  - {from: client, to: front, slice: web, arrivals: {constant: 10 /s}}
+  - {from: other, to: front, slice: web, arrivals: {constant: 10 /s}}
+faults:
+  - {at: 10 s, kind: revoke, target: TARGET}
+"""
+WAYS = {
+    "crl": "{crl: {every: 2 s, fetch: 2 s, valid: 20 s}, node: ca}",
+    "ocsp": "{ocsp: {fetch: 2 s, valid: 4 s}, node: ca}",
+    "deny list": "{deny_list: true}",
+}
+BOUND, UNBOUND = "{bound_to_certificate: true}", "true"
+
+
+def run(
+    revocation: str, target: str = "other", resumption: str = BOUND, *overrides: str, more: str = "", **changes: str
+) -> Result:
+    """Run the scenario with these ways to hear of revocations; ``changes`` replace words of it."""
+    text = SCENARIO.replace("REVOCATION", revocation).replace("TARGET", target).replace("RESUMPTION", resumption)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return Result(load_text(text + more, Path("revocation.yaml"), overrides))
+
+
+def row(result: Result) -> Any:
+    """The row of the one revocation."""
+    (found,) = result.revocations
+    return found
+
+
+@pytest.mark.parametrize("fidelity", ["real", "sampled"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("resumption", [BOUND, UNBOUND])
+def test_every_fidelity_comes_to_the_same(way: str, resumption: str, fidelity: str) -> None:
+    """OpenSSL agrees with each handshake, and the results are those of a run without it."""
+    target = "store" if way == "ocsp" else "other"
+    shorter = {"duration: 30 s": "duration: 9 s", "at: 10 s": "at: 3 s", "constant: 10 /s": "constant: 2 /s"}
+    modelled = run(WAYS[way], target, resumption, "fidelity=modelled", **shorter)
+    other = run(WAYS[way], target, resumption, f"fidelity={fidelity}", **shorter)
+    assert other.content() == modelled.content()
+    assert any(each.outcome == "refused" for each in other.handshakes) == (resumption == BOUND)
+
+
+@pytest.mark.parametrize("way", ["crl", "deny list"])
+def test_a_revoked_client_is_refused_once_word_is_there(way: str) -> None:
+    """Servers refuse its certificate from then on; what they served before rests on it, and is counted."""
+    result = run(WAYS[way])
+    found = row(result)
+    assert (found.certificates, found.peers, found.obeyed) == (1, 2, 2)
+    assert found.calls_to == 0
+    delay_ns = found.t_obeyed_ns - 10 * SECOND
+    assert delay_ns == 0 if way == "deny list" else SECOND // 10 < delay_ns < 4 * SECOND + SECOND // 10
+    refused = [each for each in result.handshakes if each.reason == "revoked"]
+    assert {(each.client.partition("/")[0], each.refused_by, each.alert) for each in refused} == {
+        ("other", "server", "certificate_revoked")
+    }
+    late = [each for each in result.handshakes if each.revoked_certificate]
+    assert len(late) == found.handshakes_accepted
+    assert (found.handshakes_accepted > 0) == (way == "crl")
+    assert all(each.t_start_ns <= found.t_obeyed_ns for each in late)
+    assert not any(each.resumed for each in late if each.t_start_ns > found.t_obeyed_ns)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_revoked_server_is_refused(way: str) -> None:
+    """Its callers refuse it, told by lists of their own or by its own staple."""
+    result = run(WAYS[way], "store")
+    found = row(result)
+    assert (found.peers, found.obeyed) == (2, 2)
+    assert 10 * SECOND <= found.t_obeyed_ns < 15 * SECOND
+    reasons = {each.reason for each in result.handshakes if each.outcome == "refused"}
+    assert reasons == {"revoked by OCSP staple" if way == "ocsp" else "revoked"}
+    assert found.calls_from == 0
+    assert found.t_last_served_ns < found.t_obeyed_ns + SECOND
+
+
+def test_staples_say_nothing_of_clients() -> None:
+    """A client that is revoked shows no staple, and is served to the end."""
+    found = row(run(WAYS["ocsp"]))
+    assert (found.obeyed, found.t_obeyed_ns) == (0, -1)
+    assert found.calls_from > 150
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_resumed_session_outlives_revocation(way: str) -> None:
+    """Unbound, sessions go on as if nothing had happened, whatever peers have been told; bound, they do not."""
+    target = "store" if way == "ocsp" else "other"
+    careless = row(run(WAYS[way], target, UNBOUND))
+    assert careless.obeyed == careless.peers == 2
+    assert careless.t_obeyed_ns > 29 * SECOND
+    assert careless.t_last_served_ns > 29 * SECOND
+    assert row(run(WAYS[way], target, BOUND)).t_last_served_ns < 15 * SECOND
+
+
+def test_one_replica() -> None:
+    """Of a service's replicas just the named one is revoked; calls to the other go on."""
+    result = run(WAYS["deny list"], "front/1")
+    found = row(result)
+    assert found.certificates == 1
+    assert found.peers == 5
+    (revoked,) = [each for each in result.identities if each.event == "revoked"]
+    assert revoked.reason == "revoke"
+    after = [each for each in result.requests if each.t_intended_ns > 11 * SECOND]
+    assert {each.outcome for each in after} == {"ok", "tls-refused"}
+
+
+@pytest.mark.parametrize("live", ["keep", "cut"])
+@pytest.mark.parametrize("way", ["crl", "deny list"])
+@pytest.mark.parametrize("target", ["other", "store"])
+def test_live_connections(way: str, target: str, live: str) -> None:
+    """Connections that are open stay open, or whoever hears of it cuts them."""
+    revocation = WAYS[way].replace("{", "{live: " + live + ", ", 1)
+    result = run(revocation, target, BOUND, "mesh.pool.idle_timeout=1 h")
+    found = row(result)
+    if live == "keep":
+        assert found.connections_cut == 0
+        assert found.t_last_served_ns > 29 * SECOND
+    else:
+        assert found.connections_cut == 2
+        assert found.t_last_served_ns <= found.t_obeyed_ns + SECOND // 10
+    assert found.handshakes_accepted == 0
+
+
+def test_a_session_that_is_resumed_is_cut_too() -> None:
+    """Who cuts live connections cuts an unbound session as soon as it is resumed, and serves nothing on it."""
+    found = row(run("{deny_list: true, live: cut}", "other", UNBOUND))
+    assert found.handshakes_accepted == found.connections_cut > 100
+    assert found.calls_from == 0
+
+
+@pytest.mark.parametrize("issuer", ["", "issuer: {node: ca}, "])
+def test_a_revoked_workload_is_issued_nothing(issuer: str) -> None:
+    """It asks for its next certificate in vain, so that short lifetimes alone stop it; others rotate as ever."""
+    short = "{backdate: 1 s, svid_ttl: 8 s, " + issuer
+    text = {"{backdate: 10 s, revocation: {deny_list: true}}": short.rstrip(", ") + "}"}
+    result = run("{deny_list: true}", **text)
+    found = row(result)
+    mine = [each for each in result.identities if each.spiffe_id.endswith("/other/0")]
+    after = [each.event for each in mine if each.t_ns >= 10 * SECOND]
+    assert {"revoked", "refused", "expired"} == set(after)
+    assert {each.reason for each in mine if each.event == "refused"} == {"the workload is revoked"}
+    ends_ns = max(each.not_after_ns for each in mine)
+    assert found.t_obeyed_ns == ends_ns + 1
+    assert found.t_last_served_ns <= ends_ns + SECOND // 10
+    rest = Counter(each.event for each in result.identities if each.t_ns > 20 * SECOND)
+    assert rest["rotated"] >= 5
+    never_told = [each for each in result.handshakes if each.reason == "revoked"]
+    assert not never_told
+
+
+def test_it_is_let_in_again() -> None:
+    """After its time it is issued another certificate, which peers accept, as they go on refusing the former one."""
+    result = run("{deny_list: true}", more="", **{"kind: revoke": "for: 5 s, kind: revoke"})
+    assert row(result).obeyed == 2
+    events = [each.event for each in result.identities if each.spiffe_id.endswith("/other/0")]
+    assert events == ["issued", "revoked", "rotated"]
+    mine = [each for each in result.requests if each.source == "other"]
+    assert {each.outcome for each in mine if 10_100_000_000 < each.t_intended_ns < 15 * SECOND} == {"tls-refused"}
+    assert {each.outcome for each in mine if each.t_intended_ns > 15_100_000_000} == {"ok"}
+    assert not any(each.revoked_certificate for each in result.handshakes)
+
+
+def test_lists_that_end() -> None:
+    """Cut off from the source of lists, proxies refuse everybody once theirs has ended; or go on by what it said."""
+    cut = "  - {at: 12 s, for: 15 s, kind: link-down, target: to-ca}\n"
+    lists = WAYS["crl"].replace("valid: 20 s", "valid: 4 s")
+    strict = run(lists, "other", BOUND, more=cut)
+    (fault,) = [each for each in strict.faults if each.kind == "link-down"]
+    assert fault.configurations > 5
+    pushed = {each.event for each in strict.configs if each.reason.startswith("revocation list")}
+    assert pushed == {"acked", "stale"}
+    reasons = Counter(each.reason for each in strict.handshakes if 18 * SECOND < each.t_start_ns < 26 * SECOND)
+    assert set(reasons) == {"revocation list expired"}
+    lenient = run(lists.replace("valid", "stale: accept, valid"), "other", BOUND, more=cut)
+    reasons = Counter(each.reason for each in lenient.handshakes if 18 * SECOND < each.t_start_ns < 26 * SECOND)
+    assert set(reasons) == {"", "revoked"}
+    again = [each for each in strict.requests if each.t_intended_ns > 29 * SECOND and each.source == "client"]
+    assert {each.outcome for each in again} == {"ok"}
+
+
+@pytest.mark.parametrize("staple", ["lenient", "strict", "must_staple"])
+def test_responses_that_end(staple: str) -> None:
+    """Cut off from the responder, a lenient server sends no staple any more, and others refuse handshakes."""
+    cut = "  - {at: 2 s, for: 26 s, kind: link-down, target: to-ca}\n"
+    ways = WAYS["ocsp"].replace("valid", f"staple: {staple}, valid")
+    result = run(ways, "store", "false", more=cut)
+    reasons = Counter(each.reason for each in result.handshakes if 12 * SECOND < each.t_start_ns < 26 * SECOND)
+    # Nobody hears of the revocation in time; where staples are a must, that does not help the one that is revoked.
+    assert set(reasons) == {"" if staple == "lenient" else "no server certificate"}
+    found = row(result)
+    assert (found.calls_to > 100) == (staple == "lenient")
+
+
+def test_lists_of_every_authority() -> None:
+    """With intermediates there is a list of each authority, from the start on."""
+    result = run(WAYS["crl"], "other", BOUND, "mesh.identity.hierarchy=per-site")
+    early = [each for each in result.handshakes if each.t_start_ns < 10 * SECOND]
+    assert {each.outcome for each in early} == {"established"}
+    assert row(result).obeyed == 2
+
+
+def test_a_peer_that_restarts() -> None:
+    """What a proxy was told it has again after a restart: it comes with its configuration."""
+    for way in ("crl", "deny list"):
+        crash = "  - {at: 16 s, for: 2 s, kind: node-crash, target: core}\n"
+        result = run(WAYS[way], "other", UNBOUND, "mesh.control.node=edge", more=crash)
+        after = [each for each in result.handshakes if each.t_start_ns > 18 * SECOND and each.client == "other/0"]
+        assert {each.reason for each in after if each.outcome != "broken"} == {"revoked"}
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    target=st.sampled_from(["other", "store", "front", "front/0", "client/1"]),
+    resumption=st.sampled_from([BOUND, UNBOUND, "false"]),
+    idle=st.sampled_from(["1 ms", "50 ms", "1 h"]),
+    at_ms=st.integers(1, 2500),
+)
+def test_cut_and_told_at_once_nothing_is_served(target: str, resumption: str, idle: str, at_ms: int) -> None:
+    """Where everybody is told at once and cuts, not one call is served that rests on what was revoked."""
+    near = {"edge: {kind: edge}, core: {kind: core}, ca": "core: {kind: core}, ca", "node: edge": "node: core"}
+    near["    - {between: [edge, core], latency: 5 ms}\n"] = ""
+    near |= {"at: 10 s": f"at: {at_ms} ms", "duration: 30 s": "duration: 3 s"}
+    result = run("{deny_list: true, live: cut}", target, resumption, f"mesh.pool.idle_timeout={idle}", **near)
+    found = row(result)
+    assert found.t_last_served_ns in (-1, found.t_ns)
+    assert found.obeyed == found.peers
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    way=st.sampled_from(["crl", "deny list"]),
+    target=st.sampled_from(["other", "store", "front/1"]),
+    idle=st.sampled_from(["1 ms", "50 ms", "1 h"]),
+    at_ms=st.integers(1, 4000),
+    seed=st.integers(0, 99),
+)
+def test_wrong_service_lies_within_the_window(way: str, target: str, idle: str, at_ms: int, seed: int) -> None:
+    """What is served on the strength of what was revoked is on its way before the last peer obeys."""
+    way = WAYS[way].replace("{", "{live: cut, ", 1)
+    changes = {"at: 10 s": f"at: {at_ms} ms", "duration: 30 s": "duration: 9 s"}
+    result = run(way, target, BOUND, f"mesh.pool.idle_timeout={idle}", f"seed={seed}", **changes)
+    found = row(result)
+    assert found.obeyed == found.peers
+    way_there_ns = 20_000_000
+    assert found.t_last_served_ns <= found.t_obeyed_ns + way_there_ns
+    late = [each for each in result.handshakes if each.revoked_certificate]
+    assert all(each.t_start_ns <= found.t_obeyed_ns for each in late)
