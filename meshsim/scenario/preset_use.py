@@ -40,6 +40,8 @@ def _fill(written: Data, values: Data) -> None:
             written[key] = value
         elif isinstance(value, dict) and isinstance(written[key], dict):
             _fill(written[key], value)
+        elif written[key] is None and not isinstance(value, dict):
+            del written[key]  # taken back: meshsim's own default holds
 
 
 def mark_unset(mesh: Data, name: str) -> None:

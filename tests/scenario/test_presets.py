@@ -112,6 +112,29 @@ def test_what_is_written_wins() -> None:
     assert (consul.signatures_uhz, consul.longest_wait_ns) == (None, S // 2)
 
 
+def values(loaded: LoadedScenario, paths: list[str]) -> list[Any]:
+    """What the resolved scenario says at each of these paths below ``mesh``; None where it says nothing."""
+    resolved, _ = parse_yaml(loaded.resolved, "resolved.yaml")
+    found = []
+    for path in paths:
+        value = resolved["mesh"]
+        for key in path.split("."):
+            value = value.get(key) if value is not None else None
+        found.append(value)
+    return found
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_value_can_be_taken_back(name: str) -> None:
+    """Null takes back one value of a preset, whichever, and leaves all others as they are."""
+    paths = [default.path for default in PRESETS[name].defaults]
+    plain = values(load("{identity: {issuer: {node_attestation: {}}, ca_rotation: {}}}"), paths)
+    of_preset = values(load(f"{{preset: {name}}}"), paths)
+    for place, path in enumerate(paths):
+        found = values(load(f"{{preset: {name}}}", f"mesh.{path}=null"), paths)
+        assert found == [*of_preset[:place], plain[place], *of_preset[place + 1 :]], path
+
+
 @pytest.mark.parametrize(
     ("name", "path", "value"),
     [
