@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.rego_builtins import ARITY, SHIMS_PACKAGE, TIMED_BUILTINS
+from meshsim.policy.rego_data import read_data
 from meshsim.policy.rego_input import INPUT, Tree, everything_in
 from meshsim.policy.rego_names import unknown_names
 from meshsim.policy.rego_parser import parse
@@ -165,7 +165,7 @@ def check(files: Sequence[PolicyFile], query: str, directory: Directory) -> Chec
     mistakes: list[Diagnostic] = []
     for file in files:
         if file.name.endswith(".json"):
-            mistakes += _document(file, documents)
+            mistakes += read_data(file, documents)
             continue
         module, wrong = parse(file)
         mistakes += wrong
@@ -194,21 +194,6 @@ def uses_of(modules: Sequence[Module]) -> list[Use]:
             uses.rule(rule)
         found += uses.uses
     return found
-
-
-def _document(file: PolicyFile, documents: dict[str, Any]) -> list[Diagnostic]:
-    """Merge the data of a JSON file; its mistakes."""
-    try:
-        found = json.loads(file.text)
-    except json.JSONDecodeError as error:
-        return [Diagnostic(file.place, error.lineno, error.colno, f"this is no JSON: {error.msg}")]
-    except RecursionError:
-        return [Diagnostic(file.place, 1, 1, "this JSON nests too deep")]
-    if not isinstance(found, dict):
-        return [Diagnostic(file.place, 1, 1, "the data of policies is an object; expected {...}")]
-    taken = [name for name in found if name in documents]
-    documents.update(found)
-    return [Diagnostic(file.place, 1, 1, f"{name!r} is in an earlier data file too") for name in taken]
 
 
 def _holds(documents: Any, path: Path) -> bool:

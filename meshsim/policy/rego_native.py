@@ -17,6 +17,16 @@ from regopy import NodeKind, rego_shared
 _CONSTANTS = {NodeKind.True_: True, NodeKind.False_: False, NodeKind.Null: None}
 
 
+_POWERS = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![.0-9])(-?[0-9]+)(e[+-]?[0-9]+)')
+"""Texts, and numbers with a power and no fraction."""
+
+
+def json_text(value: Any) -> str:
+    """JSON for the engine, which crashes at data such as ``1e+308``: numbers with a power get a fraction."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _POWERS.sub(lambda found: f"{found[1]}.0{found[2]}" if found[1] else found[0], text)
+
+
 class Answer(NamedTuple):
     """What came of a query."""
 
@@ -35,7 +45,7 @@ class Bundle:
             for name, text in modules.items():
                 self._interpreter.add_module(name, text)
             if documents:
-                self._interpreter.add_data_json(json.dumps(documents, ensure_ascii=False))
+                self._interpreter.add_data_json(json_text(documents))
             self._bundle = self._interpreter.build(f"answer = {query}")
         except regopy.RegoError as error:
             said = "; ".join(dict.fromkeys(re.findall(r"\(errormsg \d+:([^\n]*?)\)\n", str(error)))) or str(error)
@@ -43,7 +53,7 @@ class Bundle:
 
     def ask(self, document: Any) -> Answer:
         """Evaluate the query with an input document."""
-        text = json.dumps(document, ensure_ascii=False)
+        text = json_text(document)
         if "\\" in text:  # read as text, escaped strings get the form that the constants in policies have
             self._interpreter.set_input_term(text)
         else:

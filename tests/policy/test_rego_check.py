@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 
 import pytest
@@ -179,6 +180,12 @@ def test_all_mistakes_are_told_at_once() -> None:
         (PolicyFile("a.rego", "package meshsim_shims\nx := 1"), "is the simulator's own"),
         (PolicyFile("a.json", "[1]"), "the data of policies is an object"),
         (PolicyFile("a.json", "{"), "this is no JSON"),
+        (PolicyFile("a.json", '{"a": NaN}'), "NaN is no number in JSON"),
+        (PolicyFile("a.json", '{"a": -1e999}'), "-1e999 is too large a number"),
+        (PolicyFile("a.json", '{"a": ' + "9" * 9000 + "}"), "too long a number"),
+        (PolicyFile("a.json", '{"a": ' + "[" * 9000 + "]" * 9000 + "}"), "nests too deep"),
+        (PolicyFile("a.json", '{"a": "\\ud800"}'), "half of a surrogate pair"),
+        (PolicyFile("a.json", '{"a": 1, "a": 2}'), "the key 'a' stands twice"),
     ],
 )
 def test_files_that_cannot_be_used(file: PolicyFile, said: str) -> None:
@@ -277,6 +284,48 @@ def test_any_soup_of_words_is_told_or_taken(words: list[str], begin: str) -> Non
         assert mistake.column <= len(lines[mistake.line - 1]) + 1
     with suppress(ScenarioError):
         RegoEngine.from_sources([PolicyFile("a.rego", text)], DIRECTORY).decide(QUESTION)
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e22", "-1e-7", "1.25e30"])
+def test_numbers_with_powers_in_data(number: str) -> None:
+    """Numbers that Python writes with a power are what they are, beside texts that look like them."""
+    rego = f'package envoy.authz\nallow if {{ data.a.n == {number}; data.a.t == "1e22" }}'
+    files = [PolicyFile("a.rego", rego), PolicyFile("d.json", f'{{"a": {{"n": {number}, "t": "1e22"}}}}')]
+    assert RegoEngine.from_sources(files, DIRECTORY).decide(QUESTION).allowed
+
+
+def test_mistakes_in_data_have_places() -> None:
+    """A key that stands twice and a number that is none are told where they stand."""
+    for text, place in (
+        ('{"a": 1,\n "b": 2,\n  "a": 3}', (3, 3)),
+        ('{"a":\n [1, Infinity]}', (2, 6)),
+        ("{\n a}", (2, 2)),
+    ):
+        with pytest.raises(ScenarioError) as raised:
+            RegoEngine.from_sources([PolicyFile("a.json", text)], DIRECTORY)
+        assert place in [(one.line, one.column) for one in raised.value.diagnostics if one.file == "a.json"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(max_size=30)
+    | st.text('{}[]:,"\\u0d8a1e9.-NaN \n', max_size=30)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abx"), inner, max_size=3),
+        max_leaves=8,
+    ).map(lambda value: json.dumps({"a": value}))
+)
+def test_any_data_is_told_or_taken(text: str) -> None:
+    """Whatever a data file holds, policies are decided with it, or its mistakes are told in that file."""
+    files = [PolicyFile("a.rego", "package envoy.authz\nallow if data.a.b == 1"), PolicyFile("d.json", text)]
+    mistakes = []
+    try:
+        RegoEngine.from_sources(files, DIRECTORY).decide(QUESTION)
+    except ScenarioError as error:
+        mistakes = error.diagnostics
+    assert all(one.file == "d.json" or "no file defines" in one.message for one in mistakes)
+    assert all(one.line > 0 for one in mistakes)
 
 
 @settings(max_examples=200, deadline=None)
