@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshsim.identity.bundle import by_trust_domain
 from meshsim.identity.revocation import Crl, staple_for
@@ -157,3 +159,48 @@ def test_server_that_may_not_show_its_certificate(mesh: Any) -> None:
         alert="protocol_version", by="server", reason=outcome.NO_SERVER_CERTIFICATE, sent=True
     )
     assert mesh.proven(told(mesh.case(), "client", serves=False)).established
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    bound=st.tuples(st.booleans(), st.booleans()),
+    knows=st.tuples(st.sampled_from(["nothing", "crl", "deny list"]), st.sampled_from(["nothing", "crl", "deny list"])),
+    stale=st.sampled_from(["refuse", "accept"]),
+    lives_s=st.tuples(st.integers(700, 1000), st.integers(700, 1000)),
+    later_s=st.integers(0, 500),
+    list_s=st.integers(0, 400),
+)
+def test_no_bound_end_resumes_what_it_would_refuse(
+    mesh: Any,
+    bound: tuple[bool, bool],
+    knows: tuple[str, str],
+    stale: str,
+    lives_s: tuple[int, int],
+    later_s: int,
+    list_s: int,
+) -> None:
+    """OpenSSL comes to each prediction; where both ends mind, a session ends with what either end holds against it."""
+    base, start = mesh.case(), mesh.root.not_before_ns
+    changes: dict[str, Any] = {"client__bound": bound[0], "server__bound": bound[1]}
+    changes |= {"client__stale_crls": stale, "server__stale_crls": stale}
+    for end, life_s in zip(("client", "server"), lives_s, strict=True):
+        changes[f"{end}__svid"] = mesh.svid(getattr(base, end).svid.spiffe_id, ttl=life_s * SECOND)
+    case = with_ticket(mesh, mesh.case(**changes))
+    now_ns = base.client_clock_ns + later_s * SECOND
+    case = at(case, now_ns)
+    wrong = any(start + life_s * SECOND < now_ns for life_s in lives_s)
+    for by, how in zip(("client", "server"), knows, strict=True):
+        serial = getattr(case, "server" if by == "client" else "client").svid.serial
+        if how == "crl":
+            end_ns = base.client_clock_ns + list_s * SECOND
+            case = told(case, by, crls=frozenset({Crl(mesh.root.id, 2, start, end_ns, frozenset({serial}))}))
+        elif how == "deny list":
+            bundle = replace(mesh.bundle, revoked_serials=frozenset({serial}))
+            case = told(case, by, bundles=by_trust_domain([bundle]))
+        wrong = wrong or how != "nothing"
+    found = mesh.proven(case)
+    resumed = found.client_established is not None and found.client_established.resumed
+    if all(bound):
+        assert resumed != wrong
+    if not any(bound):
+        assert resumed
