@@ -1,4 +1,4 @@
-"""Scenario models of changes: policies and TLS settings that are others from some instant on."""
+"""Scenario models of changes: policies, TLS settings and terms of certificates that are others from some instant on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from meshsim.scenario.fields import Duration, FromList, Model, Name
+from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
+from meshsim.scenario.identity import Identity
 from meshsim.scenario.tls import TlsOverride
 
 
@@ -17,6 +18,35 @@ class PolicyChange(Model):
     """Policy files, beside the scenario file."""
     default: Literal["deny", "allow"] | None = None
     """What holds when no policy matches. Default: as before."""
+
+
+class IdentityChange(Model):
+    """Other terms of the certificates of the mesh's own trust domain."""
+
+    svid_ttl_ns: Duration | None = Field(default=None, alias="svid_ttl", ge=S)
+    """As in mesh.identity; of certificates that are issued from then on. Default: as before."""
+    backdate_ns: Duration | None = Field(default=None, alias="backdate")
+    """As in mesh.identity; of certificates that are issued from then on. Default: as before."""
+    rotate_at_ppm: Share | None = Field(default=None, alias="rotate_at", gt=0)
+    """As in mesh.identity; for each workload from when it has the change, also for the certificate that it has.
+    Default: as before."""
+    rotate_jitter_ppm: Share | None = Field(default=None, alias="rotate_jitter", le=500_000)
+    """As in mesh.identity; for each workload from when it has the change, also for the certificate that it has.
+    Default: as before."""
+    renew: Literal["at-once", "when-due"] | None = None
+    """What becomes of the certificates that are out. at-once: each workload asks for another when it has the change.
+    when-due: they run on until they are to be replaced. Default: at-once for workloads that get another type of key,
+    when-due for all others."""
+
+    @property
+    def terms(self) -> dict[str, int]:
+        """What is other than before, by the names of the fields of Identity."""
+        return {name: value for name, value in self if name != "renew" and value is not None}
+
+
+def identity_after(before: Identity, change: IdentityChange | None) -> Identity:
+    """The settings of certificates after a change: those before, but for what it sets."""
+    return before if change is None else before.model_copy(update=change.terms)
 
 
 class Change(Model):
@@ -33,8 +63,11 @@ class Change(Model):
     workloads: dict[Name, TlsOverride] = {}
     """Other TLS settings of single services and fleets, in place of those that they had of their own."""
 
+    identity: IdentityChange | None = None
+    """Other terms of the certificates of the mesh's own trust domain. Default: as before."""
+
     @model_validator(mode="after")
     def _changes_something(self) -> Change:
-        if self.policy is None and self.tls is None and not self.workloads:
-            raise ValueError("nothing is changed; expected policy, tls or workloads")
+        if self.policy is None and self.tls is None and not self.workloads and self.identity is None:
+            raise ValueError("nothing is changed; expected policy, tls, workloads or identity")
         return self

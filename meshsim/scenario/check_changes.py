@@ -8,6 +8,7 @@ from itertools import product
 from meshsim.scenario import units
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.changes import Change
+from meshsim.scenario.check_identity_changes import change_order, check_identity_changes
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.tls import Tls, TlsOverride, tls_of
@@ -39,6 +40,7 @@ def check_changes(scenario: Scenario) -> Iterator[Finding]:
         if fault.kind == "push-rejected" and not scenario.changes:
             message = "there are no changes that could be rejected; expected changes, or no push-rejected"
             yield Finding(("faults", index, "kind"), message)
+    yield from check_identity_changes(scenario)
     yield from _check_tls(scenario)
 
 
@@ -60,11 +62,6 @@ def settings_over_time(scenario: Scenario) -> dict[str, list[tuple[int, Tls]]]:
         for name in _touched(change, own):
             settings[name].append((index, tls_of(mesh, own[name])))
     return settings
-
-
-def change_order(scenario: Scenario) -> list[int]:
-    """The indices of the changes in the order in which they come."""
-    return sorted(range(len(scenario.changes)), key=lambda index: scenario.changes[index].at_ns)
 
 
 def _touched(change: Change, own: dict[str, TlsOverride | None]) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from meshsim.scenario import units
 from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.identity import Identity
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.shape import ROOT, Spot, child, choices, has, kinds, known_keys, spot_at, step
 from meshsim.scenario.words import expected, one_of, shorten, show
@@ -57,6 +58,7 @@ _PATTERNS = {
         "lower-case letters, digits, '.', '_' and '-', such as 'mesh.example'",
     ),
 }
+_IDENTITY = Spot(Identity)
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -143,6 +145,8 @@ def _unknown_key(path: Path, data: Any) -> str:
         parent = step(parent, key)
     spot = spot_at(path[:-1], data) or ROOT
     known = known_keys(spot, parent)
+    if path[:1] == ("changes",) and path[2:-1] == ("identity",) and path[-1] in known_keys(_IDENTITY, {}):
+        return f"{path[-1]!r} cannot change while a run goes on; expected {one_of(known)}"
     if len(known) == 1 and known[0] in parent:
         only = child(spot, known[0], parent)
         inside = only is not None and path[-1] in known_keys(only)

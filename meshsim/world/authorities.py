@@ -45,7 +45,9 @@ class Authorities:
     def __init__(self, state: State, trust_domain: str, issuer_node: str | None, by_id: dict[str, Authority]) -> None:
         mesh = state.scenario.mesh
         identity = self.identity = mesh.identity_of(trust_domain)
-        """Settings of certificates in this trust domain."""
+        """Settings of certificates in this trust domain, as they are at the start."""
+        self.terms = identity
+        """Those that certificates are issued by now: a change may have come."""
         self._state = state
         self._clock = state.clock
         self.trust_domain = trust_domain

@@ -127,7 +127,7 @@ class Endpoint:
         that has ended.
         """
         authority, now_ns = self._authorities.active, self._authorities.epoch_ns
-        identity = self._authorities.identity
+        identity = self._authorities.terms
         if now_ns >= authority.not_after_ns:
             return None
         begin_ns, end_ns = now_ns - identity.backdate_ns, now_ns + identity.svid_ttl_ns

@@ -16,6 +16,7 @@ from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
+    from meshsim.scenario.identity import Identity
     from meshsim.scenario.revocation import Revocation
     from meshsim.scenario.tls import Tls
     from meshsim.world.authorities import Authorities, Trust
@@ -74,13 +75,16 @@ class Identities:
         self._epoch_ns = scenario.epoch_ns
         self._domains = domains
         self._hashes: dict[Svid, str] = {}
-        self._rotating = Rotating(state)
+        self.rotating = Rotating(state)
+        """Says when certificates are to be replaced."""
         self._trusts: dict[str, Trust] = {}
         """What each host has heard of authorities, by its name."""
         self._foreign: dict[str, Foreign] = {}
         """What it has heard of those of other trust domains; only where there are any."""
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
+        self._turns: dict[str, int] = {}
+        """How often it was set when a host's certificate is replaced; the last time counts."""
         self._settings: dict[str, TlsSettings] = {}
         """How each host speaks TLS, by its name."""
         self._record = state.recorder.appender("identities")
@@ -104,7 +108,7 @@ class Identities:
             return self._side(host)
         age_ns, rotates_ns = 0, None
         if self._clock.now_ns == 0 and self._at_start == "aged":
-            age_ns, rotates_ns = self._rotating.draw_age(host)
+            age_ns, rotates_ns = self.rotating.draw_age(host)
         svid = self.sign(host, age_ns)
         if svid is None:
             self._held.pop(host.name, None)
@@ -158,18 +162,22 @@ class Identities:
     def _enrolling(self, host: Host) -> Enrolling | None:
         return self.enrolling if self._domains.of(host) is self._domains.own else None
 
-    def configure(self, host: Host, settings: TlsSettings, key_type: str) -> None:
-        """Have a running host speak TLS in another way on connections from now on, with a key of this type.
-
-        For another type of key it needs another certificate, and asks for it at once.
-        """
+    def configure(self, host: Host, settings: TlsSettings) -> None:
+        """Have a running host speak TLS in another way on connections from now on."""
         self._settings[host.name] = settings
-        if host.up:
-            self.refresh(host)
-        if key_type != host.key_type:
-            host.key_type = key_type
-            if host.up:
-                self._replace(host, "renewal")
+        self.refresh(host)
+
+    # Other terms
+
+    def issue_by(self, identity: Identity) -> None:
+        """Have certificates of the mesh's own trust domain issued by other terms from now on."""
+        self._domains.own.terms = identity
+
+    def agree(self, host: Host, identity: Identity) -> None:
+        """Have a running host replace certificates by other terms, the one that it has included."""
+        held = self._held.get(host.name)
+        if self.rotating.agree(host, identity) and held is not None:
+            self._set_rotation(host, self.rotating.due_ns(host, held))
 
     # Issuing
 
@@ -185,12 +193,13 @@ class Identities:
         svid = authority.issue(
             host.spiffe_id,
             host.key_type,
-            issuer_ns - authorities.identity.backdate_ns,
-            issuer_ns + authorities.identity.svid_ttl_ns,
+            issuer_ns - authorities.terms.backdate_ns,
+            issuer_ns + authorities.terms.svid_ttl_ns,
             host.generation,
             host.name,
         )
         host.generation += 1
+        self.rotating.issued(svid, authorities.terms, self._clock.now_ns - age_ns)
         if self.revoking is not None:
             self.revoking.signed(host, svid)
         return svid
@@ -211,11 +220,15 @@ class Identities:
             self.revoking.installed(host, svid)
         self.write(host, event, svid)
         if rotates_ns is None:
-            rotates_ns = self._rotating.due_ns(host, svid)
-        if rotates_ns is not None:
-            self._at(rotates_ns, self._rotate, (host, host.starts, svid.serial))
+            rotates_ns = self.rotating.due_ns(host, svid)
+        self._set_rotation(host, rotates_ns)
         # A certificate is still valid at the instant at which it ends (RFC 5280, section 4.1.2.5), and not after that.
         self._at(svid.not_after_ns + 1 - self._epoch_ns, self._expire, (host, host.starts, svid))
+
+    def _set_rotation(self, host: Host, due_ns: int | None) -> None:
+        self._turns[host.name] = turn = self._turns.get(host.name, 0) + 1
+        if due_ns is not None:
+            self._at(due_ns, self._rotate, (host, host.starts, turn))
 
     def _at(self, due_ns: int, action: object, argument: object) -> None:
         if self._clock.now_ns <= due_ns < self._state.scenario.duration_ns:
@@ -224,10 +237,9 @@ class Identities:
     # In time
 
     def _rotate(self, job: tuple[Host, int, int]) -> None:
-        host, starts, serial = job
-        if host.starts != starts or not host.up or self._held[host.name].serial != serial:
-            return
-        self._replace(host, "rotation")
+        host, starts, turn = job
+        if host.starts == starts and host.up and self._turns[host.name] == turn:
+            self._replace(host, "rotation")
 
     def _replace(self, host: Host, purpose: str) -> None:
         enrolling = self._enrolling(host)
@@ -253,7 +265,7 @@ class Identities:
         self.refresh(host)
         within_ns = self._domains.of(host).identity.renew_within_ns
         if within_ns is not None and self._superseded(host):
-            delay_ns = self._rotating.draw_delay_ns(host, within_ns)
+            delay_ns = self.rotating.draw_delay_ns(host, within_ns)
             self._at(self._clock.now_ns + delay_ns, self._renew, (host, host.starts))
 
     def _superseded(self, host: Host) -> bool:

@@ -77,10 +77,9 @@ class RevocationLists:
 
     def _list(self, authority: str) -> Crl:
         now_ns = self._revoking.epoch_ns()
-        backdate_ns = self._state.scenario.mesh.identity.backdate_ns
         serials = self._revoking.serials_of(authority)
         end_ns = whole_seconds(now_ns) + self._settings.valid_ns
-        return Crl(authority, self._number, whole_seconds(now_ns - backdate_ns), end_ns, serials)
+        return Crl(authority, self._number, self._revoking.begin_ns(), end_ns, serials)
 
     # At hosts
 

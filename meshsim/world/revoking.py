@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim.identity.authority import whole_seconds
 from meshsim.world.obeying import Obeying
 from meshsim.world.revocation_lists import RevocationLists
 from meshsim.world.stapling import Stapling
@@ -127,6 +128,10 @@ class Revoking:
     def epoch_ns(self) -> int:
         """Return what the issuer's clock shows."""
         return self._state.scenario.epoch_ns + self._authorities.skew_ns + self._clock.now_ns
+
+    def begin_ns(self) -> int:
+        """Return from when on what is signed now is valid, by the issuer's clock, in whole seconds."""
+        return whole_seconds(self.epoch_ns() - self._authorities.terms.backdate_ns)
 
     def signs(self) -> bool:
         """Say whether there is anybody to sign lists and responses."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meshsim.policy.question import Decision, Question
+    from meshsim.scenario.identity import Identity
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.blaming import Effects
     from meshsim.world.identities import Identities
@@ -32,13 +33,25 @@ Receiver = Host | AuthorizerProcess
 class Content:
     """One version of the configuration, and how it has spread."""
 
-    def __init__(self, version: int, policy: int, settings: Mapping[str, tuple[TlsSettings, str]], news: str) -> None:
+    def __init__(
+        self,
+        version: int,
+        policy: int,
+        settings: Mapping[str, tuple[TlsSettings, str]],
+        identity: Identity,
+        renewals: Mapping[str, int],
+        news: str,
+    ) -> None:
         self.version = version
         """Counts from 1, the start."""
         self.policy = policy
         """Number of its policies among all there are."""
         self.settings = settings
         """TLS settings and type of keys by service or fleet."""
+        self.identity = identity
+        """Terms of certificates in the mesh's own trust domain."""
+        self.renewals = renewals
+        """How often the certificates of a service or fleet were to be renewed at once up to it, by its name."""
         self.news = news
         """What changed, for people."""
         self.change = ""
@@ -51,6 +64,11 @@ class Content:
         self.proxies = self.acked = self.rejected = 0
         self.rolled_back = False
         self.wrongly = {"allowed": 0, "denied": 0}
+
+
+def _again(content: Content, version: int, news: str) -> Content:
+    """Return a version that says what an earlier one says."""
+    return Content(version, content.policy, content.settings, content.identity, content.renewals, news)
 
 
 class Rollout:
@@ -105,6 +123,7 @@ class Rollout:
     def settings(self, host: Host) -> TlsSettings:
         """Return the TLS settings with which a host starts now; its key is of their type, too."""
         settings, host.key_type = self._announced.settings[host.workload]
+        self._identities.rotating.agree(host, self._announced.identity)
         return settings
 
     def judge(self, question: Question | None, decision: Decision) -> str:
@@ -156,6 +175,7 @@ class Rollout:
 
     def _make_newest(self, content: Content) -> None:
         self._newest = content
+        self._identities.issue_by(content.identity)
         policies = self._state.policy
         if policies is not None:
             policies.newest = policies.versions[content.policy]
@@ -235,7 +255,7 @@ class Rollout:
         content.rolled_back = True
         before = self._all[self._all.index(content) - 1]
         news = f"{content.change} rolled back"
-        self._all.append(back := Content(len(self._all) + 1, before.policy, before.settings, news))
+        self._all.append(back := _again(before, len(self._all) + 1, news))
         back.t_ns = self._clock.now_ns
         self._make_newest(back)
 
@@ -245,10 +265,19 @@ class Rollout:
         """Have a running proxy take a configuration."""
         before = self._held[host.name]
         self._take(host, content)
-        settings = content.settings.get(host.workload)
-        if settings is not None and settings != before.settings[host.workload]:
-            assert not isinstance(host, AuthorizerProcess), "it has no settings of TLS"
-            self._identities.configure(host, *settings)
+        if isinstance(host, AuthorizerProcess):
+            return  # it has no settings of TLS, and no certificate
+        settings, key_type = content.settings[host.workload]
+        due, was_due = content.renewals[host.workload], before.renewals[host.workload]
+        other_key = key_type != host.key_type
+        host.key_type = key_type
+        if settings != before.settings[host.workload][0]:
+            self._identities.configure(host, settings)
+        if content.identity is not before.identity:
+            self._identities.agree(host, content.identity)
+        # Where a change is taken back for which keys were replaced at once, they are put back at once.
+        if due > was_due or (other_key and due != was_due):
+            self._identities.renew(host)
 
     def _take(self, host: Receiver, content: Content) -> None:
         self._held[host.name] = content

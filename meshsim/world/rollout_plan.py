@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.policy.engine import PolicyFile
-from meshsim.scenario.check_changes import change_order, settings_over_time
+from meshsim.scenario.changes import identity_after
+from meshsim.scenario.check_changes import settings_over_time
+from meshsim.scenario.check_identity_changes import change_order
 from meshsim.scenario.named_files import SHADOW
 from meshsim.world.identities import tls_settings
 from meshsim.world.policies import Policies, engine_of
@@ -69,15 +71,34 @@ def contents_of(state: State) -> list[tuple[int, Content]]:
     current = {name: _settings(each[0][1], revocation) for name, each in over_time.items()}
     names = scenario.change_names()
     policy = 0
-    contents = [(0, Content(1, policy, dict(current), "start"))]
+    identity = scenario.mesh.identity
+    renewals = dict.fromkeys(current, 0)
+    federation = scenario.mesh.federation
+    foreign = {name for name in current if federation is not None and federation.domain_of(name) is not None}
+    contents = [(0, Content(1, policy, dict(current), identity, dict(renewals), "start"))]
     for version, index in enumerate(change_order(scenario), 2):
         change = scenario.changes[index]
+        before = dict(current)
         current |= {
             name: _settings(tls, revocation) for name, each in over_time.items() for at, tls in each if at == index
         }
-        news = [word for word, given in (("policy", change.policy), ("TLS", change.tls or change.workloads)) if given]
+        identity = identity_after(identity, change.identity)
+        for name, (_, key_type) in current.items():
+            renew = None if change.identity is None or name in foreign else change.identity.renew
+            renewals[name] += key_type != before[name][1] if renew is None else renew == "at-once"
+        told = (
+            ("policy", change.policy),
+            ("TLS", change.tls or change.workloads),
+            ("certificates", change.identity),
+        )
+        news = [word for word, given in told if given]
         policy += change.policy is not None
-        content = Content(version, policy, dict(current), f"{names[index]}: {' and '.join(news)}")
+        text = f"{names[index]}: {_and(news)}"
+        content = Content(version, policy, dict(current), identity, dict(renewals), text)
         content.change = names[index]
         contents.append((change.at_ns, content))
     return contents
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])

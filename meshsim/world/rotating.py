@@ -23,6 +23,29 @@ class Rotating:
         self._state = state
         self._clock = state.clock
         self._randoms: dict[str, Random] = {}
+        self._agreed: dict[str, Identity] = {}
+        """The terms that each host has, by its name; where they can change."""
+        self._changes = any(change.identity is not None for change in state.scenario.changes)
+        self._issued: dict[int, tuple[Identity, int]] = {}
+        """The terms by which a certificate was issued, and when, by its serial number; only where they change."""
+
+    def agree(self, host: Host, identity: Identity) -> bool:
+        """Have a host go by other terms; say whether it replaces certificates at another part of their life then.
+
+        They are those of the mesh's own trust domain; a host of another one keeps what it has.
+        """
+        mesh = self._state.scenario.mesh
+        if mesh.federation is not None and trust_domain_of(host.spiffe_id) != mesh.trust_domain:
+            return False
+        before = self._identity(host)
+        self._agreed[host.name] = identity
+        parts = [(each.rotate_at_ppm, each.rotate_jitter_ppm) for each in (before, identity)]
+        return parts[0] != parts[1]
+
+    def issued(self, svid: Svid, terms: Identity, t_issued_ns: int) -> None:
+        """Take note of a certificate that is issued: by which terms, and when in simulated time."""
+        if self._changes:
+            self._issued[svid.serial] = terms, t_issued_ns
 
     def due_ns(self, host: Host, svid: Svid) -> int | None:
         """Return when a certificate that a host has now is to be replaced, in simulated time; None if it is not.
@@ -35,12 +58,14 @@ class Rotating:
         if identity.rotate_at_ppm >= PPM:
             return None
         share_ppm = self._share_ppm(host)
+        now_ns = self._clock.now_ns
+        terms, t_issued_ns = self._issued.get(svid.serial, (identity, now_ns))
         if identity.issuer is None:
-            return self._clock.now_ns + int(identity.svid_ttl_ns * share_ppm) // PPM
-        lifetime_ns = svid.not_after_ns - svid.not_before_ns - identity.backdate_ns
+            return max(now_ns, t_issued_ns + int(terms.svid_ttl_ns * share_ppm) // PPM)
+        lifetime_ns = svid.not_after_ns - svid.not_before_ns - terms.backdate_ns
         due_epoch_ns = svid.not_after_ns - int(lifetime_ns * (PPM - share_ppm)) // PPM
         due_ns = due_epoch_ns - self._state.scenario.epoch_ns - host.machine.skew_ns
-        return max(due_ns, self._clock.now_ns + identity.issuer.retry.base_ns)
+        return max(due_ns, now_ns + identity.issuer.retry.base_ns)
 
     def draw_age(self, host: Host) -> tuple[int, int | None]:
         """Return how old a host's certificate is at the start, and when it is replaced: it is anywhere on its way."""
@@ -61,7 +86,8 @@ class Rotating:
         return identity.rotate_at_ppm + identity.rotate_jitter_ppm * draw
 
     def _identity(self, host: Host) -> Identity:
-        return self._state.scenario.mesh.identity_of(trust_domain_of(host.spiffe_id))
+        agreed = self._agreed.get(host.name)
+        return agreed or self._state.scenario.mesh.identity_of(trust_domain_of(host.spiffe_id))
 
     def _random(self, purpose: str, host: Host) -> Random:
         key = f"{purpose}/{host.name}"

@@ -59,9 +59,8 @@ class Stapling:
 
     def _about(self, svid: Svid) -> OcspStaple:
         now_ns = self._revoking.epoch_ns()
-        begin_ns = whole_seconds(now_ns - self._state.scenario.mesh.identity.backdate_ns)
         status: OcspStatus = "revoked" if self._revoking.is_revoked(svid) else "good"
-        return staple_for(svid, status, begin_ns, whole_seconds(now_ns) + self._settings.valid_ns)
+        return staple_for(svid, status, self._revoking.begin_ns(), whole_seconds(now_ns) + self._settings.valid_ns)
 
     def _answer(self, host: Host) -> OcspStaple | None:
         svid = self._certificates.get(host.name)

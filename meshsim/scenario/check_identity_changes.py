@@ -1,0 +1,74 @@
+"""Checks of changes of the terms of certificates: that they make sense with what holds before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.scenario import units
+from meshsim.scenario.changes import Change, identity_after
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.identity import Identity
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.positions import Path
+
+_text = units.format_duration
+
+
+def change_order(scenario: Scenario) -> list[int]:
+    """The indices of the changes in the order in which they come: by instant, then by place in the file."""
+    return sorted(range(len(scenario.changes)), key=lambda index: scenario.changes[index].at_ns)
+
+
+def check_identity_changes(scenario: Scenario) -> Iterator[Finding]:
+    """Terms that do not go together, or not with the authority."""
+    identity = scenario.mesh.identity
+    for index in change_order(scenario):
+        change = scenario.changes[index]
+        if change.identity is None:
+            continue
+        at = ("changes", index, "identity")
+        identity = identity_after(identity, change.identity)
+        if not change.identity.terms and change.identity.renew != "at-once" and not _changes_keys(change):
+            message = (
+                "no term of certificates is changed, and none is renewed; expected svid_ttl, backdate, rotate_at, "
+            )
+            yield Finding(at, f"{message}rotate_jitter, renew: at-once, or no identity")
+        yield from _check_lifetime(scenario, change, identity, at)
+        if change.identity.rotate_at_ppm is not None or change.identity.rotate_jitter_ppm is not None:
+            yield from _check_rotation(identity, at)
+
+
+def _changes_keys(change: Change) -> bool:
+    return any(tls is not None and tls.key is not None for tls in (change.tls, *change.workloads.values()))
+
+
+def _check_lifetime(scenario: Scenario, change: Change, identity: Identity, at: Path) -> Iterator[Finding]:
+    assert change.identity is not None
+    terms = change.identity.terms
+    lifetime = [key for key in ("svid_ttl", "backdate") if f"{key}_ns" in terms]
+    for key in lifetime:
+        if terms[f"{key}_ns"] % units.NS_PER_S:
+            message = f"{_text(terms[f'{key}_ns'])!r} is no whole number of seconds; expected one, as X.509 has it"
+            yield Finding((*at, key), message, alone=True)
+    if not lifetime or any(terms[f"{key}_ns"] % units.NS_PER_S for key in lifetime):
+        return
+    lasts_ns, backdate_ns = identity.svid_ttl_ns, identity.backdate_ns
+    if backdate_ns >= lasts_ns:
+        message = f"certificates would be backdated by {_text(backdate_ns)} and live for {_text(lasts_ns)}"
+        message = f"{message}; expected backdate to be less than svid_ttl"
+        yield Finding((*at, "backdate"), message, rivals=((*at, "svid_ttl"),))
+    if "svid_ttl_ns" in terms:
+        for name, bound_ns in (("ca_ttl", identity.ca_ttl_ns), ("intermediate_ttl", identity.intermediate_ttl_ns)):
+            if bound_ns is not None and lasts_ns >= bound_ns:
+                message = f"certificates would live for {_text(lasts_ns)}, and {name} is {_text(bound_ns)}"
+                yield Finding((*at, "svid_ttl"), f"{message}; expected less")
+    if scenario.epoch_ns + change.at_ns < backdate_ns:
+        yield Finding((*at, "backdate"), "certificates would begin before 1970; expected less")
+
+
+def _check_rotation(identity: Identity, at: Path) -> Iterator[Finding]:
+    at_ppm, jitter_ppm = identity.rotate_at_ppm, identity.rotate_jitter_ppm
+    if jitter_ppm and not jitter_ppm < at_ppm <= units.PPM - jitter_ppm:
+        early, late = (units.format_share(max(0, min(units.PPM, at_ppm + way * jitter_ppm))) for way in (-1, 1))
+        message = f"certificates would be replaced at {early} to {late} of their lifetime; expected all of it inside"
+        yield Finding((*at, "rotate_jitter"), message, rivals=((*at, "rotate_at"),))
