@@ -106,7 +106,7 @@ class NodeAttestation:
                 node.attested = not reason
                 self._tell(node, reason)
 
-        self._issuer.ask(SigningRequest(host, 1 + SETUP_ROUND_TRIPS, None, answered))
+        self._issuer.ask(SigningRequest(host, host.key_type, 1 + SETUP_ROUND_TRIPS, None, answered))
 
     def _tell(self, node: _Node, reason: str) -> None:
         waiting, node.waiting = node.waiting, []

@@ -17,6 +17,7 @@ from meshsim.world.retrying import Retrying
 from meshsim.world.revoking import REVOKED
 
 if TYPE_CHECKING:
+    from meshsim.identity.svid import Svid
     from meshsim.scenario.identity import Issuer
     from meshsim.sidecar.tls.operations import Operations
     from meshsim.world.announcing import Announcing
@@ -35,6 +36,8 @@ class Enrolling:
 
     announcing: Announcing
     """Set when the world is assembled."""
+    configured: Callable[[Host], None] | None = None
+    """Told of each host that has fetched its configuration; set where that can change."""
     blame: Callable[[str, str, int], None]
     """Told of the node of each host that got no answer, of the node that gave none, and since when it was asked: a
     fault may be why."""
@@ -61,6 +64,18 @@ class Enrolling:
         if current is None or not current.alive:
             enrolment = self._open[host.name] = Enrolment(next(self._ids), host, purpose, self._clock.now_ns)
             self._attempt(enrolment)
+
+    def insist(self, host: Host) -> None:
+        """Have a host get a certificate by the terms of now, even if it is already about to get one by former ones."""
+        current = self._open.get(host.name)
+        if current is not None and current.alive:
+            current.again = True
+        else:
+            self.begin(host, "renewal")
+
+    def _look_again(self, enrolment: Enrolment) -> None:
+        if enrolment.again and self._identities.outdated(enrolment.host):
+            self.begin(enrolment.host, "renewal")
 
     def killed(self, host: Host) -> None:
         """Take note that a host is about to lose its memory."""
@@ -114,7 +129,8 @@ class Enrolling:
 
     def _make_key(self, enrolment: Enrolment) -> None:
         enrolment.step = "key"
-        operations = request_operations(enrolment.host.key_type)
+        enrolment.key_type = enrolment.host.key_type
+        operations = request_operations(enrolment.key_type)
         if self._connects(enrolment):
             operations += connection_operations(None, self._issuer_key_type)[0]
         done_ns = self._work(enrolment.host.machine, operations)
@@ -136,7 +152,10 @@ class Enrolling:
             if enrolment.alive:
                 self._answered(enrolment, request, reason)
 
-        self._issuer.ask(SigningRequest(enrolment.host, round_trips, self._identities.sign, answered))
+        def sign(host: Host) -> Svid | None:
+            return self._identities.sign(host, key_type=enrolment.key_type)
+
+        self._issuer.ask(SigningRequest(enrolment.host, enrolment.key_type, round_trips, sign, answered))
 
     def _answered(self, enrolment: Enrolment, request: SigningRequest, reason: str) -> None:
         enrolment.ahead = request.ahead
@@ -160,6 +179,7 @@ class Enrolling:
             enrolment.step = "rotation"
             self._done(enrolment)
             self._identities.install(host, request.svid, "rotated")
+            self._look_again(enrolment)
 
     def _configure(self, enrolment: Enrolment) -> None:
         """Fetch policy and discovery over a new connection to the control plane."""
@@ -201,16 +221,20 @@ class Enrolling:
         enrolment.spend(at.CONFIGURATION, self._clock.now_ns)
         host.configured = True
         self.announcing.give(host)
+        if self.configured is not None:
+            self.configured(host)
         if isinstance(host, Replica):
             enrolment.step = "announcement"
             self.announcing.ready(host, lambda: self._announced(enrolment))
         else:
             self._done(enrolment)
+            self._look_again(enrolment)
 
     def _announced(self, enrolment: Enrolment) -> None:
         if enrolment.alive:
             enrolment.spend(at.ANNOUNCEMENT, self._clock.now_ns)
             self._done(enrolment)
+            self._look_again(enrolment)
 
     # Outcomes
 

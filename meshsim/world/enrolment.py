@@ -29,12 +29,14 @@ class Enrolment:
     """All attempts of one host for one certificate."""
 
     __slots__ = (
+        "again",
         "ahead",
         "attempt",
         "epoch",
         "failures",
         "host",
         "issuance_id",
+        "key_type",
         "mark_ns",
         "parts",
         "purpose",
@@ -57,6 +59,10 @@ class Enrolment:
         """What it waits for at the issuer."""
         self.waits = False
         """Whether it waits to try again."""
+        self.again = False
+        """Whether it is to begin again if the certificate is by former terms."""
+        self.key_type = host.key_type
+        """Type of the key that it made last."""
         self.ahead = 0
         self.t_start_ns = self.mark_ns = now_ns
         self.parts = [0] * len(ISSUANCE_PARTS)

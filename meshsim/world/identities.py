@@ -179,10 +179,28 @@ class Identities:
         if self.rotating.agree(host, identity) and held is not None:
             self._set_rotation(host, self.rotating.due_ns(host, held))
 
+    def insist(self, host: Host) -> None:
+        """Have a running host get a certificate by the terms of now, even if it is about to get one by former ones."""
+        enrolling = self._enrolling(host)
+        if enrolling is None:
+            self._replace(host, "renewal")
+        else:
+            enrolling.insist(host)
+
+    def outdated(self, host: Host) -> bool:
+        """Say whether a host's certificate is for another type of key, or by other terms, than it would get now."""
+        held = self._held.get(host.name)
+        if held is None:
+            return False
+        return held.key_type != host.key_type or self.rotating.is_former(held, self._domains.of(host).terms)
+
     # Issuing
 
-    def sign(self, host: Host, age_ns: int = 0) -> Svid | None:
-        """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if it gets none (``refusal``)."""
+    def sign(self, host: Host, age_ns: int = 0, key_type: str = "") -> Svid | None:
+        """Make a certificate for a host by the issuer's clock, ``age_ns`` ago; None if it gets none (``refusal``).
+
+        It is for a key of the host's type, unless another one was made.
+        """
         if self.revoking is not None and self.revoking.bars(host):
             return None
         authorities = self._domains.of(host)
@@ -192,7 +210,7 @@ class Identities:
             return None
         svid = authority.issue(
             host.spiffe_id,
-            host.key_type,
+            key_type or host.key_type,
             issuer_ns - authorities.terms.backdate_ns,
             issuer_ns + authorities.terms.svid_ttl_ns,
             host.generation,

@@ -29,6 +29,7 @@ class SigningRequest:
         "ahead",
         "answered",
         "host",
+        "key_type",
         "open",
         "round_trips",
         "sign",
@@ -42,11 +43,14 @@ class SigningRequest:
     def __init__(
         self,
         host: Host,
+        key_type: str,
         round_trips: int,
         sign: Callable[[Host], Svid | None] | None,
         answered: Callable[[SigningRequest, str], None],
     ) -> None:
         self.host = host
+        self.key_type = key_type
+        """Type of the key that it is for."""
         self.round_trips = round_trips
         """Round trips that it takes in all: the setting up of its connection, and the request itself."""
         self.sign = sign
@@ -146,7 +150,7 @@ class IssuerProcess:
         now_ns = self._clock.now_ns
         while (request := self._queue.take()) is not None:
             request.t_turn_ns = now_ns
-            work_ns = self._signature_ns(request.host.key_type)
+            work_ns = self._signature_ns(request.key_type)
             start_ns = self._machine.cores.submit(now_ns, work_ns)
             self._clock.at(start_ns + work_ns, self._signed, (request, self._epoch))
 

@@ -120,6 +120,11 @@ class Rollout:
         """Give a host that starts what the control plane has: it does not start without."""
         self._take(host, self._announced)
 
+    def catch_up(self, host: Host) -> None:
+        """Give a host that has fetched its configuration what has come since it was started."""
+        if self._held[host.name] is not self._announced:
+            self._hold(host, self._announced)
+
     def settings(self, host: Host) -> TlsSettings:
         """Return the TLS settings with which a host starts now; its key is of their type, too."""
         settings, host.key_type = self._announced.settings[host.workload]
@@ -277,7 +282,7 @@ class Rollout:
             self._identities.agree(host, content.identity)
         # Where a change is taken back for which keys were replaced at once, they are put back at once.
         if due > was_due or (other_key and due != was_due):
-            self._identities.renew(host)
+            self._identities.insist(host)
 
     def _take(self, host: Receiver, content: Content) -> None:
         self._held[host.name] = content

@@ -47,6 +47,11 @@ class Rotating:
         if self._changes:
             self._issued[svid.serial] = terms, t_issued_ns
 
+    def is_former(self, svid: Svid, terms: Identity) -> bool:
+        """Say whether a certificate was issued for another life, or dated back otherwise, than by these terms."""
+        by = self._issued[svid.serial][0] if self._changes else terms
+        return (by.svid_ttl_ns, by.backdate_ns) != (terms.svid_ttl_ns, terms.backdate_ns)
+
     def due_ns(self, host: Host, svid: Svid) -> int | None:
         """Return when a certificate that a host has now is to be replaced, in simulated time; None if it is not.
 

@@ -144,6 +144,7 @@ class World:
             self._rollout.blame = self._striking.blaming.blame_for_push
         if state.enrolling is not None:
             state.enrolling.blame = self._striking.blaming.blame
+            state.enrolling.configured = None if self._rollout is None else self._rollout.catch_up
         if self._federating is not None:
             self._federating.blame = self._striking.blaming.blame_for_fetch
             self._striking.endpoints = self._federating.endpoints

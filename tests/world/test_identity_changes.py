@@ -140,6 +140,35 @@ def test_keys_change_at_once_or_when_due(tmp_path: Path, renew: str, at_s: float
     assert all(one.outcome == "established" for one in result.handshakes)
 
 
+def test_who_is_about_to_get_a_certificate_gets_another(tmp_path: Path) -> None:
+    """A key that was made before another type was asked for is not what is presented in the end."""
+    slow = SCENARIO.replace("latency: 5 ms", "latency: 400 ms").replace("at: 10 s", "at: 19500 ms")
+    # All ask for certificates at 20 s, hear of the change at 20.0 s, and are answered at 20.8 s.
+    tls = ", workloads: {planner: {key: ed25519}}"
+    result = run(tmp_path, "{renew: at-once}", "fidelity=real", text=slow, more=tls)
+    planner = [row for row in result.issuances if "planner" in row.host]
+    assert [(row.purpose, round(row.t_end_ns / S, 1)) for row in planner[:4]] == [
+        ("rotation", 20.8),
+        ("rotation", 20.8),
+        ("renewal", 21.6),
+        ("renewal", 21.6),
+    ]
+    assert len([row for row in result.issuances if "robots" in row.host and row.t_end_ns < 25 * S]) == 3
+
+
+def test_who_is_onboarding_does_not_miss_a_change(tmp_path: Path) -> None:
+    """A workload that is still on its way when a change is pushed has it, and a key of the new type, before long."""
+    early = SCENARIO.replace("at: 10 s", "at: 2 ms").replace("issuer: {}", "at_start: onboarding, issuer: {}")
+    early = early.replace("control: {node: core-1}", "control: {node: core-1, debounce: 10 ms}")
+    tls = ", workloads: {planner: {key: ed25519}}"
+    result = run(tmp_path, "{rotate_at: 25 %}", "fidelity=real", "mesh.tls.resumption=false", text=early, more=tls)
+    assert {one.key_type for one in result.handshakes if one.t_start_ns > S} == {"ed25519"}
+    purposes = [row.purpose for row in result.issuances if row.outcome == "done"]
+    assert purposes[:HOSTS] == ["onboarding"] * HOSTS
+    assert purposes[HOSTS : HOSTS + 2] == ["renewal"] * 2
+    assert 9 < min(t for t, _, _ in rotated(result) if t > 1) < 11  # a quarter of 40 s
+
+
 CHANGES = st.lists(
     st.tuples(st.integers(0, 40_000), st.integers(6, 60), st.integers(0, 5), st.sampled_from(["at-once", "when-due"])),
     min_size=1,
