@@ -11,13 +11,14 @@ import numpy as np
 
 from meshsim.analysis.reading import Column, Flags, Ints, Names, Part, read_columns, read_parts, size_bytes
 from meshsim.results.manifest import Manifest
+from meshsim.results.tables import column_ranges
 from meshsim.scenario.faults import end_ns
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
 
 __all__ = ["CACHE_BYTES", "Flags", "Ints", "Names", "RunData", "Window"]
 
-CACHE_BYTES = 32_000_000
+CACHE_BYTES = 16_000_000
 """Memory for the columns of a run that are kept: those used last."""
 _LARGEST_BYTES = 8
 """Memory of one value of any column, at most."""
@@ -89,8 +90,10 @@ class RunData:
     @cached_property
     def end_ns(self) -> int:
         """When the last request had its outcome; the duration if that was later."""
-        done = self.ints("requests", "t_done_ns")
-        return max(self.duration_ns, int(done.max()) if done.size else 0)
+        rows, ranges = column_ranges(self.path, "requests", ["t_done_ns"])  # without reading 8 bytes a request
+        found = ranges["t_done_ns"]
+        assert found is not None or not rows, "the file of requests has no statistics"
+        return max(self.duration_ns, found[1] if found is not None else 0)
 
     @cached_property
     def fault_windows(self) -> dict[str, Window]:
@@ -121,10 +124,13 @@ class RunData:
         return self._columns[table, name]
 
     def _load(self, table: str, names: list[str]) -> None:
-        for name, column in read_columns(self.path, table, names).items():
+        for name, column in read_columns(self.path, table, names, self._make_room).items():
             self._columns[table, name] = column
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        """Drop the columns that were not used for longest, before others take their place."""
         kept = sum(map(size_bytes, self._columns.values()))
         for key in list(self._columns):
-            if kept <= CACHE_BYTES or (key[0] == table and key[1] in names):
+            if kept + wanted_bytes <= CACHE_BYTES:
                 return
             kept -= size_bytes(self._columns.pop(key))

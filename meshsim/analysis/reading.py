@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,9 @@ Ints = npt.NDArray[np.signedinteger[Any]]
 Flags = npt.NDArray[np.bool_]
 
 _NARROW = np.iinfo(np.int32)
+_SHORT = np.iinfo(np.int16)
+_PART_ROWS = 262_144
+"""Rows of a column that are recoded together: their places take no more room than a few MB."""
 
 
 class Names(NamedTuple):
@@ -44,30 +47,36 @@ def size_bytes(column: Column) -> int:
     return array.nbytes if array.strides[0] else array.itemsize
 
 
-def read_columns(folder: Path, table: str, names: list[str]) -> dict[str, Column]:
+def read_columns(
+    folder: Path, table: str, names: list[str], make_room: Callable[[int], None] | None = None
+) -> dict[str, Column]:
     """Read columns of the run in ``folder`` by name.
 
     Integers come in the narrowest of 32 and 64 bits that holds them, and a column with one value throughout is that
-    value, told many times. Raises OSError or ArrowException if the file is missing or damaged.
+    value, told many times. ``make_room`` is called before anything is read, with the bytes that the columns will take.
+    Raises OSError or ArrowException if the file is missing or damaged.
     """
     kinds = {column.name: column.type for column in columns(table)}
-    rows, ranges = column_ranges(folder, table, [name for name in names if kinds[name] == "int64"])
+    rows, ranges = column_ranges(folder, table, [name for name in names if kinds[name] != "string"])
     arrays: dict[str, Any] = {}
     codes: dict[str, dict[str, int]] = {}
     for name in names:
-        if kinds[name] == "bool":
-            arrays[name] = np.empty(rows, dtype=np.bool_)
-        elif kinds[name] == "string":
-            arrays[name] = np.empty(rows, dtype=np.int32)
+        if kinds[name] == "string":
+            arrays[name] = np.zeros(rows, dtype=np.int16)  # takes no memory before something else is written
             codes[name] = {}
         else:
-            arrays[name] = _for_range(rows, ranges[name])
+            arrays[name] = _for_range(rows, ranges[name], np.bool_ if kinds[name] == "bool" else np.int64)
     wanted = [name for name in names if arrays[name].flags.writeable]
+    if make_room is not None:
+        make_room(sum(arrays[name].nbytes for name in wanted))
     begin = 0
     for batch in column_batches(folder, table, wanted) if wanted else ():
         end = begin + batch.num_rows
         for name, column in zip(wanted, batch.columns, strict=True):
-            arrays[name][begin:end] = _recoded(column, codes[name]) if name in codes else array_of(column)
+            if name in codes:
+                arrays[name] = _with_codes(arrays[name], begin, end, column, codes[name])
+            else:
+                arrays[name][begin:end] = array_of(column)
         begin = end
     return {name: _names(array, codes[name]) if name in codes else array for name, array in arrays.items()}
 
@@ -90,11 +99,11 @@ def read_parts(folder: Path, table: str, names: Sequence[str], ints: Sequence[st
         yield Part(strings, {name: array_of(batch.column(name)) for name in ints})
 
 
-def _for_range(rows: int, found: tuple[int, int] | None) -> Any:
+def _for_range(rows: int, found: tuple[int, int] | None, widest: type[np.int64] | type[np.bool_]) -> Any:
     if found is None:
-        return np.empty(rows, dtype=np.int64)
+        return np.empty(rows, dtype=widest)
     smallest, largest = found
-    dtype = _dtype_for(smallest, largest)
+    dtype = np.bool_ if widest is np.bool_ else _dtype_for(smallest, largest)
     return np.broadcast_to(dtype(smallest), rows) if smallest == largest else np.empty(rows, dtype=dtype)
 
 
@@ -113,8 +122,26 @@ def _recoded(column: Any, codes: dict[str, int]) -> Any:
     return np.array(known, dtype=np.int32)[array_of(column.indices)]
 
 
+def _with_codes(array: Any, begin: int, end: int, column: Any, codes: dict[str, int]) -> Any:
+    """The array with the codes of a batch written into it; a wider one once there are too many for it."""
+    found = _recoded(column, codes)
+    if len(codes) > _SHORT.max and array.dtype == np.int16:
+        array = array.astype(np.int32)
+    if len(codes) > 1:
+        array[begin:end] = found
+    return array
+
+
 def _names(found: Any, codes: dict[str, int]) -> Names:
+    """The column whose codes are ``found``, which is reused, once its strings are sorted."""
     values = sorted(codes)
-    recode = np.empty(len(values), dtype=np.int16 if len(values) <= np.iinfo(np.int16).max else np.int32)
+    dtype = np.int16 if len(values) <= _SHORT.max else np.int32
+    if len(values) == 1:
+        return Names(np.broadcast_to(dtype(0), found.size), tuple(values))
+    recode = np.empty(len(values), dtype=dtype)
     recode[[codes[value] for value in values]] = np.arange(len(values))
-    return Names(recode[found], tuple(values))
+    sorted_codes = found if found.dtype == dtype else np.empty(found.size, dtype=dtype)
+    for begin in range(0, found.size, _PART_ROWS):
+        part = slice(begin, begin + _PART_ROWS)
+        sorted_codes[part] = recode[found[part]]
+    return Names(sorted_codes, tuple(values))

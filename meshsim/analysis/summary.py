@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -143,6 +144,24 @@ def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
     return {column.removesuffix("_ns"): None if value is None else round(value) for column, value in means.items()}
 
 
+class _Gathered:
+    """Integers that come part by part, in one block that grows where it is: joining parts would take them twice."""
+
+    def __init__(self) -> None:
+        self._values = array("i")
+
+    def add(self, values: Ints) -> None:
+        narrow = compacted(values)
+        if self._values.typecode == "i" and narrow.dtype != np.int32:
+            self._values = array("q", self._values)
+        self._values.frombytes(values.astype(np.int32 if self._values.typecode == "i" else np.int64).tobytes())
+
+    def taken(self) -> Ints:
+        """All of them, in an array that may be reordered; forgotten with this."""
+        found, self._values = self._values, array("i")
+        return np.frombuffer(found, dtype=np.int32 if found.typecode == "i" else np.int64)
+
+
 class _ServiceCalls:
     """Calls to one service, added up part by part: there are too many to hold all of their columns at once."""
 
@@ -151,19 +170,18 @@ class _ServiceCalls:
         self.ok = 0
         self.denied = 0
         self.retries = 0
-        self._took_ns: list[Ints] = []
+        self._took_ns = _Gathered()
 
     def add(self, took_ns: Ints, ok: Flags, denied: Flags, retries: Ints) -> None:
         self.calls += took_ns.size
         self.ok += count(ok)
         self.denied += count(denied)
         self.retries += int(retries.sum(dtype=np.int64))
-        self._took_ns.append(compacted(took_ns[ok]))
+        self._took_ns.add(took_ns[ok])
 
     def ordered_ns(self) -> Ints:
         """How long the calls took that ended as ok, in ascending order; forgotten with this."""
-        ordered = np.concatenate(self._took_ns) if self._took_ns else np.zeros(0, dtype=np.int64)
-        self._took_ns.clear()
+        ordered = self._took_ns.taken()
         ordered.sort()
         return ordered
 

@@ -98,7 +98,7 @@ def _round_width(duration_ns: int) -> int:
 def timeline(run: RunData) -> Picture:
     """Throughput, failures and tail latency over time, faults shaded."""
     buckets = _buckets(run.duration_ns)
-    pieces = buckets.of(run.ints("requests", "t_intended_ns"))
+    pieces = _pieces_of_requests(run, buckets)
     with house_style():
         outcomes = run.names("requests", "outcome").values
         failed = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and name in outcomes]
@@ -128,6 +128,17 @@ def timeline(run: RunData) -> Picture:
             picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.1 / height), ncols=4)
     picture.caption = _timeline_caption(run, [peak for peak in peaks if peak is not None])
     return picture
+
+
+def _pieces_of_requests(run: RunData, buckets: _Buckets) -> Ints:
+    """The piece of the run in which each request was meant to be sent; the instants are not kept."""
+    pieces = np.empty(run.rows("requests"), dtype=np.int8)
+    begin = 0
+    for part in run.parts("requests", (), ("t_intended_ns",)):
+        times_ns = part.ints["t_intended_ns"]
+        pieces[begin : begin + times_ns.size] = buckets.of(times_ns)
+        begin += times_ns.size
+    return pieces
 
 
 def _timeline_caption(run: RunData, peaks: Sequence[tuple[int, str, float]]) -> str:

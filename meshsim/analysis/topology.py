@@ -25,12 +25,12 @@ from meshsim.analysis.pictures import (
     joined,
     slice_style,
 )
+from meshsim.analysis.reading import Ints
 from meshsim.scenario.variants import replicas_by_node
 
 TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
 
-_PART_ROWS = 262_144
 """Rows of a table that are looked at together."""
 _APART_IN = 0.042
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -110,25 +110,31 @@ def _used_links(run: RunData) -> dict[str, set[Pair]]:
 
 def _node_pairs(run: RunData) -> list[tuple[str, str, str]]:
     """Slice, calling node and called node of all calls, each once."""
-    sources, destinations = run.names("calls", "source_node"), run.names("calls", "destination_node")
     slices = run.names("requests", "slice")
-    if not sources.codes.size:
-        return []
-    slice_of = np.zeros(int(run.compact("requests", "request_id").max()) + 1, dtype=slices.codes.dtype)
-    slice_of[run.compact("requests", "request_id")] = slices.codes
-    # Three small codes in one integer: finding the distinct ones is then one sort of each part.
-    call_slices = slice_of[run.compact("calls", "request_id")]
-    packed: set[int] = set()
-    for begin in range(0, call_slices.size, _PART_ROWS):
-        part = slice(begin, begin + _PART_ROWS)
-        codes = call_slices[part].astype(np.int64) * len(sources.values) + sources.codes[part]
-        packed.update(np.unique(codes * len(destinations.values) + destinations.codes[part]).tolist())
-    pairs = []
-    for code in sorted(packed):
-        rest, destination = divmod(code, len(destinations.values))
-        slice_code, source = divmod(rest, len(sources.values))
-        pairs.append((slices.values[slice_code], sources.values[source], destinations.values[destination]))
-    return pairs
+    slice_of = _slice_of_requests(run)
+    pairs: set[tuple[str, str, str]] = set()
+    for part in run.parts("calls", ("source_node", "destination_node"), ("request_id",)):
+        sources, destinations = part.names["source_node"], part.names["destination_node"]
+        # Three small codes in one integer: finding the distinct ones is then one sort of each part.
+        codes = sources.codes.astype(np.int64)
+        if slice_of is not None:
+            codes += slice_of[part.ints["request_id"]].astype(np.int64) * len(sources.values)
+        for code in np.unique(codes * len(destinations.values) + destinations.codes).tolist():
+            rest, destination = divmod(code, len(destinations.values))
+            slice_code, source = divmod(rest, len(sources.values))
+            pairs.add((slices.values[slice_code], sources.values[source], destinations.values[destination]))
+    return sorted(pairs)
+
+
+def _slice_of_requests(run: RunData) -> Ints | None:
+    """The code of each request's slice, by its number; None if all requests are of one slice."""
+    slices = run.names("requests", "slice")
+    if len(slices.values) <= 1:
+        return None
+    numbers = run.compact("requests", "request_id")
+    slice_of = np.zeros(int(numbers.max()) + 1, dtype=slices.codes.dtype)
+    slice_of[numbers] = slices.codes
+    return slice_of
 
 
 def _entries(run: RunData, source: str) -> list[str]:
