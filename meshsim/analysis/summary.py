@@ -144,13 +144,16 @@ def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
     return {column.removesuffix("_ns"): None if value is None else round(value) for column, value in means.items()}
 
 
-class _Gathered:
+class Gathered:
     """Integers that come part by part, in one block that grows where it is: joining parts would take them twice."""
 
     def __init__(self) -> None:
         self._values = array("i")
 
     def add(self, values: Ints) -> None:
+        """Take some more of them."""
+        if not values.size:
+            return
         narrow = compacted(values)
         if self._values.typecode == "i" and narrow.dtype != np.int32:
             self._values = array("q", self._values)
@@ -170,7 +173,7 @@ class _ServiceCalls:
         self.ok = 0
         self.denied = 0
         self.retries = 0
-        self._took_ns = _Gathered()
+        self._took_ns = Gathered()
 
     def add(self, took_ns: Ints, ok: Flags, denied: Flags, retries: Ints) -> None:
         self.calls += took_ns.size

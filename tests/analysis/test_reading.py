@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from meshsim.analysis import data
+from meshsim.analysis import data, reading
 from meshsim.analysis.data import RunData
 from meshsim.analysis.reading import Names, compacted, read_columns, read_parts, size_bytes
 from meshsim.results.tables import read_table
@@ -31,6 +32,24 @@ def test_columns_are_those_of_the_file(table: str, corridor: Any) -> None:
         assert _plain(column) == expected.column(name).to_pylist()
         if not isinstance(column, Names) and column.dtype == np.int64 and column.size:
             assert max(abs(int(column.min())), abs(int(column.max()))) > 2**31 - 1
+
+
+def test_many_strings_take_wider_codes(corridor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns of more strings than short codes can tell apart hold the same strings, wherever the limit is met."""
+    path, strings = corridor.folder.path, [column.name for column in columns("calls") if column.type == "string"]
+    expected = read_table(path, "calls", strings)
+    monkeypatch.setattr(reading, "_SHORT", SimpleNamespace(max=1))
+    found = read_columns(path, "calls", strings)
+    assert any(isinstance(column, Names) and column.codes.dtype == np.int32 for column in found.values())
+    assert {name: _plain(column) for name, column in found.items()} == expected.to_pydict()
+
+
+def test_names_with_one_value_take_no_room(corridor: Any) -> None:
+    """A column with a single string is one code, told many times; so is a column of flags that are all alike."""
+    found = read_columns(corridor.folder.path, "calls", [column.name for column in columns("calls")])
+    alike = [name for name, column in found.items() if len(set(_plain(column))) == 1]
+    assert alike
+    assert all(size_bytes(found[name]) <= 4 for name in alike)
 
 
 def test_parts_make_up_the_whole(corridor: Any) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.selection import Selection
-from meshsim.analysis.summary import summarise
+from meshsim.analysis.summary import Gathered, summarise
 from meshsim.analysis.verdict import evaluate
 from meshsim.results.manifest import stable_json
 from meshsim.results.tables import read_table
@@ -126,3 +127,16 @@ def test_summary_and_report_are_the_same_in_every_process(
     }
     assert len(outputs) == 1
     assert len(outputs.pop()) > 50_000
+
+
+def test_gathered_integers_are_all_there() -> None:
+    """Integers gathered part by part come back in their order, and in 64 bits once one needs them."""
+    parts = ([3, -1], [], [2**31 - 1], [2**40, 5], [7])
+    for number in (0, 2, 3, 5):
+        gathered = Gathered()
+        for part in parts[:number]:
+            gathered.add(np.array(part, dtype=np.int64))
+        found = gathered.taken()
+        assert found.tolist() == [value for part in parts[:number] for value in part]
+        assert found.dtype == (np.int64 if number > 3 else np.int32)
+        assert gathered.taken().size == 0
