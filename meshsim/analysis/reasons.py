@@ -165,7 +165,7 @@ def explained(summary: Figures) -> list[Explained]:
             (f"{one['source']} {_TO} {one['destination']}", _outcome(one), one["reason"], show(one["count"], "count"))
             for one in summary["failures"]
         ]
-        remark = f"Only the {MOST} most frequent are shown." if len(rows) == MOST else ""
+        remark = "Of any rarer kinds the tables calls and handshakes tell." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
     more = (
         *explained_undecided(summary),
@@ -195,5 +195,6 @@ def _on_denials(summary: Figures) -> str:
         )
     if every > listed:
         left = show(every - listed, "count")
-        sentences.append(f"Only the {MOST} most frequent are shown; {left} more calls were denied.")
+        what = "call of a rarer kind was" if every - listed == 1 else "calls of rarer kinds were"
+        sentences.append(f"Besides these, {left} {what} denied: the table decisions has them.")
     return " ".join(sentences)

@@ -222,7 +222,8 @@ def _draw_explained(console: Console, part: Explained) -> None:
     ]
     draw_list(console, part.title.lower(), rows)
     left = len(part.rows) - EXPLAINED_ROWS
-    remark = " ".join(filter(None, [part.remark, f"The report shows {left} more kinds." if left > 0 else ""]))
+    shown = f"Shown are the {EXPLAINED_ROWS} most frequent kinds; the report shows {left} more." if left > 0 else ""
+    remark = " ".join(filter(None, [shown, part.remark]))
     for line in wrapped(remark, console.width - 2):
         console.print(Text(f"  {line}", "dim"))
 

@@ -1,11 +1,12 @@
 """Whether a verifier accepts a token: predicted from facts, and found out for real by PyJWT.
 
-The order of the checks: a token is there, of a known issuer, by that issuer's algorithm and key, of this time, for this
-audience, and presented with the certificate that it is bound to. The first that fails is the reason.
+The order of the checks: a token is there, is one at all, of a known issuer, by that issuer's algorithm and key, of
+this time, for this audience, and presented with the certificate that it is bound to. The first to fail is the reason.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ OTHER_CERTIFICATE: Final = "token-of-another-certificate"
 
 REASONS: Final[Mapping[str, str]] = {
     MISSING: "the request carries no token, and the service requires one",
+    MALFORMED: "what stands after Bearer is no token",
     UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
     WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
     BAD_SIGNATURE: "forged: the signature is not the issuer's",
@@ -120,6 +122,40 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str)
     elif rules.binding != "ignored" and token.thumbprint and token.thumbprint != thumbprint:
         reason = OTHER_CERTIFICATE
     return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims)
+
+
+BEARER: Final = "Bearer "
+_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+def bearer_text(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return what header fields present as a token, as Envoy's JWT filter finds it; None where they present none.
+
+    That is what follows on ``Bearer `` in ``authorization``, from its first to its last character of a JWT in a row, or
+    all of it where there is no such character. Other schemes present no token.
+    """
+    value = ",".join(value for name, value in headers if name == "authorization")
+    _, found, rest = value.partition(BEARER)
+    if not found:
+        return None
+    begin = next((index for index, character in enumerate(rest) if character in _CHARACTERS), None)
+    if begin is None:
+        return rest
+    end = next((index for index in range(begin, len(rest)) if rest[index] not in _CHARACTERS), len(rest))
+    return rest[begin:end]
+
+
+def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+    """Judge what a workload wrote into ``authorization`` itself: of that no facts are known, so that PyJWT reads it."""
+    import jwt
+
+    reason = verify(text, rules, clock_s, thumbprint)
+    if reason in (MALFORMED, UNKNOWN_ISSUER, WRONG_ALGORITHM):
+        return TokenVerdict(reason, "", "")
+    claims = jwt.decode(text, options={"verify_signature": False})
+    algorithm = next(one.issuer.algorithm for one in rules.accepted if one.issuer.iss == claims["iss"])
+    shown = "" if reason else json.dumps(claims, sort_keys=True, separators=(",", ":"))
+    return TokenVerdict(reason, algorithm, shown)
 
 
 def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
+from meshsim.identity.token_check import TokenRules
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.manifests.starter import load_manifests
@@ -76,6 +77,8 @@ class Callee(msgspec.Struct, frozen=True):
     """Whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
     node: str = ""
     address: str = ""
+    token_rules: TokenRules | None = None
+    """Which tokens its sidecars accept; None if they look at none."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -190,6 +193,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         plaintext={one: plaintext_to(scenario, settings_of(scenario, name, "", one), name, one) for one in ports},
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
+        token_rules=None if replica is None else world.token_rules_of(replica),
     )
 
 

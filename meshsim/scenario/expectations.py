@@ -299,12 +299,12 @@ class NeverExpectation(Model):
         "wrongly-denied",
         "revoked-certificate-accepted",
     ]
-    """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a session outlived a
-    certificate it rests on. request-lost: a request ended as reset or timeout.
-    corrupted-payload-accepted: a message that was damaged on the way was taken as it came, in plaintext.
-    wrongly-allowed, wrongly-denied: a proxy decided by policies that had been changed, or without an answer from its
-    authorizer, and the newest policies decide so not. revoked-certificate-accepted: a handshake was established after
-    a certificate it rests on had been revoked."""
+    """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a handshake resumed a
+    session after a certificate it rests on had ended; connections that stay open past that end make no handshake and do
+    not count. request-lost: a request ended as reset or timeout. corrupted-payload-accepted: a message that was damaged
+    on the way was taken as it came, in plaintext. wrongly-allowed, wrongly-denied: a proxy decided by policies that had
+    been changed, or without an answer from its authorizer, and the newest policies decide so not.
+    revoked-certificate-accepted: a handshake was established after a certificate it rests on had been revoked."""
 
 
 def _expectation_kind(value: Any) -> str:

@@ -13,6 +13,8 @@ Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confused", "other-audience", "other-issuer"]
 
+LEEWAY_NS = 60 * S
+
 
 class TokenIssuer(Model):
     """Who signs tokens."""
@@ -32,7 +34,7 @@ class Tokens(Model):
 
     issuers: dict[Name, TokenIssuer] = Field(min_length=1)
     """Who signs them, by name."""
-    leeway_ns: Duration = Field(default=60 * S, alias="leeway")
+    leeway_ns: Duration = Field(default=LEEWAY_NS, alias="leeway")
     """How far a verifier lets its clock be off. Default: 60 s, as Envoy's JWT filter."""
 
 

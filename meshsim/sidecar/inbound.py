@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.identity.token_check import judge
+from meshsim.identity.token_check import TokenRules, TokenVerdict, bearer_text, judge, judge_text
 from meshsim.sidecar.commands import (
     PEER_REVOKED,
     AskPolicy,
@@ -192,9 +192,11 @@ class Inbound:
         if rules is None:
             question = self._questions.ask(downstream, message, now_ns) if asked else None
             return AskPolicy(downstream.connection_id, message, question)
-        thumbprint = "" if downstream.tls is None else self._thumbprint(downstream.tls.peer_svid)
+        thumbprint = (
+            "" if downstream.tls is None or rules.binding == "ignored" else self._thumbprint(downstream.tls.peer_svid)
+        )
         clock_s = (self._settings.clock_offset_ns + now_ns) // 1_000_000_000
-        verdict = judge(message.token, rules, clock_s, thumbprint)
+        verdict = _judged(message, rules, clock_s, thumbprint)
         asked = asked and not verdict.reason
         question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
         return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint)
@@ -244,3 +246,11 @@ class Inbound:
         downstream.fresh = False
         message = ResponseMessage(call_id, attempt, template, status, body_bytes, size_bytes, encrypted)
         return [Send(downstream.connection_id, message)]
+
+
+def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+    """The verdict on a request's token, or on what its workload wrote in the place of one."""
+    written = bearer_text(message.template.headers) if message.token is None else None
+    if written is None:
+        return judge(message.token, rules, clock_s, thumbprint)
+    return judge_text(written, rules, clock_s, thumbprint)

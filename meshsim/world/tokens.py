@@ -18,7 +18,7 @@ from meshsim.identity.tokens import Grant, Issuer, Token, thumbprint_of
 from meshsim.policy.question import Decision
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import InvariantViolation
-from meshsim.scenario.tokens import token_key
+from meshsim.scenario.tokens import LEEWAY_NS, token_key
 from meshsim.scenario.units import NS_PER_S, PPM
 from meshsim.sidecar.wallet import OWN, Entry, Wallet
 from meshsim.world.policies import Ruling
@@ -48,15 +48,18 @@ TOKENS_DECIDE = TokensDecide()
 
 
 class Tokens:
-    """What the mesh's token settings come to."""
+    """What the mesh's token settings come to.
 
-    def __init__(self, state: State, settings: TokenSettings, identities: Identities) -> None:
+    Without any, nobody signs tokens, and what looks like one is refused where Istio's objects have somebody look.
+    """
+
+    def __init__(self, state: State, settings: TokenSettings | None, identities: Identities) -> None:
         scenario = state.scenario
         self._state = state
         self._scenario = scenario
         self._identities = identities
-        self._leeway_s = settings.leeway_ns // NS_PER_S
-        self._settings = settings.issuers
+        self._leeway_s = (LEEWAY_NS if settings is None else settings.leeway_ns) // NS_PER_S
+        self._settings = {} if settings is None else settings.issuers
         self._issuers = {
             name: Issuer(
                 name=name,
@@ -64,7 +67,7 @@ class Tokens:
                 algorithm=issuer.algorithm,
                 seed=scenario.seed,
             )
-            for name, issuer in settings.issuers.items()
+            for name, issuer in self._settings.items()
         }
         self._thumbprints: dict[Svid, str] = {}
         self._confirmed: set[tuple[str, int, str, str]] = set()

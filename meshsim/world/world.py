@@ -49,6 +49,7 @@ from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
+    from meshsim.identity.token_check import TokenRules
     from meshsim.network.link import LinkDirection
     from meshsim.network.medium import SliceQueue
     from meshsim.policy.engine import PolicyEngine
@@ -92,7 +93,7 @@ class World:
         state.policy = policy = policies_of(state, loaded)
         if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
             state.addresses = Addresses(state)
-        if scenario.mesh.tokens is not None:
+        if scenario.mesh.tokens is not None or (policy is not None and policy.engine.name == "istio"):
             state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)
         self._sampler = HandshakeSampler(domains.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
@@ -224,6 +225,10 @@ class World:
         """Return the address of a host at the start of the run."""
         addresses = self._state.addresses or Addresses(self._state)
         return addresses.of(host)
+
+    def token_rules_of(self, host: Host) -> TokenRules | None:
+        """Return which tokens a host accepts at the start of the run; None if it looks at none."""
+        return None if self._state.tokens is None else self._state.tokens.rules(host)
 
     # Running
 

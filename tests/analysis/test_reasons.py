@@ -74,7 +74,9 @@ def test_only_the_most_frequent_are_listed(run_of: Callable[..., RunData]) -> No
     listed = denials(run)
     assert [one["path"] for one in listed[:2]] == ["/07", "/00"]
     assert len(listed) == MOST
-    assert "2 more calls were denied" in _explained(run, len(rows))[0].remark
+    remark = "Besides these, 2 calls of rarer kinds were denied: the table decisions has them."
+    assert _explained(run, len(rows))[0].remark == remark
+    assert "1 call of a rarer kind was denied" in _explained(run, len(rows) - 1)[0].remark
 
 
 def test_failures_name_the_cause_first(run_of: Callable[..., RunData]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from meshsim.inquiry.ask import MUTUAL_TLS, ask
 from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.request import Request, resolve
-from meshsim.inquiry.subject import Subject
+from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.scenario.errors import UsageError
+from tests.inquiry.conftest import POLICY, SCENARIO
 
 ROBOT = "spiffe://plant.example/fleet/robots/0"
 PLANNER = "spiffe://plant.example/ns/plant/sa/planner"
@@ -148,3 +151,21 @@ def test_requests_that_cannot_be(plant: Subject, request_: Request, message: str
     with pytest.raises(UsageError) as caught:
         resolve(plant, request_)
     assert str(caught.value).startswith(message)
+
+
+def test_what_is_no_token_is_refused_before_any_policy(tmp_path: Path) -> None:
+    """Where tokens are checked, one that is none among the header fields is refused; other schemes are let through."""
+    issued = "mesh:\n  tokens: {issuers: {desk: {}}}\n"
+    checked = "planner: {request_authentication: {issuers: [desk]}, "
+    (tmp_path / "plant.cedar").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "plant.yaml").write_text(SCENARIO.replace("mesh:\n", issued).replace("planner: {", checked), "utf-8")
+    plant = subject_of_scenario(tmp_path / "plant.yaml")
+
+    def rule(value: str) -> str:
+        headers = (("Authorization", value),)
+        return ask(
+            plant, Request(source="robots", destination="planner", path="/plans/7", headers=headers)
+        ).decision.rule
+
+    assert rule("Bearer abc") == "token-malformed"
+    assert rule("Basic YTpi") == "robots-plan"

@@ -70,6 +70,33 @@ def test_bad_tokens_are_refused_and_told_apart(simulate: Simulate, fidelity: str
     assert {row.engine for row in result.decisions} == {"jwt"}
 
 
+@pytest.mark.parametrize("fidelity", ["real", "sampled", "modelled"])
+@pytest.mark.parametrize("required", ["true", "false"])
+@pytest.mark.parametrize(
+    ("value", "rule"), [("Bearer abc", token_check.MALFORMED), ("Basic YTpi", token_check.MISSING)]
+)
+def test_no_token_and_what_is_none(simulate: Simulate, fidelity: str, required: str, value: str, rule: str) -> None:
+    """What follows on Bearer and is no JWT is refused, required or not; another scheme is as good as nothing."""
+    scenario = SCENARIO.replace("required: true", f"required: {required}")
+    settings = {"traffic__1__token": "none", "traffic__1__headers": f"{{authorization: {value}}}"}
+    result = simulate(scenario, fidelity=fidelity, duration="1 s", **settings)
+    refused = rule == token_check.MALFORMED or required == "true"
+    assert set(outcomes(result, "other")) == {("denied", 401) if refused else ("ok", 200)}
+    assert rules(result, "thief") == ({rule} if refused else set())
+
+
+def test_istio_refuses_what_is_no_token_without_issuers_of_the_mesh(tmp_path: Path) -> None:
+    """A RequestAuthentication looks at what stands after Bearer in a mesh that has no tokens of its own, too."""
+    (tmp_path / "a.yaml").write_text(AUTHENTICATION.partition("---")[0], encoding="utf-8")
+    text = "\n".join(line for line in SCENARIO.splitlines() if "tokens: {" not in line and "request_auth" not in line)
+    text = text.replace(", token: {issuer: desk, audiences: [plans], bound: true}", "")
+    settings = ["mesh.policy={engine: istio, files: [a.yaml]}", "duration=1 s", "fidelity=real"]
+    header = "traffic.1.headers={authorization: Bearer abc}"
+    result = Result(load_text(text.replace("mesh:\n", ""), tmp_path / "b.yaml", [*settings, header]))
+    assert set(outcomes(result, "honest")) == {("ok", 200)}
+    assert rules(result, "thief") == {token_check.MALFORMED}
+
+
 def test_tokens_are_renewed_and_certificates_replaced(simulate: Simulate) -> None:
     """A bound token is renewed in time and goes with the certificate of its connection, over a rotation too."""
     result = simulate(
