@@ -55,7 +55,7 @@ def check_files(
         except ScenarioError as error:
             errors += error.diagnostics
             if isinstance(error, RefusedScenario) and error.policies is not None:
-                errors += _policy_mistakes(error.policies, file.parent)
+                errors += policy_mistakes(error.policies, file.parent)
 
     def draw(console: Console) -> None:
         for file, loaded in [] if quiet else sound:
@@ -87,7 +87,7 @@ def check_files(
     return Answer(document, draw, EXIT_USAGE if errors else EXIT_PASSED, tuple(errors))
 
 
-def _policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
+def policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
     """What is wrong with the policies of a scenario that has mistakes itself.
 
     Identities of single workloads are not looked up: which there are is known of a sound scenario alone.

@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshsim.commands.answer import Answer
+from meshsim.commands.checking import policy_mistakes
+from meshsim.inquiry.ways import survey
+from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.manifests.starter import import_manifests
+from meshsim.scenario.policy_sources import RefusedScenario
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def import_folder(source: Path, target: Path, *, force: bool, quiet: bool) -> Answer:
-    """Write a scenario around manifests."""
-    made = import_manifests(source, target, force=force)
+    """Write a scenario around manifests; the mistakes are those that ``meshsim check`` would find in it."""
+    try:
+        made = import_manifests(source, target, force=force, survey=survey)
+    except RefusedScenario as error:
+        if error.policies is None:
+            raise
+        raise ScenarioError(error.diagnostics + policy_mistakes(error.policies, target.parent)) from None
 
     def draw(console: Console) -> None:
         if quiet:

@@ -110,7 +110,7 @@ class _Nowhere:
 
 def subject_of_scenario(path: Path, settings: Sequence[str] = ()) -> Subject:
     """Read a scenario with its policies; raises ScenarioError with every mistake in them."""
-    return _subject(load(path, None, None, list(settings)), str(path))
+    return subject_of(load(path, None, None, list(settings)), str(path))
 
 
 def subject_of_manifests(path: Path, settings: Sequence[str] = ()) -> Subject:
@@ -119,7 +119,7 @@ def subject_of_manifests(path: Path, settings: Sequence[str] = ()) -> Subject:
     Nodes, slices and users, of which manifests say nothing, have no names here. Raises UsageError if there is nothing
     to read, and ScenarioError with every mistake in the manifests.
     """
-    subject = _subject(load_manifests(path, settings), str(path))
+    subject = subject_of(load_manifests(path, settings), str(path))
     return msgspec.structs.replace(
         subject,
         callers=tuple(
@@ -134,7 +134,8 @@ def subject_of_manifests(path: Path, settings: Sequence[str] = ()) -> Subject:
     )
 
 
-def _subject(loaded: LoadedScenario, name: str) -> Subject:
+def subject_of(loaded: LoadedScenario, name: str) -> Subject:
+    """What is asked about in a loaded scenario; raises ScenarioError with every mistake in its policies."""
     scenario = loaded.scenario
     world = World(loaded, Recorder(_Nowhere()))
     hosts = world.hosts

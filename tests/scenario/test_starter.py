@@ -14,6 +14,7 @@ from meshsim.scenario.manifests.expand import read_mesh
 from meshsim.scenario.manifests.starter import import_manifests
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.reading import Folder
+from meshsim.scenario.services import Call
 
 DATA = Path(__file__).parent / "data"
 POLICY = """\
@@ -116,3 +117,21 @@ def test_circles_are_not_guessed(shop: Path) -> None:
     assert [text for text in made.assumed if " calls " in text and ":" in text] == [
         "front calls catalog: an environment variable of front names it"
     ]
+
+
+def test_a_version_may_call_more_than_the_others(shop: Path) -> None:
+    """What the environment of one Deployment names, by its whole name in DNS alone, is its version's."""
+    apps = shop / "apps.yaml"
+    text = apps.read_text(encoding="utf-8").replace("http://catalog:8080/v1", "elsewhere")
+    text = text.replace(
+        "containers: [{name: catalog, image: example.org/catalog:2}]",
+        "containers: [{name: catalog, image: a, env: [{name: A, value: front.shop.svc.cluster.local}]}]",
+    )
+    apps.write_text(text, encoding="utf-8")
+    made = import_manifests(shop, shop.parent / "scenario.yaml", force=False)
+    scenario = load_scenario(made.file).scenario
+    catalog = scenario.services["catalog"]
+    assert catalog.calls == ()
+    assert catalog.versions["v1"].calls is None
+    assert [call.to for call in catalog.versions["v2"].calls or () if isinstance(call, Call)] == ["front"]
+    assert "catalog v2 calls front: an environment variable of catalog-v2 names it" in made.assumed

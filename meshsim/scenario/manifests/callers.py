@@ -14,6 +14,8 @@ from meshsim.scenario.shape import step
 
 _HOST = re.compile(r"(?:^|[/@,;=\s])([a-z0-9][a-z0-9-]*)((?:\.[a-z0-9-]+)*):([0-9]{1,5})(?![0-9])")
 _URL = re.compile(r"[a-z0-9+]+://([a-z0-9][a-z0-9-]*)((?:\.[a-z0-9-]+)*)(?=[/?#]|$)")
+_NAME = re.compile(r"(?:^|[/@,;=\s])([a-z0-9][a-z0-9-]*)((?:\.[a-z0-9-]+)\.svc(?:\.cluster\.local)?)(?=[/?#,;\s]|$)")
+"""A host by itself: only a name that is one of Kubernetes beyond doubt."""
 _PRINCIPAL = re.compile(r"(?:.*/)?ns/([a-z0-9-]+)/sa/([a-z0-9-]+)")
 
 
@@ -23,6 +25,8 @@ class Evidence(msgspec.Struct, frozen=True):
     caller: str
     callee: str
     why: str
+    versions: tuple[str, ...] = ()
+    """The versions of the caller that make it; none: all of them do."""
 
 
 def evidence(cluster: Cluster, policies: list[Manifest]) -> list[Evidence]:
@@ -48,16 +52,27 @@ def _reaches(known: dict[tuple[str, str], Evidence], start: str, end: str) -> bo
 
 def _from_environment(cluster: Cluster) -> Iterator[Evidence]:
     for service in cluster.services.values():
-        for deployment in service.deployments:
-            for value in deployment.environment:
-                for callee in _named(cluster, service, value):
-                    yield Evidence(service.key, callee, f"an environment variable of {deployment.name} names it")
+        named: dict[str, list[str]] = {}
+        for version, deployment in service.versions().items():
+            for callee in dict.fromkeys(
+                key for value in deployment.environment for key in _named(cluster, service, value)
+            ):
+                named.setdefault(callee, []).append(version)
+        for callee, versions in named.items():
+            first = service.versions()[versions[0]].name
+            why = f"an environment variable of {first} names it"
+            yield Evidence(service.key, callee, why, _some(service, versions))
+
+
+def _some(service: KubeService, versions: list[str]) -> tuple[str, ...]:
+    """These versions of a service; none if they are all of them."""
+    return tuple(versions) if len(versions) < len(service.deployments) else ()
 
 
 def _named(cluster: Cluster, caller: KubeService, text: str) -> Iterator[str]:
-    """The services that a text names as a host with one of their ports, or in a URL."""
+    """The services that a text names as a host with one of their ports, in a URL, or by their whole name in DNS."""
     hosts = [(name, rest, int(port)) for name, rest, port in _HOST.findall(text)]
-    hosts += [(name, rest, 0) for name, rest in _URL.findall(text)]
+    hosts += [(name, rest, 0) for pattern in (_URL, _NAME) for name, rest in pattern.findall(text)]
     for name, rest, port in hosts:
         namespace = rest.split(".")[1] if rest else caller.namespace
         for service in cluster.services.values():
@@ -80,13 +95,14 @@ def _from_policies(cluster: Cluster, policies: list[Manifest]) -> Iterator[Evide
             if service.namespace == policy.namespace
             and any(wanted.items() <= one.labels.items() for one in service.deployments)
         ]
-        for principal in _principals(spec):
+        for principal in _principals(spec) if wanted else ():
             match = _PRINCIPAL.fullmatch(principal)
             for caller in cluster.services.values() if match is not None else ():
-                accounts = {one.service_account for one in caller.deployments}
-                if match is not None and caller.namespace == match[1] and match[2] in accounts:
+                assert match is not None
+                versions = [name for name, one in caller.versions().items() if one.service_account == match[2]]
+                if caller.namespace == match[1] and versions:
                     why = f"the AuthorizationPolicy {policy.name} allows it"
-                    yield from (Evidence(caller.key, callee.key, why) for callee in callees if wanted)
+                    yield from (Evidence(caller.key, one.key, why, _some(caller, versions)) for one in callees)
 
 
 def _principals(spec: Any) -> Iterator[str]:

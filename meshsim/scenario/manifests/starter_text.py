@@ -1,0 +1,164 @@
+"""The text of a scenario around manifests, with what they do not say assumed and marked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from meshsim.scenario.check_network import SIDECAR_MEMORY_BYTES
+from meshsim.scenario.manifests.callers import Evidence
+from meshsim.scenario.manifests.kubernetes import KubeService
+from meshsim.scenario.services import Service
+from meshsim.scenario.words import shorten
+
+USERS = "users"
+"""The fleet that calls every service that no other seems to call."""
+SERVICE_MEMORY_BYTES = int(Service.model_fields["memory_bytes"].default)
+_GIB = 1024**3
+_PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
+"""Text that YAML takes as it is, behind a slash."""
+DENIED = "no request was found that mutual TLS and policies let through, so all fail"
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A request that mutual TLS and policies let through."""
+
+    method: str = "GET"
+    path: str = "/"
+    port: int | None = None
+    """None: the first one."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Ways = Mapping[tuple[str, str], Way | None]
+"""(caller, callee) → how it is let through; None: not at all. What is left out is as calls are by themselves."""
+
+
+class Starter(msgspec.Struct, frozen=True):
+    """What a scenario around manifests is made of."""
+
+    source: str
+    """Name of the folder or file."""
+    inside: str
+    """The same as the scenario names it."""
+    services: Mapping[str, KubeService]
+    """Those with Deployments."""
+    calls: Sequence[Evidence]
+
+    @property
+    def called_by_users(self) -> list[str]:
+        """The services that no other seems to call."""
+        called = {one.callee for one in self.calls}
+        return [key for key in self.services if key not in called]
+
+
+def assumed(starter: Starter, ways: Ways) -> Iterator[str]:
+    """What no manifest says, in sentences."""
+    yield "certificates, retries and all that manifests do not set are as Istio has them by itself (preset: istio)"
+    yield "one edge node with room for all replicas, a core node, and a link of 5 ms between them"
+    yield "each request takes a service 2 ms of CPU time on average"
+    for one in starter.calls:
+        which = f" {' and '.join(one.versions)}" if one.versions else ""
+        yield f"{one.caller}{which} calls {one.callee}: {_why(one, ways)}"
+    yield "users on the core node send 20 requests/s to every service that no other seems to call"
+    for key in starter.called_by_users:
+        if ways.get((USERS, key), Way()) is None:
+            yield f"users call {key}, though {DENIED}"
+
+
+def starter_text(starter: Starter, ways: Ways) -> str:
+    """The scenario, as YAML."""
+    return "\n".join(_lines(starter, ways)) + "\n"
+
+
+def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
+    services, inside = starter.services, starter.inside
+    replicas = sum(one.count for service in services.values() for one in service.deployments)
+    memory = -(-2 * max(replicas, 4) * (SERVICE_MEMORY_BYTES + SIDECAR_MEMORY_BYTES) // _GIB)
+    yield f"# Made by `meshsim import {shorten(inside, 60)}`. The manifests say which services there are, how calls are"
+    yield "# routed and who is let in. What is marked as assumed they cannot say: put your own figures there."
+    yield f"scenario: {_scenario_name(starter.source)}"
+    yield "duration: 60 s"
+    yield "network:"
+    yield "  nodes:  # assumed"
+    yield f"    edge-1: {{kind: edge, cores: {max(8, 2 * len(services))}, memory: {memory} GiB}}"
+    yield "    core-1: {kind: core, cores: 8}"
+    yield "  links:"
+    yield "    - {between: [edge-1, core-1], latency: 5 ms, bandwidth: 1 Gbit/s}  # assumed"
+    yield "  slices:"
+    yield "    default: {sst: 1, five_qi: 9}  # assumed"
+    yield "services:"
+    for key, service in services.items():
+        ports = ", ".join(f"{port.number} {port.protocol}" for port in service.ports)
+        versions = ", ".join(f"{version} x {one.count}" for version, one in service.versions().items())
+        yield f"  {key}:  # {service.namespace}/{service.name}: {versions}; {ports}"
+        yield "    placement: [edge-1]  # assumed"
+        yield "    work: {exponential: 2 ms}  # assumed"
+        yield from _calls(service, [one for one in starter.calls if one.caller == key], ways)
+    yield "fleets:"
+    yield f"  {USERS}: {{node: core-1}}  # assumed"
+    yield "mesh:"
+    yield "  preset: istio  # assumed: certificates, retries and the rest as Istio has them by itself"
+    yield f"  manifests: [{_quoted(inside)}]"
+    yield "traffic:  # assumed: users call every service that no other seems to call"
+    for key in starter.called_by_users:
+        name = f"{key}-users" if len(key) < 58 else key
+        way = ways.get((USERS, key), Way())
+        remark = f"  # {DENIED}" if way is None else ""
+        to = f"{key}{_request(way or Way())}"
+        yield f"  - {{name: {name}, from: users, to: {to}, slice: default, arrivals: {{poisson: 20 /s}}}}{remark}"
+
+
+def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Iterator[str]:
+    """The calls of a service, and those of versions that make more of them than the others."""
+    common = [one for one in calls if not one.versions]
+    if common:
+        yield "    calls:"
+        yield from (f"      {_call(one, ways)}" for one in common)
+    own = {version: [one for one in calls if version in one.versions] for version in service.versions()}
+    if any(own.values()):
+        yield "    versions:"
+    for version, more in own.items():
+        if more:
+            yield f"      {_quoted_name(version)}:"
+            yield "        calls:"
+            yield from (f"          {_call(one, ways)}" for one in calls if one in common or one in more)
+
+
+def _call(one: Evidence, ways: Ways) -> str:
+    way = ways.get((one.caller, one.callee), Way())
+    return f"- {{to: {one.callee}{_request(way or Way())}}}  # assumed: {_why(one, ways)}"
+
+
+def _why(one: Evidence, ways: Ways) -> str:
+    denied = ways.get((one.caller, one.callee), Way()) is None
+    return f"{one.why}; {DENIED}" if denied else one.why
+
+
+def _request(way: Way) -> str:
+    """What stands beside ``to``: as little as may be."""
+    found = f", method: {way.method}" if way.method != "GET" else ""
+    if way.path != "/":
+        found += f", path: {way.path if _PLAIN.fullmatch(way.path) else _quoted(way.path)}"
+    if way.port is not None:
+        found += f", port: {way.port}"
+    if way.headers:
+        found += f", headers: {{{', '.join(f'{_quoted(name)}: {_quoted(text)}' for name, text in way.headers)}}}"
+    return found
+
+
+def _scenario_name(source: str) -> str:
+    name = re.sub("[^a-z0-9]+", "-", source.lower()).strip("-")
+    return name[:63].strip("-") or "imported"
+
+
+def _quoted_name(version: str) -> str:
+    """A version's name as YAML takes it for text: a number is quoted."""
+    return version if re.fullmatch("[a-z]+[0-9]+|[a-z]+-[a-z0-9-]*[a-z0-9]", version) else _quoted(version)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
