@@ -102,6 +102,7 @@ def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[s
         "audited": list(decision.audited),
         "dry_run": decision.dry_run or None,
         "why_no_policy": verdict.why or None,
+        "notes": list(verdict.notes),
         "mode": asked.mode,
         "port": asked.port,
         "question": msgspec.to_builtins(asked.question),
@@ -136,6 +137,8 @@ def _draw(console: Console, verdict: Verdict, expected: str | None, *, passed: b
     if asked.assumed:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asked.assumed.items())
         console.print(f"  assumed: {said}")
+    for note in verdict.notes:
+        console.print(Text(f"  {note}", style="bold yellow"))
     for error in decision.errors:
         console.print(Text(f"  a rule failed and had no say: {error}", style="bold yellow"))
     for rule in decision.audited:

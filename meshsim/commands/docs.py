@@ -126,6 +126,7 @@ KEYS: dict[str, dict[str, str]] = {
         "audited": "rules that only ask for an audit and matched",
         "dry_run": "the rule on trial that would have denied it; null if none",
         "why_no_policy": "why no policy was asked; null if one was",
+        "notes": "what the called sidecar took off the request, so that policies did not see it: header fields, claims",
         "mode": "how the port takes mutual TLS",
         "port": "the port",
         "question": "the question as the engine was asked it",
@@ -154,6 +155,7 @@ KEYS: dict[str, dict[str, str]] = {
         "only_before": "with `--diff`: services of the subject alone, and `only_after` of the other alone",
         "dimensions": "what the policies can tell apart: each with `name` and `values` (`class` and `witness`)",
         "questions": "how many were asked",
+        "notes": "what policies compare with and cannot see, in sentences",
         "exact": "whether the classes are exact; `approximate` says why not",
     },
     "validate": {

@@ -116,7 +116,7 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
                 for box in cell.allowed.boxes:
                     console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
         _draw_refused(console, matrix)
-        _draw_basis(console, matrix.questions, matrix.space.approximate)
+        _draw_basis(console, matrix.questions, matrix.space.approximate, matrix.notes)
 
 
 def _draw_refused(console: Console, matrix: Matrix) -> None:
@@ -132,13 +132,15 @@ def _draw_refused(console: Console, matrix: Matrix) -> None:
         console.print(Padding(why, (0, 0, 0, 4), expand=False))
 
 
-def _draw_basis(console: Console, questions: int, approximate: Sequence[str]) -> None:
+def _draw_basis(console: Console, questions: int, approximate: Sequence[str], notes: Sequence[str]) -> None:
     from rich.text import Text
 
     exact = "exact over all requests that the policies can tell apart" if not approximate else "not exact:"
     console.print(f"\n{questions} questions asked; {exact}")
     for reason in approximate:
         console.print(Text(f"  {reason}", style="bold yellow"))
+    for note in notes:
+        console.print(Text(note, style="bold yellow"))
 
 
 def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str, str], *, quiet: bool) -> None:
@@ -156,7 +158,7 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
     for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
         if services:
             console.print(Text(f"only {word}, so not asked about: {', '.join(services)}", style="bold yellow"))
-    _draw_basis(console, comparison.questions, comparison.space.approximate)
+    _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
 
 
 def _draw_flip(console: Console, flip: Flip) -> None:

@@ -65,7 +65,12 @@ class Accepted(msgspec.Struct, frozen=True):
 
     def is_meant(self, audiences: Iterable[str]) -> bool:
         """Say whether a token for these audiences is for this listener."""
-        return not self.audiences or not set(map(_audience, self.audiences)).isdisjoint(map(_audience, audiences))
+        return not self.audiences or are_meant(audiences, self.audiences)
+
+
+def are_meant(audiences: Iterable[str], accepted: Iterable[str]) -> bool:
+    """Say whether one of the audiences of a token is one that is accepted."""
+    return not set(map(_audience, accepted)).isdisjoint(map(_audience, audiences))
 
 
 def _audience(text: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import msgspec
 
-from meshsim.identity.token_check import REASONS, bearer_text, judge_text, status_of
+from meshsim.identity.token_check import REASONS, TokenVerdict, bearer_text, judge_text, status_of
+from meshsim.inquiry.arrival import arrived, looks_at_tokens, taken_off
 from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.question import Decision, RuleAccount
@@ -24,6 +28,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """What became of every rule; empty where no policy was asked."""
     why: str = ""
     """Why no policy was asked, for people; empty if one was."""
+    notes: tuple[str, ...] = ()
+    """What the called sidecar took off the request, so that policy did not see it, for people."""
 
     @property
     def place(self) -> str:
@@ -36,19 +42,42 @@ def ask(subject: Subject, request: Request) -> Verdict:
     asked = resolve(subject, request)
     if asked.refused:
         return Verdict(asked, Decision(False, MUTUAL_TLS), (), asked.refused)
-    refusal = _refused_token(subject, request, asked)
-    if refusal:
-        return Verdict(asked, Decision(False, refusal, status=status_of(refusal)), (), REASONS[refusal])
+    claims = None if request.claims is None else json.dumps(request.claims)
+    question = asked.question
+    written = _written_token(subject, request, asked)
+    if written is not None:
+        if written.reason:
+            return _refused(asked, written.reason)
+        claims = written.claims
+        if subject.engine is not None and "claims" in subject.engine.reads:
+            question = msgspec.structs.replace(question, claims=claims)
+    came = arrived(subject, asked.caller, asked.callee, question, claims)
+    if came.refused:
+        return _refused(asked, came.refused)
+    notes = tuple(_notes(subject, asked, request))
     if subject.engine is None:
-        return Verdict(asked, Decision(True, NO_POLICY), (), "the mesh has no policy: whom mutual TLS admits may call")
-    return Verdict(asked, subject.engine.decide(asked.question), subject.engine.explain(asked.question))
+        why = "the mesh has no policy: whom mutual TLS admits may call"
+        return Verdict(asked, Decision(True, NO_POLICY), (), why, notes)
+    seen = msgspec.structs.replace(asked, question=came.question)
+    return Verdict(seen, subject.engine.decide(came.question), subject.engine.explain(came.question), "", notes)
 
 
-def _refused_token(subject: Subject, request: Request, asked: Asked) -> str:
-    """Why the token is refused that stands among the header fields; claims stand for one that is valid."""
+def _refused(asked: Asked, reason: str) -> Verdict:
+    return Verdict(asked, Decision(False, reason, status=status_of(reason)), (), REASONS[reason])
+
+
+def _written_token(subject: Subject, request: Request, asked: Asked) -> TokenVerdict | None:
+    """What comes of the token that stands among the header fields, if one does; claims stand for one that is valid."""
     rules = asked.callee.token_rules
     text = bearer_text((name.lower(), value) for name, value in request.headers)
     if rules is None or text is None or request.claims is not None:
-        return ""
+        return None
     clock_s = subject.epoch_s if request.time_s is None else request.time_s
-    return judge_text(text, rules, clock_s, "").reason
+    return judge_text(text, rules, clock_s, "")
+
+
+def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
+    if request.claims and not looks_at_tokens(subject, asked.callee):
+        yield f"the claims are not seen: nobody looks at tokens at {asked.callee.name}"
+    fields = tuple((name.lower(), value) for name, value in request.headers)
+    yield from taken_off(subject, asked.caller, asked.callee, asked.question, fields)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence, Set
+from itertools import combinations
+from typing import Any, Final
 
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import Constants, header
@@ -16,20 +17,40 @@ from meshsim.policy.istio_types import Clause
 from meshsim.policy.istio_values import CLAIMS, HEADERS, claim_path, in_brackets, is_template
 
 _CLAIMS_OF: Final = {"request.auth.audiences": ("aud",), "request.auth.presenter": ("azp",)}
+_MOST_IN_LISTS: Final = 3
+"""Values of a claim of which every list is tried."""
 _OPERATORS: Final = {"{*}": [SEGMENT], "{**}": [ANY]}
 
 
 def read(files: Sequence[PolicyFile]) -> Constants:
     """Read the constants of policies that the engine has accepted."""
     constants = Constants()
-    for policy in read_policies(files)[0].authorization:
+    policies = read_policies(files)[0]
+    for token in (rule for one in policies.authentication for rule in one.rules):
+        # What is accepted decides, whatever policies say of it.
+        constants.add_claims([("iss",)], {token.issuer or "other", "other"})
+        if token.audiences:
+            constants.add_claims([("aud",)], {*token.audiences, "other"})
+    for policy in policies.authorization:
         if policy.action == "CUSTOM":
             constants.approximate.add("CUSTOM policies ask others, and what those look at is not followed")
         for rule in policy.rules:
             for clauses in (*rule.sources, *rule.operations, rule.conditions):
                 for clause in clauses:
                     _read(clause, constants)
+    for path, values in constants.claims.items():
+        if path not in (("iss",), ("sub",)):
+            values |= _lists(path, values, constants)
     return constants
+
+
+def _lists(path: tuple[str, ...], values: Set[Any], constants: Constants) -> set[tuple[str, ...]]:
+    """Lists of values that a claim may be: any of their texts may match, so two rules can both be content."""
+    texts = sorted(values - {"other"})
+    if len(texts) > _MOST_IN_LISTS:
+        constants.approximate.add(f"of the lists of values of claim {'.'.join(path)} some are tried, not all")
+        return {tuple(texts)}
+    return {chosen for size in range(2, len(texts) + 1) for chosen in combinations(texts, size)}
 
 
 def _read(clause: Clause, constants: Constants) -> None:
@@ -98,6 +119,8 @@ def _texts(values: Iterable[str]) -> set[str]:
     """Texts that patterns tell apart, and one that none of them names."""
     found = {"other"}
     for value in values:
+        if value == "*":
+            continue  # any other will do
         plain = value.strip("*")
         found.add(plain if "*" not in value else f"{plain}x" if value.endswith("*") else f"x{plain}")
     return found - {""}

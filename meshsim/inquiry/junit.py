@@ -42,6 +42,7 @@ def junit_text(trials: Sequence[tuple[Path, Trial]]) -> str:
 def explanation(one: Tried) -> list[str]:
     """Why a case came out as it did, line by line."""
     lines = [one.verdict.why] if one.verdict.why else []
+    lines += one.verdict.notes
     for account in one.verdict.accounts:
         state = "matched" if account.matched else f"did not match: {account.why}"
         lines.append(f"{account.rule} ({account.effect}, {account.place}) {state}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from meshsim.inquiry.admission import admission
+from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
 from meshsim.inquiry.ask import MUTUAL_TLS
 from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.regions import Region, region
@@ -50,6 +51,8 @@ class Matrix(msgspec.Struct, frozen=True):
     space: Space
     cells: tuple[Cell, ...]
     questions: int
+    notes: tuple[str, ...] = ()
+    """What policies compare with and cannot see, for people."""
 
 
 class Flip(msgspec.Struct, frozen=True):
@@ -79,6 +82,8 @@ class Comparison(msgspec.Struct, frozen=True):
     only_before: tuple[str, ...]
     """Services that are there before only, and after only: nobody is asked about them."""
     only_after: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What policies compare with and cannot see, for people."""
 
 
 class Narrowed(msgspec.Struct, frozen=True):
@@ -118,7 +123,8 @@ def build_matrix(
         allowed = region(space.dimensions, [one.allowed for one in decisions])
         rules = tuple(dict.fromkeys(one.rule for one in decisions if one.allowed))
         cells.append(Cell(caller, callee, port, allowed, rules, len(combinations)))
-    return Matrix(space, tuple(cells), sum(cell.questions for cell in cells))
+    notes = tuple(notes_of([subject], constants))
+    return Matrix(space, tuple(cells), sum(cell.questions for cell in cells), notes)
 
 
 def compare(
@@ -158,6 +164,7 @@ def compare(
         questions=total,
         only_before=tuple(sorted(known - later.keys())),
         only_after=tuple(sorted(later.keys() - known)),
+        notes=tuple(notes_of([before, after], constants)),
     )
 
 
@@ -165,7 +172,7 @@ def _decisions(subject: Subject, space: Space, combinations: Sequence[Combinatio
     """What becomes of each combination: TLS has its say before policy is asked."""
     if admission(*pair).refused:
         return [Decision(False, MUTUAL_TLS)] * len(combinations)
-    return [_decide(subject, space.question(*pair, one)) for one in combinations]
+    return [_decide(subject, space, pair, space.question(*pair, one)) for one in combinations]
 
 
 def _flips(
@@ -191,12 +198,21 @@ def _flips(
             )
 
 
-def _decide(subject: Subject, question: Question) -> Decision:
-    return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(question)
+def _decide(subject: Subject, space: Space, pair: Pair, question: Question) -> Decision:
+    caller, callee, _ = pair
+    said = space.claims
+    # Where nobody tells requests apart by their tokens, they have one that is in order.
+    token = question.claims or (None if said else "{}")
+    came = arrived(subject, caller, callee, question, token, said)
+    if came.refused:
+        return Decision(False, came.refused)
+    return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(came.question)
 
 
 def _constants(subject: Subject) -> Constants:
-    return Constants() if subject.engine is None else constants_of(subject.engine.name, subject.files)
+    if subject.engine is None:
+        return Constants()
+    return of_mesh(subject, constants_of(subject.engine.name, subject.files))
 
 
 def _pairs(

@@ -16,6 +16,7 @@ def matrix_document(matrix: Matrix) -> dict[str, Any]:
         "cells": [_cell(cell) for cell in matrix.cells],
         "dimensions": _dimensions(matrix.space),
         "questions": matrix.questions,
+        "notes": list(matrix.notes),
         "exact": not matrix.space.approximate,
         "approximate": list(matrix.space.approximate),
     }
@@ -31,6 +32,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "only_after": list(comparison.only_after),
         "dimensions": _dimensions(comparison.space),
         "questions": comparison.questions,
+        "notes": list(comparison.notes),
         "exact": not comparison.space.approximate,
         "approximate": list(comparison.space.approximate),
     }

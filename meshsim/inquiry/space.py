@@ -39,6 +39,8 @@ class Dimension(msgspec.Struct, frozen=True):
     name: str
     """An attribute of a question, ``header NAME`` or ``claim NAME``."""
     values: tuple[Value, ...]
+    path: tuple[str, ...] = ()
+    """Of a claim: the names that lead to it."""
 
 
 Combination = tuple[Value, ...]
@@ -61,6 +63,11 @@ class Space(msgspec.Struct, frozen=True):
             size *= len(dimension.values)
         return size
 
+    @property
+    def claims(self) -> frozenset[str]:
+        """The claims that are dimensions, by the outermost of their names."""
+        return frozenset(dimension.path[0] for dimension in self.dimensions if dimension.path)
+
     def combinations(self) -> Iterator[Combination]:
         """Every combination of classes, in a fixed order."""
         return product(*(dimension.values for dimension in self.dimensions))
@@ -77,7 +84,7 @@ class Space(msgspec.Struct, frozen=True):
             elif value.witness is not None and kind == "header":
                 headers.append((name, value.witness))
             elif value.witness is not None:
-                _put(claims, name.split("."), value.witness)
+                _put(claims, dimension.path, value.witness)
         fields["headers"] = tuple(headers)
         fields["claims"] = json.dumps(claims, sort_keys=True, separators=(",", ":")) if claims else ""
         base = {name: fields.pop(name) for name in ("method", "path", "slice", "site")}
@@ -121,7 +128,7 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
             found = tuple(
                 Value(json.dumps(value), list(value) if isinstance(value, tuple) else value) for value in ordered
             )
-            dimensions.append(Dimension(f"claim {'.'.join(path)}", (Value("no claim", None), *found)))
+            dimensions.append(Dimension(f"claim {'.'.join(path)}", (Value("no claim", None), *found), path))
     for name in NUMBER_ATTRIBUTES:
         if name in reads:
             usual = 0 if name == "certificate_age_s" else first.epoch_s
@@ -170,7 +177,7 @@ def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None)
     return list(kinds.values())
 
 
-def _put(claims: dict[str, Any], path: list[str], value: Any) -> None:
+def _put(claims: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for name in path[:-1]:
         claims = claims.setdefault(name, {})
     claims[path[-1]] = value

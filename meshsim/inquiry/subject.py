@@ -20,12 +20,15 @@ from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device
 from meshsim.world.identities import tls_settings
+from meshsim.world.templates import header_rules
+from meshsim.world.tokens import iss_of
 from meshsim.world.world import World
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.tls import Tls
+    from meshsim.sidecar.received import HeaderRules
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host
 
@@ -56,8 +59,20 @@ class Caller(msgspec.Struct, frozen=True):
     address: str = ""
     slices: tuple[str, ...] = ()
     """Slices in which it sends: a device those of its flows, a service all."""
+    in_mesh: bool = False
+    """Whether it is a service of the mesh; else it is believed less: a device, or a stranger."""
     end: End | None = None
     """How it speaks TLS; None for a stranger, who would speak it as any port likes."""
+
+
+class TokenCheck(msgspec.Struct, frozen=True):
+    """Which tokens a service accepts by its own ``request_authentication``."""
+
+    issuers: tuple[str, ...]
+    """What their claim ``iss`` says."""
+    audiences: tuple[str, ...]
+    """One of these must be in ``aud``; empty: any will do."""
+    required: bool
 
 
 class Callee(msgspec.Struct, frozen=True):
@@ -79,6 +94,8 @@ class Callee(msgspec.Struct, frozen=True):
     address: str = ""
     token_rules: TokenRules | None = None
     """Which tokens its sidecars accept; None if they look at none."""
+    token_check: TokenCheck | None = None
+    """None: no ``request_authentication``; Istio's policies may still have tokens checked."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -99,6 +116,12 @@ class Subject(msgspec.Struct, frozen=True):
     trust_domain: str
     epoch_s: int
     """Where simulated time begins, in seconds since the Unix epoch."""
+    issuers: tuple[str, ...] = ()
+    """What the tokens of the mesh's issuers say in ``iss``."""
+    audiences: tuple[str, ...] = ()
+    """Audiences that tokens are made for, or accepted for."""
+    header_rules: HeaderRules | None = None
+    """What sidecars do with header fields (``mesh.http``); None: nothing."""
 
 
 class _Nowhere:
@@ -151,7 +174,31 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         nodes=tuple(scenario.network.nodes),
         trust_domain=scenario.mesh.trust_domain,
         epoch_s=scenario.epoch_ns // 1_000_000_000,
+        issuers=tuple(_issuers(scenario).values()),
+        audiences=_audiences(scenario),
+        header_rules=header_rules(scenario),
     )
+
+
+def _issuers(scenario: Scenario) -> dict[str, str]:
+    """Name of an issuer of tokens → what they say in ``iss``."""
+    tokens = scenario.mesh.tokens
+    return {} if tokens is None else {name: iss_of(name, one, scenario) for name, one in tokens.issuers.items()}
+
+
+def _audiences(scenario: Scenario) -> tuple[str, ...]:
+    services = scenario.services.values()
+    held = [*(one.token for one in scenario.fleets.values()), *(one.token for one in services)]
+    checks = [one.request_authentication for one in services]
+    return tuple(dict.fromkeys(name for one in (*held, *checks) if one is not None for name in one.audiences))
+
+
+def _token_check(scenario: Scenario, service: str) -> TokenCheck | None:
+    check = scenario.services[service].request_authentication
+    if check is None:
+        return None
+    issuers = _issuers(scenario)
+    return TokenCheck(tuple(issuers[name] for name in check.issuers), check.audiences, check.required)
 
 
 def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller]:
@@ -173,6 +220,7 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             node=host.node,
             address=world.address_of(host),
             slices=tuple(sends) if device else tuple(scenario.network.slices),
+            in_mesh=not device,
             end=_end(scenario, host.workload, tls_of(scenario.mesh.tls, group.tls)),
         )
     return list(found.values())
@@ -195,6 +243,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
         token_rules=None if replica is None else world.token_rules_of(replica),
+        token_check=_token_check(scenario, name),
     )
 
 

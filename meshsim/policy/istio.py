@@ -118,6 +118,11 @@ class IstioEngine:
             workload = self._workloads[question.destination] = self._planner.workload(question.destination)
         return workload.plan(question.port)
 
+    def looks_at_tokens(self, service: str) -> bool:
+        """Whether a RequestAuthentication with rules holds for a service; else its policies see no claims."""
+        workload = self._workloads.get(service)
+        return workload is not None and workload.by_request.tokens.has_rules
+
     def bearer_rules(self, service: str) -> tuple[JwtRule, ...]:
         """The rules that hold for a service and look for a token where bearer tokens are (RFC 6750, section 2.1)."""
         workload = self._workloads.get(service)

@@ -127,6 +127,11 @@ class Tokens:
         return self._seen[claims]
 
     @property
+    def has_rules(self) -> bool:
+        """Whether any token is looked at."""
+        return bool(self._rules)
+
+    @property
     def bearer_rules(self) -> tuple[JwtRule, ...]:
         """The rules that look for a token in ``authorization: Bearer``, which those with other places do not."""
         return tuple(rule for rule in self._rules if _is_bearer(rule))

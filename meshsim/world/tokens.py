@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from meshsim.identity.svid import Svid
-    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken
+    from meshsim.scenario.model import Scenario
+    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer
     from meshsim.scenario.tokens import Tokens as TokenSettings
     from meshsim.sidecar.commands import AskPolicy
     from meshsim.world.hosts import Host
@@ -47,6 +48,11 @@ class TokensDecide(NamedTuple):
 TOKENS_DECIDE = TokensDecide()
 
 
+def iss_of(name: str, issuer: TokenIssuer, scenario: Scenario) -> str:
+    """Return what the tokens of an issuer of the mesh say in the claim ``iss``."""
+    return issuer.issuer or f"https://{name}.{scenario.mesh.trust_domain}"
+
+
 class Tokens:
     """What the mesh's token settings come to.
 
@@ -63,7 +69,7 @@ class Tokens:
         self._issuers = {
             name: Issuer(
                 name=name,
-                iss=issuer.issuer or f"https://{name}.{scenario.mesh.trust_domain}",
+                iss=iss_of(name, issuer, scenario),
                 algorithm=issuer.algorithm,
                 seed=scenario.seed,
             )

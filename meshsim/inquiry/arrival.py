@@ -1,0 +1,148 @@
+"""What is left of a request when policy is asked: the called sidecar takes off what it does not believe, as in runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from meshsim.identity.token_check import MISSING, UNKNOWN_ISSUER, WRONG_AUDIENCE, are_meant
+from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
+from meshsim.policy.istio import IstioEngine
+from meshsim.policy.question import Question
+from meshsim.sidecar.received import CLIENT_CERT, end_to_end, received
+from meshsim.sidecar.received import Caller as Sender
+
+UNKNOWN_HASH = "0" * 64
+"""In place of the hash of a certificate that nobody has minted."""
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A request as policy sees it."""
+
+    question: Question
+    refused: str = ""
+    """The rule by which its token is refused before policy is asked; empty if it is not."""
+
+
+def arrived(
+    subject: Subject,
+    caller: Caller,
+    callee: Callee,
+    question: Question,
+    claims: str | None,
+    said: Container[str] | None = None,
+) -> Arrived:
+    """What becomes of a question at the called sidecar, which looks at the token and at header fields.
+
+    ``claims`` are those of the token, None without one. ``said``: the claims of which it is known whether the token has
+    them; None: those that it has. Of all others it is taken to have what makes it valid.
+    """
+    check = callee.token_check
+    refused = "" if check is None else refusal(check, claims, said)
+    if refused:
+        return Arrived(question, refused)
+    changed: dict[str, Any] = {}
+    if question.claims and not looks_at_tokens(subject, callee):
+        changed["claims"] = ""
+    if subject.header_rules is not None and "headers" in _reads(subject):
+        changed["headers"] = _believed(subject, caller, callee, question.headers, mutual=question.mutual)
+    return Arrived(msgspec.structs.replace(question, **changed) if changed else question)
+
+
+def looks_at_tokens(subject: Subject, callee: Callee) -> bool:
+    """Whether anybody checks tokens there; else policies see no claims."""
+    if callee.token_check is not None:
+        return True
+    return isinstance(subject.engine, IstioEngine) and subject.engine.looks_at_tokens(callee.name)
+
+
+def refusal(check: TokenCheck, claims: str | None, said: Container[str] | None = None) -> str:
+    """The rule by which ``request_authentication`` refuses a token with these claims; empty if it does not."""
+    if claims is None:
+        return MISSING if check.required else ""
+    found = _parsed(claims)
+    known = found if said is None else said
+    if "iss" in known and found.get("iss") not in check.issuers:
+        return UNKNOWN_ISSUER
+    named = found.get("aud", [])
+    listed = [str(one) for one in named] if isinstance(named, list) else [str(named)]
+    return WRONG_AUDIENCE if check.audiences and "aud" in known and not are_meant(listed, check.audiences) else ""
+
+
+@lru_cache(maxsize=4096)
+def _parsed(claims: str) -> Mapping[str, Any]:
+    return dict(json.loads(claims))
+
+
+def _believed(
+    subject: Subject, caller: Caller, callee: Callee, headers: Sequence[tuple[str, str]], *, mutual: bool
+) -> tuple[tuple[str, str], ...]:
+    """The header fields that policy sees: without those that the sidecar removes, with what it writes itself."""
+    fields = tuple(headers)
+    if subject.header_rules is None:
+        return fields
+    sender = Sender(not caller.in_mesh, mutual, caller.spiffe_id, UNKNOWN_HASH)
+    return received(fields, subject.header_rules, sender, callee.spiffe_id)
+
+
+def taken_off(
+    subject: Subject, caller: Caller, callee: Callee, question: Question, headers: Sequence[tuple[str, str]]
+) -> list[str]:
+    """What the sidecar does to the header fields of a request, for people."""
+    rules = subject.header_rules
+    if rules is None:
+        return []
+    after = _believed(subject, caller, callee, headers, mutual=question.mutual)
+    kept = {name for name, _ in end_to_end(tuple(headers))}
+    words = []
+    for name in dict.fromkeys(name for name, _ in headers):
+        if name not in kept:
+            words.append(f"header {name} is removed: it is about one hop alone")
+        elif name == CLIENT_CERT and (name, dict(headers)[name]) not in after:
+            side = "from_services" if caller.in_mesh else "from_fleets"
+            words.append(f"header {name} is not taken as it is: mesh.http.client_cert.{side}")
+        elif name not in dict(after):
+            words.append(f"header {name} is removed: mesh.http.identity_headers")
+    written = dict(after).get(CLIENT_CERT, "")
+    if UNKNOWN_HASH in written and any(CLIENT_CERT in file.text.lower() for file in subject.files):
+        words.append(f"header {CLIENT_CERT} tells of the caller's certificate; its hash is not known without a run")
+    return words
+
+
+def of_mesh(subject: Subject, constants: Constants) -> Constants:
+    """The constants of policies, with what the scenario's own settings add to them."""
+    if constants.claims and any(callee.token_check and callee.token_check.required for callee in subject.callees):
+        constants.add_claims([("iss",)], ["other"])  # which tells a token from none
+    for name, values in (("iss", subject.issuers), ("aud", subject.audiences)):
+        listed = any(isinstance(one, tuple) for one in constants.claims.get((name,), ()))
+        if (name,) in constants.claims:
+            constants.add_claims([(name,)], [(value,) if listed else value for value in values])
+    rules = subject.header_rules
+    if rules is not None and "Hash" in rules.certificate_fields and header(CLIENT_CERT) in constants.texts:
+        constants.approximate.add(f"the hash of a certificate, which {CLIENT_CERT} tells, is not known without a run")
+    return constants
+
+
+def notes_of(subjects: Sequence[Subject], constants: Constants) -> list[str]:
+    """What policies compare with and cannot see, for people."""
+    notes: dict[str, None] = {}
+    for subject in subjects:
+        if "claims" in _reads(subject) and not any(looks_at_tokens(subject, callee) for callee in subject.callees):
+            notes[f"{subject.name}: nobody looks at tokens, so policies see no claims"] = None
+        rules = subject.header_rules
+        for attribute in sorted(constants.texts) if rules is not None else []:
+            name = attribute.removeprefix("header ")
+            if rules is not None and name != attribute and rules.is_forged(name):
+                notes[f"header {name} is removed from what fleets and strangers send: mesh.http.identity_headers"] = (
+                    None
+                )
+    return list(notes)
+
+
+def _reads(subject: Subject) -> frozenset[str]:
+    return frozenset() if subject.engine is None else subject.engine.reads

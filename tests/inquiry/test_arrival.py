@@ -1,0 +1,198 @@
+"""Inquiries see of a request what a run's policies would: tokens that are accepted, header fields that are believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.constants import constants_of
+from meshsim.inquiry.matrix import Matrix, build_matrix, compare
+from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import Subject, subject_of_manifests, subject_of_scenario
+from meshsim.policy.engine import PolicyFile
+from tests.inquiry.conftest import SCENARIO
+from tests.inquiry.test_manifests import write_shop
+
+ISSUER = "https://issuer.example"
+TOKENS = """\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec:
+  selector: {matchLabels: {app: stock}}
+  jwtRules: [{issuer: "https://issuer.example", audiences: [shop]}]
+---
+"""
+POLICY = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: stock, namespace: shop}
+spec:
+  selector: {matchLabels: {app: stock}}
+  rules: [RULE]
+"""
+ANY_PRINCIPAL = '{from: [{source: {requestPrincipals: ["*"]}}]}'
+ADMINS = '{when: [{key: "request.auth.claims[groups]", values: [admin]}]}'
+NOBODY_LOOKS = "the claims are not seen: nobody looks at tokens at"
+
+
+def shop(folder: Path, rule: str, tokens: str = TOKENS) -> Subject:
+    """The shop, whose stock takes tokens and has one rule."""
+    return subject_of_manifests(write_shop(folder, policy=tokens + POLICY.replace("RULE", rule)))
+
+
+def allowed(matrix: Matrix, caller: str, callee: str) -> list[str]:
+    """What a caller may do at a service, for people."""
+    cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == (caller, callee))
+    return [box_words(box) for box in cell.allowed.boxes]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (ANY_PRINCIPAL, f'claim aud "shop", claim iss "{ISSUER}", claim sub "other"'),
+        (ADMINS, f'claim aud "shop", claim groups "admin", claim iss "{ISSUER}"'),
+    ],
+)
+def test_the_matrix_tries_tokens_that_are_accepted(tmp_path: Path, rule: str, words: str) -> None:
+    """The issuers and audiences of a RequestAuthentication are among the values of claims."""
+    matrix = build_matrix(shop(tmp_path / "shop", rule))
+    assert allowed(matrix, "front", "stock") == [words]
+    assert not matrix.space.approximate
+
+
+def test_flips_of_what_tokens_are_accepted(tmp_path: Path) -> None:
+    """Another issuer, and a policy that no longer looks at the token, flip what valid tokens are allowed."""
+    before = shop(tmp_path / "before", ANY_PRINCIPAL)
+    moved = shop(tmp_path / "moved", ANY_PRINCIPAL, TOKENS.replace(ISSUER, "https://other.example"))
+    flips = compare(before, moved).flips
+    assert {(flip.now_allowed, flip.caller.name) for flip in flips} >= {(True, "front"), (False, "front")}
+    open_to_all = shop(tmp_path / "open", "{}")
+    found = {flip.now_allowed for flip in compare(open_to_all, before).flips}
+    assert found == {False}
+
+
+def test_where_nobody_looks_at_tokens_there_are_no_claims(tmp_path: Path) -> None:
+    """Without RequestAuthentication no claim lets anybody in; ask says so, and so does the matrix."""
+    blind = shop(tmp_path / "blind", ANY_PRINCIPAL, tokens="")
+    matrix = build_matrix(blind)
+    assert allowed(matrix, "front", "stock") == []
+    assert matrix.notes == (f"{blind.name}: nobody looks at tokens, so policies see no claims",)
+    before = shop(tmp_path / "before", ANY_PRINCIPAL)
+    gone = {flip.now_allowed for flip in compare(before, blind).flips if flip.callee.name == "stock"}
+    assert gone == {False}  # nothing is newly allowed: claims that nobody looks at open no door
+    token = {"iss": ISSUER, "sub": "a", "aud": "shop"}
+    verdict = ask(blind, Request(source="front", destination="stock", claims=token))
+    assert (verdict.decision.allowed, verdict.asked.question.claims) == (False, "")
+    assert verdict.notes == (f"{NOBODY_LOOKS} stock",)
+    seen = ask(before, Request(source="front", destination="stock", claims=token))
+    assert (seen.decision.allowed, seen.notes) == (True, ())
+
+
+def test_lists_of_values_of_a_claim() -> None:
+    """A token for two audiences can be accepted for one and let in for the other."""
+    text = TOKENS + POLICY.replace("RULE", '{when: [{key: "request.auth.audiences", values: [desk]}]}')
+    found = constants_of("istio", [PolicyFile("a.yaml", text)])
+    assert found.claims[("aud",)] == {"desk", "shop", "other", ("desk", "shop")}
+    assert not found.approximate
+
+
+def test_claims_with_dots_in_their_names(tmp_path: Path) -> None:
+    """A name with a dot is one name, not a way into a mapping."""
+    rule = '{when: [{key: "request.auth.claims[example.org/role]", values: [admin]}]}'
+    (words,) = allowed(build_matrix(shop(tmp_path / "shop", rule)), "front", "stock")
+    assert 'claim example.org/role "admin"' in words
+
+
+CHECKED = SCENARIO.replace(
+    "namespace: plant, tls", "namespace: plant, request_authentication: {issuers: [depot], audiences: [hall]}, tls"
+).replace("  policy:", "  tokens: {issuers: {depot: {}}}\n  policy:")
+CLAIMS_POLICY = """\
+@id("own-issuer")
+permit (principal, action, resource) when { context.claims has iss && context.claims.iss == "https://else.example" };
+@id("depot")
+permit (principal, action, resource)
+when { context.claims has iss && context.claims.iss == "https://depot.plant.example" };
+@id("lifts")
+permit (principal, action, resource) when { context.claims has groups && context.claims.groups.contains("lift") };
+"""
+
+
+def plant(folder: Path, scenario: str, policy: str) -> Subject:
+    """The plant with another scenario and policy."""
+    (folder / "plant.cedar").write_text(policy, encoding="utf-8")
+    file = folder / "plant.yaml"
+    file.write_text(scenario, encoding="utf-8")
+    return subject_of_scenario(file)
+
+
+def test_request_authentication_of_a_service_counts(tmp_path: Path) -> None:
+    """A token of another issuer or for another audience is refused as in a run; without a check claims are not seen."""
+    subject = plant(tmp_path, CHECKED, CLAIMS_POLICY)
+
+    def rule(destination: str, **claims: object) -> str:
+        return ask(subject, Request(source="planner", destination=destination, claims=claims)).decision.rule
+
+    assert rule("vision", groups=["lift"]) == "lifts"
+    assert rule("vision", iss="https://depot.plant.example") == "depot"
+    assert rule("vision", iss="https://else.example") == "token-unknown-issuer"
+    assert rule("vision", groups=["lift"], aud="yard") == "token-wrong-audience"
+    assert rule("planner", groups=["lift"]) == "default-deny"
+    matrix = build_matrix(subject)
+    assert allowed(matrix, "planner", "planner") == []
+    assert all("else.example" not in words for words in allowed(matrix, "planner", "vision"))
+    assert any("depot.plant.example" in words for words in allowed(matrix, "planner", "vision"))
+
+
+def test_a_required_token(tmp_path: Path) -> None:
+    """Where a token is required, a request without one is refused before policy is asked."""
+    subject = plant(
+        tmp_path, CHECKED.replace("audiences: [hall]", "required: true"), "permit (principal, action, resource);"
+    )
+    verdict = ask(subject, Request(source="planner", destination="vision"))
+    assert (verdict.decision.rule, verdict.decision.status) == ("token-missing", 401)
+    assert ask(subject, Request(source="planner", destination="vision", claims={})).decision.allowed
+    assert allowed(build_matrix(subject), "planner", "vision") == ["everything"]
+
+
+HEADERS_POLICY = """\
+@id("root")
+permit (principal, action, resource) when { context.headers has "x-user" && context.headers["x-user"] == "root" };
+@id("by-certificate")
+permit (principal, action, resource == Service::"viewer") when {
+  context.headers has "x-forwarded-client-cert" && context.headers["x-forwarded-client-cert"] like "*URI=*robots/0" };
+"""
+BELIEVING = SCENARIO.replace("  policy:", "  http: {identity_headers: [x-user]}\n  policy:")
+
+
+def test_header_fields_that_a_sidecar_removes(tmp_path: Path) -> None:
+    """What a fleet is not believed reaches no policy, in ask and matrix, and the answer says why."""
+    subject = plant(tmp_path, BELIEVING, HEADERS_POLICY)
+    headers = (("X-User", "root"), ("Connection", "close"))
+    forged = ask(subject, Request(source="robots/1", destination="planner", headers=headers))
+    assert not forged.decision.allowed
+    assert forged.notes[:2] == (
+        "header x-user is removed: mesh.http.identity_headers",
+        "header connection is removed: it is about one hop alone",
+    )
+    assert ask(subject, Request(source="planner", destination="vision", headers=headers)).decision.rule == "root"
+    matrix = build_matrix(subject)
+    assert allowed(matrix, "robots", "planner") == []
+    assert allowed(matrix, "planner", "vision") == ["header x-user root"]
+    assert matrix.notes == ("header x-user is removed from what fleets and strangers send: mesh.http.identity_headers",)
+    plain = plant(tmp_path, SCENARIO, HEADERS_POLICY)
+    assert ask(plain, Request(source="robots/1", destination="planner", headers=headers)).decision.rule == "root"
+
+
+def test_what_the_sidecar_says_of_the_certificate(tmp_path: Path) -> None:
+    """X-Forwarded-Client-Cert is the sidecar's own word, not the caller's."""
+    subject = plant(tmp_path, BELIEVING, HEADERS_POLICY)
+    said = (("x-forwarded-client-cert", "URI=spiffe://plant.example/fleet/robots/0"),)
+    assert ask(subject, Request(source="robots/0", destination="viewer")).decision.rule == "by-certificate"
+    forged = ask(subject, Request(source="robots/1", destination="viewer", headers=said))
+    assert not forged.decision.allowed
+    assert forged.notes[0] == "header x-forwarded-client-cert is not taken as it is: mesh.http.client_cert.from_fleets"
+    assert "its hash is not known" in forged.notes[1]
