@@ -49,6 +49,8 @@ class Explained(NamedTuple):
     rows: Sequence[tuple[str, ...]]
     remark: str
     """What else there is to say about them, sentences or nothing."""
+    sentences: Sequence[tuple[str, str]] = ()
+    """Name of each row and all of it in words, for the terminal, where the last column counts nothing by itself."""
 
 
 def denials(run: RunData) -> list[dict[str, Any]]:
@@ -167,14 +169,13 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         remark = "Of any rarer kinds the tables calls and handshakes tell." if len(rows) == MOST else ""
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
-    more = (
-        *explained_undecided(summary),
-        *explained_changes(summary),
-        *explained_federation(summary),
-        *explained_revocations(summary),
-        *explained_certificates(summary),
-    )
-    return parts + [Explained(*part) for part in more]
+    before = (*explained_undecided(summary), *explained_changes(summary), *explained_federation(summary))
+    return [
+        *parts,
+        *(Explained(*part) for part in before),
+        *(Explained(*part) for part in explained_revocations(summary)),
+        *(Explained(*part) for part in explained_certificates(summary)),
+    ]
 
 
 def _outcome(failure: Figures) -> str:

@@ -16,8 +16,8 @@ _COUNTS = (
 )
 
 Figures = Mapping[str, Any]
-Part = tuple[str, tuple[str, ...], list[tuple[str, ...]], str]
-"""Title, columns, rows and remark of a list for people."""
+Part = tuple[str, tuple[str, ...], list[tuple[str, ...]], str, list[tuple[str, str]]]
+"""Title, columns, rows and remark of a list for people, and the rows in words."""
 
 
 def revocations(run: RunData) -> list[dict[str, Any]]:
@@ -93,7 +93,31 @@ def explained_revocations(summary: Figures) -> list[Part]:
     ]
     columns = ("revoked", "came", "obeyed", "served after it", "handshakes", "cut")
     remark = "Served are calls to or from the target that were handed over on the strength of what was revoked."
-    return [("Revocations", columns, rows, remark)]
+    words = [(one["revocation"], _sentence(one)) for one in summary["revocations"]]
+    return [("Revocations", columns, rows, remark, words)]
+
+
+def _sentence(one: Figures) -> str:
+    """A revocation in words."""
+    peers, served, after_ns = one["peers"], one["calls_to"] + one["calls_from"], one["obeyed_after_ns"]
+    if after_ns is None:
+        obeyed = f"{show(one['obeyed'], 'count')} of {_counted(peers, 'peer')} obeyed"
+    elif not peers:
+        obeyed = "there was no peer to obey"
+    else:
+        which = "its only peer" if peers == 1 else f"the last of {_counted(peers, 'peer')}"
+        obeyed = f"{which} obeyed after {show(after_ns, 'duration')}"
+    said = [f"{one['target']} was revoked at {show(one['t_ns'], 'duration')}", obeyed]
+    said.append(f"{_counted(served, 'call')} served in spite of it")
+    if served:
+        said[-1] += f", the last after {show(one['last_served_after_ns'], 'duration')}"
+    said.append(f"{_counted(one['handshakes_accepted'], 'handshake')} accepted")
+    said.append(f"{_counted(one['connections_cut'], 'connection')} cut")
+    return "; ".join(said)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{show(number, 'count') if number else 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _obeyed(one: Figures) -> str:

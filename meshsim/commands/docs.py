@@ -29,7 +29,7 @@ KEYS: dict[str, dict[str, str]] = {
         "notes": "what else to know of the manifests",
     },
     "check": {
-        "scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (on manifests)"
+        "scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (what is no mistake, and worth knowing)"
     },
     "run": {
         "run_dir": "the run folder, absolute",

@@ -216,8 +216,8 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _draw_explained(console: Console, part: Explained) -> None:
-    """The most frequent denials or failures, and how many there are of each."""
-    rows = [
+    """The most frequent denials or failures, and how many there are of each; or what is told in words."""
+    rows = [(Text(name), words, None) for name, words in part.sentences[:EXPLAINED_ROWS]] or [
         (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(more), None) for *more, times in part.rows[:EXPLAINED_ROWS]
     ]
     draw_list(console, part.title.lower(), rows)

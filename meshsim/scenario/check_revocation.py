@@ -1,4 +1,4 @@
-"""Checks of revocation: lists and responses that cannot be written down, and targets that are not there."""
+"""Checks of revocation: lists and responses that cannot be or end early, and targets that are not there."""
 
 from __future__ import annotations
 
@@ -58,6 +58,28 @@ def _check_settings(scenario: Scenario) -> Iterator[Finding]:
         if fetches > MOST_FETCHES:
             message = f"there would be {fetches} fetches; expected at most {MOST_FETCHES}, with a longer 'fetch'"
             yield Finding((*_AT, key, "fetch"), message)
+
+
+def note_revocation(scenario: Scenario) -> Iterator[Finding]:
+    """Lists and responses that end before the next ones are there, which is no mistake where a gap is to be studied."""
+    revocation = scenario.mesh.identity.revocation
+    if revocation is None:
+        return
+    crl, ocsp = revocation.crl, revocation.ocsp
+    if crl is not None and crl.stale == "refuse" and crl.valid_ns <= crl.every_ns + crl.fetch_ns:
+        message = (
+            f"a list is good for {_text(crl.valid_ns)}, can be {_text(crl.every_ns)} old when it is fetched, and is in "
+            f"use for {_text(crl.fetch_ns)} from then on: with stale: refuse every peer is refused when it ends before "
+            "the next one is there; a longer 'valid', or stale: accept, avoids that"
+        )
+        yield Finding((*_AT, "crl"), message)
+    if ocsp is not None and ocsp.valid_ns <= ocsp.fetch_ns:
+        refused = "sends none" if ocsp.staple == "lenient" else "refuses handshakes"
+        message = (
+            f"a response is good for {_text(ocsp.valid_ns)} and is replaced after {_text(ocsp.fetch_ns)}: in between a "
+            f"server {refused} with staple: {ocsp.staple}; a 'valid' longer than 'fetch' avoids that"
+        )
+        yield Finding((*_AT, "ocsp"), message)
 
 
 def _check_target(scenario: Scenario, fault: Revoke, path: Path) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySamples, RadioQuantiles, RadioTrace
@@ -63,7 +64,7 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     changed_policies: Mapping[int, tuple[tuple[str, str], ...]]
     """The same of each change that has policies, by its index; those on trial at -1."""
     notes: tuple[str, ...] = ()
-    """What is worth knowing of the manifests that it names."""
+    """What is worth knowing of it and of the manifests that it names, though no mistake."""
 
 
 def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScenario:
@@ -113,6 +114,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
+    notes += [str(finding.placed(positions)) for finding in note_revocation(reading.scenario)]
     return _loaded(reading.scenario, named, positions, path, text, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_for_people(runs: dict[str, meshsim.Run]) -> None:
     (part,) = [each for each in explained(runs["crl"].summary) if each.title == "Revocations"]
     assert part.rows[0][2].startswith("by the last of 10 after ")
     assert f"{row['calls_to']} calls, the last after" in part.rows[0][3]
+    ((name, words),) = part.sentences
+    assert name == "revoke"
+    assert re.fullmatch(
+        rf"\S+/\d was revoked at 24 s; the last of 10 peers obeyed after [\d.]+ s; "
+        rf"{row['calls_to']} calls served in spite of it, the last after [\d.]+ s; "
+        rf"\d+ handshakes? accepted; \d+ connections? cut",
+        words,
+    ), words
     (never,) = explained_revocations(runs["ocsp-client"].summary)
     assert never[2][0][2] == "by 0 of 2 peers"
+    assert "; 0 of 2 peers obeyed; " in never[4][0][1]
     assert "Revocations" in (runs["crl"].path / "report.html").read_text(encoding="utf-8")
