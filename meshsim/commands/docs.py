@@ -28,9 +28,7 @@ KEYS: dict[str, dict[str, str]] = {
         "assumed": "what no manifest says, in sentences",
         "notes": "what else to know of the manifests",
     },
-    "check": {
-        "scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (what is no mistake, and worth knowing)"
-    },
+    "check": {"scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (no mistakes)"},
     "run": {
         "run_dir": "the run folder, absolute",
         "report": "the report in it",
