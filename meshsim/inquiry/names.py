@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ NOBODY = "anyone"
 
 MOST_LISTED = 8
 SCHEME = "spiffe://"
+_PRINCIPAL = re.compile("[^/]+/ns/[^/]+/sa/[^/]+")
+"""A SPIFFE ID as Istio's policies write it: without the scheme."""
 
 Named = TypeVar("Named")
 _Names = dict[str, dict[str, Named]]
@@ -26,13 +29,16 @@ def find_caller(subject: Subject, text: str, what: str = "--source") -> Caller:
     """Return the caller that ``text`` names.
 
     That is a service, a fleet (its first device stands for it), a device, ``namespace/service``, a service account, a
-    SPIFFE ID, or the beginning of one of these that fits one workload alone; ``anyone`` proves nothing. A SPIFFE ID
-    that no workload here has is somebody from elsewhere. Raises UsageError.
+    SPIFFE ID (of a service account without its scheme too, as Istio writes it), or the beginning of one of these that
+    fits one workload alone; ``anyone`` proves nothing. A SPIFFE ID that no workload here has is somebody from
+    elsewhere. Raises UsageError.
     """
     if text == NOBODY:
         return Caller(name=NOBODY, workload="", spiffe_id="")
     if text.startswith(SCHEME):
         return _by_spiffe_id(subject, text, what)
+    if _PRINCIPAL.fullmatch(text):
+        return _by_spiffe_id(subject, f"{SCHEME}{text}", what)
     names: _Names[Caller] = {}
     fleets: set[str] = set()
     for caller in subject.callers:
@@ -47,11 +53,16 @@ def find_caller(subject: Subject, text: str, what: str = "--source") -> Caller:
 
 
 def find_callee(subject: Subject, text: str, what: str = "--destination") -> Callee:
-    """Return the service that ``text`` names: its name, ``namespace/service``, or a beginning that fits it alone."""
+    """Return the service that ``text`` names.
+
+    That is its name, ``namespace/service``, its host in Kubernetes (``service.namespace.svc.cluster.local``, or as far
+    as the namespace or ``svc``), or a beginning of one of these that fits it alone. Raises UsageError.
+    """
     names: _Names[Callee] = {}
     for callee in subject.callees:
         whole = f"{callee.namespace}/{callee.name}"
-        for name in (callee.name, whole, f"{callee.name}.{callee.namespace}"):
+        host = f"{callee.name}.{callee.namespace}"
+        for name in (callee.name, whole, host, f"{host}.svc", f"{host}.svc.cluster.local"):
             _add(names, name, whole, callee)
     return _pick([names], text, what, [callee.name for callee in subject.callees])
 

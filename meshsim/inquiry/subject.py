@@ -13,6 +13,8 @@ from meshsim.experiment import load
 from meshsim.identity.token_check import TokenRules
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
+from meshsim.scenario.manifest_reader import read_manifests
+from meshsim.scenario.manifests.kinds import ALL_KINDS, HANDED_ON
 from meshsim.scenario.manifests.starter import load_manifests
 from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.scenario.tls import tls_of
@@ -273,7 +275,22 @@ def subject_of_files(subject: Subject, paths: Sequence[Path]) -> Subject:
     if subject.rebuild is None:
         raise UsageError(f"{subject.name} has no policies; expected mesh.policy with its files")
     files = tuple(PolicyFile(path.name, _read(path), str(path)) for path in paths)
+    if needs_policy(subject).name == "istio":
+        _check_kinds(files)
     return with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
+
+
+def _check_kinds(files: Sequence[PolicyFile]) -> None:
+    """Raise ScenarioError for what is known to Kubernetes or Istio, and no policy."""
+    mistakes = []
+    for file in files:
+        for manifest in read_manifests(file.text, file.place, ALL_KINDS)[0]:
+            if manifest.kind not in HANDED_ON:
+                message = f"a {manifest.kind} stands among policies; expected {' or '.join(HANDED_ON)} alone in a file"
+                place = manifest.whole.child("kind", manifest.kind).place
+                mistakes.append(place.diagnostic(f"{message} (a folder of manifests may hold all kinds)"))
+    if mistakes:
+        raise ScenarioError(mistakes)
 
 
 def _read(path: Path) -> str:

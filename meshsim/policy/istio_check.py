@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.policy.engine import Directory
+from meshsim.policy.istio_identities import unknown_identities
 from meshsim.policy.istio_scope import is_for, unused
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Policies
 from meshsim.policy.istio_values import HEADERS, METADATA, in_brackets
@@ -19,6 +20,7 @@ def check(policies: Policies, directory: Directory, settings: IstioPolicy) -> li
     if settings.unmatched == "error":
         for scope in (one.scope for either in (policies.authorization, policies.authentication) for one in either):
             mistakes += unused(scope, directory)
+        mistakes += unknown_identities(policies, directory, settings)
     mistakes += _providers(policies, directory, settings)
     written = {
         name: rule.place

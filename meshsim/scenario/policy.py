@@ -52,7 +52,8 @@ class IstioPolicy(Model):
     filter_metadata: dict[str, dict[str, FilterValue]] = {}
     """What Envoy filters say of every request, for conditions experimental.envoy.filters.*. Default: nothing."""
     unmatched: Literal["error", "ignore"] = "error"
-    """Whether a policy for workloads or a namespace that the scenario has not is an error. Default: error."""
+    """Whether a policy for workloads or a namespace that the scenario has not, or one that names an identity that no
+    workload has, is an error. Default: error."""
 
 
 class RegoPolicy(Model):

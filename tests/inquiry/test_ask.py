@@ -32,6 +32,8 @@ SCREENS = "spiffe://plant.example/ns/office/sa/screens"
         ("screens", SCREENS),
         ("office/", SCREENS),
         (PLANNER, PLANNER),
+        (PLANNER.removeprefix("spiffe://"), PLANNER),
+        ("cluster.local/ns/a/sa/b", "spiffe://cluster.local/ns/a/sa/b"),
         ("spiffe://other.example/ns/a/sa/b", "spiffe://other.example/ns/a/sa/b"),
         ("anyone", ""),
     ],
@@ -76,6 +78,8 @@ def test_services_and_other_names(plant: Subject) -> None:
     """Services go by name or namespace, and slices by their beginning."""
     assert find_callee(plant, "office/viewer").name == "viewer"
     assert find_callee(plant, "vis").name == "vision"
+    for host in ("viewer.office", "viewer.office.svc", "viewer.office.svc.cluster.local"):
+        assert find_callee(plant, host).name == "viewer"
     assert find_name(plant.slices, "con", "--slice") == "control"
     with pytest.raises(UsageError, match="'vi' can be plant/vision, office/viewer"):
         find_callee(plant, "vi")

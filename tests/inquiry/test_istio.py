@@ -14,6 +14,7 @@ from meshsim.inquiry.regions import box_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_files, subject_of_scenario
 from meshsim.policy.engine import PolicyFile
+from meshsim.scenario.errors import ScenarioError
 from tests.inquiry.conftest import SCENARIO
 
 POLICY = """\
@@ -111,3 +112,16 @@ spec:
     assert found.numbers == {"certificate_age_s": {3600}, "time_s": {28_800, 64_800}}
     assert prefix("x") not in found.texts[header("x-token")]
     assert found.approximate == {"policies look at path and query together; they are tried one by one"}
+
+
+def test_other_kinds_in_a_file_are_told(plant: Subject, tmp_path: Path) -> None:
+    """A file that is compared holds policies alone; what else stands in it is told at its place."""
+    other = tmp_path / "other.yaml"
+    rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec: {host: a}\n---\n"
+    other.write_text(rule + POLICY, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        subject_of_files(plant, [other])
+    assert [str(one) for one in caught.value.diagnostics] == [
+        f"{other}:2:7: a DestinationRule stands among policies; expected AuthorizationPolicy or RequestAuthentication "
+        "alone in a file (a folder of manifests may hold all kinds)"
+    ]
