@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.policy.engine import Directory
 from meshsim.policy.istio_identities import unknown_identities
-from meshsim.policy.istio_scope import is_for, unused
+from meshsim.policy.istio_scope import is_for, of_versions, unused
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Policies
 from meshsim.policy.istio_values import HEADERS, METADATA, in_brackets
 from meshsim.scenario.errors import Diagnostic
@@ -17,9 +17,11 @@ from meshsim.scenario.words import expected, show
 def check(policies: Policies, directory: Directory, settings: IstioPolicy) -> list[Diagnostic]:
     """Every mistake that only shows in a mesh with these services and settings."""
     mistakes: list[Diagnostic] = []
-    if settings.unmatched == "error":
-        for scope in (one.scope for either in (policies.authorization, policies.authentication) for one in either):
+    for scope in (one.scope for either in (policies.authorization, policies.authentication) for one in either):
+        mistakes += of_versions(scope, directory)  # never ignored: that would drop a policy that holds in the cluster
+        if settings.unmatched == "error":
             mistakes += unused(scope, directory)
+    if settings.unmatched == "error":
         mistakes += unknown_identities(policies, directory, settings)
     mistakes += _providers(policies, directory, settings)
     written = {

@@ -89,11 +89,33 @@ def outside(scope: Scope, service: str, directory: Directory) -> str:
     return ""
 
 
+def of_versions(scope: Scope, directory: Directory) -> Iterator[Diagnostic]:
+    """The mistake in a selector that chooses some version of a service alone, which policies do not reach here."""
+    chosen = [name for name in sorted(directory.version_labels) if _chooses_version(scope, name, directory)]
+    if chosen and scope.selector:
+        wanted = ", ".join(f"{key}={value}" for key, value in scope.selector.items())
+        said = f"selectors reach services here, not versions of them, and {wanted} is a version of {one_of(chosen)}"
+        yield scope.place.diagnostic(f"{said}; expected labels that all versions have, or a service for each version")
+
+
+def _chooses_version(scope: Scope, service: str, directory: Directory) -> bool:
+    if is_for(scope, service, directory):
+        return False
+    if scope.namespace not in (directory.namespaces.get(service, DEFAULT_NAMESPACE), directory.root_namespace):
+        return False
+    own = directory.labels.get(service, {})
+    return any(
+        scope.selector.items() <= {**own, **labels}.items() for labels in directory.version_labels.get(service, ())
+    )
+
+
 def unused(scope: Scope, directory: Directory) -> Iterator[Diagnostic]:
     """The mistake in a scope that no workload is in, if it is one that nothing else was said of."""
     if any(not key or "*" in key + value for key, value in scope.selector.items()):
         return
     if any(is_for(scope, service, directory) for service in directory.services):
+        return
+    if any(of_versions(scope, directory)):
         return
     namespaces = sorted(set(directory.namespaces.values()) | {directory.root_namespace})
     if scope.namespace not in namespaces:

@@ -42,6 +42,11 @@ def directory_of(state: State) -> Directory:
         workloads={host.spiffe_id: host.workload for host in state.hosts()},
         namespaces={name: service.namespace for name, service in scenario.services.items()},
         labels={name: service.labels for name, service in scenario.services.items() if service.labels},
+        version_labels={
+            name: tuple(version.labels for version in service.versions.values())
+            for name, service in scenario.services.items()
+            if service.versions
+        },
         ports={name: service.protocols for name, service in scenario.services.items()},
     )
 

@@ -178,6 +178,29 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{wrong / 'peers.yaml'}:4:21: ")
 
 
+@pytest.mark.parametrize("settings", [[], ["mesh.policy.istio.unmatched=ignore"]])
+@pytest.mark.parametrize("labels", ["app: stock, version: v2", "version: v1"])
+def test_a_policy_for_one_version_is_told_as_what_it_is(tmp_path: Path, labels: str, settings: list[str]) -> None:
+    """A selector that only a version has is an error that is true, and that ignoring does not turn into no policy."""
+    deny = POLICY.replace("{app: stock}", f"{{{labels}}}").replace("ALLOW", "DENY")
+    folder = write_shop(tmp_path / "shop", policy=deny)
+    second = (
+        WORKLOAD.format(name="stock")
+        .split("---\n")[2]
+        .replace("stock-v1", "stock-v2")
+        .replace("version: v1", "version: v2")
+    )
+    (folder / "second.yaml").write_text(second, encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        subject_of_manifests(folder, settings)
+    (one,) = caught.value.diagnostics
+    assert (Path(one.file).name, one.line) == ("policy.yaml", 5)
+    assert one.message == (
+        f"selectors reach services here, not versions of them, and {labels.replace(': ', '=')} is a version of stock; "
+        "expected labels that all versions have, or a service for each version"
+    )
+
+
 def test_folders_without_a_mesh(tmp_path: Path) -> None:
     """A folder that is not there, is empty, or runs nothing is one error that names it."""
     with pytest.raises(UsageError, match=r"there is no .*nowhere; expected a folder with manifests"):
