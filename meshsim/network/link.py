@@ -146,11 +146,8 @@ class LinkDirection:
         if not self.up:
             self.touched += train.segments
             return self._lose(train, range(train.segments))
-        start_ns = self._free_at_ns
-        if start_ns > now_ns:
-            self._drop_over(train, (start_ns - now_ns) * self.bandwidth_bps // BITS_NS)
-        else:
-            start_ns = now_ns
+        self._drop_over(train, now_ns, self._free_at_ns)
+        start_ns = max(self._free_at_ns, now_ns)
         if self._strikes and train.segments and train.copies != COPY:
             self._strike(train)
         segments = train.segments
@@ -252,13 +249,29 @@ class LinkDirection:
         """How long the link is still busy with what it has accepted."""
         return max(0, self._free_at_ns - now_ns)
 
-    def _drop_over(self, train: Train, waiting_bytes: int) -> None:
-        """Take what does not fit into the queue, beside what waits there, off the end of a train."""
-        over_bytes = waiting_bytes + train.size_bytes - self.queue_bytes
-        if over_bytes > 0:
-            segments = train.segments
-            over = min(segments, -(-over_bytes // (train.size_bytes // segments)))
-            self._lose(train, range(segments - over, segments))
+    def _drop_over(self, train: Train, now_ns: int, free_at_ns: int) -> None:
+        """Take out of a train what finds no room in the queue, packet by packet as they arrive.
+
+        A packet that finds the link free needs no queue; any other has to fit in beside what waits or is being sent.
+        """
+        segments = train.segments
+        segment_bytes = train.size_bytes // segments
+        spread_ns = train.tail_ns - now_ns if segments > 1 else 0
+        waiting_bytes = max(0, free_at_ns - now_ns) * self.bandwidth_bps // BITS_NS
+        drained_bytes = min(train.size_bytes - segment_bytes, spread_ns * self.bandwidth_bps // BITS_NS)
+        if waiting_bytes + train.size_bytes - drained_bytes <= self.queue_bytes:
+            return  # the last finds room: its queue is the longest, or was at the first, which is shorter than this
+        segment_ns = self._serialise(train.size_bytes) // segments
+        over = []
+        for position in range(segments):
+            here_ns = now_ns + spread_ns * position // max(1, segments - 1)
+            ahead_bytes = max(0, free_at_ns - here_ns) * self.bandwidth_bps // BITS_NS
+            if ahead_bytes and ahead_bytes + segment_bytes > self.queue_bytes:
+                over.append(position)
+            else:
+                free_at_ns = max(free_at_ns, here_ns) + segment_ns
+        if over:
+            self._lose(train, over)
 
     def _lose(self, train: Train, positions: Sequence[int]) -> int:
         self.lost_bytes += train.lose(positions)

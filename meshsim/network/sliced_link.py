@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
-from meshsim.network.link import MTU_BYTES, LinkDirection
+from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
 from meshsim.network.medium import WAITING, SharedMedium
 from meshsim.network.train import COPY, LOST, Train
 
@@ -43,8 +43,8 @@ class SlicedLinkDirection(LinkDirection):
             self.touched += train.segments
             return self._lose(train, range(train.segments))
         waiting_bytes = self.medium.queues[train.slice].waiting_bytes(now_ns)
-        if waiting_bytes:
-            self._drop_over(train, waiting_bytes)
+        # As if the slice had the whole link while the train arrives: the most that can have left by then.
+        self._drop_over(train, now_ns, now_ns + waiting_bytes * BITS_NS // self.bandwidth_bps)
         if self._strikes and train.segments and train.copies != COPY:
             self._strike(train)
         if not train.segments:

@@ -162,7 +162,8 @@ class Link(Model):
     mtu_bytes: Size = Field(default=1500, alias="mtu", ge=576, le=65_535)
     """Largest IP packet; connections keep to the smallest on their way, and to 1500 B by radio. Default: 1500 B."""
     queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
-    """Bytes that may wait, with slicing of each slice; what comes on top is dropped. Default: 4 MiB."""
+    """Bytes that may wait or be sent at a time, with slicing of each slice; a packet that finds the link busy and does
+    not fit is dropped. Default: 4 MiB."""
     slicing: bool = False
     """Whether it schedules slices by guarantee and priority, as cells do. Default: false, first come, first served."""
     scheduling_interval_ns: Duration | None = Field(default=None, alias="scheduling_interval", gt=0)

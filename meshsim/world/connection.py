@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshsim.network import tcp
-from meshsim.network.train import Train
+from meshsim.network.train import NO_LIMIT, Train
 
 if TYPE_CHECKING:
     from meshsim.network.access import RadioAccess
@@ -41,9 +41,11 @@ class Way(msgspec.Struct, frozen=True, gc=False):
     """Time that a full segment takes on its slowest hop."""
     lossy: tuple[LinkDirection, ...]
     """Links that may lose a packet at random."""
+    queue_bytes: int
+    """The shortest queue of its links."""
 
 
-NO_WAY = Way(0, 0, ())
+NO_WAY = Way(0, 0, (), NO_LIMIT)
 
 
 class Handshake:

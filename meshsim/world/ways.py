@@ -9,6 +9,7 @@ import msgspec
 from meshsim.network import tcp
 from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
 from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.train import NO_LIMIT
 from meshsim.world.connection import Connection, Path, Way
 from meshsim.world.hosts import Device, Host
 
@@ -58,14 +59,17 @@ class Ways:
 
     def _way(self, path: Path | None, segment_bytes: int) -> Way:
         latency_ns = segment_ns = 0
+        queue_bytes = NO_LIMIT
         lossy: list[LinkDirection] = []
         for hop in path or ():
             segment_ns = max(segment_ns, (segment_bytes + tcp.HEADER_BYTES) * BITS_NS // hop.bandwidth_bps)
             latency_ns += hop.latency_ns
+            if isinstance(hop, LinkDirection):
+                queue_bytes = min(queue_bytes, hop.queue_bytes)
             if hop.loses:
                 assert isinstance(hop, LinkDirection)
                 lossy.append(hop)
-        return Way(latency_ns, segment_ns, tuple(lossy))
+        return Way(latency_ns, segment_ns, tuple(lossy), queue_bytes)
 
     def parameters_of(self, segment_bytes: int) -> TcpParameters:
         """Return the parameters of connections with segments of this size."""

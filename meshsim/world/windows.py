@@ -76,7 +76,9 @@ def _load_window(transfer: Transfer, segments: int, in_flight: int, parameters: 
         return
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
     if in_flight + segments > window:
-        if window * way.segment_ns < round_trip_ns * 3 // 4:
+        # Where a queue may be too short for all of it, only the windows say what waits there at a time.
+        all_fits = segments * (connection.segment_bytes + tcp.HEADER_BYTES) <= way.queue_bytes
+        if window * way.segment_ns < round_trip_ns * 3 // 4 or not all_fits:
             segments = max(1, window - in_flight)
         segments = min(segments, parameters.maximum_window)
     _load(transfer, segments, now_ns)

@@ -163,12 +163,51 @@ def test_full_queue_cuts_a_train_short() -> None:
     assert direction.waiting_bytes(0) == 6_000
 
 
-def test_idle_link_takes_a_train_longer_than_its_queue() -> None:
-    """A queue limits what waits: a train that finds the link idle is taken whole."""
+def test_train_at_line_rate_overflows_a_short_queue() -> None:
+    """A train whose packets come all at once fills the queue of an idle link by itself, and what is over is dropped."""
     direction = link(queue_bytes=3_000)
     ten = train(15_000, 10)
     assert direction.enter(ten, 0) != LOST
-    assert ten.alive is None
+    assert ten.alive == [0, 1]
+    assert direction.drops == 8
+
+
+def test_packet_that_finds_the_link_free_needs_no_queue() -> None:
+    """However short the queue, packets as far apart as they take to be sent pass; of closer ones every other one."""
+    for apart_ns, alive in ((12_000, None), (11_000, [0, 2, 4])):
+        direction = link(queue_bytes=100)
+        six = train(9_000, 6)
+        six.tail_ns = 5 * apart_ns
+        assert direction.enter(six, 0) != LOST
+        assert six.alive == alive
+
+
+@settings(max_examples=200)
+@given(
+    trains=st.lists(st.tuples(st.integers(0, 300_000), st.integers(1, 40), st.integers(0, 30_000)), max_size=12),
+    queue_bytes=st.integers(0, 40_000),
+    bandwidth_bps=st.sampled_from((50_000_000, 1_000_000_000)),
+)
+def test_trains_are_dropped_as_their_packets_would_be(
+    trains: list[tuple[int, int, int]], queue_bytes: int, bandwidth_bps: int
+) -> None:
+    """A train loses the very packets that the link drops when they come one by one at the same instants."""
+    together = link(queue_bytes=queue_bytes, bandwidth_bps=bandwidth_bps)
+    single = link(queue_bytes=queue_bytes, bandwidth_bps=bandwidth_bps)
+    now_ns = 0
+    for wait_ns, segments, apart_ns in trains:
+        # The next train comes when the one before is sent: how much of it waits is then the same for both.
+        now_ns = max(now_ns, single.backlog_ns(0), together.backlog_ns(0)) + wait_ns
+        moved = train(1_250 * segments, segments, now_ns)
+        moved.tail_ns = now_ns + apart_ns * (segments - 1)
+        together.enter(moved, now_ns)
+        alive = []
+        for number in range(segments):
+            at_ns = now_ns + apart_ns * number
+            if single.enter(train(1_250, now_ns=at_ns), at_ns) != LOST:
+                alive.append(number)
+        assert (list(range(segments)) if moved.alive is None else moved.alive) == alive
+        now_ns = moved.tail_ns if moved.segments else now_ns
 
 
 def test_loss_rate_is_the_configured_one() -> None:

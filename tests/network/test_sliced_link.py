@@ -39,10 +39,10 @@ def test_what_does_not_fit_is_dropped_from_the_end() -> None:
 
 
 def test_each_slice_has_a_queue_of_its_own() -> None:
-    """A slice whose queue is full leaves another's alone, and what finds no queue is not dropped for its length."""
+    """A slice whose queue is full leaves another's alone, and of a train that comes at once only what fits is left."""
     hop = link(2_000)
     assert hop.enter(train(20, "web"), 0) == WAITING
     assert hop.enter(train(1, "web"), 0) == LOST
     other = train(20, "video")
     assert hop.enter(other, 0) == WAITING
-    assert other.segments == 20
+    assert other.segments == 2
