@@ -19,6 +19,8 @@ QUANTILES: Final = {"p25": 25, "p50": 50, "p75": 75, "p85": 85, "p95": 95, "p99"
 MAX_SAMPLES: Final = 10_000_000
 MAX_CHAIN: Final = 5
 MAX_ROUND_TRIP_NS: Final = 60 * tcp.S
+LEAST_BANDWIDTH_BPS: Final = 1_000
+"""At less, a packet of full size takes longer than a connection has patience: 12 s."""
 
 
 class ProbeCase(msgspec.Struct, frozen=True):
@@ -63,8 +65,10 @@ class ProbeCase(msgspec.Struct, frozen=True):
             raise UsageError(f"{self.samples} samples; expected 1 to {MAX_SAMPLES}")
         if not 1 <= self.chain <= MAX_CHAIN:
             raise UsageError(f"a chain of {self.chain} certificates; expected 1 to {MAX_CHAIN}")
-        if self.bandwidth_bps <= 0:
-            raise UsageError(f"a bandwidth of {self.bandwidth_bps} bit/s; expected more than 0")
+        if self.bandwidth_bps < LEAST_BANDWIDTH_BPS:
+            raise UsageError(
+                f"a bandwidth of {self.bandwidth_bps} bit/s; expected at least {LEAST_BANDWIDTH_BPS} bit/s"
+            )
         for what, name, known in (("group", self.group, GROUPS), ("key type", self.key, tuple(KEY_TYPES))):
             if name not in known:
                 raise UsageError(unknown(what, name, known))
