@@ -11,7 +11,7 @@ LONGEST_TICK_NS = 100 * MS
 
 
 class Tcp(Model):
-    """How the hosts' TCP is set: the defaults are Linux's, but congestion avoidance is Reno's; its names stand in brackets."""
+    """How the hosts' TCP is set, by the names in brackets: the defaults are Linux's, but for Reno in place of CUBIC."""
 
     linear_syn_timeouts: int = Field(default=0, ge=0, le=127)
     """Repetitions of a SYN, 1 s apart, before its timeout begins to double (tcp_syn_linear_timeouts): 4 in Linux 6.5
