@@ -55,7 +55,10 @@ class Clock(Environment):
     def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Have the same called at any ``time_ns`` that is not in the past."""
         self._order = order = self._order + 1
-        self._set((time_ns, order, action, argument))
+        if time_ns < self._stretch_end_ns:
+            heappush(self._alarms, (time_ns, order, action, argument))
+        else:
+            self._set((time_ns, order, action, argument))
 
     def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Take an event of SimPy's, as an alarm."""
