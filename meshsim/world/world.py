@@ -122,13 +122,7 @@ class World:
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
         control_node = self._control_node()
-        for name, authorities in domains.all.items():
-            home = domains.nodes[name]
-            signs = issuer_node or home if authorities is domains.own else home
-            authorities.bundles = Bundles(state, authorities, signs, home, identities.hear)
-        self._federating = None
-        if scenario.mesh.federation is not None:
-            self._federating = Federating(state, domains, identities.hear_of_others)
+        self._federating = self._spread_bundles(issuer_node)
         self._issuer = None
         if issuer is not None and issuer_node is not None:
             self._issuer = domains.own.issuer = IssuerProcess(state, issuer, issuer_node)
@@ -141,18 +135,35 @@ class World:
         self._striking = Striking(state, driver, self._announcing, killing, self._issuer, domains, identities)
         self._striking.rollout = self._rollout
         self._ask_outside()
-        if self._rollout is not None:
-            self._rollout.blame = self._striking.blaming.blame_for_push
-        if state.enrolling is not None:
-            state.enrolling.blame = self._striking.blaming.blame
-            state.enrolling.configured = None if self._rollout is None else self._rollout.catch_up
-        if self._federating is not None:
-            self._federating.blame = self._striking.blaming.blame_for_fetch
-            self._striking.endpoints = self._federating.endpoints
+        self._tell_whom_to_blame()
         self._revoking = self._make_revoking(issuer_node or control_node, handshakes)
         self._migration = Migration(state, self._announcing, self._restart)
         self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
+
+    def _spread_bundles(self, issuer_node: str | None) -> Federating | None:
+        """Have each trust domain's bundles reach its own proxies, and others' where domains federate."""
+        state, domains, identities = self._state, self._domains, self._identities
+        for name, authorities in domains.all.items():
+            home = domains.nodes[name]
+            signs = issuer_node or home if authorities is domains.own else home
+            authorities.bundles = Bundles(state, authorities, signs, home, identities.hear)
+        if state.scenario.mesh.federation is None:
+            return None
+        return Federating(state, domains, identities.hear_of_others)
+
+    def _tell_whom_to_blame(self) -> None:
+        """Have what fails on its way count for the faults that stand there."""
+        striking, blaming = self._striking, self._striking.blaming
+        if self._rollout is not None:
+            self._rollout.blame = blaming.blame_for_push
+        enrolling = self._state.enrolling
+        if enrolling is not None:
+            enrolling.blame = blaming.blame
+            enrolling.configured = None if self._rollout is None else self._rollout.catch_up
+        if self._federating is not None:
+            self._federating.blame = blaming.blame_for_fetch
+            striking.endpoints = self._federating.endpoints
 
     def _ask_outside(self) -> None:
         """Have an authorizer decide, where the mesh has one."""
