@@ -21,8 +21,8 @@ from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device
-from meshsim.world.identities import tls_settings
 from meshsim.world.templates import header_rules
+from meshsim.world.tls_terms import tls_settings
 from meshsim.world.tokens import iss_of
 from meshsim.world.world import World
 

@@ -23,8 +23,8 @@ from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
 from meshsim.world.hosts import Device, Host, Machine, Records, Replica
-from meshsim.world.identities import tls_settings
 from meshsim.world.templates import header_rules
+from meshsim.world.tls_terms import tls_settings
 
 if TYPE_CHECKING:
     from random import Random

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from meshsim.scenario.tls import Resumption
 from meshsim.sidecar import events
-from meshsim.sidecar.tls.settings import OcspPolicy, TlsSettings, TlsSide
-from meshsim.telemetry.rows import IdentityRow
+from meshsim.sidecar.tls.settings import TlsSide
+from meshsim.world.believing import Believing
+from meshsim.world.identity_log import identity_row
 from meshsim.world.revoking import REVOKED
 from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.identity import Identity
-    from meshsim.scenario.revocation import Revocation
-    from meshsim.scenario.tls import Tls
+    from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.authorities import Authorities, Trust
     from meshsim.world.domains import Domains, Foreign
     from meshsim.world.driver import Driver
@@ -26,31 +23,6 @@ if TYPE_CHECKING:
     from meshsim.world.hosts import Host
     from meshsim.world.revoking import Revoking
     from meshsim.world.state import State
-
-
-OCSP: Final[Mapping[str, OcspPolicy]] = MappingProxyType(
-    {"lenient": "lenient", "strict": "lenient", "must_staple": "required"}
-)
-"""What clients make of OCSP staples, by what servers do about them."""
-
-
-def tls_settings(tls: Tls, revocation: Revocation | None = None) -> TlsSettings:
-    """Return the settings of an end as its sidecar takes them, and what it makes of the ways to hear of revocation."""
-    crl, ocsp = (None, None) if revocation is None else (revocation.crl, revocation.ocsp)
-    return TlsSettings(
-        mode=tls.mode,
-        min_version=tls.min_version,
-        max_version=tls.max_version,
-        groups=tls.groups,
-        ciphers=tls.ciphers,
-        signature_schemes=tls.signature_schemes or (),
-        mutual=True,
-        resumption=tls.resumption is not False,
-        bound=isinstance(tls.resumption, Resumption) and tls.resumption.bound_to_certificate,
-        ocsp="off" if ocsp is None else OCSP[ocsp.staple],
-        stale_crls="refuse" if crl is None else crl.stale,
-        ticket_lifetime_ns=tls.ticket_lifetime_ns,
-    )
 
 
 class Identities:
@@ -77,10 +49,7 @@ class Identities:
         self._hashes: dict[Svid, str] = {}
         self.rotating = Rotating(state)
         """Says when certificates are to be replaced."""
-        self._trusts: dict[str, Trust] = {}
-        """What each host has heard of authorities, by its name."""
-        self._foreign: dict[str, Foreign] = {}
-        """What it has heard of those of other trust domains; only where there are any."""
+        self._believing = Believing(domains)
         self._held: dict[str, Svid] = {}
         """The certificate that each host was issued last, by the host's name."""
         self._turns: dict[str, int] = {}
@@ -97,7 +66,7 @@ class Identities:
         It has a certificate if the run only begins, or if nobody has to be asked for one; else it gets one in time.
         """
         self._settings[host.name] = settings
-        self._learn(host)
+        self._believing.learn(host)
         if self.revoking is not None:
             self.revoking.starts(host)
         enrolling = self._enrolling(host)
@@ -141,7 +110,7 @@ class Identities:
         side = TlsSide(
             settings=self._settings[host.name],
             svid=self._held.get(host.name),
-            bundles=self._domains.bundles(host, self._trusts[host.name], self._foreign.get(host.name)),
+            bundles=self._believing.bundles(host),
             ticket_key=f"{host.name}#{host.starts}",
         )
         return side if self.revoking is None else self.revoking.equip(host, side)
@@ -151,13 +120,6 @@ class Identities:
         self.driver.tell(host, events.IdentityRotated(self._side(host)))
         if self.revoking is not None:
             self.revoking.obeying.look(host)
-
-    def _learn(self, host: Host) -> None:
-        """Have a host know of authorities what there is to know."""
-        self._trusts[host.name] = self._domains.of(host).trust
-        foreign = self._domains.foreign(host)
-        if foreign is not None:
-            self._foreign[host.name] = foreign
 
     def _enrolling(self, host: Host) -> Enrolling | None:
         return self.enrolling if self._domains.of(host) is self._domains.own else None
@@ -228,7 +190,7 @@ class Identities:
 
     def install(self, host: Host, svid: Svid, event: str) -> None:
         """Put a certificate that was issued to a host in place, with the trust that came with it."""
-        self._learn(host)
+        self._believing.learn(host)
         self._take(host, svid, event, None)
         self.refresh(host)
 
@@ -277,9 +239,8 @@ class Identities:
 
     def hear(self, host: Host, trust: Trust) -> None:
         """Take note of what a host has heard of authorities."""
-        if trust.sequence <= self._trusts[host.name].sequence:
+        if not self._believing.hear(host, trust):
             return
-        self._trusts[host.name] = trust
         self.refresh(host)
         within_ns = self._domains.of(host).identity.renew_within_ns
         if within_ns is not None and self._superseded(host):
@@ -293,9 +254,7 @@ class Identities:
 
     def hear_of_others(self, host: Host, foreign: Foreign) -> None:
         """Take note of what a host has heard of the authorities of other trust domains."""
-        known = self._foreign.get(host.name)
-        if known is None or foreign.sequence > known.sequence:
-            self._foreign[host.name] = foreign
+        if self._believing.hear_of_others(host, foreign):
             self.driver.tell(host, events.IdentityRotated(self._side(host)))
 
     def superseded(self, authorities: Authorities) -> int:
@@ -326,19 +285,5 @@ class Identities:
 
     def write(self, host: Host, event: str, svid: Svid | None, reason: str = "") -> None:
         """Write a row about a host and a certificate, if it has one."""
-        not_before_ns = self._epoch_ns if svid is None else svid.not_before_ns
-        not_after_ns = self._epoch_ns if svid is None else svid.not_after_ns
-        self._record(
-            IdentityRow(
-                t_ns=self._clock.now_ns,
-                spiffe_id=host.spiffe_id,
-                event=event,
-                serial=f"{0 if svid is None else svid.serial:032x}",
-                not_before_epoch_ns=not_before_ns,
-                not_after_epoch_ns=not_after_ns,
-                not_before_ns=not_before_ns - self._epoch_ns,
-                not_after_ns=not_after_ns - self._epoch_ns,
-                issuer=self._domains.of(host).authority_for(host).id if svid is None else svid.issuer,
-                reason=reason,
-            )
-        )
+        issuer = self._domains.of(host).authority_for(host).id if svid is None else svid.issuer
+        self._record(identity_row(self._clock.now_ns, self._epoch_ns, host, event, svid, issuer, reason))

@@ -9,9 +9,9 @@ from meshsim.scenario.changes import identity_after
 from meshsim.scenario.check_changes import settings_over_time
 from meshsim.scenario.check_identity_changes import change_order
 from meshsim.scenario.named_files import SHADOW
-from meshsim.world.identities import tls_settings
 from meshsim.world.policies import Policies, engine_of
 from meshsim.world.rollout import Content
+from meshsim.world.tls_terms import tls_settings
 
 if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,14 +11,12 @@ from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
 from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
-from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.tls import tls_of
-from meshsim.traffic import arrivals
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
-from meshsim.world.admission import Admission
 from meshsim.world.announcing import Announcing
 from meshsim.world.authorizing import Authorizing
+from meshsim.world.beginning import begin_traffic
 from meshsim.world.blaming import Effects
 from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
@@ -31,38 +29,33 @@ from meshsim.world.enrolling import Enrolling
 from meshsim.world.federating import Federating
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.hosts import Replica
-from meshsim.world.identities import Identities, tls_settings
+from meshsim.world.identities import Identities
 from meshsim.world.issuing import IssuerProcess
 from meshsim.world.killing import Killing
+from meshsim.world.laws import close_accounts
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
 from meshsim.world.policies import engine_of
+from meshsim.world.progress import Progress, watch
 from meshsim.world.revoking import Revoking
 from meshsim.world.rollout import Rollout
 from meshsim.world.rollout_plan import contents_of, policies_of
-from meshsim.world.sources import Mobility, Source
 from meshsim.world.state import State
 from meshsim.world.striking import Striking
 from meshsim.world.templates import Templates
+from meshsim.world.tls_terms import tls_settings
 from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
     from meshsim.identity.token_check import TokenRules
-    from meshsim.network.link import LinkDirection
-    from meshsim.network.medium import SliceQueue
     from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.telemetry.recorder import Recorder
     from meshsim.world.hosts import Host
-
-Progress = Callable[[int, int], None]
-"""Called with the simulated time so far and the scenario's duration, both in nanoseconds."""
-
-PROGRESS_STEPS = 200
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -256,14 +249,14 @@ class World:
             self._federating.begin()
         if self._revoking is not None:
             self._revoking.begin()
-        self._begin_traffic()
+        begin_traffic(state, self._driver, self._workloads, self._flows, self._loaded.arrival_traces)
         self._striking.schedule(plan_faults(state.scenario))
         self._migration.begin()
         if self._rollout is not None:
             self._rollout.begin()
         self._meters.begin()
         if progress is not None:
-            self._watch(progress)
+            watch(state, progress)
         state.clock.run_to_end()
         if state.enrolling is not None:
             state.enrolling.finish()
@@ -274,7 +267,7 @@ class World:
         if self._revoking is not None:
             self._revoking.obeying.record()
         state.recorder.flush()
-        self._check()
+        close_accounts(state)
         compared = self._sampler.compared if self._sampler else 0
         return Outcome(tuple(self._striking.effects), state.clock.now_ns, compared)
 
@@ -293,51 +286,3 @@ class World:
             self._announcing.give(host)
         elif isinstance(host, Replica):
             self._announcing.starts(host)
-
-    def _begin_traffic(self) -> None:
-        state, scenario = self._state, self._state.scenario
-        admission = Admission(state)
-        admission.begin()
-        mobility = Mobility(state, self._driver, scenario.network.radios, admission)
-        for fleet in state.devices.values():
-            for device in fleet:
-                if device.radio is not None:
-                    mobility.begin(device)
-        for flow, template in zip(scenario.traffic, self._flows, strict=True):
-            name = flow.key
-            stop_ns = scenario.duration_ns if flow.stop_ns is None else flow.stop_ns
-            random = None
-            kind = flow.arrivals
-            if kind.poisson_uhz is not None:
-                random = state.streams.stream("devices", name)
-                stream = state.streams.stream("arrivals", name)
-                times = arrivals.poisson(kind.poisson_uhz, flow.start_ns, stop_ns, stream)
-            elif kind.constant_uhz is not None:
-                times = arrivals.constant(kind.constant_uhz, flow.start_ns, stop_ns)
-            else:
-                times = arrivals.recorded(self._loaded.arrival_traces[flow.key].times_ns, flow.start_ns, stop_ns)
-            asked = admission if flow.guaranteed is not None else None
-            Source(state, self._workloads, name, template, state.devices[flow.source], times, random, asked).begin()
-
-    def _watch(self, progress: Progress) -> None:
-        state, duration_ns = self._state, self._state.scenario.duration_ns
-        step_ns = max(1, duration_ns // PROGRESS_STEPS)
-
-        def tick(_: None) -> None:
-            progress(min(state.clock.now_ns, duration_ns), duration_ns)
-            if not state.over:
-                state.clock.at(state.clock.now_ns + step_ns, tick)
-
-        tick(None)
-
-    def _check(self) -> None:
-        """Hold the world to its laws: every call ended, every byte accounted for."""
-        state = self._state
-        if state.accounts:
-            raise InvariantViolation(f"{len(state.accounts)} calls never ended: {sorted(state.accounts)[:10]}")
-        links: list[LinkDirection | SliceQueue] = [direction for pair in state.links.values() for direction in pair]
-        links += [queue for pair in state.cells.values() for air in pair for queue in air.queues.values()]
-        for link in links:
-            if link.sent_bytes != link.delivered_bytes + link.lost_bytes:
-                account = f"{link.sent_bytes} sent, {link.delivered_bytes} delivered, {link.lost_bytes} lost"
-                raise InvariantViolation(f"the bytes of {link.key} do not add up: {account}")
