@@ -8,4 +8,5 @@ from meshsim.scenario.faults import CaOutage
 
 def plan(fault: CaOutage) -> tuple[Intervention, Intervention]:
     """Return what begins and what ends the fault."""
-    return StopIssuer(), StartIssuer()
+    trust_domain = "" if fault.target == "issuer" else fault.target
+    return StopIssuer(trust_domain), StartIssuer(trust_domain)

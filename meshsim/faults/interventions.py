@@ -41,9 +41,15 @@ class AddLatency(msgspec.Struct, frozen=True, gc=False):
 class StopIssuer(msgspec.Struct, frozen=True, gc=False):
     """End the process that signs certificates; its node goes on."""
 
+    trust_domain: str = ""
+    """Whose it is; empty for the mesh's own."""
+
 
 class StartIssuer(msgspec.Struct, frozen=True, gc=False):
     """Start the process that signs certificates again."""
+
+    trust_domain: str = ""
+    """Whose it is; empty for the mesh's own."""
 
 
 class ReplaceAuthority(msgspec.Struct, frozen=True, gc=False):

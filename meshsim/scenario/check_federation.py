@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from meshsim.scenario import units
-from meshsim.scenario.check_identity import check_lifetimes
+from meshsim.scenario.check_identity import check_issuer, check_lifetimes
 from meshsim.scenario.check_network import components, control_node
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
+from meshsim.scenario.variants import replicas_by_node
 from meshsim.scenario.words import expected
 
 _AT: Path = ("mesh", "federation")
@@ -83,8 +84,12 @@ def _check_identity(scenario: Scenario, name: str, at: Path, node: str) -> Itera
     """Lifetimes in a trust domain; what it does not say itself comes from mesh.identity, and may be wrong there."""
     mesh, domains = scenario.mesh, scenario.mesh.federation
     assert domains is not None
+    identity = mesh.identity_of(name)
+    if identity.issuer is not None:
+        node = identity.issuer.node or node
     own = domains.domains[name].identity.model_fields_set
-    for finding in check_lifetimes(scenario, mesh.identity_of(name), at, node):
+    yield from check_issuer(scenario, identity, at)
+    for finding in check_lifetimes(scenario, identity, at, node):
         if finding.alone and f"{finding.path[-1]}_ns" not in own:
             continue  # it is told at mesh.identity
         places = [path for path in (finding.path, *finding.rivals) if path[: len(at)] == at]
@@ -111,7 +116,7 @@ def _check_faults(scenario: Scenario) -> Iterator[Finding]:
 
 
 def check_joined(scenario: Scenario) -> Iterator[Finding]:
-    """Control planes that cannot reach the bundle endpoints that they fetch from."""
+    """Control planes that cannot reach the bundle endpoints that they fetch from, and issuers out of reach."""
     mesh, nodes = scenario.mesh, scenario.network.nodes
     federation, home = mesh.federation, control_node(scenario)
     if federation is None or any(end not in nodes for link in scenario.network.links for end in link.between):
@@ -127,3 +132,18 @@ def check_joined(scenario: Scenario) -> Iterator[Finding]:
             if plane in part and goal in part and not part[plane] & part[goal]:
                 message = f"node {plane!r} cannot reach the bundle endpoint of {other!r} on {goal!r}"
                 yield Finding((*at, index), f"{message}; expected links that join them")
+    for name, domain in federation.domains.items():
+        issuer = domain.identity.issuer
+        if issuer is not None:
+            place = issuer.node or domain.node
+            at = (*_AT, "domains", name, *(("identity", "issuer", "node") if issuer.node else ("node",)))
+            known = part.get(place, frozenset())
+            carrying = [node for member in domain.services for node in _nodes_of(scenario, member)]
+            apart = next((node for node in carrying if node in part and not part[node] & known), None)
+            if apart is not None and known:
+                message = f"the issuer of {name!r} on {place!r} cannot reach node {apart!r}"
+                yield Finding(at, f"{message}; expected links that join them")
+
+
+def _nodes_of(scenario: Scenario, service: str) -> tuple[str, ...]:
+    return tuple(replicas_by_node(scenario.services[service])) if service in scenario.services else ()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
+from meshsim.scenario.faults import CaOutage
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
+from meshsim.scenario.words import expected
 
 MOST_AUTHORITIES = 1000
 """Authorities of one run: each is in every trust bundle while it is trusted."""
@@ -25,11 +27,26 @@ def check_identity(scenario: Scenario) -> Iterator[Finding]:
     yield from check_lifetimes(scenario, identity, _AT, issuer)
     yield from _check_rotation(identity)
     yield from _check_intermediates(identity)
-    yield from _check_start(scenario)
+    yield from check_issuer(scenario, identity, _AT)
     for index, fault in enumerate(scenario.faults):
-        if fault.kind == "ca-outage" and identity.issuer is None:
+        if fault.kind == "ca-outage":
+            yield from _check_outage(scenario, fault, ("faults", index))
+
+
+def _check_outage(scenario: Scenario, fault: CaOutage, at: Path) -> Iterator[Finding]:
+    """An outage of an issuer that is not there."""
+    federation = scenario.mesh.federation
+    domains = {} if federation is None else federation.domains
+    if fault.target == "issuer":
+        if scenario.mesh.identity.issuer is None:
             message = "the mesh has no issuer: its certificates are there at once; expected mesh.identity.issuer"
-            yield Finding(("faults", index, "kind"), message)
+            yield Finding((*at, "kind"), message)
+    elif fault.target not in domains:
+        known = expected(fault.target, ["issuer", *domains])
+        yield Finding((*at, "target"), f"there is no issuer {fault.target!r}; {known}")
+    elif domains[fault.target].identity.issuer is None:
+        message = f"{fault.target!r} has no issuer: its certificates are there at once; expected an issuer in "
+        yield Finding((*at, "target"), f"{message}mesh.federation.domains.{fault.target}.identity")
 
 
 def check_lifetimes(scenario: Scenario, identity: Identity, at: Path, issuer: str | None) -> Iterator[Finding]:
@@ -85,15 +102,15 @@ def _check_rotation(identity: Identity) -> Iterator[Finding]:
         yield Finding((*at, "rotate_jitter"), message, rivals=((*at, "rotate_at"),))
 
 
-def _check_start(scenario: Scenario) -> Iterator[Finding]:
-    identity = scenario.mesh.identity
+def check_issuer(scenario: Scenario, identity: Identity, at: Path) -> Iterator[Finding]:
+    """Who signs in a trust domain whose settings are at ``at``."""
     issuer = identity.issuer
     if issuer is None:
         if identity.at_start == "onboarding":
-            message = "nobody is there to issue certificates to workloads without; expected mesh.identity.issuer"
-            yield Finding(("mesh", "identity", "at_start"), message)
+            message = "nobody is there to issue certificates to workloads without; expected "
+            yield Finding((*at, "at_start"), f"{message}{'.'.join(map(str, at))}.issuer")
         return
-    at = ("mesh", "identity", "issuer")
+    at = (*at, "issuer")
     node = scenario.network.nodes.get(issuer.node or "")
     if node is not None and node.kind == "router":
         message = "a router carries no workloads; expected a node of kind edge, regional, core or gnb"

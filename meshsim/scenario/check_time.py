@@ -157,7 +157,7 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
         elif isinstance(expectation, MetricExpectation):
             yield from _check_air(scenario, expectation, path)
             bounds = [name for name in ISSUANCE_METRIC_NAMES if getattr(expectation, name) is not None]
-            if bounds and scenario.mesh.identity.issuer is None:
+            if bounds and not any(scenario.mesh.identity_of(name).issuer for name in scenario.mesh.trust_domains):
                 message = "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer"
                 yield Finding((*path, bounds[0]), message, at_key=True)
             across = (*BUNDLE_METRIC_NAMES, "handshakes_refused_across")

@@ -56,8 +56,9 @@ class CaOutage(_Fault):
 
     kind: Literal["ca-outage"]
     """ca-outage."""
-    target: Literal["issuer"] = "issuer"
-    """The issuer of the mesh (mesh.identity.issuer). Default: issuer."""
+    target: TrustDomain = "issuer"
+    """issuer, that of the mesh (mesh.identity.issuer); or a trust domain of mesh.federation, by its name, whose issuer
+    it is. Default: issuer."""
 
 
 class CaReplacement(_Fault):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, S
-from meshsim.scenario.identity import CaRotation, Identity, KeyType
+from meshsim.scenario.identity import CaRotation, Identity, Issuer, KeyType
 from meshsim.scenario.policy import TrustDomain
 
 DEFAULT_REFRESH_NS = 300 * S
@@ -44,6 +44,11 @@ class DomainIdentity(Model):
     renew_within_ns: Duration | None = Field(default=None, alias="renew_within")
     """Time within which a workload replaces its certificate when it hears of another authority. Default:
     mesh.identity's."""
+    at_start: Literal["issued", "aged", "onboarding"] | None = None
+    """What its workloads hold when the run begins; onboarding asks for an issuer here. Default: mesh.identity's."""
+    issuer: Issuer | None = None
+    """Who signs for its workloads: an issuer of its own, by default on the trust domain's node. Default: none, so that
+    every certificate is there the instant it is asked for, whoever issues those of the mesh's own trust domain."""
 
 
 class FederatedDomain(Model):
@@ -60,8 +65,7 @@ class FederatedDomain(Model):
     endpoint: BundleEndpoint = BundleEndpoint()
     """Its bundle endpoint."""
     identity: DomainIdentity = DomainIdentity()
-    """Certificates of its workloads and authorities. They are there at once, whoever issues those of the mesh's own
-    trust domain."""
+    """Certificates of its workloads and authorities, and who issues them."""
 
 
 class Federation(Model):
@@ -87,8 +91,15 @@ class Federation(Model):
         return None
 
 
+_NEED_NOT_BE = frozenset(name for name, field in Identity.model_fields.items() if field.default is None)
+
+
 def identity_of(mesh: Identity, domain: FederatedDomain) -> Identity:
     """The settings of certificates in a trust domain beside the mesh's own."""
     own = domain.identity
-    given = {name: getattr(own, name) for name in own.model_fields_set}
+    written = {name: getattr(own, name) for name in own.model_fields_set}
+    # null takes away what there need not be; of what there has to be, the mesh's holds.
+    given = {name: value for name, value in written.items() if value is not None or name in _NEED_NOT_BE}
+    if own.issuer is None and own.at_start is None and mesh.at_start == "onboarding":
+        given["at_start"] = "issued"  # nobody is there to be asked
     return mesh.model_copy(update={"issuer": None, **given})

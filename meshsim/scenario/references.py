@@ -99,6 +99,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     for path, domain in _items(data, *federation, "domains"):
         yield (*path, "node"), "node", step(domain, "node"), False
         yield (*path, "endpoint", "node"), "node", step(step(domain, "endpoint"), "node"), False
+        signs = step(step(domain, "identity"), "issuer")
+        yield (*path, "identity", "issuer", "node"), "node", step(signs, "node"), False
         for key, kind in (("services", "service"), ("fleets", "fleet")):
             yield from ((below, kind, value, False) for below, value in _items(data, *path, key))
     source = ("mesh", "identity", "revocation", "node")

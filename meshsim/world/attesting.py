@@ -61,7 +61,7 @@ class NodeAttestation:
         node.waiting.append(enrolment)
         if len(node.waiting) > 1:
             return
-        key_type = self._state.scenario.mesh.identity.ca_key
+        key_type = self._issuer.key_type
         operations = (*connection_operations(None, key_type)[0], *request_operations(key_type))
         costs = machine.costs
         work_ns = sum(costs.operations[name] * times for name, times in operations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.faults.interventions import AddLatency, CrashNode, CutLink, Planned, StopAuthorizer, StopIssuer
@@ -38,23 +38,27 @@ class Effects:
 class Blaming:
     """Counts for each fault what failed for it, where it is not the fault itself that touches it."""
 
-    def __init__(self, state: State, effects: Sequence[Effects], issuer_node: str | None) -> None:
+    def __init__(self, state: State, effects: Sequence[Effects]) -> None:
         """``effects``: of every fault, filled in when they are scheduled."""
         self._state = state
         self._effects = effects
-        self._issuer_node = issuer_node
+        self.issuer_nodes: Mapping[str, str] = {}
+        """Node of each trust domain's issuer, where there is one."""
+        self._own = state.scenario.mesh.trust_domain
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self._calm: Topology | None = None
         """Routes as they are without any fault; made when first asked for."""
 
-    def blame(self, node: str, goal: str, since_ns: int) -> None:
+    def blame(self, trust_domain: str, node: str, goal: str, since_ns: int) -> None:
         """Count a request from ``node`` that ``goal`` did not answer for each fault that was in the way since.
 
-        In the way are an outage of the issuer, and links and nodes on the route that there is without any fault.
+        In the way are an outage of the trust domain's issuer, and links and nodes on the route that there is without
+        any fault.
         """
-        of_issuer = goal == self._issuer_node
+        of_issuer = goal == self.issuer_nodes.get(trust_domain)
         for effects in self._since(since_ns):
-            if of_issuer and isinstance(effects.planned.begin, StopIssuer):
+            begin = effects.planned.begin
+            if of_issuer and isinstance(begin, StopIssuer) and (begin.trust_domain or self._own) == trust_domain:
                 effects.certificates += 1
         for effects in self._in_the_way(node, goal, since_ns):
             effects.certificates += 1

@@ -30,20 +30,26 @@ class Foreign(msgspec.Struct, frozen=True):
 class Domains:
     """Every trust domain of a run."""
 
-    def __init__(self, state: State, issuer_node: str | None, home: str) -> None:
+    def __init__(self, state: State, home: str) -> None:
         """``home``: the node of the mesh's control plane, which is that of its own trust domain too."""
         mesh = state.scenario.mesh
+        issuer = mesh.identity.issuer
+        own_node = None if issuer is None else issuer.node or home
         self.by_id: dict[str, Authority] = {}
         """Every authority, by its id."""
-        self.own = Authorities(state, mesh.trust_domain, issuer_node, self.by_id)
+        self.own = Authorities(state, mesh.trust_domain, own_node, self.by_id)
         """The authorities of the mesh's own trust domain."""
         self.nodes = {mesh.trust_domain: home}
         """Node of each domain's control plane."""
+        self.issuer_nodes = {mesh.trust_domain: own_node or home}
+        """Node of who signs in each domain: its issuer, or else its control plane."""
         self.all = {mesh.trust_domain: self.own}
         """The authorities of each trust domain, the mesh's own first."""
         for name, domain in mesh.federation.domains.items() if mesh.federation is not None else ():
             self.nodes[name] = domain.node
-            self.all[name] = Authorities(state, name, domain.node, self.by_id)
+            issuer = domain.identity.issuer
+            self.issuer_nodes[name] = domain.node if issuer is None else issuer.node or domain.node
+            self.all[name] = Authorities(state, name, self.issuer_nodes[name], self.by_id)
         self.told: dict[str, Foreign] = {}
         """What the control plane of a domain has of others; none that fetches nothing is here."""
         self._merged: dict[tuple[str, int, int], Mapping[str, TrustBundle]] = {}

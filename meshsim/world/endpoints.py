@@ -12,6 +12,7 @@ from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.units import PPM
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
+from meshsim.world.authorities import LOOK_NS, Authorities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.federation import BundleEndpoint
     from meshsim.sidecar.tls.oracle import Oracle
-    from meshsim.world.authorities import Authorities
 
 ENDPOINT_PATH: Final = "bundle-endpoint"
 """Path of the SPIFFE ID of a bundle endpoint."""
@@ -124,10 +124,12 @@ class Endpoint:
         """Take a new certificate of the own trust domain; return in how long it is to be renewed, None for never.
 
         That is done as for workloads: at a part of its life, whoever signs by then. Nothing is taken of an authority
-        that has ended.
+        that has ended, and nothing while the issuer is down: then it looks again after a while.
         """
         authority, now_ns = self._authorities.active, self._authorities.epoch_ns
-        identity = self._authorities.terms
+        identity, issuer = self._authorities.terms, self._authorities.issuer
+        if issuer is not None and not issuer.up:
+            return LOOK_NS
         if now_ns >= authority.not_after_ns:
             return None
         begin_ns, end_ns = now_ns - identity.backdate_ns, now_ns + identity.svid_ttl_ns

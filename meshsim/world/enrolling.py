@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations, request_operations
@@ -18,7 +17,7 @@ from meshsim.world.revoking import REVOKED
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
-    from meshsim.scenario.identity import Issuer
+    from meshsim.scenario.identity import Identity
     from meshsim.sidecar.tls.operations import Operations
     from meshsim.world.announcing import Announcing
     from meshsim.world.hosts import Host, Machine
@@ -42,20 +41,31 @@ class Enrolling:
     """Told of the node of each host that got no answer, of the node that gave none, and since when it was asked: a
     fault may be why."""
 
-    def __init__(self, state: State, identities: Identities, settings: Issuer, issuer: IssuerProcess) -> None:
+    def __init__(
+        self,
+        state: State,
+        identities: Identities,
+        settings: Identity,
+        issuer: IssuerProcess,
+        control_node: str,
+        ids: Iterator[int],
+    ) -> None:
+        """``settings``: of the trust domain; ``control_node``: where its configuration is fetched from."""
+        assert settings.issuer is not None
         self._state = state
         self._clock = state.clock
         self._identities = identities
-        self._settings = settings
+        self._settings = settings.issuer
+        self._control_node = control_node
         self._issuer = issuer
-        self._timeout_ns = settings.timeout_ns
-        self._issuer_key_type = state.scenario.mesh.identity.ca_key
-        self._retrying = Retrying(state, settings.retry)
-        self._ids = count(1)
+        self._timeout_ns = self._settings.timeout_ns
+        self._issuer_key_type = issuer.key_type
+        self._retrying = Retrying(state, self._settings.retry)
+        self._ids = ids
         self._open: dict[str, Enrolment] = {}
         """What each host is about, by its name."""
-        warm = state.scenario.mesh.identity.at_start != "onboarding"
-        self._nodes = NodeAttestation(state, settings.node_attestation, issuer, self._node_attested, warm=warm)
+        warm = settings.at_start != "onboarding"
+        self._nodes = NodeAttestation(state, self._settings.node_attestation, issuer, self._node_attested, warm=warm)
         self._record = state.recorder.appender("issuances")
 
     def begin(self, host: Host, purpose: str) -> None:
@@ -192,7 +202,7 @@ class Enrolling:
         if not enrolment.alive:
             return
         now_ns = self._clock.now_ns
-        way_ns = one_way_ns(self._state, enrolment.host.node, self.announcing.node)
+        way_ns = one_way_ns(self._state, enrolment.host.node, self._control_node)
         if way_ns is None:
             self._at(now_ns + self._timeout_ns, self._unconfigured, enrolment)
         else:
@@ -202,7 +212,7 @@ class Enrolling:
     def _fetched(self, job: tuple[Enrolment, int]) -> None:
         enrolment, deadline_ns = job
         now_ns = self._clock.now_ns
-        machine = self._state.machines[self.announcing.node]
+        machine = self._state.machines[self._control_node]
         way_ns = one_way_ns(self._state, machine.name, enrolment.host.node) if machine.up else None
         if way_ns is None:
             self._at(max(now_ns, deadline_ns), self._unconfigured, enrolment)
@@ -247,7 +257,7 @@ class Enrolling:
         self._record(enrolment.row(now_ns, "failed", reason))
         self._identities.note(host, "refused" if reason in (ENDED, REVOKED) else "failed", reason)
         if reason not in OWN_FAULT:
-            goal = self.announcing.node if reason == NO_CONTROL_PLANE else self._issuer.node
+            goal = self._control_node if reason == NO_CONTROL_PLANE else self._issuer.node
             self.blame(host.node, goal, since_ns)
         enrolment.failures += 1
         wait_ns = self._retrying.wait_ns(host, enrolment.failures, self._identities.remaining_ns(host))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from meshsim.world.authorities import Authorities, Trust
     from meshsim.world.domains import Domains, Foreign
     from meshsim.world.driver import Driver
-    from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Host
+    from meshsim.world.issuers import Issuers
     from meshsim.world.revoking import Revoking
     from meshsim.world.state import State
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 class Identities:
     """Keeps what each host holds, and says when it needs another.
 
-    Without an issuer (``mesh.identity.issuer``) a certificate is there the instant it is needed; with one,
-    ``enrolling`` gets it.
+    Without an issuer (``mesh.identity.issuer``, or that of another trust domain) a certificate is there the instant it
+    is needed; with one it is asked for.
     """
 
     driver: Driver
     """Set when the world is assembled."""
-    enrolling: Enrolling | None = None
-    """Gets certificates from the issuer; None where there is none."""
+    issuers: Issuers
+    """Where certificates come from; set when the world is assembled."""
     revoking: Revoking | None = None
     """Knows what is revoked, where anything is or word of it could spread."""
 
@@ -43,7 +43,6 @@ class Identities:
         scenario = state.scenario
         self._state = state
         self._clock = state.clock
-        self._at_start = scenario.mesh.identity.at_start
         self._epoch_ns = scenario.epoch_ns
         self._domains = domains
         self._hashes: dict[Svid, str] = {}
@@ -69,14 +68,15 @@ class Identities:
         self._believing.learn(host)
         if self.revoking is not None:
             self.revoking.starts(host)
-        enrolling = self._enrolling(host)
-        if enrolling is not None and (self._clock.now_ns or self._at_start == "onboarding"):
+        enrolling = self.issuers.of(host)
+        at_start = self._domains.of(host).identity.at_start
+        if enrolling is not None and (self._clock.now_ns or at_start == "onboarding"):
             self._held.pop(host.name, None)
             host.configured = False
             enrolling.begin(host, "onboarding")
             return self._side(host)
         age_ns, rotates_ns = 0, None
-        if self._clock.now_ns == 0 and self._at_start == "aged":
+        if self._clock.now_ns == 0 and at_start == "aged":
             age_ns, rotates_ns = self.rotating.draw_age(host)
         svid = self.sign(host, age_ns)
         if svid is None:
@@ -121,9 +121,6 @@ class Identities:
         if self.revoking is not None:
             self.revoking.obeying.look(host)
 
-    def _enrolling(self, host: Host) -> Enrolling | None:
-        return self.enrolling if self._domains.of(host) is self._domains.own else None
-
     def configure(self, host: Host, settings: TlsSettings) -> None:
         """Have a running host speak TLS in another way on connections from now on."""
         self._settings[host.name] = settings
@@ -143,7 +140,7 @@ class Identities:
 
     def insist(self, host: Host) -> None:
         """Have a running host get a certificate by the terms of now, even if it is about to get one by former ones."""
-        enrolling = self._enrolling(host)
+        enrolling = self.issuers.of(host)
         if enrolling is None:
             self._replace(host, "renewal")
         else:
@@ -222,7 +219,7 @@ class Identities:
             self._replace(host, "rotation")
 
     def _replace(self, host: Host, purpose: str) -> None:
-        enrolling = self._enrolling(host)
+        enrolling = self.issuers.of(host)
         if enrolling is not None:
             enrolling.begin(host, purpose)
             return

@@ -69,7 +69,7 @@ class SigningRequest:
 class IssuerProcess:
     """The process that signs. It is gone while its node is down, or while a fault holds it down."""
 
-    def __init__(self, state: State, settings: Issuer, node: str) -> None:
+    def __init__(self, state: State, settings: Issuer, node: str, key_type: str) -> None:
         self._state = state
         self._clock = state.clock
         self._machine = state.machines[node]
@@ -83,7 +83,8 @@ class IssuerProcess:
                 queue=settings.queue,
             )
         )
-        self._key_type = state.scenario.mesh.identity.ca_key
+        self.key_type = key_type
+        """Type of the authority's key."""
         self._signatures_ns: dict[str, int] = {}
         """CPU time of a request, by the key type of who asks."""
         self.node = node
@@ -158,7 +159,7 @@ class IssuerProcess:
         work_ns = self._signatures_ns.get(key_type)
         if work_ns is None:
             costs = self._machine.costs
-            operations = signature_operations(key_type, self._key_type)
+            operations = signature_operations(key_type, self.key_type)
             work_ns = 2 * costs.tcp_message_ns + sum(costs.operations[name] * n for name, n in operations)
             self._signatures_ns[key_type] = work_ns
         return work_ns

@@ -48,8 +48,8 @@ class Killing:
             host.up = False
             host.epoch += 1
             host.sidecar.timers.armed_ns = NEVER
-            if self._state.enrolling is not None:
-                self._state.enrolling.killed(host)
+            if self._state.issuers is not None:
+                self._state.issuers.killed(host)
         ends = calls = 0
         for connection in list(self._state.connections.values()):
             for direction in (UP, DOWN):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from meshsim.world.accounts import Account
     from meshsim.world.addresses import Addresses
     from meshsim.world.connection import Connection
-    from meshsim.world.enrolling import Enrolling
     from meshsim.world.hosts import Device, Host, Machine, Records, Replica
+    from meshsim.world.issuers import Issuers
     from meshsim.world.policies import Policies
     from meshsim.world.tokens import Tokens
     from meshsim.world.transport import Transport
@@ -36,8 +36,8 @@ class State:
     """None unless policies read addresses."""
     tokens: Tokens | None = None
     """None unless the mesh has tokens."""
-    enrolling: Enrolling | None = None
-    """Gets certificates from the issuer, where there is one."""
+    issuers: Issuers | None = None
+    """Who signs; set when the world is assembled."""
 
     def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
         self.scenario = scenario

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from meshsim.world.driver import Driver
     from meshsim.world.endpoints import Endpoint
     from meshsim.world.identities import Identities
-    from meshsim.world.issuing import IssuerProcess
+    from meshsim.world.issuers import Issuers
     from meshsim.world.killing import Killing
     from meshsim.world.revoking import Revoking
     from meshsim.world.rollout import Rollout
@@ -56,7 +56,7 @@ class Striking:
         driver: Driver,
         announcing: Announcing,
         killing: Killing,
-        issuer: IssuerProcess | None,
+        issuers: Issuers,
         domains: Domains,
         identities: Identities,
     ) -> None:
@@ -65,7 +65,7 @@ class Striking:
         self._driver = driver
         self._announcing = announcing
         self._killing = killing
-        self._issuer = issuer
+        self._issuers = issuers
         self._domains = domains
         self._identities = identities
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
@@ -78,7 +78,7 @@ class Striking:
         self.revoking: Revoking | None = None
         """Knows what is revoked; None where nothing is and no word of it could spread."""
         self.effects: list[Effects] = []
-        self.blaming = Blaming(state, self.effects, None if issuer is None else issuer.node)
+        self.blaming = Blaming(state, self.effects)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
             CutLink: self._cut_link,
             RestoreLink: self._restore_link,
@@ -194,16 +194,14 @@ class Striking:
             direction.cut()
             direction.touched = 0
         state.transport.cut(adjacent)
-        if self._issuer is not None and self._issuer.node == intervention.node:
-            self._issuer.crashed()
+        self._issuers.crashed(intervention.node)
         if self.authorizing is not None:
             self.authorizing.crashed(intervention.node)
         # One that had run out of memory is dead already.
         connections, requests = self._killing.kill(
             [host for host in state.hosts() if host.machine is machine and host.up]
         )
-        if state.enrolling is not None:
-            state.enrolling.crashed(intervention.node)
+        self._issuers.forget(intervention.node)
         effects.connections += connections
         effects.requests += requests
         self._reroute(lambda: state.topology.set_node(intervention.node, up=False))
@@ -225,12 +223,10 @@ class Striking:
     # Certificates
 
     def _stop_issuer(self, intervention: StopIssuer, effects: Effects) -> None:
-        assert self._issuer is not None, "scenarios with this fault have an issuer"
-        self._issuer.stop()
+        self._issuers.processes[intervention.trust_domain or self._domains.own.trust_domain].stop()
 
     def _start_issuer(self, intervention: StartIssuer, effects: Effects) -> None:
-        assert self._issuer is not None, "scenarios with this fault have an issuer"
-        self._issuer.start()
+        self._issuers.processes[intervention.trust_domain or self._domains.own.trust_domain].start()
 
     def _replace_authority(self, intervention: ReplaceAuthority, effects: Effects) -> None:
         authorities = self._domains.all[intervention.trust_domain] if intervention.trust_domain else self._domains.own

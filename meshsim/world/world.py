@@ -25,12 +25,11 @@ from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
 from meshsim.world.domains import Domains
 from meshsim.world.driver import Driver
-from meshsim.world.enrolling import Enrolling
 from meshsim.world.federating import Federating
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.hosts import Replica
 from meshsim.world.identities import Identities
-from meshsim.world.issuing import IssuerProcess
+from meshsim.world.issuers import Issuers
 from meshsim.world.killing import Killing
 from meshsim.world.laws import close_accounts
 from meshsim.world.meters import Meters
@@ -79,9 +78,7 @@ class World:
         build.build_network(state, loaded)
         placement = build.build_replicas(state)
         build_devices(state, loaded)
-        issuer = scenario.mesh.identity.issuer
-        issuer_node = None if issuer is None else issuer.node or self._control_node()
-        self._domains = domains = Domains(state, issuer_node, self._control_node())
+        self._domains = domains = Domains(state, self._control_node())
         self._identities = identities = Identities(state, domains)
         state.policy = policy = policies_of(state, loaded)
         if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
@@ -108,39 +105,33 @@ class World:
         state.transport = Transport(state, tcp_parameters(scenario.network.tcp), driver.arrived)
         state.transport.connections = connections
         self._identities.driver = driver
-        onboarding = scenario.mesh.identity.at_start == "onboarding"
-        asking = [replica for replica in state.replicas if onboarding and domains.of(replica) is domains.own]
+        asking = [replica for replica in state.replicas if domains.of(replica).identity.at_start == "onboarding"]
         absent = frozenset(replica.endpoint_id for replica in asking)
         self._announcing = Announcing(state, driver, Discovery(placement, absent), self._control_node())
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
         control_node = self._control_node()
-        self._federating = self._spread_bundles(issuer_node)
-        self._issuer = None
-        if issuer is not None and issuer_node is not None:
-            self._issuer = domains.own.issuer = IssuerProcess(state, issuer, issuer_node)
-            state.enrolling = self._identities.enrolling = Enrolling(state, self._identities, issuer, self._issuer)
-            state.enrolling.announcing = self._announcing
+        self._federating = self._spread_bundles()
+        self._issuers = state.issuers = identities.issuers = Issuers(state, domains, identities, self._announcing)
         self._rollout = None
         if scenario.changes:
             self._rollout = Rollout(state, identities, control_node, contents_of(state))
             driver.deciding.rollout = self._rollout
-        self._striking = Striking(state, driver, self._announcing, killing, self._issuer, domains, identities)
+        self._striking = Striking(state, driver, self._announcing, killing, self._issuers, domains, identities)
         self._striking.rollout = self._rollout
         self._ask_outside()
         self._tell_whom_to_blame()
-        self._revoking = self._make_revoking(issuer_node or control_node, handshakes)
+        self._revoking = self._make_revoking(handshakes)
         self._migration = Migration(state, self._announcing, self._restart)
         self._announcing.on_ready = self._migration.ready
         self._meters = Meters(state)
 
-    def _spread_bundles(self, issuer_node: str | None) -> Federating | None:
+    def _spread_bundles(self) -> Federating | None:
         """Have each trust domain's bundles reach its own proxies, and others' where domains federate."""
         state, domains, identities = self._state, self._domains, self._identities
         for name, authorities in domains.all.items():
-            home = domains.nodes[name]
-            signs = issuer_node or home if authorities is domains.own else home
-            authorities.bundles = Bundles(state, authorities, signs, home, identities.hear)
+            signs, tells = domains.issuer_nodes[name], domains.nodes[name]
+            authorities.bundles = Bundles(state, authorities, signs, tells, identities.hear)
         if state.scenario.mesh.federation is None:
             return None
         return Federating(state, domains, identities.hear_of_others)
@@ -150,10 +141,7 @@ class World:
         striking, blaming = self._striking, self._striking.blaming
         if self._rollout is not None:
             self._rollout.blame = blaming.blame_for_push
-        enrolling = self._state.enrolling
-        if enrolling is not None:
-            enrolling.blame = blaming.blame
-            enrolling.configured = None if self._rollout is None else self._rollout.catch_up
+        self._issuers.tell_whom_to_blame(blaming, self._rollout)
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
             striking.endpoints = self._federating.endpoints
@@ -169,17 +157,16 @@ class World:
         if self._rollout is not None:
             self._rollout.authorizers = authorizing.pushed_to
 
-    def _make_revoking(self, node: str, handshakes: Handshakes) -> Revoking | None:
+    def _make_revoking(self, handshakes: Handshakes) -> Revoking | None:
         """Return the register of what is revoked, known to all who mind; None where nothing ever is."""
         scenario = self._state.scenario
         if scenario.mesh.identity.revocation is None and not any(fault.kind == "revoke" for fault in scenario.faults):
             return None
-        revoking = Revoking(self._state, self._domains.own, self._identities, node)
+        own = self._domains.own
+        revoking = Revoking(self._state, own, self._identities, self._domains.issuer_nodes[own.trust_domain])
         self._identities.revoking = self._striking.revoking = revoking
         handshakes.obeying = revoking.obeying
         self._driver.watched_by(revoking.obeying)
-        if self._issuer is not None:
-            self._issuer.refusal = self._identities.refusal
         for part in (revoking.lists, revoking.stapling):
             if part is not None:
                 part.fetching.blame = self._striking.blaming.blame_for_push
@@ -258,8 +245,7 @@ class World:
         if progress is not None:
             watch(state, progress)
         state.clock.run_to_end()
-        if state.enrolling is not None:
-            state.enrolling.finish()
+        self._issuers.finish()
         self._meters.finish()
         self._striking.record()
         if self._rollout is not None:

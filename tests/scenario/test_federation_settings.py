@@ -123,9 +123,9 @@ def loaded(text: str) -> Scenario:
             "younger",
         ),
         (
-            "identity: {issuer: {}}",
+            "identity: {issuers: {}}",
             "identity: {svid_ttl: 10 min}",
-            "20:20: unknown key 'issuer'; expected svid_ttl, ca_key, ca_ttl, ca_age, ca_rotation or renew_within",
+            "20:20: unknown key 'issuers'; did you mean 'issuer'?",
         ),
         (
             "target: far.exampel",
