@@ -77,6 +77,7 @@ def import_(
         Path, typer.Option("--out", metavar="FILE", help="Scenario to write, in a folder above the manifests.")
     ] = Path("scenario.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the scenario if it is there.")] = False,
+    settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
@@ -87,7 +88,7 @@ def import_(
     """
     from meshsim.commands.importing import import_folder
 
-    return import_folder(source, out, force=force, quiet=quiet)
+    return import_folder(source, out, settings, force=force, quiet=quiet)
 
 
 @app.command()

@@ -84,8 +84,20 @@ def answer_question(subject: Subject, request: Request, expected: str | None, *,
 
     def draw(console: Console) -> None:
         _draw(console, verdict, expected, passed=passed, quiet=quiet)
+        draw_warnings(console, [] if quiet else subject.warnings)
 
-    return Answer(_document(verdict, expected, passed=passed), draw, EXIT_PASSED if passed else EXIT_FAILED)
+    document = {**_document(verdict, expected, passed=passed), "warnings": list(subject.warnings)}
+    return Answer(document, draw, EXIT_PASSED if passed else EXIT_FAILED)
+
+
+def draw_warnings(console: Console, warnings: Sequence[str]) -> None:
+    """Tell what an answer does not rest on, and what may be meant otherwise than it is written."""
+    from rich.padding import Padding
+
+    if warnings:
+        console.print()
+    for warning in dict.fromkeys(warnings):
+        console.print(Padding(f"warning: {warning}", (0, 0, 0, 0), style="yellow", expand=False))
 
 
 def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[str, Any]:

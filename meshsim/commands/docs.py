@@ -125,6 +125,8 @@ KEYS: dict[str, dict[str, str]] = {
         "dry_run": "the rule on trial that would have denied it; null if none",
         "why_no_policy": "why no policy was asked; null if one was",
         "notes": "what the called sidecar took off the request, so that policies did not see it: header fields, claims",
+        "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
+        "written, in sentences; it changes no exit code",
         "mode": "how the port takes mutual TLS",
         "port": "the port",
         "question": "the question as the engine was asked it",
@@ -139,6 +141,8 @@ KEYS: dict[str, dict[str, str]] = {
         "coverage": "every rule with `rule`, `place`, and how many cases it `matched` and `decided`",
         "coverage_share": "share of rules that decided a case",
         "coverage_sufficient": "whether it is at least `--min-coverage`",
+        "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
+        "written, in sentences; it changes no exit code",
     },
     "policy matrix": {
         "cells": "without `--diff`: each caller at each port of each service, with `source`, `source_spiffe_id`, "
@@ -155,6 +159,8 @@ KEYS: dict[str, dict[str, str]] = {
         "questions": "how many were asked",
         "notes": "what policies compare with and cannot see, in sentences",
         "exact": "whether the classes are exact; `approximate` says why not",
+        "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
+        "written, in sentences; it changes no exit code",
     },
     "validate": {
         "passed": "whether every criterion of every section holds; if not, exit code 1",

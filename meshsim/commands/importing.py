@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def import_folder(source: Path, target: Path, *, force: bool, quiet: bool) -> Answer:
+def import_folder(source: Path, target: Path, settings: Sequence[str], *, force: bool, quiet: bool) -> Answer:
     """Write a scenario around manifests; the mistakes are those that ``meshsim check`` would find in it."""
     try:
-        made = import_manifests(source, target, force=force, survey=survey)
+        made = import_manifests(source, target, settings, force=force, survey=survey)
     except RefusedScenario as error:
         if error.policies is None:
             raise

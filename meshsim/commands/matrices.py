@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
+from meshsim.commands.asking import draw_warnings
 from meshsim.commands.progress import Bar
 from meshsim.inquiry.matrix import Comparison, Flip, Matrix, Narrowed, build_matrix, compare
 from meshsim.inquiry.names import find_callee, find_caller
@@ -51,10 +52,12 @@ def answer_matrix(subject: Subject, part: Narrowed, most: int, plot: Path | None
 
     def draw(console: Console) -> None:
         _draw_matrix(console, matrix, quiet=quiet)
+        draw_warnings(console, [] if quiet else subject.warnings)
         if plot is not None:
             console.print(f"\nwrote {plot}", soft_wrap=True)
 
-    return Answer({"command": "policy matrix", **matrix_document(matrix)}, draw)
+    document = {"command": "policy matrix", **matrix_document(matrix), "warnings": list(subject.warnings)}
+    return Answer(document, draw)
 
 
 def answer_diff(
@@ -67,6 +70,7 @@ def answer_diff(
     """
     with Bar("Asking", "Drawing", quiet=quiet) as bar:
         comparison = compare(before, after, part, most, bar)
+    warnings = list(dict.fromkeys((*before.warnings, *after.warnings)))
     kinds = {NEWLY_ALLOWED if flip.now_allowed else NEWLY_DENIED for flip in comparison.flips}
     code = EXIT_PASSED
     if kinds.intersection(fail_on):
@@ -76,8 +80,10 @@ def answer_diff(
 
     def draw(console: Console) -> None:
         _draw_comparison(console, comparison, (before.name, after.name), quiet=quiet)
+        draw_warnings(console, [] if quiet else warnings)
 
     document = {"command": "policy matrix", "a": before.name, "b": after.name, **comparison_document(comparison)}
+    document["warnings"] = warnings
     return Answer(document, draw, code)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
-from meshsim.commands.asking import subject_of
+from meshsim.commands.asking import draw_warnings, subject_of
 from meshsim.inquiry.cases import CaseFile, read_cases
 from meshsim.inquiry.junit import explanation, write_junit
 from meshsim.inquiry.trial import Covered, Trial, try_cases
@@ -46,6 +46,7 @@ def try_files(
     if mistakes:
         raise ScenarioError(mistakes)
     coverage = _together([trial for _, trial in trials])
+    warnings = list(dict.fromkeys(warning for _, trial in trials for warning in trial.subject.warnings))
     share = sum(one.decided > 0 for one in coverage) / len(coverage) if coverage else 1.0
     enough = wanted is None or share >= wanted
     failed = sum(not one.passed for _, trial in trials for one in trial.tried)
@@ -54,8 +55,9 @@ def try_files(
 
     def draw(console: Console) -> None:
         _draw(console, trials, coverage, None if enough else wanted, quiet=quiet)
+        draw_warnings(console, [] if quiet else warnings)
 
-    document = _document(trials, coverage, share, enough=enough)
+    document = {**_document(trials, coverage, share, enough=enough), "warnings": warnings}
     return Answer(document, draw, EXIT_PASSED if enough and not failed else EXIT_FAILED)
 
 

@@ -124,6 +124,8 @@ class Subject(msgspec.Struct, frozen=True):
     """Audiences that tokens are made for, or accepted for."""
     header_rules: HeaderRules | None = None
     """What sidecars do with header fields (``mesh.http``); None: nothing."""
+    warnings: tuple[str, ...] = ()
+    """What answers do not rest on though it was found, and what may be meant otherwise than it is written."""
 
 
 class _Nowhere:
@@ -179,6 +181,7 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         issuers=tuple(_issuers(scenario).values()),
         audiences=_audiences(scenario),
         header_rules=header_rules(scenario),
+        warnings=loaded.aside,
     )
 
 

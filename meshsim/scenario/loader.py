@@ -65,6 +65,8 @@ class LoadedScenario(msgspec.Struct, frozen=True, kw_only=True):
     """The same of each change that has policies, by its index; those on trial at -1."""
     notes: tuple[str, ...] = ()
     """What is worth knowing of it and of the manifests that it names, though no mistake."""
+    aside: tuple[str, ...] = ()
+    """Those of the notes that tell what was not read in the manifests."""
 
 
 def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScenario:
@@ -95,7 +97,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         raise ScenarioError([positions.value(()).diagnostic(message)])
     folder = Folder(path.parent)
     diagnostics = apply_overrides(data, positions, [one for one in overrides if names_manifests(one)])
-    wrong_manifests, notes = expand(data, positions, folder)
+    wrong_manifests, told = expand(data, positions, folder)
     diagnostics += wrong_manifests
     diagnostics += apply_overrides(data, positions, [one for one in overrides if not names_manifests(one)])
     apply_preset(data)
@@ -114,8 +116,8 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
-    notes += [str(finding.placed(positions)) for finding in note_revocation(reading.scenario)]
-    return _loaded(reading.scenario, named, positions, path, text, notes)
+    notes = [str(finding.placed(positions)) for finding in note_revocation(reading.scenario)]
+    return _loaded(reading.scenario, named, positions, path, text, (*told.read, *told.aside, *notes), told.aside)
 
 
 def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
@@ -133,7 +135,13 @@ def _placed(findings: Iterator[Finding], reading: Reading, positions: Positions)
 
 
 def _loaded(
-    scenario: Scenario, named: Named, positions: Positions, path: Path, text: str, notes: Sequence[str]
+    scenario: Scenario,
+    named: Named,
+    positions: Positions,
+    path: Path,
+    text: str,
+    notes: tuple[str, ...],
+    aside: tuple[str, ...],
 ) -> LoadedScenario:
     resolved = resolved_text(scenario)
     assert named.cost_profile is not None, "a cost profile that cannot be read is a diagnostic"
@@ -146,6 +154,7 @@ def _loaded(
         resolved=resolved,
         sha256=hashlib.sha256(resolved.encode()).hexdigest(),
         positions=positions,
-        notes=tuple(notes),
+        notes=notes,
+        aside=aside,
         **content,
     )

@@ -7,7 +7,7 @@ noted at its place and the reading goes on, so that all mistakes of a file are t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -157,11 +157,17 @@ class Manifest(msgspec.Struct, frozen=True):
         return {key: value for key, value in fields.items() if key in known}
 
 
-def read_manifests(text: str, file: str, known: Mapping[str, Sequence[str]]) -> tuple[list[Manifest], list[Diagnostic]]:
+def read_manifests(
+    text: str,
+    file: str,
+    known: Mapping[str, Sequence[str]],
+    set_aside: Callable[[Value, str, str], bool] | None = None,
+) -> tuple[list[Manifest], list[Diagnostic]]:
     """The objects of a YAML file, and every mistake in what all kinds have in common.
 
-    ``known`` tells which kinds may stand in it: kind → the values of ``apiVersion``. A ``List``, as kubectl prints one,
-    counts as its items.
+    ``known`` tells which kinds may stand in it: kind → the values of ``apiVersion``. ``set_aside`` is told each object
+    with its kind and apiVersion; one that it takes is not looked at. A ``List``, as kubectl prints one, counts as its
+    items.
     """
     mistakes: list[Diagnostic] = []
     try:
@@ -169,6 +175,8 @@ def read_manifests(text: str, file: str, known: Mapping[str, Sequence[str]]) -> 
     except ScenarioError as error:
         return [], error.diagnostics
     objects = (whole for data, positions in documents for whole in _objects(Value(data, (), positions, mistakes)))
+    if set_aside is not None:
+        objects = (whole for whole in objects if not _is_set_aside(whole, set_aside))
     found = [manifest for whole in objects if (manifest := _manifest(whole, known)) is not None]
     return found, mistakes
 
@@ -180,6 +188,11 @@ def _objects(document: Value) -> Iterator[Value]:
         yield from items.items() if items is not None else ()
     else:
         yield document
+
+
+def _is_set_aside(whole: Value, set_aside: Callable[[Value, str, str], bool]) -> bool:
+    kind, version = (whole.data.get(key) if isinstance(whole.data, dict) else None for key in ("kind", "apiVersion"))
+    return isinstance(kind, str) and isinstance(version, str) and set_aside(whole, kind, version)
 
 
 def _manifest(whole: Value, known: Mapping[str, Sequence[str]]) -> Manifest | None:

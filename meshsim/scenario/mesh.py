@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.federation import BundleEndpoint, Federation, identity_of
@@ -15,6 +15,9 @@ from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
 from meshsim.scenario.tls import Tls
 from meshsim.scenario.tokens import Tokens
+
+Kind = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
+"""Kind of a Kubernetes object."""
 
 
 class Resilience(Model):
@@ -93,6 +96,9 @@ class Mesh(Model):
     manifests: Annotated[tuple[str, ...], FromList] = ()
     """Kubernetes and Istio manifests, files or folders beside the scenario file, that say what the scenario leaves
     open: services, versions, routes, destinations, modes, policies. Default: none."""
+    ignored_kinds: Annotated[tuple[Kind, ...], FromList] = ()
+    """Kinds of objects in manifests that are left aside, though they may bear on calls or policies, such as
+    NetworkPolicy. Default: none."""
     trust_domain: TrustDomain = "mesh.example"
     """SPIFFE trust domain. Default: mesh.example."""
     tls: Tls = Tls()

@@ -234,3 +234,19 @@ def test_bookinfo() -> None:
     stranger = "a stranger from elsewhere"
     assert {(extent, refused) for caller, extent, refused in extents if caller == stranger} == {("none", True)}
     assert {(extent, refused) for caller, extent, refused in extents if caller != stranger} == {("all", False)}
+
+
+def test_what_is_not_used_is_told_beside_the_answers(tmp_path: Path) -> None:
+    """Kinds that decide nothing do not stop the questions; they and those that are left aside are named as warnings."""
+    folder = write_shop(tmp_path / "shop")
+    (folder / "more.yaml").write_text(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\n---\n"
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError, match=r"mesh.ignored_kinds: \[NetworkPolicy\]"):
+        subject_of_manifests(folder)
+    assert subject_of_manifests(folder, ["mesh.ignored_kinds=[NetworkPolicy]"]).warnings == (
+        "left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",
+        "not used, as they decide nothing about calls: Job (1)",
+    )

@@ -203,12 +203,98 @@ def test_names_in_several_namespaces(tmp_path: Path) -> None:
 
 
 def test_what_has_no_effect_is_told_in_one_note(loaded: LoadedScenario, tmp_path: Path) -> None:
-    """Keys and kinds without effect are counted in a single note."""
+    """Keys without effect are counted in one note, kinds that are not used in another."""
     assert loaded.notes == ("read in manifests and without effect: image (3)",)
     more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {anything: goes}\n"
     assert load_text(SHOP, home(tmp_path, more=more)).notes == (
-        "read in manifests and without effect: ConfigMap (1), image (3)",
+        "read in manifests and without effect: image (3)",
+        "not used, as they decide nothing about calls: ConfigMap (1)",
     )
+
+
+def test_kinds_that_decide_nothing_do_not_stop_the_work(tmp_path: Path) -> None:
+    """What bears on no call is named and passed over, whatever stands in it: kinds that somebody added, too."""
+    more = "\n---\n".join(
+        (
+            "apiVersion: autoscaling/v2beta2\nkind: HorizontalPodAutoscaler\nmetadata: {name: a}\nspec: {x: 1}",
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: a-}",
+            "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: a}",
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [apps.yaml]",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}",
+        )
+    )
+    notes = load_text(SHOP, home(tmp_path, more=more)).aside
+    assert notes[-1] == (
+        "not used, as they decide nothing about calls: ConfigMap (1), HorizontalPodAutoscaler (1), Job (1), "
+        "Kustomization (1), ServiceMonitor (1)"
+    )
+    assert "the ConfigMap istio at" in notes[0]
+
+
+def test_mistyped_kinds_and_groups_are_not_taken_for_unused(tmp_path: Path) -> None:
+    """In the groups of Kubernetes and Istio an unknown kind is a mistake, and so is a known kind in a strange group."""
+    for version, kind, expected in (
+        ("security.istio.io/v1", "AuthorizationPolicies", "'kind' is 'AuthorizationPolicies', which is not known"),
+        ("networking.k8s.io/v1", "NetworkPolicie", "'kind' is 'NetworkPolicie', which is not known"),
+        ("security.istio.example/v1", "AuthorizationPolicy", "'apiVersion' is 'security.istio.example/v1'"),
+        ("app/v1", "Deploiment", "'kind' is 'Deploiment', which is not known"),
+        ("policy.linkerd.io/v1beta1", "Server", "a Server is not simulated: the policies of another mesh are not"),
+    ):
+        (said,) = told(home(tmp_path, more=f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"))
+        assert expected in said, said
+
+
+def test_refused_kinds_can_be_left_aside_if_that_is_said(tmp_path: Path) -> None:
+    """``mesh.ignored_kinds`` leaves kinds aside, with a note; one that is not there, or no manifest, is a mistake."""
+    path = home(tmp_path, more="apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n")
+    loaded = load_text(SHOP, path, ["mesh.ignored_kinds=[NetworkPolicy]"])
+    assert loaded.aside == ("left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",)
+    assert load_text(loaded.resolved, tmp_path / "again.yaml").resolved == loaded.resolved
+    assert told(path, SHOP, "mesh.ignored_kinds=[NetworkPolicy, Sidecar]") == [
+        "--set mesh.ignored_kinds=[NetworkPolicy, Sidecar]: there is no Sidecar in the manifests; expected a kind that "
+        "is there, or nothing"
+    ]
+    (said,) = told(path, loaded.resolved, "mesh.ignored_kinds=[Sidecar]")
+    assert "ignored_kinds is about manifests, of which there are none" in said
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "ReplicaSet"])
+def test_other_workloads_are_read_as_deployments(kind: str, tmp_path: Path) -> None:
+    """A StatefulSet or ReplicaSet gives what a Deployment with the same pods gives."""
+    plain = load_text(SHOP, home(tmp_path)).resolved
+    assert load_text(SHOP, home(tmp_path, {"apps.yaml": ("kind: Deployment", f"kind: {kind}")})).resolved == plain
+
+
+def test_a_daemon_set_is_one_replica_unless_the_scenario_says_more(tmp_path: Path) -> None:
+    """How many nodes a cluster has no manifest says: a note tells that one replica is assumed."""
+    old = FILES["apps.yaml"][FILES["apps.yaml"].index("kind: Deployment") :].split("  selector:", 1)[0]
+    new = old.replace("Deployment", "DaemonSet").replace("  replicas: 2\n", "")
+    loaded = load_text(SHOP, home(tmp_path, {"apps.yaml": (old, new)}))
+    assert [one.count for one in loaded.scenario.services["front"].versions.values()] == [1]
+    assert any("the DaemonSet shop/" in note for note in loaded.notes)
+
+
+def test_pods_are_read_and_those_that_others_made_are_not_counted_again(tmp_path: Path) -> None:
+    """A Pod by itself is a replica; one that a ReplicaSet made, and that ReplicaSet, are its Deployment's."""
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: POD, namespace: shop, labels: {app: front, version: POD}OWNER}\n"
+        "spec: {containers: [{name: main, image: x, ports: [{name: web, containerPort: 8080}]}]}\n"
+    )
+    alone = pod.replace("POD", "canary").replace("OWNER", "")
+    owned = pod.replace("POD", "made").replace("OWNER", ", ownerReferences: [{kind: ReplicaSet, name: a}]")
+    before = load_text(SHOP, home(tmp_path)).scenario.services["front"].versions
+    after = load_text(SHOP, home(tmp_path, more=f"{alone}---\n{owned}")).scenario.services["front"].versions
+    assert set(after) == {*before, "canary"}
+    assert (after["canary"].count, after["canary"].service_account) == (1, "default")
+
+
+def test_callers_of_a_headless_service_choose_at_random(tmp_path: Path) -> None:
+    """Replicas of a service without an address are looked up in DNS and chosen by chance."""
+    changes = {"apps.yaml": ("  type: ClusterIP\n", "  clusterIP: None\n")}
+    loaded = load_text(SHOP, home(tmp_path, changes))
+    balancing = loaded.scenario.mesh.destinations["front"].load_balancing
+    assert balancing is not None
+    assert balancing.policy == "random"
 
 
 def test_weights_need_not_be_percent(tmp_path: Path) -> None:
@@ -279,7 +365,8 @@ def test_every_kind_that_is_refused_is_told(tmp_path: Path) -> None:
     for kind, (versions, why) in REFUSED.items():
         more = f"apiVersion: {versions[0]}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{}}\n"
         (said,) = told(home(tmp_path, more=more))
-        assert said.startswith(f"shop/zz.yaml:2:7: a {kind} is not simulated: {why}; expected ")
+        article = "an" if kind[0] in "AEIOU" else "a"
+        assert said.startswith(f"shop/zz.yaml:2:7: {article} {kind} is not simulated: {why}; expected ")
     assert not set(READ) & set(REFUSED)
     assert set(ALL_KINDS) == {*READ, *REFUSED, *WITHOUT_EFFECT}
 

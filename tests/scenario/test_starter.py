@@ -44,6 +44,26 @@ def test_what_is_written_can_be_run(shop: Path) -> None:
     assert not [path for path in shop.parent.iterdir() if path.name.startswith(".")]
 
 
+def test_values_can_be_set_in_what_is_written(shop: Path) -> None:
+    """``--set`` changes the file that is written, which keeps its remarks, and holds while it is made."""
+    (shop / "net.yaml").write_text(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n", encoding="utf-8"
+    )
+    target = shop.parent / "scenario.yaml"
+    with pytest.raises(ScenarioError):
+        import_manifests(shop, target, force=False)
+    chosen = ["mesh.ignored_kinds=[NetworkPolicy]", "network.nodes.edge-1.cores=4", "mesh.tls.min_version='1.3'"]
+    made = import_manifests(shop, target, chosen, force=False)
+    plain = made.text.splitlines()
+    assert "    edge-1: {kind: edge, cores: 4, memory: 3 GiB}" in plain
+    assert "    placement: [edge-1]  # assumed" in plain
+    loaded = load_scenario(made.file)
+    assert loaded.scenario.network.nodes["edge-1"].cores == 4
+    assert loaded.aside == ("left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",)
+    with pytest.raises(ScenarioError, match=r"--set network\.nodes\.edge-9"):
+        import_manifests(shop, target, [chosen[0], "network.nodes.edge-9.cores=x"], force=True)
+
+
 def test_assumptions_are_marked(shop: Path) -> None:
     """Each line that no manifest gives says so, and the sentences name the calls that were guessed."""
     made = import_manifests(shop, shop.parent / "scenario.yaml", force=False)

@@ -6,8 +6,8 @@ from meshsim.scenario import units
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.hosts import Hosts, specificity
-from meshsim.scenario.manifests.kubernetes import KubePort, body
-from meshsim.scenario.manifests.values import Notes, duration_ns, label_name, labels, number, only, take
+from meshsim.scenario.manifests.kubernetes import KubePort
+from meshsim.scenario.manifests.values import Notes, body, duration_ns, label_name, labels, number, only, take
 from meshsim.scenario.positions import Path
 from meshsim.scenario.words import show
 

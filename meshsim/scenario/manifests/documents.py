@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from meshsim.scenario.errors import Diagnostic
-from meshsim.scenario.manifest_reader import Manifest, read_manifests
-from meshsim.scenario.manifests.kinds import ALL_KINDS, READ, REFUSED, WITHOUT_EFFECT
+from meshsim.scenario.manifest_reader import Manifest, Value, read_manifests
+from meshsim.scenario.manifests.kinds import ALL_KINDS, READ, REFUSED, is_of_another_mesh, is_unused
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.reading import Folder, bad_byte_message, decode
 from meshsim.scenario.words import show
@@ -19,6 +20,10 @@ ENDINGS = (".yaml", ".yml", ".json")
 MOST_FILES = 1000
 MOST_BYTES = 30_000_000
 """Size of all manifests together."""
+
+
+_MESH_CONFIGS = ("istio", "istio-sidecar-injector")
+"""ConfigMaps in which Istio keeps its own settings."""
 
 
 class Objects(msgspec.Struct):
@@ -71,11 +76,15 @@ def _is_inside(folder: Folder, name: str) -> bool:
         return False
 
 
-def read_objects(folder: Folder, names: list[str], notes: Notes) -> Objects:
-    """Read manifests in their order; of two objects with one name, the one that is applied last holds."""
+def read_objects(folder: Folder, names: list[str], notes: Notes, ignored: Collection[str] = ()) -> Objects:
+    """Read manifests in their order; of two objects with one name, the one that is applied last holds.
+
+    ``ignored``: kinds that the user wants left aside, though they may bear on what is simulated.
+    """
     objects = Objects([], {}, {}, [[]])
     held: dict[tuple[str, str, str], Manifest] = {}
     total = 0
+    aside = _Aside(notes, ignored)
     for name in names:
         text = _text(folder, name, objects)
         total += len(text)
@@ -84,7 +93,7 @@ def read_objects(folder: Folder, names: list[str], notes: Notes) -> Objects:
             objects.noted[0].append(Diagnostic(folder.shown(name), 0, 0, message))
             break
         objects.files[name] = text
-        manifests, mistakes = read_manifests(text, folder.shown(name), ALL_KINDS)
+        manifests, mistakes = read_manifests(text, folder.shown(name), ALL_KINDS, aside.take)
         objects.noted.append(mistakes)
         own: set[tuple[str, str, str]] = set()
         for manifest in manifests:
@@ -92,15 +101,43 @@ def read_objects(folder: Folder, names: list[str], notes: Notes) -> Objects:
             if manifest.kind in READ:
                 _hold(manifest, key, held, own, notes)
                 objects.of_file[id(manifest)] = name
-            elif manifest.kind in REFUSED:
-                why = REFUSED[manifest.kind][1]
-                kind = manifest.whole.child("kind", manifest.kind)
-                kind.wrong(f"a {manifest.kind} is not simulated: {why}; expected it in another folder")
             else:
-                assert manifest.kind in WITHOUT_EFFECT, manifest.kind
-                notes.without_effect[manifest.kind] += 1
+                _refuse(manifest.whole, manifest.kind, REFUSED[manifest.kind][1])
     objects.manifests = list(held.values())
     return objects
+
+
+class _Aside:
+    """Takes the objects that are not read."""
+
+    def __init__(self, notes: Notes, ignored: Collection[str]) -> None:
+        self._notes = notes
+        self._ignored = ignored
+
+    def take(self, whole: Value, kind: str, version: str) -> bool:
+        """Whether an object is not read; what is worth saying of it is noted."""
+        if kind in self._ignored:
+            self._notes.ignored[kind] += 1
+        elif is_unused(kind, version):
+            self._notes.unused[kind] += 1
+            metadata = whole.data.get("metadata")
+            if kind == "ConfigMap" and isinstance(metadata, dict) and str(metadata.get("name")) in _MESH_CONFIGS:
+                place = whole.place
+                self._notes.warnings.append(
+                    f"the ConfigMap {metadata['name']} at {place.file}:{place.line} sets Istio up and is not read: "
+                    "mesh.trust_domain and mesh.policy.istio say the same in a scenario"
+                )
+        elif is_of_another_mesh(version) and kind not in ALL_KINDS:
+            _refuse(whole, kind, "the policies of another mesh are not known")
+        else:
+            return False
+        return True
+
+
+def _refuse(whole: Value, kind: str, why: str) -> None:
+    at = whole.child("kind", kind)
+    article = "an" if kind[0] in "AEIOU" else "a"
+    at.wrong(f"{article} {kind} is not simulated: {why}; expected it elsewhere, or mesh.ignored_kinds: [{kind}]")
 
 
 def _text(folder: Folder, name: str, objects: Objects) -> str:

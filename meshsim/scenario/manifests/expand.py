@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -22,10 +24,20 @@ from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
 
 AT: Path = ("mesh", "manifests")
+IGNORED: Path = ("mesh", "ignored_kinds")
 ROOT_NAMESPACE = "istio-system"
 """Namespace whose PeerAuthentication holds for the mesh, as Istio is installed by itself."""
 TRUST_DOMAIN = "cluster.local"
 """Trust domain of the mesh, as Istio is installed by itself."""
+
+
+class ManifestNotes(msgspec.Struct, frozen=True):
+    """What is right in manifests but should be known."""
+
+    read: tuple[str, ...] = ()
+    """About what was read."""
+    aside: tuple[str, ...] = ()
+    """About what was not read, so that nothing that is said of the mesh rests on it."""
 
 
 class Mesh(msgspec.Struct):
@@ -39,9 +51,11 @@ class Mesh(msgspec.Struct):
     peers: Peers
 
 
-def read_mesh(folder: Folder, names: list[str], root_namespace: str, notes: Notes) -> Mesh:
-    """Read manifests; every mistake is in ``objects.mistakes``."""
-    objects = read_objects(folder, names, notes)
+def read_mesh(
+    folder: Folder, names: list[str], root_namespace: str, notes: Notes, ignored: Collection[str] = ()
+) -> Mesh:
+    """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``."""
+    objects = read_objects(folder, names, notes, ignored)
     by_kind: dict[str, list[Manifest]] = {}
     for manifest in objects.manifests:
         by_kind.setdefault(manifest.kind, []).append(manifest)
@@ -53,15 +67,21 @@ def read_mesh(folder: Folder, names: list[str], root_namespace: str, notes: Note
     return Mesh(objects, cluster, routes, rules, peers)
 
 
-def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], list[str]]:
+def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], ManifestNotes]:
     """Read the manifests that a scenario names, and fill in what they say; ``mesh.manifests`` is then gone.
 
     Returns the mistakes in manifests, and notes on what is right but should be known. What is no list of names is left
     as it is, for the models to refuse.
     """
     entries = step(step(data, "mesh"), "manifests")
+    ignored = step(step(data, "mesh"), "ignored_kinds") or []
     if not (isinstance(entries, list) and entries and all(isinstance(entry, str) for entry in entries)):
-        return [], []
+        if ignored and not entries:
+            message = "ignored_kinds is about manifests, of which there are none; expected mesh.manifests beside it"
+            return [positions.key(IGNORED).diagnostic(message)], ManifestNotes()
+        return [], ManifestNotes()
+    if not (isinstance(ignored, list) and all(isinstance(kind, str) for kind in ignored)):
+        ignored = []  # for the models to refuse
     diagnostics: list[Diagnostic] = []
     names: dict[str, None] = {}
     for index, entry in enumerate(entries):
@@ -75,7 +95,13 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
     notes = Notes()
     policy = step(step(data, "mesh"), "policy")
     root = step(step(policy, "istio"), "root_namespace")
-    mesh = read_mesh(folder, list(names), root if isinstance(root, str) else ROOT_NAMESPACE, notes)
+    mesh = read_mesh(folder, list(names), root if isinstance(root, str) else ROOT_NAMESPACE, notes, ignored)
+    for index, kind in enumerate(ignored):
+        if not notes.ignored[kind]:
+            message = f"there is no {kind} in the manifests; expected a kind that is there, or nothing"
+            diagnostics.append(positions.value((*IGNORED, index)).diagnostic(message))
+    if ignored:
+        del data["mesh"]["ignored_kinds"]
     kept = _kept(data, mesh)
     for key in kept:
         check_kept(mesh.cluster.services[key])
@@ -93,12 +119,20 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
     return diagnostics + mesh.objects.mistakes, _told(notes)
 
 
-def _told(notes: Notes) -> list[str]:
+def _told(notes: Notes) -> ManifestNotes:
+    aside = list(notes.warnings)
+    if notes.ignored:
+        aside.append(f"left aside, as mesh.ignored_kinds has it: {_counted(notes.ignored)}")
+    if notes.unused:
+        aside.append(f"not used, as they decide nothing about calls: {_counted(notes.unused)}")
     texts = list(notes.texts)
     if notes.without_effect:
-        counted = ", ".join(f"{name} ({count})" for name, count in sorted(notes.without_effect.items()))
-        texts.append(f"read in manifests and without effect: {counted}")
-    return texts
+        texts.append(f"read in manifests and without effect: {_counted(notes.without_effect)}")
+    return ManifestNotes(tuple(texts), tuple(aside))
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
 
 
 def _kept(data: Any, mesh: Mesh) -> list[str]:
@@ -190,6 +224,8 @@ def _put_destination(draft: Draft, service: KubeService, rule: Draft | None) -> 
     draft.put((*at, "tls"), "auto", service.place)
     for name, limit in general.items():
         draft.put((*at, "pool", name), limit, service.place)
+    if service.headless and (rule is None or rule.at(("rule", "load_balancing", "policy")) is None):
+        draft.put((*at, "load_balancing", "policy"), "random", service.place)
     special = [port for port, pool in pools.items() if pool != general]
     if rule is not None:
         draft.take(rule, ("rule",), at)
@@ -273,4 +309,4 @@ def _missing(data: Any, positions: Positions, mesh: Mesh, kept: list[str]) -> li
 
 def names_manifests(override: str) -> bool:
     """Whether a ``path=value`` of the command line says which manifests are read."""
-    return override.partition("=")[0].strip().startswith("mesh.manifests")
+    return override.partition("=")[0].strip().startswith(("mesh.manifests", "mesh.ignored_kinds"))

@@ -59,7 +59,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "ports": "the ports that it is called on",
                 "selector": "labels of the pods behind it",
                 "type": "ClusterIP, NodePort or LoadBalancer, which are the same here",
-                "clusterIP": "anything but None: sidecars choose the replica",
+                "clusterIP": "None: callers choose a replica at random, unless a DestinationRule says how",
                 "sessionAffinity": "None alone: requests have no affinity",
             },
             (
@@ -90,6 +90,33 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
             ("strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"),
             {"paused": "a Deployment is carried out"},
         ),
+        "StatefulSet": Fields({"spec": "replicas and pods"}, ("status",)),
+        "StatefulSet.spec": Fields(
+            {
+                "replicas": "how many; 1 if it does not say",
+                "selector": "has to match the pods",
+                "template": "the pods",
+            },
+            (
+                *("serviceName", "volumeClaimTemplates", "updateStrategy", "podManagementPolicy", "minReadySeconds"),
+                *("revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "ordinals"),
+            ),
+        ),
+        "DaemonSet": Fields({"spec": "pods"}, ("status",)),
+        "DaemonSet.spec": Fields(
+            {"selector": "has to match the pods", "template": "the pods"},
+            ("updateStrategy", "minReadySeconds", "revisionHistoryLimit"),
+        ),
+        "ReplicaSet": Fields({"spec": "replicas and pods"}, ("status",)),
+        "ReplicaSet.spec": Fields(
+            {
+                "replicas": "how many; 1 if it does not say",
+                "selector": "has to match the pods",
+                "template": "the pods",
+            },
+            ("minReadySeconds",),
+        ),
+        "Pod": Fields({"spec": "what runs in it"}, ("status",)),
         "Deployment.spec.selector": Fields(
             {"matchLabels": "has to match the pods"}, (), {"matchExpressions": "labels are compared as they are"}
         ),

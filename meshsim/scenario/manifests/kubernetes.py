@@ -1,4 +1,4 @@
-"""Services and the Deployments behind them."""
+"""Services and the Deployments, or what else makes replicas, behind them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest, Value
-from meshsim.scenario.manifests.pods import MODE_LABEL, check_selector, pod_labels, read_containers
-from meshsim.scenario.manifests.values import LABEL, Notes, label_name, labels, number, take
+from meshsim.scenario.manifests.kinds import WORKLOADS
+from meshsim.scenario.manifests.pods import MODE_LABEL
+from meshsim.scenario.manifests.values import LABEL, Notes, body, labels, number, take
+from meshsim.scenario.manifests.workloads import Deployment, read_workloads
 from meshsim.scenario.positions import Place
 from meshsim.scenario.words import expected, show
 
@@ -35,25 +37,6 @@ class KubePort(msgspec.Struct, frozen=True):
     place: Place
 
 
-class Deployment(msgspec.Struct, frozen=True):
-    """A Deployment: replicas that are alike."""
-
-    name: str
-    namespace: str
-    count: int
-    count_place: Place
-    labels: Mapping[str, str]
-    """Of its pods."""
-    labels_place: Place
-    service_account: str
-    account_place: Place
-    ports: Mapping[str, int]
-    """Named ports of its containers."""
-    environment: tuple[str, ...]
-    """Values of its containers' environment variables."""
-    place: Place
-
-
 class KubeService(msgspec.Struct):
     """A Service and the Deployments behind it."""
 
@@ -65,6 +48,8 @@ class KubeService(msgspec.Struct):
     selector: Mapping[str, str]
     deployments: list[Deployment]
     whole: Value
+    headless: bool = False
+    """Whether it has no address of its own, so that callers look up its replicas and choose one."""
 
     @property
     def place(self) -> Place:
@@ -110,9 +95,8 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
             body(manifest, kind, notes)
             if manifest.labels.get("istio-injection") == "disabled" or manifest.labels.get(MODE_LABEL) == "ambient":
                 manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
-    deployments = [_deployment(manifest, notes) for manifest in by_kind.get("Deployment", ())]
     accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
-    _check_accounts(by_kind.get("Deployment", ()), deployments, accounts)
+    deployments = read_workloads([one for kind in WORKLOADS for one in by_kind.get(kind, ())], accounts, notes)
     services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]
     names = [one.name for one in services]
     cluster = Cluster({}, deployments)
@@ -130,17 +114,11 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
     return cluster
 
 
-def body(manifest: Manifest, table: str, notes: Notes) -> dict[str, Value]:
-    """What an object holds beside what all kinds have."""
-    return take(manifest.whole, table, notes, "apiVersion", "kind", "metadata")
-
-
 def _service(manifest: Manifest, notes: Notes) -> KubeService:
     spec = body(manifest, "Service", notes).get("spec", manifest.spec)
     fields = take(spec, "Service.spec", notes)
     for key, refused, why in (
         ("type", "ExternalName", "every service is inside of the mesh"),
-        ("clusterIP", "None", "sidecars choose the replica"),
         ("sessionAffinity", "ClientIP", "requests have no affinity"),
     ):
         if key in fields and fields[key].data == refused:
@@ -159,7 +137,8 @@ def _service(manifest: Manifest, notes: Notes) -> KubeService:
     selector = labels(fields["selector"]) if "selector" in fields else {}
     if not selector:
         fields.get("selector", spec).wrong("the Service selects no pods; expected labels of a Deployment's pods")
-    return KubeService(manifest.name, manifest.name, manifest.namespace, ports, selector, [], manifest.whole)
+    headless = "clusterIP" in fields and fields["clusterIP"].data == "None"
+    return KubeService(manifest.name, manifest.name, manifest.namespace, ports, selector, [], manifest.whole, headless)
 
 
 def _check_port(value: Value, port: KubePort, before: list[KubePort], *, several: bool) -> None:
@@ -208,52 +187,6 @@ def _port(value: Value, notes: Notes) -> KubePort | None:
         else:
             target = (int(given.data) if isinstance(given.data, str) else number(given, 1, 65_535)) or 0
     return None if count is None else KubePort(count, name, protocol, target, value.place)
-
-
-def _deployment(manifest: Manifest, notes: Notes) -> Deployment:
-    fields = body(manifest, "Deployment", notes)
-    spec_value = fields.get("spec", manifest.spec)
-    spec = take(spec_value, "Deployment.spec", notes)
-    template = take(spec["template"], "Deployment.spec.template", notes) if "template" in spec else {}
-    if "template" not in spec:
-        spec_value.wrong("'template' is missing; expected it here: the pods")
-    pod = pod_labels(template, notes)
-    inner = take(template["spec"], "Deployment.spec.template.spec", notes) if "spec" in template else {}
-    if "template" in spec and "spec" not in template:
-        spec["template"].wrong("'spec' is missing; expected it here: what runs in the pods")
-    check_selector(spec, pod, spec_value, notes)
-    count = number(spec["replicas"], 0, 1000) if "replicas" in spec else 1
-    named = inner.get("serviceAccountName", inner.get("serviceAccount"))
-    account = label_name(named, "a service account") if named is not None else ""
-    ports, environment = read_containers(inner.get("containers"), template.get("spec"), notes)
-    at = spec.get("template", manifest.whole).place
-    return Deployment(
-        name=manifest.name,
-        namespace=manifest.namespace,
-        count=1 if count is None else count,
-        count_place=spec["replicas"].place if "replicas" in spec else manifest.whole.place,
-        labels=pod,
-        labels_place=at,
-        service_account=account or "default",
-        account_place=named.place if named is not None else manifest.whole.place,
-        ports=ports,
-        environment=environment,
-        place=manifest.whole.place,
-    )
-
-
-def _check_accounts(
-    manifests: Iterable[Manifest], deployments: Iterable[Deployment], accounts: set[tuple[str, str]]
-) -> None:
-    known = sorted({name for _, name in accounts})
-    for manifest, deployment in zip(manifests, deployments, strict=True):
-        name = deployment.service_account
-        if name != "default" and (deployment.namespace, name) not in accounts:
-            nothing = "expected one of that name"
-            message = (
-                f"there is no ServiceAccount {show(name)} in {deployment.namespace}; {expected(name, known, nothing)}"
-            )
-            manifest.whole.note(deployment.account_place, message)
 
 
 def _find_deployments(service: KubeService, deployments: list[Deployment], used: dict[int, KubeService]) -> None:

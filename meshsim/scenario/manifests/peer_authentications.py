@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest, Value
-from meshsim.scenario.manifests.kubernetes import Cluster, Deployment, KubeService, body
-from meshsim.scenario.manifests.values import Notes, labels, take
+from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
+from meshsim.scenario.manifests.values import Notes, body, labels, take
+from meshsim.scenario.manifests.workloads import Deployment
 from meshsim.scenario.positions import Place
 from meshsim.scenario.words import expected
 

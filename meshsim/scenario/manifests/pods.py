@@ -1,4 +1,4 @@
-"""The pods of a Deployment: their labels, and the ports of their containers."""
+"""The pods of a Deployment, or what else makes some: their labels, and the ports of their containers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def pod_labels(template: Mapping[str, Value], notes: Notes) -> dict[str, str]:
         return {}
     fields = take(template["metadata"], "Deployment.spec.template.metadata", notes)
     found = labels(fields["labels"]) if "labels" in fields else {}
+    check_metadata(fields, notes)
+    return found
+
+
+def check_metadata(fields: Mapping[str, Value], notes: Notes) -> None:
+    """Note labels and annotations of pods that take them, or part of their traffic, out of the mesh."""
     entries = {
         **(fields["annotations"].entries() if "annotations" in fields else {}),
         **(fields["labels"].entries() if "labels" in fields else {}),
@@ -28,15 +34,14 @@ def pod_labels(template: Mapping[str, Value], notes: Notes) -> dict[str, str]:
     for key, value in entries.items():
         if (key == _INJECT[0] and value.data == "false") or key.startswith(_INJECT[1]):
             value.wrong_key(f"{show(key)} keeps traffic out of the mesh, which is not simulated; expected it left out")
-    if found.get(MODE_LABEL) == "ambient":
+    if MODE_LABEL in entries and entries[MODE_LABEL].data == "ambient":
         entries[MODE_LABEL].wrong("a mesh without sidecars is not simulated; expected the label left out")
     if "annotations" in fields:
         notes.without_effect["annotations"] += 1
-    return found
 
 
 def check_selector(spec: Mapping[str, Value], pod: Mapping[str, str], whole: Value, notes: Notes) -> None:
-    """Note where a Deployment's selector does not match its own pods."""
+    """Note where the selector of a Deployment or the like does not match its own pods."""
     if "selector" not in spec:
         whole.wrong("'selector' is missing; expected it here: labels of the pods")
         return

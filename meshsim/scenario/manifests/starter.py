@@ -14,9 +14,12 @@ from meshsim.scenario.manifests.callers import evidence
 from meshsim.scenario.manifests.documents import names_of
 from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
-from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text
+from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text, with_overrides
 from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.overrides import apply_overrides
 from meshsim.scenario.reading import Folder
+from meshsim.scenario.shape import step
+from meshsim.scenario.yaml_text import parse_yaml
 
 FindWay = Callable[[str, tuple[str, ...], str], Way | None]
 """Caller, its versions (none: all), callee → a request that is let through; None if there is none."""
@@ -35,8 +38,10 @@ class Imported(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def import_manifests(source: Path, target: Path, *, force: bool, survey: Survey | None = None) -> Imported:
-    """Write a scenario around the manifests in ``source`` to ``target``.
+def import_manifests(
+    source: Path, target: Path, overrides: Sequence[str] = (), *, force: bool, survey: Survey | None = None
+) -> Imported:
+    """Write a scenario around the manifests in ``source`` to ``target``, with ``path=value`` overrides in it.
 
     Of each call and flow that is assumed, ``survey`` tells a request that mutual TLS and policies let through.
 
@@ -46,14 +51,14 @@ def import_manifests(source: Path, target: Path, *, force: bool, survey: Survey 
     """
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} is there already; expected a name that is free, or --force")
-    starter = _starter(source, Folder(target.parent), _inside(source, target))
-    loaded = load_text(starter_text(starter, {}), target)
+    starter = _starter(source, Folder(target.parent), _inside(source, target), overrides)
+    loaded = load_text(starter_text(starter, {}), target, overrides)
     ways: Ways = {}
     if survey is not None:
         find = survey(loaded)
         ways = {(one.caller, one.callee): find(one.caller, one.versions, one.callee) for one in starter.calls}
         ways |= {(USERS, key): find(USERS, (), key) for key in starter.called_by_users}
-    text = starter_text(starter, ways)
+    text = with_overrides(starter_text(starter, ways), overrides)
     _write(target, text)
     return Imported(target, text, tuple(loaded.scenario.services), tuple(assumed(starter, ways)), loaded.notes)
 
@@ -66,7 +71,7 @@ def load_manifests(source: Path, overrides: Sequence[str] = ()) -> LoadedScenari
     if not source.exists():
         raise UsageError(f"there is no {source}; expected a folder with manifests, or one of them")
     home, inside = (source, ".") if source.is_dir() else (source.parent, source.name)
-    starter = _starter(source, Folder(home), inside)
+    starter = _starter(source, Folder(home), inside, overrides)
     nowhere = home / "scenario.yaml"
     try:
         return load_text(starter_text(starter, {}), nowhere, overrides)
@@ -79,17 +84,26 @@ def _told_of(source: Path, nowhere: Path, mistake: Diagnostic) -> Diagnostic:
     return Diagnostic(str(source), 0, 0, mistake.message) if mistake.file == str(nowhere) else mistake
 
 
-def _starter(source: Path, folder: Folder, inside: str) -> Starter:
+def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]) -> Starter:
     try:
         names = names_of(folder, inside)
     except ValueError as error:
         raise ScenarioError([Diagnostic(str(source), 0, 0, str(error))]) from None
-    mesh = read_mesh(folder, names, ROOT_NAMESPACE, Notes())
+    settings, positions = parse_yaml("mesh: {}", "")
+    # What is wrong with an override is told when the whole scenario is read.
+    apply_overrides(settings, positions, [one for one in overrides if one.strip().startswith("mesh.")])
+    own = step(settings, "mesh")
+    ignored = step(own, "ignored_kinds")
+    root = step(step(step(own, "policy"), "istio"), "root_namespace")
+    names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
+    mesh = read_mesh(folder, names, root if isinstance(root, str) else ROOT_NAMESPACE, Notes(), names_given)
     if mesh.objects.mistakes:
         raise ScenarioError(mesh.objects.mistakes)
     services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}
     if not services:
-        raise ScenarioError([Diagnostic(str(source), 0, 0, "no Service with a Deployment; expected at least one")])
+        raise ScenarioError(
+            [Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")]
+        )
     policies = [one for one in mesh.objects.manifests if one.kind in HANDED_ON]
     calls = [one for one in evidence(mesh.cluster, policies) if {one.caller, one.callee} <= services.keys()]
     return Starter(source.resolve().stem, inside, services, calls)

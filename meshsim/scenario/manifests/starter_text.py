@@ -11,8 +11,10 @@ import msgspec
 from meshsim.scenario.check_network import SIDECAR_MEMORY_BYTES
 from meshsim.scenario.manifests.callers import Evidence
 from meshsim.scenario.manifests.kubernetes import KubeService
+from meshsim.scenario.overrides import apply_overrides
 from meshsim.scenario.services import Service
 from meshsim.scenario.words import shorten
+from meshsim.scenario.yaml_text import parse_yaml
 
 USERS = "users"
 """The fleet that calls every service that no other seems to call."""
@@ -72,6 +74,25 @@ def assumed(starter: Starter, ways: Ways) -> Iterator[str]:
 def starter_text(starter: Starter, ways: Ways) -> str:
     """The scenario, as YAML."""
     return "\n".join(_lines(starter, ways)) + "\n"
+
+
+def with_overrides(text: str, overrides: Sequence[str]) -> str:
+    """The text with each ``path=value`` in its place; what it says beside stays, with its remarks."""
+    if not overrides:
+        return text
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    data = yaml.load(text)
+    apply_overrides(data, parse_yaml(text, "")[1], overrides)
+    written = StringIO()
+    yaml.dump(data, written)
+    return written.getvalue()
 
 
 def _lines(starter: Starter, ways: Ways) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections import Counter
 from fractions import Fraction
 
 from meshsim.scenario import regex, units
-from meshsim.scenario.manifest_reader import Value
+from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.fields import TABLE
 from meshsim.scenario.words import expected, shorten, show
 
@@ -34,7 +34,13 @@ class Notes:
 
     def __init__(self) -> None:
         self.without_effect: Counter[str] = Counter()
-        """Keys and kinds that were read and have no effect."""
+        """Keys that were read and have no effect."""
+        self.unused: Counter[str] = Counter()
+        """Kinds of objects that play no part."""
+        self.ignored: Counter[str] = Counter()
+        """Kinds of objects that the user wants left aside."""
+        self.warnings: list[str] = []
+        """What is not used though it may bear on who may call whom."""
         self.texts: list[str] = []
 
 
@@ -51,6 +57,11 @@ def take(value: Value, table: str, notes: Notes, *also: str) -> dict[str, Value]
         elif key in fields.without_effect:
             notes.without_effect[key] += 1
     return {key: child for key, child in found.items() if key in fields.read}
+
+
+def body(manifest: Manifest, table: str, notes: Notes) -> dict[str, Value]:
+    """What an object holds beside what all kinds have."""
+    return take(manifest.whole, table, notes, "apiVersion", "kind", "metadata")
 
 
 def duration_ns(value: Value, least_ns: int = _MS) -> int | None:

@@ -9,8 +9,7 @@ from meshsim.scenario.manifests.destination_rules import Rules
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
-from meshsim.scenario.manifests.kubernetes import body
-from meshsim.scenario.manifests.values import Notes, only, take
+from meshsim.scenario.manifests.values import Notes, body, only, take
 from meshsim.scenario.positions import Path
 
 
