@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -24,23 +23,30 @@ def resolved_text(scenario: Scenario) -> str:
     data = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
     if scenario.mesh.preset is not None:
         mark_unset(data["mesh"], scenario.mesh.preset)  # lest the preset set it anew
-    return "".join(f"{line}\n" for line in _lines(data))
+    lines: list[str] = []
+    _add_lines(lines, data, "")
+    lines.append("")
+    return "\n".join(lines)
 
 
-def _lines(value: Any, indent: str = "") -> Iterator[str]:
-    entries = value.items() if isinstance(value, dict) else ((None, entry) for entry in value)
-    for key, entry in entries:
-        head = f"{indent}-" if key is None else f"{indent}{_scalar(key)}:"
-        if isinstance(entry, dict | list) and entry:
-            inner = f"{indent}  "
-            lines = _lines(entry, inner)
-            if key is None:  # the first key of an entry stands beside its dash
-                yield f"{head} {next(lines)[len(inner) :]}"
+def _add_lines(lines: list[str], value: Any, indent: str) -> None:
+    """Add the lines of a mapping or a list, the first of an entry of a list beside its dash."""
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if isinstance(entry, dict | list) and entry:
+                lines.append(f"{indent}{_scalar(key)}:")
+                _add_lines(lines, entry, inner)
             else:
-                yield head
-            yield from lines
+                lines.append(f"{indent}{_scalar(key)}: {_scalar(entry)}")
+        return
+    for entry in value:
+        if isinstance(entry, dict | list) and entry:
+            first = len(lines)
+            _add_lines(lines, entry, inner)
+            lines[first] = f"{indent}- {lines[first][len(inner) :]}"
         else:
-            yield f"{head} {_scalar(entry)}"
+            lines.append(f"{indent}- {_scalar(entry)}")
 
 
 def _scalar(value: Any) -> str:

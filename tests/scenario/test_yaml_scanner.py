@@ -16,6 +16,16 @@ SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 PIECES = [
     *("a", "b c", "10 ms", "100 %", "-1.5", "é", "'q'", '"d"', "key: v", "&a ", "*a", "!t ", "<<", "\t", "\x85"),
     *(" ", "  ", "\n", "\n  ", "\n    ", "\n\n", "\r\n", "#x", " #c", "---", "...", "\n---\n", "%"),
+    *(
+        "{a: b}",
+        "[a, b c]",
+        "{a: {b: 1 ms}, c: [d, {e: -f}]}",
+        "{a: b, ",
+        "[{a: [b]}, ",
+        "- {a: b}\n",
+        "k: [a]\n",
+        "- ",
+    ),
     *(": ", ":", ",", "{", "}", "[", "]", "- ", "-", "?", "? ", "|", "|\n  ", ">\n  "),
 ]
 
@@ -43,7 +53,7 @@ def test_shipped_scenarios(path: Path) -> None:
     assert _events(text, quick=True) == _events(text, quick=False)
 
 
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=14))
 def test_any_text(pieces: list[str]) -> None:
     """Texts put together from YAML's characters give the same events, or the same error at the same place."""
@@ -58,3 +68,26 @@ def test_scenarios_with_a_slip(place: float, cut: int, piece: str) -> None:
     begin = int(place * len(text))
     slipped = (text[:begin] + piece + text[begin + cut :])[max(0, begin - 300) : begin + 300]
     assert _events(slipped, quick=True) == _events(slipped, quick=False)
+
+
+@settings(max_examples=400)
+@given(
+    pieces=st.lists(
+        st.sampled_from(["{", "}", "[", "]", "a", "b c", "-", "-1", ": ", ":", ", ", ",", " ", '"q"', "\n"]),
+        max_size=24,
+    ),
+    before=st.sampled_from(["", "k: ", "- ", "- - ", "[x, ", "{k: ", "? "]),
+)
+def test_any_brackets(pieces: list[str], before: str) -> None:
+    """What stands in brackets, well formed or not, gives the same events, or the same error at the same place."""
+    text = f"{before}{''.join(pieces)}"
+    assert _events(text, quick=True) == _events(text, quick=False)
+
+
+@pytest.mark.parametrize("length", [880, 899, 900, 901, 1020, 1030, 2000])
+@pytest.mark.parametrize("before", ["", "- ", "k: ", "[", "- - {k: "])
+@pytest.mark.parametrize("after", ["", ": v", " x", "\n- a"])
+def test_long_brackets(length: int, before: str, after: str) -> None:
+    """Brackets about as long as a key may be give the same, whether they are a key or not."""
+    text = f"{before}[{'a, ' * (length // 3)}a]{after}"
+    assert _events(text, quick=True) == _events(text, quick=False)
