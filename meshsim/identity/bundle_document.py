@@ -1,7 +1,7 @@
 """SPIFFE bundle documents: a trust domain's authorities as a JWK set, as bundle endpoints serve them.
 
-Written and read by SPIFFE Trust Domain and Bundle, section 4, and X509-SVID, section 6. A document says nothing of
-whose it is: who fetches it knows that from where it was fetched.
+Written and read by SPIFFE Trust Domain and Bundle, section 4, X509-SVID, section 6, and JWT-SVID. A document says
+nothing of whose it is: who fetches it knows that from where it was fetched.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-X509_USE: Final = "x509-svid"
-"""Use of a key that signs X.509-SVIDs; values are case-sensitive (section 4.2.2)."""
+from meshsim.identity.bundle_words import JWT_USE, REFRESH_HINT, SEQUENCE, X509_USE
+
 KEY_TYPES: Final = ("EC", "RSA", "OKP", "AKP")
 """Key types of JWKs that are known here (RFC 7518, section 6.1; RFC 8037; AKP is that of ML-DSA). Keys of any other are
 ignored."""
@@ -32,8 +32,16 @@ class BundleDocumentError(ValueError):
     """A document that is no SPIFFE bundle; its text says why."""
 
 
+class JwtKey(msgspec.Struct, frozen=True):
+    """A key that signs tokens."""
+
+    kid: str
+    """Its key id, by which tokens name it."""
+    public_key: Any
+
+
 class BundleDocument(msgspec.Struct, frozen=True):
-    """What a bundle document says, as far as X.509-SVIDs go."""
+    """What a bundle document says."""
 
     certificates: tuple[x509.Certificate, ...]
     """Authorities in the order of the document, each once. None: nobody of the trust domain is to be believed."""
@@ -41,15 +49,22 @@ class BundleDocument(msgspec.Struct, frozen=True):
     """``spiffe_sequence``: grows with each change of the content; None where the document has none."""
     refresh_hint_s: int | None = None
     """``spiffe_refresh_hint``: how often to look for changes, seconds; None where the document has none."""
+    jwt_keys: tuple[JwtKey, ...] = ()
+    """Keys that sign tokens, in the order of the document."""
 
 
 def write_bundle(document: BundleDocument) -> bytes:
-    """Return a document as an endpoint serves it: UTF-8 JSON, one key for each authority, without ``kid``."""
-    content: dict[str, Any] = {"keys": [_jwk(certificate) for certificate in document.certificates]}
+    """Return a document as an endpoint serves it: UTF-8 JSON, with a key for each authority and each signer of tokens.
+
+    Those of authorities have no ``kid``.
+    """
+    keys = [_jwk(certificate) for certificate in document.certificates]
+    keys += [{"use": JWT_USE, "kid": key.kid} | _members(key.public_key) for key in document.jwt_keys]
+    content: dict[str, Any] = {"keys": keys}
     if document.sequence is not None:
-        content["spiffe_sequence"] = document.sequence
+        content[SEQUENCE] = document.sequence
     if document.refresh_hint_s is not None:
-        content["spiffe_refresh_hint"] = document.refresh_hint_s
+        content[REFRESH_HINT] = document.refresh_hint_s
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -59,7 +74,7 @@ def read_bundle(text: bytes) -> BundleDocument:
     Keys of unknown type or use are ignored, and so is one for X.509-SVIDs without a certificate; of several
     certificates of a key the first counts. What the standard demands of a publisher is demanded: a list of keys, each
     with its type and use, numbers that are whole, each name once, certificates of authorities, whose keys are those
-    that the entry gives.
+    that the entry gives, and a key id of its own for each key that signs tokens.
     """
     if len(text) > MOST_BYTES:
         raise BundleDocumentError(f"the document has more than {MOST_BYTES} bytes")
@@ -70,12 +85,18 @@ def read_bundle(text: bytes) -> BundleDocument:
     if not isinstance(keys, list):
         raise BundleDocumentError("'keys' is missing" if "keys" not in content else "'keys' is no list")
     found: dict[x509.Certificate, None] = {}
+    signing: dict[str, JwtKey] = {}
     for number, key in enumerate(keys):
-        certificate = _authority(key, f"keys[{number}]")
+        place = f"keys[{number}]"
+        certificate = _authority(key, place)
         if certificate is not None:
             found.setdefault(certificate)
-    sequence, hint_s = (_whole(content, name) for name in ("spiffe_sequence", "spiffe_refresh_hint"))
-    return BundleDocument(tuple(found), sequence, hint_s)
+        elif key["use"] == JWT_USE and key["kty"] in KEY_TYPES:
+            jwt_key = _jwt_key(key, place)
+            if signing.setdefault(jwt_key.kid, jwt_key) is not jwt_key:
+                raise BundleDocumentError(f"{place}: another key has this 'kid'")
+    sequence, hint_s = (_whole(content, name) for name in (SEQUENCE, REFRESH_HINT))
+    return BundleDocument(tuple(found), sequence, hint_s, tuple(signing.values()))
 
 
 def _decode(text: bytes) -> Any:
@@ -132,6 +153,22 @@ def _authority(key: Any, place: str) -> x509.Certificate | None:
     return certificate
 
 
+def _jwt_key(key: dict[str, Any], place: str) -> JwtKey:
+    """Return a key that signs tokens: JWT-SVID asks for its id."""
+    import jwt
+
+    kid = key.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise BundleDocumentError(f"{place}: 'kid' is {'no text' if 'kid' in key else 'missing'}")
+    try:
+        public = jwt.PyJWK({name: value for name, value in key.items() if name not in ("use", "kid", "x5c")}).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+        raise BundleDocumentError(f"{place}: the key can't be read") from None
+    if hasattr(public, "private_numbers") or hasattr(public, "private_bytes"):
+        raise BundleDocumentError(f"{place}: the key is not a public one")
+    return JwtKey(kid, public)
+
+
 def _certificate(text: Any, place: str) -> x509.Certificate:
     if not isinstance(text, str):
         raise BundleDocumentError(f"{place}: a certificate is no text")
@@ -151,25 +188,26 @@ def _certificate(text: Any, place: str) -> x509.Certificate:
 
 
 def _jwk(certificate: x509.Certificate) -> dict[str, Any]:
-    """Return the entry of an authority (RFC 7518, section 6; RFC 8037, section 2)."""
-    entry: dict[str, Any] = {
-        "use": X509_USE,
-        "x5c": [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()],
-    }
-    key = certificate.public_key()
+    """Return the entry of an authority."""
+    der = certificate.public_bytes(Encoding.DER)
+    return {"use": X509_USE, "x5c": [base64.b64encode(der).decode()]} | _members(certificate.public_key())
+
+
+def _members(key: Any) -> dict[str, Any]:
+    """Return the members of a JWK that say what key it is (RFC 7518, section 6; RFC 8037, section 2)."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         numbers, size = key.public_numbers(), (key.curve.key_size + 7) // 8
         curve = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}.get(key.curve.name, key.curve.name)
-        return entry | {"kty": "EC", "crv": curve, "x": _number(numbers.x, size), "y": _number(numbers.y, size)}
+        return {"kty": "EC", "crv": curve, "x": _number(numbers.x, size), "y": _number(numbers.y, size)}
     if isinstance(key, rsa.RSAPublicKey):
         of_rsa = key.public_numbers()
         n, e = ((value, (value.bit_length() + 7) // 8) for value in (of_rsa.n, of_rsa.e))
-        return entry | {"kty": "RSA", "n": _number(*n), "e": _number(*e)}
+        return {"kty": "RSA", "n": _number(*n), "e": _number(*e)}
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return entry | {"kty": "OKP", "crv": "Ed25519", "x": _text(key.public_bytes_raw())}
+        return {"kty": "OKP", "crv": "Ed25519", "x": _text(key.public_bytes_raw())}
     for kind, name in ((mldsa.MLDSA44PublicKey, "ML-DSA-44"), (mldsa.MLDSA65PublicKey, "ML-DSA-65")):
         if isinstance(key, kind):
-            return entry | {"kty": "AKP", "alg": name, "pub": _text(key.public_bytes_raw())}
+            return {"kty": "AKP", "alg": name, "pub": _text(key.public_bytes_raw())}
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     raise BundleDocumentError(f"a key of {len(der)} bytes is of a type that is not known here")
 

@@ -88,6 +88,13 @@ def issuer_size_bytes(issuer: IssuerFacts, signer_key_type: str) -> int:
     return _certificate(extensions, _NAME_BYTES, issuer.key_type, signer_key_type)
 
 
+def root_size_bytes(facts: IssuerFacts) -> int:
+    """Return the nominal size of a root's DER certificate, which it signs itself."""
+    extensions = _extension(5, critical=True) + _KEY_USAGE_BYTES + _SUBJECT_KEY_BYTES
+    extensions += _extension(_names((SCHEME + facts.trust_domain,)), critical=False)
+    return _certificate(extensions, _NAME_BYTES, facts.key_type, facts.key_type)
+
+
 def chain_sizes_bytes(svid: Svid) -> tuple[int, ...]:
     """Return the nominal sizes of the certificates that a holder sends: its own, then its intermediates."""
     signers = [issuer.key_type for issuer in svid.issuers[1:]]

@@ -1,23 +1,25 @@
 """Whether a verifier accepts a token: predicted from facts, and found out for real by PyJWT.
 
-The order of the checks: a token is there, is one at all, of a known issuer, by that issuer's algorithm and key, of
-this time, for this audience, and presented with the certificate that it is bound to. The first to fail is the reason.
+The order of the checks: a token is there, is one at all, of a known issuer, by that issuer's algorithm and key (one in
+the verifier's bundle, where the issuer is a trust domain's), of this time, for this audience, and presented with the
+certificate that it is bound to. The first to fail is the reason.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, public_pem
+from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, kid_of, public_pem
 
 MISSING: Final = "token-missing"
 MALFORMED: Final = "token-malformed"
 UNKNOWN_ISSUER: Final = "token-unknown-issuer"
 WRONG_ALGORITHM: Final = "token-wrong-algorithm"
+UNKNOWN_KEY: Final = "token-unknown-key"
 BAD_SIGNATURE: Final = "token-bad-signature"
 NOT_YET_VALID: Final = "token-not-yet-valid"
 EXPIRED: Final = "token-expired"
@@ -30,6 +32,7 @@ REASONS: Final[Mapping[str, str]] = {
     MALFORMED: "what stands after Bearer is no token",
     UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
     WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
+    UNKNOWN_KEY: "signed with a key that is not in the bundle that the verifier has of the issuer's trust domain",
     BAD_SIGNATURE: "forged: the signature is not the issuer's",
     NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
     EXPIRED: "expired, by the verifier's clock and leeway",
@@ -98,12 +101,23 @@ class TokenVerdict(msgspec.Struct, frozen=True, gc=False):
     """Algorithm of the signature that was checked; empty where it did not come to that."""
     claims: str
     """Claims as canonical JSON; empty without an accepted token."""
+    keys: frozenset[str] = frozenset()
+    """Keys of the issuer that the verifier had, where those are in the bundle of a trust domain."""
 
 
 ABSENT: Final = TokenVerdict("", "", "")
 
 
-def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+Keys = Callable[[str], frozenset[str]]
+"""Which keys of its token issuers the bundle has that a verifier holds of a trust domain, by ``Authority.id``."""
+
+
+def no_keys(_trust_domain: str) -> frozenset[str]:
+    """Return the keys of a verifier that has no bundle of any other trust domain."""
+    return frozenset()
+
+
+def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> TokenVerdict:
     """Predict the verdict on a token presented with the certificate of this ``thumbprint`` (empty: with none)."""
     if token is None:
         return TokenVerdict(MISSING, "", "") if rules.required else ABSENT
@@ -113,6 +127,9 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str)
     issuer = accepted[0].issuer
     if token.algorithm != issuer.algorithm:
         return TokenVerdict(WRONG_ALGORITHM, "", "")
+    known = keys(issuer.trust_domain) if issuer.trust_domain else frozenset()
+    if issuer.trust_domain and token.key not in known:
+        return TokenVerdict(UNKNOWN_KEY, "", "", known)
     reason = ""
     if not token.genuine:
         reason = BAD_SIGNATURE
@@ -126,7 +143,7 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str)
         reason = NOT_BOUND
     elif rules.binding != "ignored" and token.thumbprint and token.thumbprint != thumbprint:
         reason = OTHER_CERTIFICATE
-    return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims)
+    return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims, known)
 
 
 BEARER: Final = "Bearer "
@@ -150,12 +167,12 @@ def bearer_text(headers: Iterable[tuple[str, str]]) -> str | None:
     return rest[begin:end]
 
 
-def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> TokenVerdict:
     """Judge what a workload wrote into ``authorization`` itself: of that no facts are known, so that PyJWT reads it."""
     import jwt
 
-    reason = verify(text, rules, clock_s, thumbprint)
-    if reason in (MALFORMED, UNKNOWN_ISSUER, WRONG_ALGORITHM):
+    reason = verify(text, rules, clock_s, thumbprint, keys)
+    if reason in (MALFORMED, UNKNOWN_ISSUER, WRONG_ALGORITHM, UNKNOWN_KEY):
         return TokenVerdict(reason, "", "")
     claims = jwt.decode(text, options={"verify_signature": False})
     algorithm = next(one.issuer.algorithm for one in rules.accepted if one.issuer.iss == claims["iss"])
@@ -163,7 +180,7 @@ def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> T
     return TokenVerdict(reason, algorithm, shown)
 
 
-def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> str:
+def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> str:
     """Let PyJWT judge the text of a token; return the reason to refuse it, or an empty string.
 
     PyJWT would read the wall clock: it is told not to, and the times are held against ``clock_s`` here.
@@ -178,6 +195,14 @@ def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str) -> str:
     if not accepted:
         return UNKNOWN_ISSUER
     issuer = accepted[0].issuer
+    if issuer.trust_domain:
+        header = jwt.get_unverified_header(text)
+        if header.get("alg") != issuer.algorithm:
+            return WRONG_ALGORITHM
+        signing = {kid_of(one): one for one in map(issuer.keyed, keys(issuer.trust_domain))}
+        if header.get("kid") not in signing:
+            return UNKNOWN_KEY
+        issuer = signing[header["kid"]]
     try:
         claims = jwt.decode(text, key=public_pem(issuer), algorithms=[issuer.algorithm], options=_OPTIONS)
     except jwt.InvalidAlgorithmError:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meshsim.identity.bundle_words import KID_CHARACTERS
 from meshsim.identity.keys import private_key, sign
 
 if TYPE_CHECKING:
-    from meshsim.identity.keys import PrivateKey
+    from meshsim.identity.keys import PrivateKey, PublicKey
 
 S: Final = 1_000_000_000
 KEY_TYPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -44,6 +45,14 @@ class Issuer(msgspec.Struct, frozen=True):
     seed: int
     honest: bool = True
     """False of a key that only pretends to be this issuer's."""
+    trust_domain: str = ""
+    """Trust domain in whose bundle its keys are; empty for one with a single key that everybody knows."""
+    key: str = ""
+    """Which of its keys, by the authority of the trust domain that it goes with (``Authority.id``)."""
+
+    def keyed(self, key: str) -> Issuer:
+        """The issuer with another of its keys."""
+        return msgspec.structs.replace(self, key=key)
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -62,6 +71,8 @@ class Token(msgspec.Struct, frozen=True):
     """Of the certificate that it is bound to (``x5t#S256``); empty if to none."""
     claims: str
     """All claims as canonical JSON."""
+    key: str = ""
+    """Which key of its issuer signed it, as its header says; empty where the issuer has but one."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -81,8 +92,18 @@ class Grant(msgspec.Struct, frozen=True):
 
     def token(self, time_s: int, thumbprint: str = "") -> Token:
         """The token that the holder has at an instant, bound to the certificate with this thumbprint if any is."""
-        number = max(0, time_s - self.begin_s) // self.renew_s
-        return _token(self, number, thumbprint if self.bound else "")
+        return _token(self, self._number(time_s), thumbprint if self.bound else "")
+
+    def issued_s(self, time_s: int) -> int:
+        """When the token that the holder has at an instant was made."""
+        return self.begin_s + self._number(time_s) * self.renew_s
+
+    def signed_with(self, key: str) -> Grant:
+        """The same, signed with another key of the issuer."""
+        return msgspec.structs.replace(self, issuer=self.issuer.keyed(key))
+
+    def _number(self, time_s: int) -> int:
+        return max(0, time_s - self.begin_s) // self.renew_s
 
 
 @lru_cache(maxsize=65_536)
@@ -107,7 +128,7 @@ def _token(grant: Grant, number: int, thumbprint: str) -> Token:
 def signed(issuer: Issuer, claims: Mapping[str, Any], algorithm: str | None = None) -> Token:
     """A token with these claims; ``algorithm`` may be ``none`` or ``HS256``, which no honest issuer uses."""
     algorithm = algorithm or issuer.algorithm
-    header = {"alg": algorithm, "kid": hashlib.sha256(issuer.iss.encode()).hexdigest()[:16], "typ": "JWT"}
+    header = {"alg": algorithm, "kid": kid_of(issuer), "typ": "JWT"}
     body = f"{_encoded(_canonical(header))}.{_encoded(_canonical(claims))}"
     signature = _signature(issuer, algorithm, body.encode())
     audience = claims.get("aud", [])
@@ -122,7 +143,14 @@ def signed(issuer: Issuer, claims: Mapping[str, Any], algorithm: str | None = No
         expires_s=int(claims["exp"]),
         thumbprint=str(confirmation["x5t#S256"]) if isinstance(confirmation, dict) else "",
         claims=_canonical(claims),
+        key=issuer.key,
     )
+
+
+def kid_of(issuer: Issuer) -> str:
+    """The id of an issuer's key, as headers of tokens and bundles have it."""
+    name = f"{issuer.iss}#{issuer.key}" if issuer.key else issuer.iss
+    return hashlib.sha256(name.encode()).hexdigest()[:KID_CHARACTERS]
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
@@ -145,7 +173,8 @@ def thumbprint_of(certificate_der: bytes) -> str:
 
 def _hash(issuer: Issuer, purpose: str) -> bytes:
     digest = hashlib.sha256()
-    for part in ("meshsim token issuer", str(issuer.seed), issuer.name, str(issuer.honest), purpose):
+    parts = ("meshsim token issuer", str(issuer.seed), issuer.name, str(issuer.honest), purpose)
+    for part in (*parts, issuer.key) if issuer.key else parts:
         data = part.encode()
         digest.update(len(data).to_bytes(4, "big") + data)
     return digest.digest()
@@ -172,8 +201,13 @@ def _signature(issuer: Issuer, algorithm: str, body: bytes) -> bytes:
     return b"".join(number.to_bytes(size, "big") for number in decode_dss_signature(signature))
 
 
+def public_key(issuer: Issuer) -> PublicKey:
+    """The issuer's public key."""
+    return _key(issuer).public_key()
+
+
 def public_pem(issuer: Issuer) -> bytes:
     """The issuer's public key, as everybody can have it."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    return _key(issuer).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return public_key(issuer).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -73,7 +73,7 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> TokenVer
     if rules is None or text is None or request.claims is not None:
         return None
     clock_s = subject.epoch_s if request.time_s is None else request.time_s
-    return judge_text(text, rules, clock_s, "")
+    return judge_text(text, rules, clock_s, "", asked.callee.token_keys)
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:

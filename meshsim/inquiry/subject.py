@@ -10,7 +10,7 @@ import msgspec
 
 from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
-from meshsim.identity.token_check import TokenRules
+from meshsim.identity.token_check import Keys, TokenRules, no_keys
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.manifest_reader import read_manifests
@@ -96,6 +96,8 @@ class Callee(msgspec.Struct, frozen=True):
     address: str = ""
     token_rules: TokenRules | None = None
     """Which tokens its sidecars accept; None if they look at none."""
+    token_keys: Keys = no_keys
+    """Keys of token issuers in the bundles that they begin with."""
     token_check: TokenCheck | None = None
     """None: no ``request_authentication``; Istio's policies may still have tokens checked."""
 
@@ -248,6 +250,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
         token_rules=None if replica is None else world.token_rules_of(replica),
+        token_keys=no_keys if replica is None else world.token_keys_of(replica),
         token_check=_token_check(scenario, name),
     )
 

@@ -55,6 +55,13 @@ def _check_issuers(scenario: Scenario, held: dict[str, tuple[Path, HeldToken]]) 
                 f"the token issuer {show(name)} is declared but never used; expected a token of it, or not to be here"
             )
             yield Finding(at_issuer, message, at_key=True)
+        domain, domains = issuer_.trust_domain, scenario.mesh.trust_domains
+        if domain is not None and domain not in domains:
+            message = f"there is no trust domain {show(domain)}; {expected(domain, domains)}"
+            yield Finding((*at_issuer, "trust_domain"), message)
+        if domain is not None and issuer_.algorithm == "EdDSA":
+            message = "JWT-SVIDs are not signed with EdDSA; expected ES256, ES384 or RS256 beside a trust_domain"
+            yield Finding((*at_issuer, "algorithm"), message)
         if issuer_.ttl_ns % units.NS_PER_S:
             shown = units.format_duration(issuer_.ttl_ns)
             message = f"{shown!r} is no whole number of seconds; expected one, as JWTs have it"

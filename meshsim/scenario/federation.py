@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meshsim.scenario.fields import Duration, FromList, Model, Name, S
+from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
 from meshsim.scenario.identity import CaRotation, Identity, Issuer, KeyType
 from meshsim.scenario.policy import TrustDomain
 
@@ -26,6 +26,16 @@ class BundleEndpoint(Model):
     """spiffe_refresh_hint: how often others are to fetch it, whole seconds. Default: none, they do every 5 min."""
     sequence: bool = True
     """Whether the bundle carries spiffe_sequence, so that an older one is told from a newer one. Default: true."""
+
+
+class Polls(Model):
+    """When bundles are fetched."""
+
+    per_hint: int = Field(default=1, ge=1, le=100)
+    """How many fetches fall into the time of a refresh hint; without hint it is 5 min from one to the next. SPIRE
+    makes 4. Default: 1, as the standard has it."""
+    jitter_ppm: Share = Field(default=0, alias="jitter", le=500_000)
+    """Largest part by which the time to the next fetch is shorter or longer, drawn for each. Default: 0 %, as SPIRE."""
 
 
 class DomainIdentity(Model):
@@ -77,6 +87,8 @@ class Federation(Model):
     """Trust domains whose bundles the mesh's own one fetches. Default: none."""
     endpoint: BundleEndpoint = BundleEndpoint()
     """Bundle endpoint of the mesh's own trust domain."""
+    polls: Polls = Polls()
+    """When bundles are fetched."""
     stale_after_polls: int = Field(default=3, ge=1, le=1000)
     """A bundle is stale when so many fetches in a row have brought nothing. Default: 3."""
     when_stale: Literal["keep", "refuse"] = "keep"

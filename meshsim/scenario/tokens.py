@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
+from meshsim.scenario.policy import TrustDomain
 
 Algorithm = Literal["ES256", "ES384", "EdDSA", "RS256"]
 Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
@@ -21,6 +22,10 @@ class TokenIssuer(Model):
 
     issuer: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")] | None = None
     """What the claim iss says. Default: https://NAME.TRUST-DOMAIN."""
+    trust_domain: TrustDomain | None = None
+    """Trust domain that it signs JWT-SVIDs for: it has a key for each authority of that trust domain, signs with that
+    of the active one, and is believed by the keys in the bundle that a verifier has of it. Default: none, it has one
+    key, which everybody knows."""
     algorithm: Algorithm = "ES256"
     """Signature algorithm (RFC 7518, section 3.1; EdDSA RFC 8037). Default: ES256."""
     ttl_ns: Duration = Field(default=300 * S, alias="ttl", ge=2 * S)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.identity.token_check import TokenRules, TokenVerdict, bearer_text, judge, judge_text
+from meshsim.identity.token_check import Keys, TokenRules, TokenVerdict, bearer_text, judge, judge_text
 from meshsim.sidecar.commands import (
     PEER_REVOKED,
     AskPolicy,
@@ -196,7 +196,7 @@ class Inbound:
             "" if downstream.tls is None or rules.binding == "ignored" else self._thumbprint(downstream.tls.peer_svid)
         )
         clock_s = (self._settings.clock_offset_ns + now_ns) // 1_000_000_000
-        verdict = _judged(message, rules, clock_s, thumbprint)
+        verdict = _judged(message, rules, clock_s, thumbprint, self._settings.token_keys)
         asked = asked and not verdict.reason
         question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
         return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint)
@@ -248,9 +248,9 @@ class Inbound:
         return [Send(downstream.connection_id, message)]
 
 
-def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str) -> TokenVerdict:
+def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys) -> TokenVerdict:
     """The verdict on a request's token, or on what its workload wrote in the place of one."""
     written = bearer_text(message.template.headers) if message.token is None else None
     if written is None:
-        return judge(message.token, rules, clock_s, thumbprint)
-    return judge_text(written, rules, clock_s, thumbprint)
+        return judge(message.token, rules, clock_s, thumbprint, keys)
+    return judge_text(written, rules, clock_s, thumbprint, keys)

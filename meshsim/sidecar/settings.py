@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from meshsim.identity.token_check import TokenRules
+from meshsim.identity.token_check import Keys, TokenRules, no_keys
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.received import HeaderRules
 from meshsim.sidecar.resilience import ResilienceSettings
@@ -40,6 +40,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Tokens that its workload can present; None if it has none."""
     token_rules: TokenRules | None = None
     """Which tokens it accepts of callers; None if it looks at none."""
+    token_keys: Keys = no_keys
+    """Gives the keys of token issuers that it has in its bundles."""
     header_rules: HeaderRules | None = None
     """What is done with header fields; None if all are taken as they come."""
     certificate_hash: Thumbprint | None = None

@@ -25,6 +25,8 @@ class Entry(msgspec.Struct, frozen=True):
     """What is wrong with it, as ``token_flaws`` names it; empty for nothing."""
     bound_to: Callable[[], str] | None = None
     """Thumbprint of the certificate that a stolen one is bound to now; None for the one that the connection shows."""
+    key_at: Callable[[int], str] | None = None
+    """Which key its issuer signed with at an instant, in seconds since the Unix epoch; None if it has but one."""
 
 
 class Wallet:
@@ -43,6 +45,8 @@ class Wallet:
         """
         entry = self._entries[key]
         grant = entry.grant
+        if entry.key_at is not None:
+            grant = grant.signed_with(entry.key_at(grant.issued_s(clock_ns // S)))
         thumbprint = ""
         if grant.bound:
             thumbprint = self._thumbprint(svid) if entry.bound_to is None else entry.bound_to()

@@ -26,3 +26,4 @@ class BundleRow(msgspec.Struct, frozen=True, gc=False):
     authorities: Annotated[int, Meta(description="How many authorities are believed from then on.")]
     lag_ns: Annotated[int, Meta(description="How long what was taken had been there by then; 0 unless it was taken.")]
     reason: Annotated[str, Meta(description="Why it was refused, failed or is stale.")]
+    size_bytes: Annotated[int, Meta(description="Size of the document that came; 0 where none did.")] = 0

@@ -65,6 +65,8 @@ class Authorities:
         self.by_id = by_id
         """Every authority of every trust domain, by its id."""
         self._make(first)
+        self._signed = [(0, self._roots[1].id)]
+        """Since when each root has signed, as time since the Unix epoch by its own clock; the first always has."""
         self._record = state.recorder.appender("identities")
         self.trust = self._trust(1)
         """What is true now, whoever knows of it."""
@@ -114,6 +116,11 @@ class Authorities:
     def trusted(self) -> frozenset[str]:
         """``Authority.id`` of each root that is trusted now."""
         return self.trust.bundles[self.trust_domain].authorities
+
+    def signed_by(self, time_s: int) -> str:
+        """Return which root signed at an instant of the past, in seconds since the Unix epoch by its own clock."""
+        time_ns = time_s * 1_000_000_000
+        return next(name for since_ns, name in reversed(self._signed) if since_ns <= time_ns or not since_ns)
 
     def publish(self) -> None:
         """Take note that the bundle that others are shown is another one."""
@@ -176,6 +183,8 @@ class Authorities:
             if number not in self._roots:
                 self._make(step.term)
             self._write(step.deed, self._roots[number])
+            if step.deed == "activated":
+                self._signed.append((self.epoch_ns, self._roots[number].id))
             if step.deed != "activated" or told:
                 news.append(f"{self._roots[number].name} {step.deed}")
         if steps:

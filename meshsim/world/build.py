@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.identity.token_check import no_keys
 from meshsim.network.delay import delay_sampler
 from meshsim.network.impairments import Impairments
 from meshsim.network.link import LinkDirection
@@ -221,6 +222,7 @@ def make_sidecar(
             spiffe_id=host.spiffe_id,
             wallet=None if tokens is None else tokens.wallet(host),
             token_rules=None if tokens is None else tokens.rules(host),
+            token_keys=no_keys if tokens is None else tokens.keys(host),
             thumbprint=None if tokens is None else tokens.thumbprint,
             node=host.node,
             address=state.addresses.of(host) if state.addresses is not None else "",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from meshsim.identity.bundle_sizes import document_size_bytes, document_slack_bytes
 from meshsim.identity.svid import SECOND_NS
+from meshsim.identity.tokens import KEY_TYPES, kid_of, public_key
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.units import PPM
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from meshsim.identity.authority import Authority
     from meshsim.identity.bundle import TrustBundle
     from meshsim.identity.svid import Svid
+    from meshsim.identity.tokens import Issuer
     from meshsim.scenario.federation import BundleEndpoint
     from meshsim.sidecar.tls.oracle import Oracle
 
@@ -34,7 +37,7 @@ class Published(msgspec.Struct, frozen=True):
     sequence: int | None
     refresh_hint_s: int | None
     authorities: frozenset[str]
-    """``Authority.id`` of each."""
+    """``Authority.id`` of each. The keys of the trust domain's token issuers go with them."""
     since_ns: int
     """Since when it says so; not part of the document."""
 
@@ -42,13 +45,17 @@ class Published(msgspec.Struct, frozen=True):
 class Endpoint:
     """The bundle endpoint of a trust domain. It knows at once what the authority does."""
 
-    def __init__(self, authorities: Authorities, settings: BundleEndpoint, node: str) -> None:
+    def __init__(
+        self, authorities: Authorities, settings: BundleEndpoint, node: str, signers: tuple[Issuer, ...] = ()
+    ) -> None:
+        """``signers``: token issuers of the trust domain."""
         self._authorities = authorities
         self._settings = settings
         self._first = self.published()
         self._svid: Svid | None = None
         self._generation = 0
         self.node = node
+        self.signers = signers
         self.faults: list[tuple[Serves, Callable[[], None]]] = []
         """What faults make it serve, and what is to be called each time that it does; the last one counts."""
 
@@ -177,17 +184,34 @@ MALFORMED: Final = "'keys' is no list"
 
 
 class Documents:
-    """What bundles say, held against real documents: written, and read again."""
+    """What bundles say, and how much that is; held against real documents, written and read again, unless nothing is.
 
-    def __init__(self, authorities: Mapping[str, Authority]) -> None:
+    A sequence number does not change the size by much, and how often a bundle is asked for does not change it at all.
+    """
+
+    def __init__(self, authorities: Mapping[str, Authority], *, real: bool) -> None:
         self._authorities = authorities
-        self._checked: set[Published | None] = set()
+        self._real = real
+        self._sizes: dict[tuple[Published | None, tuple[Issuer, ...]], int] = {}
 
-    def check(self, published: Published | None) -> None:
-        """Raise InvariantViolation if a real document does not say what it is taken to say."""
-        if published in self._checked:
-            return
-        self._checked.add(published)
+    def size_bytes(self, published: Published | None, signers: tuple[Issuer, ...]) -> int:
+        """Return the nominal size of a document; None for one that is no bundle. Raises InvariantViolation."""
+        key = published, signers
+        size_bytes = self._sizes.get(key)
+        if size_bytes is None:
+            if published is None:
+                size_bytes = len(NOT_A_BUNDLE)
+            else:
+                roots = [self._authorities[name].issuers[0] for name in sorted(published.authorities)]
+                kinds = [KEY_TYPES[signer.algorithm] for signer in signers for _ in roots]
+                size_bytes = document_size_bytes(roots, kinds, published.sequence, published.refresh_hint_s)
+            self._sizes[key] = size_bytes
+            if self._real:
+                self._check(published, signers, size_bytes)
+        return size_bytes
+
+    def _check(self, published: Published | None, signers: tuple[Issuer, ...], size_bytes: int) -> None:
+        """Raise InvariantViolation if a real document does not say what it is taken to say, or is of another size."""
         from meshsim.identity import bundle_document as real
 
         if published is None:
@@ -198,8 +222,15 @@ class Documents:
                     return
             raise InvariantViolation("a malformed bundle is not refused as it should be")
         certificates = {self._authorities[name].root().certificate: name for name in sorted(published.authorities)}
-        document = real.BundleDocument(tuple(certificates), published.sequence, published.refresh_hint_s)
-        read = real.read_bundle(real.write_bundle(document))
+        keyed = [signer.keyed(name) for signer in signers for name in sorted(published.authorities)]
+        jwt_keys = tuple(real.JwtKey(kid_of(one), public_key(one)) for one in keyed)
+        document = real.BundleDocument(tuple(certificates), published.sequence, published.refresh_hint_s, jwt_keys)
+        written = real.write_bundle(document)
+        read = real.read_bundle(written)
         found = frozenset(certificates[certificate] for certificate in read.certificates)
-        if Published(read.sequence, read.refresh_hint_s, found, published.since_ns) != published:
+        says = Published(read.sequence, read.refresh_hint_s, found, published.since_ns)
+        if says != published or [key.kid for key in read.jwt_keys] != [key.kid for key in jwt_keys]:
             raise InvariantViolation(f"a bundle document says {read!r}, and not {published!r}")
+        slack = document_slack_bytes(self._authorities[name].issuers[0] for name in published.authorities)
+        if abs(len(written) - size_bytes) > slack:
+            raise InvariantViolation(f"a bundle document has {len(written)} bytes, not {size_bytes} +- {slack}")

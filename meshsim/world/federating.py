@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations
 from meshsim.identity.bundle import TrustBundle
 from meshsim.scenario.federation import DEFAULT_REFRESH_NS
+from meshsim.scenario.units import PPM
 from meshsim.telemetry.bundle_row import BundleRow
-from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.domains import Foreign
 from meshsim.world.endpoints import MALFORMED, Documents, Endpoint, Published, Vouching
-from meshsim.world.reach import again_after_ns, one_way_ns
+from meshsim.world.foreign_pushes import ForeignPushes
+from meshsim.world.parcels import Parcel, Parcels
+from meshsim.world.reach import one_way_ns
 
 if TYPE_CHECKING:
+    from random import Random
+
     from meshsim.sidecar.tls.operations import Operations
     from meshsim.world.domains import Domains
     from meshsim.world.hosts import Host, Machine
@@ -51,6 +55,8 @@ class Relationship:
         """Counts fetches; the number of the one that goes on, or went on last."""
         self.open = False
         self.started_ns = 0
+        self.size_bytes = 0
+        """Size of the document that the last fetch brought."""
         self.why = NO_ANSWER
 
 
@@ -71,28 +77,30 @@ class Federating:
         self._state = state
         self._clock = state.clock
         self._domains = domains
-        self._heard = heard
+        self._pushes = ForeignPushes(state, domains, heard)
         self._stale_after, self._keeps = federation.stale_after_polls, federation.when_stale == "keep"
         self.endpoints: dict[str, Endpoint] = {}
         """By trust domain."""
         for name, authorities in domains.all.items():
             settings = mesh.endpoint_of(name)
-            self.endpoints[name] = Endpoint(authorities, settings, settings.node or domains.nodes[name])
+            signers = () if state.tokens is None else state.tokens.signers(name)
+            self.endpoints[name] = Endpoint(authorities, settings, settings.node or domains.nodes[name], signers)
         self._relationships = [
             Relationship(name, of, domains.nodes[name], self.endpoints[of], self.endpoints[of].published())
             for name in domains.all
             for of in mesh.trusted_by(name)
         ]
         oracle = None
-        self._documents: Documents | None = None
         if scenario.fidelity != "modelled":
             from meshsim.sidecar.tls.oracle import Oracle  # loads OpenSSL, which fidelity modelled never does
 
             oracle = Oracle(domains.by_id)
-            self._documents = Documents(domains.by_id)
+        self._documents = Documents(domains.by_id, real=scenario.fidelity != "modelled")
         self._vouching = Vouching(oracle, every_time=state.real)
+        self._parcels = Parcels(state)
+        self._polls = federation.polls
+        self._randoms: dict[tuple[str, str], Random] = {}
         self._record = state.recorder.appender("bundles")
-        self._record_push = state.recorder.appender("configs")
         for relationship in self._relationships:
             self._tell(relationship.trust_domain)
 
@@ -117,6 +125,7 @@ class Federating:
         self._clock.at(now_ns + every_ns, self._fetch, relationship)
         relationship.fetches += 1
         relationship.open, relationship.why, relationship.started_ns = True, NO_ANSWER, now_ns
+        relationship.size_bytes = 0
         fetch = relationship, relationship.fetches
         self._clock.at(now_ns + min(TIMEOUT_NS, every_ns - 1), self._timed_out, fetch)
         machine = self._state.machines[relationship.node]
@@ -128,7 +137,14 @@ class Federating:
 
     def _refresh_ns(self, relationship: Relationship) -> int:
         hint_s = relationship.held.refresh_hint_s
-        return DEFAULT_REFRESH_NS if hint_s is None else hint_s * 1_000_000_000
+        every_ns = DEFAULT_REFRESH_NS if hint_s is None else hint_s * 1_000_000_000 // self._polls.per_hint
+        if not self._polls.jitter_ppm:
+            return every_ns
+        names = relationship.trust_domain, relationship.of
+        random = self._randoms.get(names)
+        if random is None:
+            random = self._randoms[names] = self._state.streams.stream("bundle-fetch", *names)
+        return every_ns + int(every_ns * self._polls.jitter_ppm * (2 * random.random() - 1)) // PPM
 
     def _ask(self, fetch: Fetch) -> None:
         relationship, _ = fetch
@@ -147,7 +163,7 @@ class Federating:
         if not machine.up:
             return  # nobody is there to say so
         if not endpoint.answers():
-            self._answer(fetch, DOWN, None, self._clock.now_ns)
+            self._answer(fetch, DOWN, None, 0)
             return
         flaw = None
         if endpoint.profile == "https_spiffe":
@@ -155,12 +171,13 @@ class Federating:
         _, server = connection_operations(None, endpoint.key_type)
         done_ns = self._work(machine, server)
         if flaw is not None:
-            self._answer(fetch, f"bundle endpoint: {flaw}", None, done_ns)
+            self._clock.at(done_ns, lambda _: self._answer(fetch, f"bundle endpoint: {flaw}", None, 0))
             return
         published = endpoint.serve()
-        if self._documents is not None:
-            self._documents.check(published)
-        self._answer(fetch, MALFORMED if published is None else "", published, done_ns)
+        size_bytes = self._documents.size_bytes(published, endpoint.signers)
+        self._clock.at(
+            done_ns, lambda _: self._answer(fetch, MALFORMED if published is None else "", published, size_bytes)
+        )
 
     def _flaw(self, relationship: Relationship, machine: Machine) -> str | None:
         """Return why the endpoint's certificate is refused: it is judged by the bundle that was fetched last."""
@@ -170,20 +187,34 @@ class Federating:
         client_ns = epoch_ns + state.machines[relationship.node].skew_ns
         return self._vouching.flaw(relationship.endpoint, bundles, client_ns, epoch_ns + machine.skew_ns)
 
-    def _answer(self, fetch: Fetch, flaw: str, published: Published | None, at_ns: int) -> None:
-        relationship, _ = fetch
-        way_ns = one_way_ns(self._state, relationship.endpoint.node, relationship.node)
+    def _answer(self, fetch: Fetch, flaw: str, published: Published | None, size_bytes: int) -> None:
+        """Send an answer, with a document of so many bytes if there is one."""
+        relationship, number = fetch
+        node, goal = relationship.endpoint.node, relationship.node
+        if size_bytes:
+            self._parcels.send(
+                Parcel(
+                    node,
+                    goal,
+                    size_bytes,
+                    lambda: relationship.open and relationship.fetches == number,
+                    lambda: self._came((fetch, flaw, published, size_bytes)),
+                )
+            )
+            return
+        way_ns = one_way_ns(self._state, node, goal)
         if way_ns is not None:
-            self._clock.at(at_ns + way_ns, self._came, (fetch, flaw, published))
+            self._clock.at(self._clock.now_ns + way_ns, self._came, (fetch, flaw, published, 0))
 
-    def _came(self, answer: tuple[Fetch, str, Published | None]) -> None:
-        (relationship, number), flaw, published = answer
+    def _came(self, answer: tuple[Fetch, str, Published | None, int]) -> None:
+        (relationship, number), flaw, published, size_bytes = answer
         if not relationship.open or relationship.fetches != number:
             return
         if not self._state.machines[relationship.node].up:
             relationship.why = AWAY
             return
         relationship.open = False
+        relationship.size_bytes = size_bytes
         if published is None:
             self._missed(relationship, "failed" if flaw == DOWN else "refused", flaw)
         else:
@@ -241,35 +272,9 @@ class Federating:
         told = self._tell(relationship.trust_domain)
         number = "" if relationship.held.sequence is None else f", sequence {relationship.held.sequence}"
         news = f"federated bundle: {relationship.of}{number}{', stale' if relationship.stale else ''}"
-        for host in self._state.hosts():
-            if host.configured and self._domains.foreign(host) is told:
-                self._write_push(host, told, "sent", news)
-                self._try((host, told, news, 0))
-
-    def _try(self, push: tuple[Host, Foreign, str, int]) -> None:
-        host, told, news, tries = push
-        if self._domains.foreign(host) is not told or not host.configured or self._state.over:
-            return  # a newer one is on its way, or comes with its configuration
-        node = self._domains.nodes[self._domains.of(host).trust_domain]
-        up = host.up and self._state.machines[node].up
-        way_ns = one_way_ns(self._state, node, host.node) if up else None
-        if way_ns is None:
-            self._write_push(host, told, "stale", news)
-            again_ns = self._clock.now_ns + again_after_ns(tries)
-            self._clock.at(again_ns, self._try, (host, told, news, tries + 1))
-        else:
-            self._clock.at(self._clock.now_ns + way_ns, self._received, push)
-
-    def _received(self, push: tuple[Host, Foreign, str, int]) -> None:
-        host, told, news, _ = push
-        if host.up and host.configured:
-            self._write_push(host, told, "acked", news)
-            self._heard(host, told)
+        self._pushes.publish(told, news)
 
     # Rows
-
-    def _write_push(self, host: Host, told: Foreign, event: str, news: str) -> None:
-        self._record_push(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news))
 
     def _write(self, relationship: Relationship, event: str, reason: str = "") -> None:
         self._record(
@@ -283,6 +288,7 @@ class Federating:
                 authorities=len(self._bundle(relationship).authorities),
                 lag_ns=self._clock.now_ns - relationship.held.since_ns if event == "taken" else 0,
                 reason=reason,
+                size_bytes=0 if event == "stale" else relationship.size_bytes,
             )
         )
 

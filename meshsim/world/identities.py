@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar import events
@@ -13,6 +14,7 @@ from meshsim.world.revoking import REVOKED
 from meshsim.world.rotating import Rotating
 
 if TYPE_CHECKING:
+    from meshsim.identity.bundle import TrustBundle
     from meshsim.identity.svid import Svid
     from meshsim.scenario.identity import Identity
     from meshsim.sidecar.tls.settings import TlsSettings
@@ -85,6 +87,14 @@ class Identities:
         else:
             self._take(host, svid, "issued", rotates_ns)
         return self._side(host)
+
+    def bundles(self, host: Host) -> Mapping[str, TrustBundle]:
+        """Return the bundles that a host goes by now, by trust domain."""
+        return self._believing.bundles(host)
+
+    def authorities_of(self, trust_domain: str) -> Authorities:
+        """Return the authorities of a trust domain."""
+        return self._domains.all[trust_domain]
 
     def held(self, host: Host) -> Svid | None:
         """Return the certificate that a host has now."""

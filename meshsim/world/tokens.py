@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from meshsim.identity.token_check import (
     ABSENT,
     Accepted,
+    Keys,
     TokenRules,
     TokenVerdict,
     status_of,
@@ -50,7 +51,7 @@ TOKENS_DECIDE = TokensDecide()
 
 def iss_of(name: str, issuer: TokenIssuer, scenario: Scenario) -> str:
     """Return what the tokens of an issuer of the mesh say in the claim ``iss``."""
-    return issuer.issuer or f"https://{name}.{scenario.mesh.trust_domain}"
+    return issuer.issuer or f"https://{name}.{issuer.trust_domain or scenario.mesh.trust_domain}"
 
 
 class Tokens:
@@ -72,12 +73,26 @@ class Tokens:
                 iss=iss_of(name, issuer, scenario),
                 algorithm=issuer.algorithm,
                 seed=scenario.seed,
+                trust_domain=issuer.trust_domain or "",
             )
             for name, issuer in self._settings.items()
         }
         self._thumbprints: dict[Svid, str] = {}
-        self._confirmed: set[tuple[str, int, str, str]] = set()
+        self._confirmed: set[tuple[str, int, str, str, frozenset[str]]] = set()
         self._rules: dict[str, TokenRules | None] = {}
+
+    def signers(self, trust_domain: str) -> tuple[Issuer, ...]:
+        """Return the issuers whose keys are in the bundle of a trust domain."""
+        return tuple(issuer for issuer in self._issuers.values() if issuer.trust_domain == trust_domain)
+
+    def keys(self, host: Host) -> Keys:
+        """Return what gives the keys that a host has in the bundles that it goes by."""
+
+        def of(trust_domain: str) -> frozenset[str]:
+            bundle = self._identities.bundles(host).get(trust_domain)
+            return frozenset() if bundle is None else bundle.authorities
+
+        return of
 
     def thumbprint(self, svid: Svid | None) -> str:
         """Return the thumbprint of a certificate, which is minted for that; empty for none."""
@@ -98,7 +113,8 @@ class Tokens:
                 entries[key] = self._stolen(key.removeprefix(STOLEN))
             elif key:
                 assert owner.token is not None, "the scenario's checks know"
-                entries[key] = Entry(self._grant(host, owner.token), "" if key == OWN else key)
+                flaw = "" if key == OWN else key
+                entries[key] = Entry(self._grant(host, owner.token), flaw, key_at=self._key_at(owner.token.issuer))
         return Wallet(entries, self._leeway_s, self.thumbprint) if entries else None
 
     def rules(self, host: Host) -> TokenRules | None:
@@ -152,11 +168,11 @@ class Tokens:
             return
         rules = self.rules(host)
         assert rules is not None
-        case = (token.text, id(rules), thumbprint, verdict.reason)
+        case = (token.text, id(rules), thumbprint, verdict.reason, verdict.keys)
         if not self._state.real and case in self._confirmed:
             return
         self._confirmed.add(case)
-        found = verify(token.text, rules, clock_ns // NS_PER_S, thumbprint)
+        found = verify(token.text, rules, clock_ns // NS_PER_S, thumbprint, lambda _: verdict.keys)
         if found != verdict.reason:
             raise InvariantViolation(
                 f"a token: the model says {verdict.reason or 'accepted'!r}, PyJWT {found or 'accepted'!r}; "
@@ -190,7 +206,13 @@ class Tokens:
         host = self._first(victim)
         owner = self._scenario.fleets.get(victim) or self._scenario.services[victim]
         assert owner.token is not None, "the scenario's checks know"
-        return Entry(self._grant(host, owner.token), bound_to=self._holder_thumbprint(host))
+        key_at = self._key_at(owner.token.issuer)
+        return Entry(self._grant(host, owner.token), bound_to=self._holder_thumbprint(host), key_at=key_at)
+
+    def _key_at(self, name: str) -> Callable[[int], str] | None:
+        """Return what tells with which key an issuer signs; None for one that has but one."""
+        trust_domain = self._issuers[name].trust_domain
+        return self._identities.authorities_of(trust_domain).signed_by if trust_domain else None
 
     def _holder_thumbprint(self, host: Host) -> Callable[[], str]:
         return lambda: self.thumbprint(self._identities.held(host))

@@ -48,7 +48,7 @@ from meshsim.world.transport import Transport
 from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
-    from meshsim.identity.token_check import TokenRules
+    from meshsim.identity.token_check import Keys, TokenRules
     from meshsim.policy.engine import PolicyEngine
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.sidecar.tls.openssl import Engines
@@ -220,6 +220,12 @@ class World:
     def token_rules_of(self, host: Host) -> TokenRules | None:
         """Return which tokens a host accepts at the start of the run; None if it looks at none."""
         return None if self._state.tokens is None else self._state.tokens.rules(host)
+
+    def token_keys_of(self, host: Host) -> Keys:
+        """Return what gives the keys of token issuers that a host has in its bundles at the start of the run."""
+        domains = self._domains
+        bundles = domains.bundles(host, domains.of(host).trust, domains.foreign(host))
+        return lambda name: bundles[name].authorities if name in bundles else frozenset()
 
     # Running
 

@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.identity.authority import Authority
-from meshsim.identity.bundle_document import BundleDocument, BundleDocumentError, read_bundle, write_bundle
+from meshsim.identity.bundle_document import BundleDocument, BundleDocumentError, JwtKey, read_bundle, write_bundle
+from meshsim.identity.bundle_sizes import document_size_bytes, document_slack_bytes
 from meshsim.identity.svid import KEY_TYPES
+from meshsim.identity.tokens import KEY_TYPES as TOKEN_KEYS
+from meshsim.identity.tokens import Issuer, kid_of, public_key
 
 YEAR_NS = 31_536_000 * 10**9
 
@@ -193,3 +196,69 @@ def test_damage_is_survived(data: st.DataObject) -> None:
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(BundleDocumentError):
         assert isinstance(read_bundle(bytes(text)), BundleDocument)
+
+
+def signer(algorithm: str = "ES256", key: str = "partner.example/root") -> Issuer:
+    """A token issuer of the trust domain."""
+    return Issuer("desk", "https://desk.partner.example", algorithm, 1, trust_domain="partner.example", key=key)
+
+
+def jwt_key(issuer: Issuer) -> JwtKey:
+    """Its key as bundles have it."""
+    return JwtKey(kid_of(issuer), public_key(issuer))
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "RS256"])
+def test_keys_of_tokens_come_through(algorithm: str) -> None:
+    """Keys that sign tokens stand beside the authorities, with use jwt-svid and a key id, and are read as they were."""
+    signing = [signer(algorithm, f"partner.example/{name}") for name in ("root", "root-2")]
+    document = BundleDocument((ROOT.own().certificate,), 3, 60, tuple(map(jwt_key, signing)))
+    written = write_bundle(document)
+    entries = json.loads(written)["keys"][1:]
+    assert [(key["use"], key["kid"]) for key in entries] == [("jwt-svid", kid_of(one)) for one in signing]
+    assert all("x5c" not in key for key in entries)
+    read = read_bundle(written)
+    assert read.certificates == document.certificates
+    assert [key.kid for key in read.jwt_keys] == [kid_of(one) for one in signing]
+    for key, one in zip(read.jwt_keys, signing, strict=True):
+        assert key.public_key.public_numbers() == public_key(one).public_numbers()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kid": None}, "'kid' is missing"),
+        ({"kid": ""}, "'kid' is no text"),
+        ({"kid": 7}, "'kid' is no text"),
+        ({"x": "!"}, "the key can't be read"),
+        ({"crv": "P-1"}, "the key can't be read"),
+        ({"d": "AAEC"}, "the key can't be read"),
+    ],
+)
+def test_keys_of_tokens_that_are_none(changes: dict[str, Any], reason: str) -> None:
+    """A key that signs tokens has an id, is one, and is public."""
+    (key,) = json.loads(write_bundle(BundleDocument((), jwt_keys=(jwt_key(signer()),))))["keys"]
+    broken = {name: value for name, value in {**key, **changes}.items() if value is not None}
+    with pytest.raises(BundleDocumentError) as caught:
+        read_bundle(text_of(broken))
+    assert reason in str(caught.value)
+
+
+def test_two_keys_of_one_id() -> None:
+    """A key id names one key."""
+    (key,) = json.loads(write_bundle(BundleDocument((), jwt_keys=(jwt_key(signer()),))))["keys"]
+    with pytest.raises(BundleDocumentError, match="another key has this 'kid'"):
+        read_bundle(text_of(key, key))
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "RS256"])
+def test_nominal_size_of_documents(key_type: str, algorithm: str) -> None:
+    """The size that is told without minting is that of the real document, but for what ECDSA varies by."""
+    roots = [authority(name, key_type) for name in ("root", "root-2")]
+    keys = tuple(jwt_key(signer(algorithm, root.id)) for root in roots)
+    document = BundleDocument(tuple(root.own().certificate for root in roots), 12, 300, keys)
+    facts = [root.issuers[0] for root in roots]
+    told = document_size_bytes(facts, [TOKEN_KEYS[algorithm]] * 2, 12, 300)
+    varies = document_slack_bytes(facts) if key_type.startswith("ecdsa") else 0
+    assert abs(len(write_bundle(document)) - told) <= varies
