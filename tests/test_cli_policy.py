@@ -82,7 +82,7 @@ def test_matrix_tells_who_may_call_whom(tmp_path: Path) -> None:
     picture = tmp_path / "matrix.png"
     said = meshsim("policy", "matrix", "--scenario", CORRIDOR, "--source", "cars", "--plot", picture)
     assert said.exit_code == 0
-    assert "cars \N{RIGHTWARDS ARROW} hazard-detection\n    POST, /hazards, slice v2x\n" in said.out
+    assert "cars \N{RIGHTWARDS ARROW} hazard-detection\n    POST /hazards when slice is v2x\n" in said.out
     assert picture.read_bytes().startswith(b"\x89PNG")
     code, told = document("policy", "matrix", "--scenario", CORRIDOR, "--source", "cars", "--destination", "frame")
     assert (code, told["exact"], [cell["allowed"] for cell in told["cells"]]) == (0, True, ["some"])
@@ -143,3 +143,25 @@ def test_cases_can_be_held_to_a_coverage() -> None:
     assert meshsim("policy", "test", cases, "--min-coverage", "100 %").exit_code == 0
     few = ("policy", "test", cases, "--set", "fleets.cars.size=2", "--min-coverage")
     assert meshsim(*few, "half").exit_code == 2
+
+
+def test_odd_values_are_warnings(tmp_path: Path) -> None:
+    """A method in lower case is told by check and by the policy commands, beside exit code 0."""
+    text = (ROOT / "scenarios" / "hello-mesh.yaml").read_text(encoding="utf-8")
+    policy = (ROOT / "scenarios" / "policies" / "hello-mesh.cedar").read_text(encoding="utf-8")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "hello-mesh.cedar").write_text(
+        f'{policy}\npermit (principal, action, resource) when {{ context.method == "get" }};\n', encoding="utf-8"
+    )
+    (tmp_path / "hello.yaml").write_text(text, encoding="utf-8")
+    scenario = tmp_path / "hello.yaml"
+    said = meshsim("check", scenario)
+    assert said.exit_code == 0
+    assert "warning:" in said.out
+    code, checked = document("check", scenario)
+    code_ask, asked = document(
+        "policy", "ask", "--scenario", scenario, "--source", "phones", "--destination", "greeter"
+    )
+    assert (code, code_ask) == (0, 0)
+    assert checked["scenarios"][0]["warnings"] == asked["warnings"]
+    assert "methods are in upper case, so none is ever 'get'; expected 'GET'" in asked["warnings"][0]

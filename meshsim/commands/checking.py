@@ -10,6 +10,7 @@ import msgspec
 
 from meshsim.commands.answer import EXIT_PASSED, EXIT_USAGE, Answer
 from meshsim.experiment import load
+from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import Diagnostic, ScenarioError
@@ -65,6 +66,8 @@ def check_files(
             console.print(f"\N{HEAVY CHECK MARK} {file}: {_content(loaded)}", soft_wrap=True)
             for note in loaded.notes:
                 console.print(f"  note: {note}", soft_wrap=True)
+            for warning in odd_in(loaded):
+                console.print(f"  warning: {warning}", soft_wrap=True, style="yellow")
         if errors:
             number = len(errors)
             console.print(
@@ -79,6 +82,7 @@ def check_files(
                 "scenario": loaded.scenario.scenario,
                 "sha256": loaded.sha256,
                 "notes": list(loaded.notes),
+                "warnings": list(odd_in(loaded)),
             }
             | ({"resolved": loaded.resolved} if resolved else {})
             for file, loaded in sound

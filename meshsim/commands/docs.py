@@ -28,7 +28,10 @@ KEYS: dict[str, dict[str, str]] = {
         "assumed": "what no manifest says, in sentences",
         "notes": "what else to know of the manifests",
     },
-    "check": {"scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (no mistakes)"},
+    "check": {
+        "scenarios": "the files without mistakes, each with `file`, `scenario`, `sha256`, `notes` (no mistakes), "
+        "`warnings` (what in policies can hardly be meant as it is taken)",
+    },
     "run": {
         "run_dir": "the run folder, absolute",
         "report": "the report in it",

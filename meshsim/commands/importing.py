@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def import_folder(source: Path, target: Path, settings: Sequence[str], *, force: bool, quiet: bool) -> Answer:
+def import_folder(source: Path, target: Path, settings: Sequence[str] = (), *, force: bool, quiet: bool) -> Answer:
     """Write a scenario around manifests; the mistakes are those that ``meshsim check`` would find in it."""
     try:
         made = import_manifests(source, target, settings, force=force, survey=survey)

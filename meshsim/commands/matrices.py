@@ -13,7 +13,8 @@ from meshsim.inquiry.matrix import Comparison, Flip, Matrix, Narrowed, build_mat
 from meshsim.inquiry.names import find_callee, find_caller
 from meshsim.inquiry.picture import check_picture, write_picture
 from meshsim.inquiry.present import comparison_document, matrix_document
-from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.region_words import region_words
+from meshsim.inquiry.space import Dimension
 from meshsim.inquiry.subject import Subject
 from meshsim.scenario.errors import UsageError
 
@@ -115,14 +116,29 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
     console.print(f"{MARKS['all']} everything  {MARKS['some']} some, as below  {MARKS['none']} nothing{refused}")
     if not quiet:
         console.print()
-        for cell in matrix.cells:
-            if cell.extent == "some":
-                name = f"{cell.callee.name}:{cell.port}" if several else cell.callee.name
-                console.print(Text.assemble((cell.caller.name, "bold"), " \N{RIGHTWARDS ARROW} ", (name, "bold")))
-                for box in cell.allowed.boxes:
-                    console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
+        _draw_regions(console, matrix, several=several)
         _draw_refused(console, matrix)
         _draw_basis(console, matrix.questions, matrix.space.approximate, matrix.notes)
+
+
+def _draw_regions(console: Console, matrix: Matrix, *, several: bool) -> None:
+    """What is allowed of cells that allow some: service by service, callers with the same region together."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    columns = dict.fromkeys((cell.callee.name, cell.port) for cell in matrix.cells)
+    order = {column: index for index, column in enumerate(columns)}
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for cell in sorted(matrix.cells, key=lambda cell: order[cell.callee.name, cell.port]):
+        if cell.extent == "some":
+            name = f"{cell.callee.name}:{cell.port}" if several else cell.callee.name
+            words = tuple(region_words(cell.allowed, matrix.space.dimensions))
+            alike.setdefault((name, words), []).append(cell.caller.name)
+    for (name, words), callers in alike.items():
+        heading = Text.assemble((", ".join(callers), "bold"), " \N{RIGHTWARDS ARROW} ", (name, "bold"))
+        console.print(Padding(heading, (0, 0, 0, 0), expand=False))
+        for line in words:
+            console.print(Padding(line, (0, 0, 0, 4), expand=False))
 
 
 def _draw_refused(console: Console, matrix: Matrix) -> None:
@@ -160,22 +176,22 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
     else:
         console.print(f"\nnewly allowed: {counts[0]} {pairs}; newly denied: {counts[1]}")
     for flip in [] if quiet else comparison.flips:
-        _draw_flip(console, flip)
+        _draw_flip(console, flip, comparison.space.dimensions)
     for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
         if services:
             console.print(Text(f"only {word}, so not asked about: {', '.join(services)}", style="bold yellow"))
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
 
 
-def _draw_flip(console: Console, flip: Flip) -> None:
+def _draw_flip(console: Console, flip: Flip, dimensions: Sequence[Dimension]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
     word, style = ("newly allowed", "bold red") if flip.now_allowed else ("newly denied", "bold yellow")
     pair = f"{flip.caller.name} \N{RIGHTWARDS ARROW} {flip.callee.name}:{flip.port}"
     console.print(Text.assemble("\n", (word, style), f"  {pair}"), soft_wrap=True)
-    for box in flip.region.boxes:
-        console.print(Padding(box_words(box), (0, 0, 0, 4), expand=False))
+    for line in region_words(flip.region, dimensions):
+        console.print(Padding(line, (0, 0, 0, 4), expand=False))
     witness = flip.witness
     details = [f"{witness.method} {witness.path}"]
     details += [f"{name} {value}" for name, value in (("slice", witness.slice), ("site", witness.site)) if value]

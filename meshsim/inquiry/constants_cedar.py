@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants, header
 from meshsim.inquiry.patterns import ANY, Pattern, exactly
 from meshsim.policy.cedar_text import PolicyText, Token, split
@@ -42,6 +43,8 @@ def _read_policy(policy: PolicyText, constants: Constants) -> None:
             constants.principals.add(_unescaped(name))
     used = [path.names[1:] for path in paths(policy.tokens) if path.names[0] == "context" and len(path.names) > 1]
     attributes = {QUESTION_ATTRIBUTES.get(names[0], names[0]) for names in used}
+    if "method" in attributes:  # any comparison: each method by itself
+        constants.names.update(METHODS, (pattern.shown for pattern in _patterns(policy) if pattern.exact))
     texts = [
         *attributes.intersection(TEXT_ATTRIBUTES),
         *(header(names[1]) for names in used if names[0] == "headers" and names[1:]),

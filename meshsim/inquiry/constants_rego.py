@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Final
 
+from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.patterns import ANY, SEGMENT, Pattern, exactly, prefix, suffix, within
 from meshsim.policy.engine import PolicyFile
@@ -39,6 +40,7 @@ _TEXTS: Final[Mapping[Path, str]] = MappingProxyType(
     }
 )
 """Place in the input → text attribute of the question; what lies below it, too."""
+_METHOD: Final = ((*_HTTP, "method"), (*_HTTP, "headers", ":method"))
 _NUMBERS: Final[Mapping[Path, tuple[str, int]]] = MappingProxyType(
     {(*_MESHSIM, "certificate_age_s"): ("certificate_age_s", 1), (*_MESHSIM, "time_ns"): ("time_s", 10**9)}
 )
@@ -133,6 +135,8 @@ class _Reader:
             if path[: len(_HTTP) + 1] == (*_HTTP, "headers") and len(path) > len(_HTTP) + 1 and path[-1][0] != ":":
                 constants.add_text([header(path[-1])], [pattern(value)])
             self._named(value)
+            if path in _METHOD and value not in METHODS:
+                self._constants.names.update(METHODS)  # part of a method: each by itself
             for place, attribute in _TEXTS.items():
                 if path[: len(place)] == place:
                     segment = place[1] == "parsed_path"

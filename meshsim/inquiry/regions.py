@@ -39,17 +39,3 @@ def _boxes(dimensions: tuple[Dimension, ...], inside: tuple[bool, ...]) -> list[
         own: Box = {first.name: tuple(values)} if len(values) < len(first.values) else {}
         found += [{**own, **box} for box in _boxes(rest, part)]
     return found
-
-
-def box_words(box: Box) -> str:
-    """A box for people."""
-    if not box:
-        return "everything"
-    parts = []
-    if method := box.get("method"):
-        parts.append(" ".join(", ".join(method).split("  ")))
-    if path := box.get("path"):
-        parts.append(" or ".join("other paths" if one == "any other" else one for one in path))
-    others = [(name, values) for name, values in box.items() if name not in ("method", "path")]
-    parts += [f"{name.replace('_', ' ')} {' or '.join(values)}" for name, values in others]
-    return ", ".join(parts)

@@ -24,6 +24,10 @@ STRANGER = "/ns/unknown/sa/stranger"
 OTHER_DOMAIN = "elsewhere.example"
 
 
+OTHER = "any other"
+"""The class of what no policy names."""
+
+
 class Value(msgspec.Struct, frozen=True):
     """One class of values of an attribute."""
 
@@ -31,6 +35,8 @@ class Value(msgspec.Struct, frozen=True):
     """The class for people."""
     witness: Any
     """A value of it; None for a header field or claim that is not there."""
+    matched: tuple[str, ...] = ()
+    """Of text: the patterns that it matches, as they are shown."""
 
 
 class Dimension(msgspec.Struct, frozen=True):
@@ -186,11 +192,10 @@ def _put(claims: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _methods(constants: Constants) -> tuple[Value, ...]:
     named = [method for method in METHODS if method in constants.names]
     others = [method for method in METHODS if method not in named]
-    rest = [next((one for one in others if (one in _READ_METHODS) == reading), None) for reading in (True, False)]
-    words = ("other methods that read", "other methods that write")
+    alike = [[one for one in others if (one in _READ_METHODS) == reading] for reading in (True, False)]
     return (
         *(Value(method, method) for method in named),
-        *(Value(word if named else word[6:], one) for word, one in zip(words, rest, strict=True) if one),
+        *(Value(", ".join(each), each[0]) for each in alike if each),
     )
 
 
@@ -198,7 +203,7 @@ def _texts(name: str, constants: Constants, approximate: set[str], *, missing: b
     classes, exhausted = text_classes(constants.texts.get(name, ()), path=name == "path")
     if not exhausted:
         approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
-    values = [Value(one.shown, one.witness) for one in classes]
+    values = [Value(one.shown, one.witness, tuple(each.shown for each in one.matched)) for one in classes]
     return Dimension(name, (*([Value("missing", None)] if missing else []), *values))
 
 
@@ -206,7 +211,7 @@ def _listed(known: list[str], constants: Constants) -> tuple[Value, ...]:
     """The names that policies name, and one that they do not, if there is one."""
     named = [name for name in known if name in constants.names]
     other = next((name for name in known if name not in constants.names), None)
-    return (*(Value(name, name) for name in named), *([Value("any other", other)] if other is not None else []))
+    return (*(Value(name, name) for name in named), *([Value(OTHER, other)] if other is not None else []))
 
 
 def _numbers(usual: int, bounds: set[int]) -> tuple[Value, ...]:
@@ -233,5 +238,5 @@ def _addresses(constants: Constants) -> tuple[Value, ...]:
     found: dict[str, str] = {}
     for address in map(IPv4Address, sorted(edges)):
         inside = sorted((block for block in blocks if address in block), key=lambda block: -block.prefixlen)
-        found.setdefault(str(inside[0]) if inside else "any other", str(address))
+        found.setdefault(str(inside[0]) if inside else OTHER, str(address))
     return tuple(Value(shown, witness) for shown, witness in found.items())

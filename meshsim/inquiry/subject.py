@@ -11,6 +11,7 @@ import msgspec
 from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
+from meshsim.inquiry.odd import odd_in, odd_in_files
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.manifest_reader import read_manifests
@@ -183,7 +184,7 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         issuers=tuple(_issuers(scenario).values()),
         audiences=_audiences(scenario),
         header_rules=header_rules(scenario),
-        warnings=loaded.aside,
+        warnings=(*loaded.aside, *odd_in(loaded)),
     )
 
 
@@ -281,9 +282,11 @@ def subject_of_files(subject: Subject, paths: Sequence[Path]) -> Subject:
     if subject.rebuild is None:
         raise UsageError(f"{subject.name} has no policies; expected mesh.policy with its files")
     files = tuple(PolicyFile(path.name, _read(path), str(path)) for path in paths)
-    if needs_policy(subject).name == "istio":
+    engine = needs_policy(subject).name
+    if engine == "istio":
         _check_kinds(files)
-    return with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
+    other = with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
+    return msgspec.structs.replace(other, warnings=tuple(odd_in_files(engine, files)))
 
 
 def _check_kinds(files: Sequence[PolicyFile]) -> None:

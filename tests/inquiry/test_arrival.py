@@ -9,7 +9,7 @@ import pytest
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants import constants_of
 from meshsim.inquiry.matrix import Matrix, build_matrix, compare
-from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_manifests, subject_of_scenario
 from meshsim.policy.engine import PolicyFile
@@ -47,14 +47,14 @@ def shop(folder: Path, rule: str, tokens: str = TOKENS) -> Subject:
 def allowed(matrix: Matrix, caller: str, callee: str) -> list[str]:
     """What a caller may do at a service, for people."""
     cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == (caller, callee))
-    return [box_words(box) for box in cell.allowed.boxes]
+    return region_words(cell.allowed, matrix.space.dimensions)
 
 
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (ANY_PRINCIPAL, f'claim aud "shop", claim iss "{ISSUER}", claim sub "other"'),
-        (ADMINS, f'claim aud "shop", claim groups "admin", claim iss "{ISSUER}"'),
+        (ANY_PRINCIPAL, f'any request when claim aud is "shop" and claim iss is "{ISSUER}" and there is a claim sub'),
+        (ADMINS, f'any request when claim aud is "shop" and claim groups is "admin" and claim iss is "{ISSUER}"'),
     ],
 )
 def test_the_matrix_tries_tokens_that_are_accepted(tmp_path: Path, rule: str, words: str) -> None:
@@ -104,7 +104,7 @@ def test_claims_with_dots_in_their_names(tmp_path: Path) -> None:
     """A name with a dot is one name, not a way into a mapping."""
     rule = '{when: [{key: "request.auth.claims[example.org/role]", values: [admin]}]}'
     (words,) = allowed(build_matrix(shop(tmp_path / "shop", rule)), "front", "stock")
-    assert 'claim example.org/role "admin"' in words
+    assert 'claim example.org/role is "admin"' in words
 
 
 CHECKED = SCENARIO.replace(
@@ -181,7 +181,7 @@ def test_header_fields_that_a_sidecar_removes(tmp_path: Path) -> None:
     assert ask(subject, Request(source="planner", destination="vision", headers=headers)).decision.rule == "root"
     matrix = build_matrix(subject)
     assert allowed(matrix, "robots", "planner") == []
-    assert allowed(matrix, "planner", "vision") == ["header x-user root"]
+    assert allowed(matrix, "planner", "vision") == ["any request when header x-user is root"]
     assert matrix.notes == ("header x-user is removed from what fleets and strangers send: mesh.http.identity_headers",)
     plain = plant(tmp_path, SCENARIO, HEADERS_POLICY)
     assert ask(plain, Request(source="robots/1", destination="planner", headers=headers)).decision.rule == "root"

@@ -10,7 +10,7 @@ from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants import constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
 from meshsim.inquiry.patterns import exactly, prefix, suffix
-from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_files, subject_of_scenario
 from meshsim.policy.engine import PolicyFile
@@ -58,9 +58,12 @@ def test_one_request(plant: Subject) -> None:
 
 def test_the_matrix_knows_the_values_of_istio_policies(plant: Subject) -> None:
     """Classes follow from what clauses compare with, templates too."""
-    cells = {(cell.caller.name, cell.callee.name): cell for cell in build_matrix(plant).cells}
+    matrix = build_matrix(plant)
+    cells = {(cell.caller.name, cell.callee.name): cell for cell in matrix.cells}
     robots = cells["robots", "planner"]
-    assert [box_words(box) for box in robots.allowed.boxes] == ["GET, /plans/{*}, slice control"]
+    assert region_words(robots.allowed, matrix.space.dimensions) == [
+        "GET /plans/{*} but not */secret when slice is control"
+    ]
     assert (cells["rovers", "planner"].extent, cells["rovers", "viewer"].extent) == ("none", "all")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.inquiry.matrix import Comparison, Narrowed, build_matrix, compare
-from meshsim.inquiry.regions import box_words
+from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.subject import Subject, needs_policy, subject_of_scenario, with_engine
 from meshsim.policy.cedar import CedarEngine
 from meshsim.policy.engine import Directory, PolicyFile
@@ -48,7 +48,12 @@ def believing(subject: Subject, trust_domain: str) -> Subject:
 def told(comparison: Comparison) -> list[tuple[bool, str, str, str]]:
     """Each flip in few words."""
     return [
-        (flip.now_allowed, flip.caller.name, flip.callee.name, "; ".join(map(box_words, flip.region.boxes)))
+        (
+            flip.now_allowed,
+            flip.caller.name,
+            flip.callee.name,
+            "; ".join(region_words(flip.region, comparison.space.dimensions)),
+        )
         for flip in comparison.flips
     ]
 
@@ -57,11 +62,11 @@ def test_matrix_says_who_may_do_what(plant: Subject) -> None:
     """Each cell holds just what the policies allow, in the classes that their own literals make."""
     matrix = build_matrix(plant)
     cells = {
-        (cell.caller.name, cell.callee.name): (cell.extent, [box_words(box) for box in cell.allowed.boxes])
+        (cell.caller.name, cell.callee.name): (cell.extent, region_words(cell.allowed, matrix.space.dimensions))
         for cell in matrix.cells
     }
-    assert cells["robots", "planner"] == ("some", ["GET, /plans/*"])
-    assert cells["rovers", "viewer"] == ("some", ["/plans/* or other paths, slice video"])
+    assert cells["robots", "planner"] == ("some", ["GET /plans/* but not */secret"])
+    assert cells["rovers", "viewer"] == ("some", ["any method, any path but */secret when slice is video"])
     assert cells["planner", "vision"][0] == "some"
     assert cells["anyone", "planner"] == ("none", [])
     assert cells["viewer", "planner"] == ("none", [])
@@ -90,9 +95,9 @@ def test_newly_allowed_stands_first(plant: Subject) -> None:
     after = variant(plant, changed)
     comparison = compare(plant, after)
     assert told(comparison) == [
-        (True, "rovers", "viewer", "/plans/* or /plans/a* and /plans/* or other paths, slice control"),
-        (False, "robots", "planner", "GET, /plans/*"),
-        (False, "rovers", "viewer", "/plans/* or /plans/a* and /plans/* or other paths, slice video"),
+        (True, "rovers", "viewer", "any method, any path but */secret when slice is control"),
+        (False, "robots", "planner", "GET /plans/* but not /plans/a* or */secret"),
+        (False, "rovers", "viewer", "any method, any path but */secret when slice is video"),
     ]
     for flip in comparison.flips:
         assert needs_policy(plant).decide(flip.witness).allowed is not flip.now_allowed
@@ -163,3 +168,12 @@ def test_no_flip_is_missed(plant: Subject, one: list[str], other: list[str]) -> 
                         if first.allowed != second.allowed:
                             found.add((caller.workload, callee.name, second.allowed))
     assert found <= flips
+
+
+@pytest.mark.parametrize("condition", ['context.method == "PUT"', 'context.method like "PU*"'])
+def test_the_matrix_tells_methods_apart_that_conditions_compare(plant: Subject, condition: str) -> None:
+    """A method that stands in a condition, whole or in part, and not as an action is a class by itself."""
+    subject = variant(plant, f"permit (principal, action, resource) when {{ {condition} }};")
+    matrix = build_matrix(subject)
+    cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == ("robots", "planner"))
+    assert region_words(cell.allowed, matrix.space.dimensions) == ["PUT any path"]

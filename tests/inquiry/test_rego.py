@@ -122,3 +122,12 @@ def test_claims_numbers_and_addresses() -> None:
     assert constants.numbers == {"certificate_age_s": {3600}, "time_s": {1767225600}}
     assert constants.addresses == {"10.0.0.0/8"}
     assert constants.principals == {"spiffe://plant.example/fleet/robots/0"}
+
+
+def test_parts_of_methods_make_each_method_a_class(tmp_path: Path) -> None:
+    """A method of which only the beginning is compared is told apart from all others."""
+    condition = 'startswith(input.attributes.request.http.method, "PU")'
+    policy = f"package envoy.authz\n\ndefault allow := false\n\nallow if {condition}\n"
+    matrix = build_matrix(_plant(tmp_path / "plant", policy))
+    cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == ("robots", "planner"))
+    assert [box["method"] for box in cell.allowed.boxes] == [("PUT",)]

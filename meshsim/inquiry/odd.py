@@ -1,0 +1,42 @@
+"""What in policies is valid and can hardly be meant as it is taken: told beside answers, and by ``meshsim check``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from meshsim.inquiry.constants import constants_of
+from meshsim.policy.engine import PolicyFile
+from meshsim.policy.istio_odd import METHODS, odd_values
+from meshsim.policy.istio_read import read_policies
+from meshsim.scenario.words import show
+
+if TYPE_CHECKING:
+    from meshsim.scenario.loader import LoadedScenario
+
+
+def odd_in_files(engine: str, files: Sequence[PolicyFile]) -> Iterator[str]:
+    """The odd values in the files of one engine, which has accepted them."""
+    if engine == "istio":
+        yield from (str(one) for one in odd_values(read_policies(files)[0]))
+        return
+    constants = constants_of(engine, files)
+    where = ", ".join(file.place for file in files)
+    for name in sorted(constants.names):
+        if name != name.upper() and name.upper() in METHODS:
+            yield f"{where}: methods are in upper case, so none is ever {show(name)}; expected {show(name.upper())}"
+
+
+def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
+    """The odd values in all policies of a scenario that is sound: those it starts with, of changes, and on trial."""
+    policy = loaded.scenario.mesh.policy
+    if policy is None:
+        return ()
+    providers = policy.istio.extension_providers if policy.istio is not None else {}
+    engines = {file: one.engine for one in providers.values() if one.engine is not None for file in one.files}
+    by_engine: dict[str, dict[str, PolicyFile]] = {}
+    for name, text in (*loaded.policies, *(each for some in loaded.changed_policies.values() for each in some)):
+        file = PolicyFile(name, text, str(loaded.base_dir / name))
+        by_engine.setdefault(engines.get(name, policy.engine), {})[name] = file
+    found = (odd for engine, files in by_engine.items() for odd in odd_in_files(engine, list(files.values())))
+    return tuple(dict.fromkeys(found))

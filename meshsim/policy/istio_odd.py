@@ -1,0 +1,112 @@
+"""Values in Istio's policies that are valid and can hardly be meant as they are taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from meshsim.policy.istio_types import Clause, Policies
+from meshsim.policy.istio_values import CLAIMS, HEADERS, is_template
+from meshsim.scenario.errors import Diagnostic
+from meshsim.scenario.words import show
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+"""Methods of HTTP (RFC 9110, section 9; RFC 5789)."""
+_EXPRESSION = re.compile(r"(^|/)\.\*|\.\+|\.\*.|^\^|\$$|\\|\[[^\]]*\][+*?]?|\([^()]*\|[^()]*\)")
+"""What looks as if a regular expression were meant: ``/.*``, ``[0-9]+``, ``(a|b)``, ``^`` in front."""
+_NEVER = "so it never matches"
+
+Odd = Callable[[str], Iterator[str]]
+"""What is odd about a value: how it is taken, and what may be meant."""
+
+
+def odd_values(policies: Policies) -> Iterator[Diagnostic]:
+    """Every value that is taken otherwise than it seems to be meant, at the field that it stands in."""
+    for policy in policies.authorization:
+        for rule in policy.rules:
+            for alternative in (*rule.sources, *rule.operations, rule.conditions):
+                for clause in alternative:
+                    yield from _of_clause(clause)
+
+
+def _of_clause(clause: Clause) -> Iterator[Diagnostic]:
+    odd = _odd(clause.attribute)
+    for field, values in ((clause.field, clause.values), (clause.not_field, clause.not_values)):
+        for value in values:
+            for said in odd(value):
+                yield clause.place.diagnostic(f"{field} {show(value)} {said}")
+
+
+def _odd(attribute: str) -> Odd:
+    if attribute.startswith((HEADERS, CLAIMS)):
+        pseudo = {f"{HEADERS}[:method]": _method, f"{HEADERS}[:path]": _any_path}
+        return pseudo.get(attribute.lower(), _text)
+    return _KINDS.get(attribute, _nothing)
+
+
+def _nothing(_text: str) -> Iterator[str]:
+    yield from ()
+
+
+def _text(text: str) -> Iterator[str]:
+    """What holds of any text that is matched as a whole, by prefix or by suffix."""
+    body = text.removeprefix("*") if text.startswith("*") else text.removesuffix("*")
+    if text != "*" and "*" in body:
+        where = "at its end" if text.startswith("*") and body.endswith("*") and body.count("*") == 1 else "in it"
+        yield f"has a star {where} that stands for itself: a star is a wildcard at one end alone"
+    if _EXPRESSION.search(text):
+        yield "looks like a regular expression, but is taken as it is written; expected text, with a star at one end"
+    if text != text.strip():
+        yield "has white space around it, which is part of the text; expected it without"
+
+
+def _method(text: str) -> Iterator[str]:
+    yield from _text(text)
+    bare = text.strip("*").strip()
+    if bare != bare.upper() and any(bare.upper() in method for method in METHODS):
+        yield f"is not in upper case, as methods are, {_NEVER}; expected {show(text.upper())}"
+
+
+def _any_path(text: str) -> Iterator[str]:
+    yield from () if is_template(text) else _text(text)
+    if not text.startswith(("/", "*")):
+        yield f"does not begin with a slash, as every path does, {_NEVER}; expected {show('/' + text)}"
+
+
+def _path(text: str) -> Iterator[str]:
+    yield from _any_path(text)
+    if "?" in text or "#" in text:
+        yield f"holds a query or fragment, which is no part of the path that is compared, {_NEVER}"
+
+
+def _host(text: str) -> Iterator[str]:
+    yield from _text(text)
+    if "/" in text:
+        yield f"holds a slash, which no host has, {_NEVER}; expected the host alone"
+
+
+def _namespace(text: str) -> Iterator[str]:
+    if text and not text.strip("*"):
+        yield "asks for no certain namespace: everybody matches who has the identity of a service account"
+
+
+def _request_principal(text: str) -> Iterator[str]:
+    yield from _text(text)
+    if "*" not in text and "/" not in text:
+        yield "has no slash between issuer and subject, so it matches no token with a subject; expected ISSUER/SUBJECT"
+
+
+_KINDS: Mapping[str, Odd] = MappingProxyType(
+    {
+        ":method": _method,
+        ":path": _path,
+        ":authority": _host,
+        "source.principal": _text,
+        "source.namespace": _namespace,
+        "request.auth.principal": _request_principal,
+        "request.auth.audiences": _text,
+        "request.auth.presenter": _text,
+        "connection.sni": _text,
+    }
+)
