@@ -101,9 +101,9 @@ class RateReduction:
         self._delivered = 0
         self._sent = 0
 
-    def sent(self) -> None:
-        """Count a segment that is sent."""
-        self._sent += 1
+    def sent(self, segments: int) -> None:
+        """Count segments that are sent in recovery, again or for the first time."""
+        self._sent += segments
 
     def window(self, delivered: int, in_flight: int) -> int:
         """Return the window after ``delivered`` more segments arrived; the first retransmission always goes out."""

@@ -37,6 +37,8 @@ class Replay:
         self._count = 0
         self._tails_ns = [0, 0]
         """When the last train arrived, by direction."""
+        self._grown: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        """By direction, trains whose arrival opened the window: when, and where in the stream they end."""
         self.packets: dict[int, list[Packet]] = {}
         """Packets of the launches that are under way, by their number."""
 
@@ -70,6 +72,8 @@ class Replay:
         direction, _, head_ns, tail_ns, size_bytes, window = passage
         self._set_window(direction, window)
         packets = self._exchange.launch(direction, size_bytes)
+        if window:
+            self._grown[direction].append((tail_ns, self._exchange.ends[direction].sender.sent_bytes))
         sizes_bytes = [packet.size_bytes for packet in packets]
         times_ns = spread_ns(head_ns, tail_ns, sizes_bytes, self._tails_ns[direction])
         self._tails_ns[direction] = tail_ns
@@ -82,8 +86,14 @@ class Replay:
         self.packets[number] = self._exchange.launch(direction, size_bytes, segments)
 
     def _set_window(self, direction: int, window: int) -> None:
-        if window:
-            self._exchange.ends[direction].sender.window.segments = window
+        """Set what arithmetic says less what acknowledgements are still to add: it counts what has arrived at once."""
+        if not window:
+            return
+        sender = self._exchange.ends[direction].sender
+        counted_bytes = max((end for tail_ns, end in self._grown[direction] if tail_ns <= self.now_ns), default=0)
+        if window < sender.window.threshold:
+            window -= sum(segment.end <= counted_bytes for segment in sender.outstanding)
+        sender.window.segments = max(1, window)
 
     @property
     def acknowledgements(self) -> list[Heard]:

@@ -281,6 +281,8 @@ class Sender:
             self.window.used(in_flight)
         if runs:
             self.last_sent_ns = now_ns
+            if self._reduction is not None:
+                self._reduction.sent(sum(len(run) for run in runs))
             if self.state is State.OPEN:
                 self._set_transmission_timer(now_ns, probe_allowed=True)
             elif not had_outstanding or self.timer is None:
@@ -299,7 +301,7 @@ class Sender:
             if segment.lost and not segment.in_retransmission:
                 runs.append([self._again(segment, now_ns)])
                 if self._reduction is not None:
-                    self._reduction.sent()
+                    self._reduction.sent(1)
                 room -= 1
                 if segment is self.outstanding[0]:
                     self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)

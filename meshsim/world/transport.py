@@ -20,7 +20,7 @@ from meshsim.world.crossing import Copy, Crossing
 from meshsim.world.destinations import Destinations
 from meshsim.world.shadowing import Shadowing
 from meshsim.world.ways import Ways
-from meshsim.world.windows import load, load_more, next_window_ns
+from meshsim.world.windows import load, load_more, may_overflow, next_window_ns
 from meshsim.world.wire import Fin, Reset, Wire
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Transport(Crossing):
         if connection.segmented or connection.gone[direction] or not order or order[0] is not transfer:
             return
         path = self._path(connection, direction)
-        if path is None:
+        if path is None or may_overflow(transfer, self.parameters):
             self.look_closer(connection)
         else:
             load_more(transfer, self.parameters, self._clock.now_ns, apart_ns)

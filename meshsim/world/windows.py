@@ -4,6 +4,10 @@ An acknowledgement lets its own segments go again, and in slow start as many mor
 begins to leave when the first acknowledgement is back, two segments for each. A window that lasts as long as a round
 trip keeps the slowest hop busy, and then it is as if there were none. With trains that is so from three quarters of a
 round trip on, which is wrong by a quarter of one at most, once for a unit.
+
+A window that is longer than a round trip stands in a queue, on top of what is there of the window before. Trains do not
+know that: each finds what its predecessor left. So a unit that could fill a queue on its way goes by arithmetic only as
+long as its windows cannot, and from then on segment by segment, each acknowledgement letting go what it does.
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ from meshsim.network import tcp
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_window import after_idle
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
+
+SATURATED = 3 / 4
+"""Of a round trip: how long a window has to last on the slowest hop to keep it busy."""
 
 
 def load(transfer: Transfer, parameters: TcpParameters, now_ns: int) -> bool:
@@ -31,11 +38,32 @@ def load(transfer: Transfer, parameters: TcpParameters, now_ns: int) -> bool:
     if not in_flight:
         _restart_after_idle(connection, direction, parameters, now_ns)
     window = connection.windows[direction]
-    if in_flight and in_flight + segments > window:
+    if in_flight + segments > window and (in_flight or may_overflow(transfer, parameters)):
         return False
     transfer.held = 0
     _load_window(transfer, segments, in_flight, parameters, now_ns)
     return True
+
+
+def may_overflow(transfer: Transfer, parameters: TcpParameters) -> bool:
+    """Say whether the next window of a unit, or the one after it, may find a queue on its way full.
+
+    It cannot if all that is left takes no more than half of the shortest queue: the other half is for others.
+    """
+    connection, direction = transfer.connection, transfer.direction
+    way, window = connection.ways[direction], connection.windows[direction]
+    if _fits(transfer, parameters):
+        return False
+    round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
+    stands = 2 * window * way.segment_ns >= round_trip_ns * SATURATED
+    return stands or 2 * window * (connection.segment_bytes + tcp.HEADER_BYTES) > way.queue_bytes
+
+
+def _fits(transfer: Transfer, parameters: TcpParameters) -> bool:
+    connection = transfer.connection
+    segments = min(_segments(transfer), parameters.maximum_window)
+    packet_bytes = connection.segment_bytes + tcp.HEADER_BYTES
+    return 2 * segments * packet_bytes <= connection.ways[transfer.direction].queue_bytes
 
 
 def load_more(transfer: Transfer, parameters: TcpParameters, now_ns: int, apart_ns: int) -> None:
@@ -77,8 +105,7 @@ def _load_window(transfer: Transfer, segments: int, in_flight: int, parameters: 
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
     if in_flight + segments > window:
         # Where a queue may be too short for all of it, only the windows say what waits there at a time.
-        all_fits = segments * (connection.segment_bytes + tcp.HEADER_BYTES) <= way.queue_bytes
-        if window * way.segment_ns < round_trip_ns * 3 // 4 or not all_fits:
+        if window * way.segment_ns < round_trip_ns * SATURATED or not _fits(transfer, parameters):
             segments = max(1, window - in_flight)
         segments = min(segments, parameters.maximum_window)
     _load(transfer, segments, now_ns)
