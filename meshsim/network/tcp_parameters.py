@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.network import tcp
+from meshsim.network.tcp_control import Control
 from meshsim.scenario.tcp import Tcp
 
 MS = tcp.MS
@@ -45,6 +46,8 @@ class TcpParameters(msgspec.Struct, frozen=True):
     """The same once its application has closed the connection (``tcp_orphan_retries=0``, which means 8). Default 8."""
     maximum_window: int = 4096
     """Segments that may be under way at most: what the receiver has room for. Default 4096."""
+    congestion_control: Control = "cubic"
+    """``cubic`` or ``reno`` (``tcp_congestion_control``). Default ``cubic``."""
     slow_start_after_idle: bool = True
     """Whether an idle time longer than the retransmission timeout halves the window, once for each timeout, down to the
     initial one (``tcp_slow_start_after_idle``). Default true."""
@@ -79,6 +82,7 @@ def tcp_parameters(settings: Tcp) -> TcpParameters:
         linear_syn_timeouts=settings.linear_syn_timeouts,
         data_retries=settings.data_retries,
         maximum_window=settings.maximum_window,
+        congestion_control=settings.congestion_control,
         slow_start_after_idle=settings.slow_start_after_idle,
         delayed_ack_ns=settings.delayed_ack_ns,
         quick_acks=settings.quick_acks,

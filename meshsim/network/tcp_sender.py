@@ -7,33 +7,14 @@ settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeo
 
 from __future__ import annotations
 
-import enum
-
 import msgspec
 
 from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_scoreboard import Scoreboard
+from meshsim.network.tcp_states import State, Timer
 from meshsim.network.tcp_timer import RoundTripEstimate, expiry_ns, whole_ticks_ns
 from meshsim.network.tcp_window import NO_LIMIT, CongestionWindow
-
-
-class State(enum.Enum):
-    """What a sender thinks of the network: Linux's congestion states, without the one for reduced windows."""
-
-    OPEN = enum.auto()
-    DISORDER = enum.auto()
-    RECOVERY = enum.auto()
-    LOSS = enum.auto()
-
-
-class Timer(enum.Enum):
-    """What the one timer of a sender is set for."""
-
-    RETRANSMISSION = enum.auto()
-    TAIL_PROBE = enum.auto()
-    REORDERING = enum.auto()
-
 
 Runs = list[list[Segment]]
 
@@ -119,6 +100,7 @@ class Sender:
         self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
         if arrived.latest_ns != NEVER:
             self.estimate.shortest(arrived.latest_ns)
+            self.window.round_trip(arrived.latest_ns, up_to, self.sent_bytes, now_ns)
         sample_ns = arrived.sample_ns()
         if sample_ns == NEVER and arrived.acknowledged and echo_ns >= 0:
             sample_ns = now_ns - echo_ns
@@ -169,7 +151,7 @@ class Sender:
                 self._reopen()
             else:
                 self._detect_losses(now_ns)
-                self.window.segments += delivered
+                self.window.regrow(delivered, now_ns)
             return
         if self.state is State.RECOVERY and up_to >= self._recovery_end:
             self._reduction = None
@@ -177,7 +159,7 @@ class Sender:
             self._reopen()
             return
         if self._regular and not self._board.sacked and self.state is State.OPEN and not self._overtaken:
-            self.window.grow(delivered)
+            self.window.grow(delivered, now_ns)
             return
         self._detect_losses(now_ns)
         if self.state is State.RECOVERY or self._board.any_lost:
@@ -187,7 +169,7 @@ class Sender:
                 self.state = State.DISORDER
             else:
                 self._reopen()
-            self.window.grow(delivered)
+            self.window.grow(delivered, now_ns)
 
     @property
     def _overtaken(self) -> bool:
@@ -261,7 +243,8 @@ class Sender:
 
     def _send_new(self, now_ns: int) -> Runs:
         if not self.outstanding and self.last_sent_ns != NEVER and self.sent_bytes < self.written_bytes:
-            self.window.restart_after_idle(now_ns - self.last_sent_ns, self.estimate.rto_ns)
+            self.window.pause(now_ns - self.last_sent_ns, now_ns)
+            self.window.restart(now_ns - self.last_sent_ns, self.estimate.rto_ns)
         parameters = self.parameters
         runs: Runs = []
         in_flight, window = self.in_flight, self.window.segments

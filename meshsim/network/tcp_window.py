@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from meshsim.network.tcp_control import congestion_control
 from meshsim.network.tcp_parameters import TcpParameters
 
 NO_LIMIT = 1 << 30
-CUBIC_BETA = 717 / 1024
-"""What Linux's CUBIC leaves of the window after a loss."""
 
 
 def after_idle(segments: int, parameters: TcpParameters, idle_ns: int, rto_ns: int) -> int:
@@ -22,15 +21,13 @@ def after_idle(segments: int, parameters: TcpParameters, idle_ns: int, rto_ns: i
 
 
 class CongestionWindow:
-    """One sender's congestion window, in segments.
+    """One sender's congestion window, in segments."""
 
-    In congestion avoidance it grows by one segment a round trip, where CUBIC would grow faster.
-    """
-
-    __slots__ = ("_growth", "_limited", "_parameters", "_undo", "segments", "threshold")
+    __slots__ = ("_control", "_growth", "_limited", "_parameters", "_undo", "segments", "threshold")
 
     def __init__(self, parameters: TcpParameters) -> None:
         self._parameters = parameters
+        self._control = congestion_control(parameters.congestion_control)
         self.segments = parameters.initial_window
         self.threshold = NO_LIMIT
         """Up to which slow start goes."""
@@ -43,17 +40,37 @@ class CongestionWindow:
         slow_start = self.segments < self.threshold
         self._limited = in_flight >= self.segments or (slow_start and self.segments < 2 * in_flight)
 
-    def grow(self, delivered: int) -> None:
-        """Open if it was in the way: slow start up to the threshold, then one segment a round trip."""
-        if not self._limited:
-            return
+    def round_trip(self, round_trip_ns: int, acknowledged: int, sent: int, now_ns: int) -> None:
+        """Take a sample; ``acknowledged`` and ``sent`` are positions in the stream that tell round from round."""
+        control, segments = self._control, self.segments
+        if (
+            control.round_trip(round_trip_ns, now_ns)
+            and segments < self.threshold
+            and control.far_enough(segments, round_trip_ns, acknowledged, sent, now_ns)
+        ):
+            self.threshold = segments
+
+    def grow(self, delivered: int, now_ns: int) -> None:
+        """Open if it was in the way: slow start up to the threshold, then as congestion control says."""
+        if self._limited:
+            self.regrow(delivered, now_ns)
+
+    def regrow(self, delivered: int, now_ns: int) -> None:
+        """Open after a timeout, or because it was in the way."""
+        most = self._parameters.maximum_window
         if self.segments < self.threshold:
-            self.segments = min(self.segments + delivered, self._parameters.maximum_window)
-            return
-        self._growth += delivered
-        if self._growth >= self.segments:
-            self._growth -= self.segments
+            grown = min(self.segments + delivered, self.threshold)
+            delivered -= grown - self.segments
+            self.segments = min(grown, most)
+            if not delivered:
+                return
+        acks = self._control.acknowledgements(self.segments, delivered, now_ns)
+        if self._growth >= acks:
+            self._growth = 0
             self.segments += 1
+        self._growth += delivered
+        more, self._growth = divmod(self._growth, acks)
+        self.segments = min(self.segments + more, most)
 
     @property
     def grows(self) -> bool:
@@ -62,13 +79,15 @@ class CongestionWindow:
 
     def reduce(self) -> None:
         """Set the threshold after a loss."""
-        self.threshold = max(int(self.segments * CUBIC_BETA), 2)
+        self.threshold = self._control.reduced(self.segments)
+        self._growth = 0
 
     def time_out(self, first: bool) -> None:
         """Begin anew with one segment; the ``first`` timeout of a series can be undone and sets the threshold."""
         if first:
             self._undo = (self.segments, self.threshold)
             self.reduce()
+        self._control.timed_out()
         self.segments = 1
 
     @property
@@ -86,6 +105,10 @@ class CongestionWindow:
         """Take it that the timeout was right."""
         self._undo = None
 
-    def restart_after_idle(self, idle_ns: int, rto_ns: int) -> None:
+    def pause(self, idle_ns: int, now_ns: int) -> None:
+        """Take note that something is sent after so long a time in which nothing was under way."""
+        self._control.resumed(idle_ns, now_ns)
+
+    def restart(self, idle_ns: int, rto_ns: int) -> None:
         """Halve for each timeout that passed in silence, down to the initial window."""
         self.segments = after_idle(self.segments, self._parameters, idle_ns, rto_ns)

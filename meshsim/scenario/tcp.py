@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from meshsim.scenario.fields import MS, Duration, Model, S
@@ -11,7 +13,7 @@ LONGEST_TICK_NS = 100 * MS
 
 
 class Tcp(Model):
-    """How the hosts' TCP is set, by the names in brackets: the defaults are Linux's, but for Reno in place of CUBIC."""
+    """How the hosts' TCP is set, by the names in brackets: the defaults are Linux's."""
 
     linear_syn_timeouts: int = Field(default=0, ge=0, le=127)
     """Repetitions of a SYN, 1 s apart, before its timeout begins to double (tcp_syn_linear_timeouts): 4 in Linux 6.5
@@ -32,6 +34,8 @@ class Tcp(Model):
     """Segments that may be sent before the first acknowledgement (initcwnd of a route, RFC 6928). Default: 10."""
     maximum_window: int = Field(default=4096, ge=1, le=1_000_000)
     """Segments that may be under way at most, about 6 MB: what receivers have room for (tcp_rmem). Default: 4096."""
+    congestion_control: Literal["cubic", "reno"] = "cubic"
+    """How windows grow and shrink (tcp_congestion_control): `cubic`, with HyStart, or `reno`. Default: cubic."""
     slow_start_after_idle: bool = True
     """Whether an idle time longer than the retransmission timeout halves the window, once for each timeout, down to the
     initial one (tcp_slow_start_after_idle). Default: true."""

@@ -183,15 +183,15 @@ class Transport(Crossing):
 
     def _grow(self, connection: Connection, direction: int, segments: int) -> None:
         """Open a window that was in the way."""
-        threshold = NO_LIMIT
-        if connection.wire is not None:
-            threshold = connection.wire.exchange.ends[direction].sender.window.threshold
-        window = connection.windows[direction]
-        if window < threshold:
-            window = min(window + segments, self.parameters.maximum_window)
-        elif segments >= window:
-            window += 1
-        connection.windows[direction] = window
+        window_before, most = connection.windows[direction], self.parameters.maximum_window
+        if connection.wire is None:
+            connection.windows[direction] = min(window_before + segments, most)  # slow start: nothing was ever lost
+        else:
+            window = connection.wire.exchange.ends[direction].sender.window
+            if window_before < window.threshold or segments >= window_before:
+                window.segments = window_before
+                window.regrow(segments, self._clock.now_ns)
+                connection.windows[direction] = window.segments
 
     def _resume(self, resumed: tuple[Transfer, int]) -> None:
         """Send as much more of a unit as the window allows now; the segments before were so far apart."""

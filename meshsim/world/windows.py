@@ -154,8 +154,10 @@ def _restart_after_idle(connection: Connection, direction: int, parameters: TcpP
     """Halve the window for each retransmission timeout in which nothing was sent, down to the initial one."""
     window = connection.windows[direction]
     sent_ns = [launched_ns for way, launched_ns, _, _, _, _ in connection.log if way == direction]
-    if not sent_ns and connection.wire is not None:
-        sent_ns = [connection.wire.exchange.ends[direction].sender.last_sent_ns]
+    if connection.wire is not None:
+        sender = connection.wire.exchange.ends[direction].sender
+        sent_ns = sent_ns or [sender.last_sent_ns]
+        sender.window.pause(now_ns - sent_ns[-1], now_ns)
     if window <= parameters.initial_window or not sent_ns:
         return
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
