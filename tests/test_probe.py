@@ -187,6 +187,26 @@ def test_command_answers_side_by_side(tmp_path: Path) -> None:
     assert "probe.png" in text.getvalue()
 
 
+def test_what_is_named_twice_is_probed_once() -> None:
+    """Each group, key type and chain counts once, in the order in which it was named first."""
+    twice = {"groups": ["X25519", "P-256", "X25519"], "keys": ["ed25519", "ed25519"], "chains": [1, 1]}
+    answer = probe_handshakes(**options(**twice))  # type: ignore[arg-type]  # options of several types
+    assert [result["group"] for result in answer.document["results"]] == ["X25519", "P-256"]
+
+
+def test_what_is_assumed_is_told() -> None:
+    """The table says who is authenticated, the bandwidth, and how long request and response are."""
+    text = StringIO()
+    result = one(samples=3)
+    draw_probe(Console(file=text, width=80), [result])
+    shown = text.getvalue()
+    assert "1 Gbit/s" in shown
+    assert "the server" in shown
+    assert f"{result.request_bytes} B" in shown
+    # A head of HTTP/2 and TLS records around a body of 1 KiB.
+    assert 1_024 < result.response_bytes < 1_024 + 250
+
+
 @pytest.mark.parametrize(
     "changes", [{"rtt": "fast"}, {"loss": "1"}, {"bandwidth": "-1 bit/s"}, {"plot": Path("x.txt")}, {"cpu": "6502"}]
 )

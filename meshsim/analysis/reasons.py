@@ -167,7 +167,9 @@ def explained(summary: Figures) -> list[Explained]:
             (f"{one['source']} {_TO} {one['destination']}", _outcome(one), one["reason"], show(one["count"], "count"))
             for one in summary["failures"]
         ]
-        remark = "Of any rarer kinds the tables calls and handshakes tell." if len(rows) == MOST else ""
+        remark = (
+            "Of any rarer kinds the tables calls and handshakes tell." if len(rows) == MOST else _on_refused(summary)
+        )
         parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
     before = (*explained_undecided(summary), *explained_changes(summary), *explained_federation(summary))
     return [
@@ -181,6 +183,19 @@ def explained(summary: Figures) -> list[Explained]:
 def _outcome(failure: Figures) -> str:
     by = f" by the {failure['refused_by']}" if failure["refused_by"] else ""
     return f"handshake {failure['outcome']}{by}" if failure["what"] == "handshake" else str(failure["outcome"])
+
+
+def _on_refused(summary: Figures) -> str:
+    """Why calls and handshakes that were refused are not as many, if they are not."""
+    calls, handshakes = (
+        sum(one["count"] for one in summary["failures"] if (one["what"], one["outcome"]) == kind)
+        for kind in (("call", "tls-refused"), ("handshake", "refused"))
+    )
+    if calls == handshakes:
+        return ""
+    if calls > handshakes:
+        return "Calls that wait for one handshake are refused together: so more calls than handshakes were."
+    return "Not every handshake that was refused ended a call: some calls were tried again, or had ended before."
 
 
 def _on_denials(summary: Figures) -> str:

@@ -112,9 +112,10 @@ KEYS: dict[str, dict[str, str]] = {
         "longer_requests": "as `--requests` says",
     },
     "handshake": {
-        "results": "one for each combination of `--group` and `--key`: its parameters; `established_ms` and "
+        "results": "one for each combination of `--group`, `--key` and `--chain`: its parameters; `established_ms` and "
         "`first_byte_ms`, each with p25 to p99, from connect; their means; `failed` connections; `bytes_sent` and "
-        "`bytes_received`, `flights`, `round_trips`; CPU of both ends; and where the time goes",
+        "`bytes_received`, `flights`, `round_trips`; `request_bytes` and `response_bytes` of the request after it, "
+        "sealed; CPU of both ends; and where the time goes",
     },
     "policy ask": {
         "allowed": "whether the request is allowed",

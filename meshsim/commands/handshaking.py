@@ -74,7 +74,7 @@ def probe_handshakes(
     plot: Path | None,
     quiet: bool,
 ) -> Answer:
-    """Probe every combination of ``groups``, ``keys`` and ``chains``; write the picture to ``plot`` if wanted."""
+    """Probe every combination of ``groups``, ``keys`` and ``chains``, each once; write the picture to ``plot``."""
     from meshsim.commands.progress import Bar
     from meshsim.probe.case import ProbeCase
     from meshsim.probe.present import check_picture, draw_probe, probe_document, write_picture
@@ -100,7 +100,7 @@ def probe_handshakes(
             linear_syn_timeouts=linear_syn_timeouts,
             cost_profile=cost_profile,
         )
-        for group, key, chain in product(groups, keys, chains)
+        for group, key, chain in product(dict.fromkeys(groups), dict.fromkeys(keys), dict.fromkeys(chains))
     ]
     with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
         results = run_probe(cases, bar)

@@ -69,6 +69,12 @@ def _write_new(path: Path, text: str) -> None:
         raise InfrastructureError(f"{path} cannot be written: {error.strerror}") from error
 
 
+ROUGH = (
+    "--quick tells whether everything works, not how fast it is: most of so short a run is connections that begin. "
+    "Without it, these are figures to quote."
+)
+
+
 def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
     """Run the benchmark; it fails if what it simulates is not what queueing theory says."""
     from meshsim.bench.run import DEFAULT_REQUESTS, QUICK_REQUESTS, run_bench
@@ -91,6 +97,8 @@ def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
         console.print(table)
         for note in [] if quiet else result.notes():
             console.print(note, soft_wrap=True)
+        if quick:
+            console.print(ROUGH, soft_wrap=True)
 
     return Answer(msgspec.to_builtins(result), draw, EXIT_PASSED if result.theory_agrees else EXIT_FAILED)
 

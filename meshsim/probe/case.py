@@ -141,3 +141,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     """The client's computing that established waits for."""
     critical_server_ns: int
     """The server's computing that established waits for."""
+    request_bytes: int
+    """The request after the handshake, a GET without a body, sealed."""
+    response_bytes: int
+    """Its response, sealed: headers and a body of 1 KiB."""

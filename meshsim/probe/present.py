@@ -10,7 +10,7 @@ from meshsim.analysis.numbers import NOTHING, show_duration
 from meshsim.analysis.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION
 from meshsim.probe.case import QUANTILES, ProbeResult, Times
 from meshsim.scenario.errors import InfrastructureError, UsageError
-from meshsim.scenario.units import format_duration
+from meshsim.scenario.units import format_bandwidth, format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,6 +60,8 @@ def _entry(result: ProbeResult) -> dict[str, Any]:
             {"sender": flight.sender, "content": flight.content, "bytes": flight.size_bytes}
             for flight in result.flights
         ],
+        "request_bytes": result.request_bytes,
+        "response_bytes": result.response_bytes,
         "round_trips": result.round_trips,
         "cpu_client_ms": _ms(result.cpu_client_ns),
         "cpu_server_ms": _ms(result.cpu_server_ns),
@@ -83,7 +85,8 @@ def draw_probe(console: Console, results: Sequence[ProbeResult]) -> None:
     first = results[0].case
     loss = f"{100 * first.loss:g} % lost each way" if first.loss else "nothing lost"
     console.print(
-        f"round trip {format_duration(first.round_trip_ns)}, {loss}, {first.samples} samples, seed {first.seed}"
+        f"round trip {format_duration(first.round_trip_ns)}, {format_bandwidth(first.bandwidth_bps)}, {loss}, "
+        f"{first.samples} samples, seed {first.seed}"
     )
     per_table = max(1, (console.width - LABEL_COLUMNS) // CASE_COLUMNS)
     for start in range(0, len(results), per_table):
@@ -116,6 +119,7 @@ def _rows(results: Sequence[ProbeResult]) -> list[tuple[str, Cell | None]]:
         ("key type", lambda result: result.case.key),
         *([("certificates sent", lambda result: str(result.case.chain))] if chained else []),
         ("handshake", _kind),
+        ("authenticated", lambda result: "both ends" if result.case.mutual else "the server"),
         ("client CPU", lambda result: result.case.cpu),
         ("server CPU", lambda result: result.server_cpu),
         ("established after", None),
@@ -136,6 +140,9 @@ def _rows(results: Sequence[ProbeResult]) -> list[tuple[str, Cell | None]]:
         ("  flights down", lambda result: _sizes(result, "server")),
         ("  client computes", lambda result: show_duration(result.cpu_client_ns)),
         ("  server computes", lambda result: show_duration(result.cpu_server_ns)),
+        ("after it", None),
+        ("  request", lambda result: f"{result.request_bytes} B"),
+        ("  response", lambda result: f"{result.response_bytes} B"),
     ]
     return rows
 

@@ -114,6 +114,8 @@ def _result(
         loss_recovery_ns=0 if mean_ns is None else max(mean_ns - undisturbed_ns, 0),
         critical_client_ns=critical[UP],
         critical_server_ns=critical[1 - UP],
+        request_bytes=script.request_bytes,
+        response_bytes=script.response_bytes,
     )
 
 

@@ -42,6 +42,10 @@ class Script(msgspec.Struct, frozen=True):
     flights: tuple[FlightSize, ...]
     cpu_client_ns: int
     cpu_server_ns: int
+    request_bytes: int
+    """The sealed request, headers included."""
+    response_bytes: int
+    """The sealed response, headers included."""
 
 
 @lru_cache(maxsize=64)
@@ -147,6 +151,8 @@ def write_script(case: ProbeCase, profile: CostProfile) -> Script:
         flights=tuple(flights),
         cpu_client_ns=cpu_ns["client"],
         cpu_server_ns=cpu_ns["server"],
+        request_bytes=turns[finish + 1].size_bytes,
+        response_bytes=turns[-1].size_bytes,
     )
 
 

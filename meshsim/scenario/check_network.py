@@ -137,8 +137,9 @@ def check_memory(scenario: Scenario) -> Iterator[Finding]:
     for name, node in scenario.network.nodes.items():
         if needed[name] > node.memory_bytes:
             message = (
-                f"what runs on {name!r} needs {_gigabytes(needed[name])} with its sidecars (60 MB each), it has "
-                f"{_gigabytes(node.memory_bytes)}; expected more memory or fewer replicas"
+                f"what runs on {name!r} needs {_gibibytes(needed[name])} with its sidecars "
+                f"({SIDECAR_MEMORY_BYTES / 2**20:.0f} MiB each), it has {_gibibytes(node.memory_bytes)}; "
+                "expected more memory or fewer replicas"
             )
             yield Finding(("network", "nodes", name, "memory"), message, at_key=True)
 
@@ -184,8 +185,8 @@ def check_routers(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(("mesh", "control", "node"), message)
 
 
-def _gigabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.2f} GB"
+def _gibibytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.2f} GiB"
 
 
 def components(scenario: Scenario) -> dict[str, frozenset[int]]:

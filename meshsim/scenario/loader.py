@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
@@ -116,7 +117,8 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
-    notes = [str(finding.placed(positions)) for finding in note_revocation(reading.scenario)]
+    found = (*note_revocation(reading.scenario), *note_interruptions(reading.scenario, named.radio_traces))
+    notes = [str(finding.placed(positions)) for finding in found]
     return _loaded(reading.scenario, named, positions, path, text, (*told.read, *told.aside, *notes), told.aside)
 
 

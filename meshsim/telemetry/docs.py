@@ -42,6 +42,17 @@ Instants are nanoseconds of simulated time since the start of the run; columns t
 Unix epoch. Identifiers count from 1, and 0 means none. No value is ever missing.
 """
 
+_REMARKS = {
+    "handshakes": """\
+Handshakes that were refused and calls that ended as `tls-refused` need not be as many. Calls that wait for one
+handshake are refused together, and a call that is tried again after a refusal (`retry_on`) meets one handshake with
+each attempt. Where the client refuses, no call was sent, and the calls have no connection (`connection_id` 0). Where
+the server refuses, the client took itself for connected and had sent the call, which has the `connection_id` of the
+handshake: TLS 1.3 tells the client late.
+""",
+}
+"""What is to be said of a table beside its columns."""
+
 
 def render_markdown() -> str:
     """The whole of docs/results.md."""
@@ -52,6 +63,8 @@ def render_markdown() -> str:
 def _table(table: str) -> Iterator[str]:
     yield f"### `{table}`\n"
     yield f"{(TABLES[table].__doc__ or '').strip()}\n"
+    if table in _REMARKS:
+        yield _REMARKS[table]
     yield "| Column | Type | Unit | What |"
     yield "|---|---|---|---|"
     for column in columns(table):

@@ -104,6 +104,25 @@ def test_failures_name_the_cause_first(run_of: Callable[..., RunData]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("calls", "handshakes", "remark"),
+    [
+        (2, 2, ""),
+        (3, 2, "Calls that wait for one handshake are refused together: so more calls than handshakes were."),
+        (2, 3, "Not every handshake that was refused ended a call: some calls were tried again, or had ended before."),
+    ],
+)
+def test_refused_calls_and_handshakes_are_reconciled(
+    run_of: Callable[..., RunData], calls: int, handshakes: int, remark: str
+) -> None:
+    """Where calls and handshakes that were refused are not as many, the list says why."""
+    run = run_of(
+        calls=[_row(CallRow, outcome="tls-refused", source="a", destination="b")] * calls,
+        handshakes=[_row(HandshakeRow, client="a", server="b", outcome="refused")] * handshakes,
+    )
+    assert _explained(run, 0)[0].remark == remark
+
+
 def test_nothing_is_said_where_nothing_failed(run_of: Callable[..., RunData]) -> None:
     """A run without denials and failures has empty lists and no tables."""
     run = run_of(calls=[_row(CallRow, outcome="ok")])

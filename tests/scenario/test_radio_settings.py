@@ -9,13 +9,15 @@ import jsonschema
 import pytest
 
 from meshsim.scenario.errors import ScenarioError
-from meshsim.scenario.loader import load_text
+from meshsim.scenario.loader import load_scenario, load_text
 from meshsim.scenario.network import Network
 from meshsim.scenario.nr import NrRadio
 from meshsim.scenario.schema import schema_text
 from meshsim.scenario.yaml_text import parse_yaml
 
 DATA = Path(__file__).parent / "data"
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+CONVOY = DATA / "convoy.yaml"
 VALID = (DATA / "valid.yaml").read_text(encoding="utf-8")
 OWN = """\
   five_qis:
@@ -55,6 +57,27 @@ def test_own_five_qi_stands_beside_the_standardised_ones() -> None:
     assert (row.packet_error_rate, row.max_burst_bytes, row.averaging_window_ns) == (1e-6, 300, 2_000_000_000)
     assert row.example == "Motion control"
     assert network(CUSTOM).characteristics(80).packet_delay_budget_ns == 10_000_000
+
+
+def _notes(*overrides: str) -> list[str]:
+    return [note for note in load_scenario(CONVOY, overrides).notes if "interruption" in note]
+
+
+def test_interruptions_longer_than_stays_are_noted() -> None:
+    """A handover that is not over when the next one begins is told, with the shortest stay and how many there are."""
+    road = "network.radios.road.handover_interruption"
+    assert not _notes()
+    assert not _notes(f"{road}=11 s")
+    (note,) = _notes(f"{road}=12 s")
+    assert "leaves cell 'middle' 12 s after it came, before the interruption of 12 s is over" in note
+    assert "at 1 of 3 stays" in note
+    # The ends are passed twice before a device that turns comes back to the middle: 32 s each.
+    assert "at 3 of 3 stays" in _notes(f"{road}=32 s")[0]
+    assert "at 1 of 1 stays" in _notes(f"{road}=32 s", "fleets.cars.path.at_end=stay")[0]
+    assert "at 1 of 3 stays" in _notes(f"{road}=15 s", "fleets.cars.path.at_end=again")[0]
+    drive = SCENARIOS / "v2x-corridor.yaml"
+    radio = next(iter(load_scenario(drive).scenario.network.radios))
+    assert "stays" in load_scenario(drive, [f"network.radios.{radio}.handover_interruption=1 min"]).notes[-1]
 
 
 def test_defaults_of_an_own_five_qi() -> None:
