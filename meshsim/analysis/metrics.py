@@ -9,6 +9,7 @@ from meshsim.analysis.certificate_metrics import certificate_metrics
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import decision_metrics
 from meshsim.analysis.federation_metrics import federation_metrics
+from meshsim.analysis.header_figures import header_metrics
 from meshsim.analysis.node_metrics import node_metrics
 from meshsim.analysis.radio_metrics import radio_metrics
 from meshsim.analysis.revocation_figures import revocation_metrics
@@ -114,6 +115,7 @@ def _catalogue() -> dict[str, Metric]:
         *certificate_metrics(),
         *revocation_metrics(),
         *decision_metrics(),
+        *header_metrics(),
         *federation_metrics(),
     )
     return {metric.name: metric for metric in (*metrics, *others)}

@@ -12,6 +12,7 @@ from meshsim.analysis.change_figures import explained_changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.federation_figures import explained_federation
+from meshsim.analysis.header_figures import explained_headers
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags, Ints
 from meshsim.analysis.revocation_figures import explained_revocations
@@ -174,7 +175,7 @@ def explained(summary: Figures) -> list[Explained]:
     before = (*explained_undecided(summary), *explained_changes(summary), *explained_federation(summary))
     return [
         *parts,
-        *(Explained(*part) for part in before),
+        *(Explained(*part) for part in (*before, *explained_headers(summary))),
         *(Explained(*part) for part in explained_revocations(summary)),
         *(Explained(*part) for part in explained_certificates(summary)),
     ]

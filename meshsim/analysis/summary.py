@@ -15,6 +15,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import undecided
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.federation_figures import federation
+from meshsim.analysis.header_figures import header_figures
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.radio_figures import air_of_slice
@@ -43,8 +44,9 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
     ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
-    ``expectations``; and where there are any, ``federation`` and ``revocations``. Durations are integers in nanoseconds
-    and end in ``_ns``, shares are floats from 0 to 1; null where nothing was measured.
+    ``expectations``; and where there are any, ``federation``, ``revocations``, ``exposed`` and ``removed``.
+    Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was
+    measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -65,6 +67,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         **({"revocations": revocations(run)} if run.rows("revocations") else {}),
         "trials": trials(run, grouped),
         "undecided": undecided(run, grouped),
+        **header_figures(run, grouped),
         "faults": _faults(run),
         "links": _links(run),
         "expectations": [{**msgspec.to_builtins(verdict), "verdict": verdict.word} for verdict in verdicts],

@@ -83,7 +83,7 @@ def _believed(
     subject: Subject, caller: Caller, callee: Callee, headers: Sequence[tuple[str, str]], *, mutual: bool
 ) -> tuple[tuple[str, str], ...]:
     """The header fields that policy sees: without those that the sidecar removes, with what it writes itself."""
-    fields = tuple(headers)
+    fields = end_to_end(tuple(headers))
     if subject.header_rules is None:
         return fields
     sender = Sender(not caller.in_mesh, mutual, caller.spiffe_id, UNKNOWN_HASH)
@@ -94,9 +94,6 @@ def taken_off(
     subject: Subject, caller: Caller, callee: Callee, question: Question, headers: Sequence[tuple[str, str]]
 ) -> list[str]:
     """What the sidecar does to the header fields of a request, for people."""
-    rules = subject.header_rules
-    if rules is None:
-        return []
     after = _believed(subject, caller, callee, headers, mutual=question.mutual)
     kept = {name for name, _ in end_to_end(tuple(headers))}
     words = []

@@ -103,7 +103,10 @@ def check_cpus(scenario: Scenario, profile: CostProfile) -> Iterator[Finding]:
 def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
     """Header fields of all requests and calls."""
     for index, flow in enumerate(scenario.traffic):
-        yield from check_headers(flow.headers, ("traffic", index, "headers"))
+        http1 = flow.http_version == "1.1"
+        yield from check_headers(flow.headers, ("traffic", index, "headers"), http1=http1)
+        if http1:
+            yield from _check_http1(scenario, flow, ("traffic", index, "http_version"))
         if flow.malformed is not None:
             yield from _check_malformed(scenario, flow, ("traffic", index, "malformed"))
     for name in scenario.services:
@@ -111,14 +114,25 @@ def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
             yield from check_headers(call.headers, ("services", name, *below, "headers"))
 
 
+def _check_http1(scenario: Scenario, flow: Traffic, path: Path) -> Iterator[Finding]:
+    if flow.malformed is not None:
+        yield Finding(path, "malformed requests are in HTTP/1.1 anyway; expected no http_version beside malformed")
+    yield from _check_port_http1(scenario, flow, path)
+
+
+def _check_port_http1(scenario: Scenario, flow: Traffic, path: Path) -> Iterator[Finding]:
+    service = scenario.services.get(flow.to)
+    protocol = "http" if service is None else service.protocols.get(flow.port or service.first_port, "http")
+    if protocol != "http":
+        message = f"the port speaks {protocol}; expected one with protocol http, for these are requests in HTTP/1.1"
+        yield Finding(path, message)
+
+
 def _check_malformed(scenario: Scenario, flow: Traffic, path: Path) -> Iterator[Finding]:
     service = scenario.services.get(flow.to)
     if service is None:
         return
-    protocol = service.protocols.get(flow.port or service.first_port, "http")
-    if protocol != "http":
-        message = f"the port speaks {protocol}; expected one with protocol http, for these are requests in HTTP/1.1"
-        yield Finding(path, message)
+    yield from _check_port_http1(scenario, flow, path)
     if flow.headers:
         yield Finding(path, "a malformed request carries no fields of its own; expected no headers beside it")
     if flow.token != "own":

@@ -101,6 +101,8 @@ class MetricExpectation(Model):
     """99th percentile of the same."""
     onboarding_max: DurationBound | None = None
     """Longest of the same."""
+    requests_exposed: CountBound | None = None
+    """Requests whose answer told of the mesh by its header fields (mesh.http.proxy_headers)."""
     decisions_failed: CountBound | None = None
     """Decisions that no policy made because the authorizer did not answer (mesh.policy.authorizer)."""
     decisions_wrongly_allowed: CountBound | None = None

@@ -13,11 +13,10 @@ from meshsim.scenario.positions import Path
 MOST_BYTES: Final = 4096
 """Names and values of one request together: in HTTP/2 they never outgrow one frame."""
 
+ABOUT_ONE_HOP: Final = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te")
+"""Fields that a sender of HTTP/2 leaves out (RFC 9113, section 8.2.2)."""
 _OF_THE_MESH: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"),
-        "is about one connection and is not sent in HTTP/2",
-    ),
+    **dict.fromkeys(ABOUT_ONE_HOP, "is about one connection and is not sent in HTTP/2"),
     "content-length": "follows from the size of the body",
     "host": "follows from the service that is called",
     "x-request-id": "is set by the sidecar",
@@ -48,13 +47,16 @@ Malformed = Literal[
 """Shapes of requests that recipients may read differently (RFC 9112, section 11.2)."""
 
 
-def check_headers(headers: Mapping[str, str], path: Path) -> Iterator[Finding]:
-    """Fields that a request cannot carry, stated twice, or too long together."""
+def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False) -> Iterator[Finding]:
+    """Fields that a request cannot carry (in HTTP/2, if not ``http1``), stated twice, or too long together."""
     seen: dict[str, str] = {}
     for name in headers:
         folded = name.lower()
-        if folded in _OF_THE_MESH:
-            yield Finding((*path, name), f"{name!r} {_OF_THE_MESH[folded]}; expected another field", at_key=True)
+        if folded in ABOUT_ONE_HOP and http1:
+            yield from _check_hop(folded, headers[name], (*path, name))
+        elif folded in _OF_THE_MESH:
+            other = "another field, or a flow with http_version: '1.1'" if folded in ABOUT_ONE_HOP else "another field"
+            yield Finding((*path, name), f"{name!r} {_OF_THE_MESH[folded]}; expected {other}", at_key=True)
         elif folded in seen:
             message = f"{name!r} and {seen[folded]!r} are one field; expected it once, its values joined by commas"
             yield Finding((*path, name), message, at_key=True)
@@ -62,6 +64,15 @@ def check_headers(headers: Mapping[str, str], path: Path) -> Iterator[Finding]:
     total = sum(len(name) + len(value) for name, value in headers.items())
     if total > MOST_BYTES:
         yield Finding(path, f"the header fields have {total} characters; expected at most {MOST_BYTES}")
+
+
+def _check_hop(name: str, value: str, path: Path) -> Iterator[Finding]:
+    """What of one hop is not simulated."""
+    words = [word.strip().lower() for word in value.split(",")]
+    if name == "transfer-encoding" and words != ["chunked"]:
+        yield Finding(path, f"bodies are not sent as {value!r}; expected chunked, or 'malformed' beside it")
+    elif name == "connection" and "upgrade" in words:
+        yield Finding(path, "'upgrade' asks for another protocol, which is not simulated; expected another word")
 
 
 def on_the_wire(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import FromList, Model
+from meshsim.scenario.headers import VALUE
 
 ClientCertMode = Literal["SANITIZE", "SANITIZE_SET", "FORWARD_ONLY", "APPEND_FORWARD", "ALWAYS_FORWARD_ONLY"]
 CertificateField = Literal["By", "Hash", "Subject", "URI"]
@@ -24,11 +25,42 @@ class ClientCert(Model):
     """What is said of the caller's certificate. Default: By, Hash, Subject, URI, as Istio's sidecars."""
 
 
+class ServerHeader(Model):
+    """The field ``server`` of answers."""
+
+    disabled: bool = False
+    """Whether it is left as the workload wrote it. Default: false."""
+    value: Annotated[str, StringConstraints(pattern=VALUE, min_length=1, max_length=128)] = "istio-envoy"
+    """What the called sidecar puts in its place. Default: istio-envoy, as Istio."""
+
+
+class DebugHeaders(Model):
+    """Fields X-Envoy-* of answers."""
+
+    disabled: bool = False
+    """Whether none is added. Default: false."""
+
+
+class ProxyHeaders(Model):
+    """What called sidecars add to answers, as ``proxyHeaders`` of Istio's ProxyConfig has it."""
+
+    server: ServerHeader = ServerHeader()
+    """The field server. Default: istio-envoy."""
+    envoy_debug_headers: DebugHeaders = DebugHeaders()
+    """The field x-envoy-upstream-service-time: how many milliseconds the workload took. Default: it is told."""
+    peer_metadata: bool = True
+    """Whether who sends x-envoy-peer-metadata and x-envoy-peer-metadata-id is told the same of the called workload:
+    its pod, address, labels and service account. Default: true; Istio has no setting for it but `identity_headers`
+    that remove the question, which a scenario can say too."""
+
+
 class Http(Model):
-    """Header fields that are not taken from everybody."""
+    """Header fields that are not taken from everybody, and those that are not told everybody."""
 
     client_cert: ClientCert = ClientCert()
     """X-Forwarded-Client-Cert."""
     identity_headers: Annotated[tuple[FieldPattern, ...], FromList] = ()
     """Names of fields, in lower case, that are removed from requests of fleets; a star at the end stands for any rest,
     as in x-user-*. Default: none."""
+    proxy_headers: ProxyHeaders | None = None
+    """Fields that called sidecars add to answers. Default: none are simulated."""

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share, Size
-from meshsim.scenario.headers import HeaderName, Headers, Malformed
+from meshsim.scenario.headers import VALUE, HeaderName, Headers, Malformed
+from meshsim.scenario.http import ProxyHeaders
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
@@ -177,6 +178,10 @@ class Service(Model):
     """Token that it has, and puts on its requests. Default: none."""
     request_authentication: TokenCheck | None = None
     """Which tokens it accepts of its callers. Default: it looks at none."""
+    proxy_headers: ProxyHeaders | None = None
+    """What its sidecars add to answers. Default: as the mesh's `http` has it."""
+    server: Annotated[str, StringConstraints(pattern=VALUE, min_length=1, max_length=128)] | None = None
+    """What it says in the field `server` of its answers, such as gunicorn/20.1. Default: nothing."""
     follow: Follow | None = None
     """Whether it moves with its users while the run goes on. Default: none: it stays."""
 
@@ -307,6 +312,9 @@ class Traffic(Model):
     """Body of the response. Default: 1 KiB."""
     port: PortNumber | None = None
     """Port of the service. Default: its first one."""
+    http_version: Literal["1.1", "2"] = "2"
+    """HTTP of its requests: 2, or 1.1 as users outside of a mesh speak it, one request at a time on a connection.
+    Only that has header fields about one hop (connection, te, …), and only to a port with protocol http. Default: 2."""
     malformed: Malformed | None = None
     """Send requests in HTTP/1.1 that are not well-formed, as request smuggling takes them; a strict reader refuses them
     with 400. Only to a port with protocol http. Default: none, well-formed requests in HTTP/2."""

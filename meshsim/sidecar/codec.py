@@ -1,4 +1,4 @@
-"""Messages as real bytes: HTTP/2 frames inside TLS records, at fidelity real; malformed requests in HTTP/1.1.
+"""Messages as real bytes: HTTP/2 frames inside TLS records, at fidelity real; requests of some flows in HTTP/1.1.
 
 What a codec decodes must be what the other end's codec was given, and its size must be the nominal one within the
 slack of Huffman-coded ids; anything else is an ``InvariantViolation``.
@@ -21,12 +21,13 @@ from meshsim.sidecar.http import (
     request_size_bytes,
     response_size_bytes,
 )
-from meshsim.sidecar.http1 import read
-from meshsim.sidecar.malformed import BAD_REQUEST, EXPECTED, malformed_request
+from meshsim.sidecar.http1 import Reading, Request1, read
+from meshsim.sidecar.http1_write import request1, response1, sent_fields
+from meshsim.sidecar.malformed import BAD_REQUEST, malformed_request, why_unread
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
+    from meshsim.sidecar.messages import RequestMessage, ResponseMessage
     from meshsim.sidecar.tls.openssl_engine import OpenSslEngine
 
 
@@ -50,9 +51,22 @@ def _request(message: RequestMessage) -> Request:
     )
 
 
-def _malformed(template: CallTemplate) -> bytes:
+def _http1(message: RequestMessage) -> bytes:
+    """A request in HTTP/1.1, well-formed or not."""
+    template = message.template
     line = (template.method, template.path, template.authority)
-    return malformed_request(template.malformed, *line, template.request_bytes)
+    if template.malformed:
+        return malformed_request(template.malformed, *line, template.request_bytes)
+    request = _request(message)
+    return request1(line, (request.request_id, request.traceparent), request.headers, request.body)
+
+
+def _response1(message: ResponseMessage) -> bytes:
+    """The answer to a request in HTTP/1.1."""
+    if why_unread(message.template):
+        return BAD_REQUEST
+    body = _body(message.call_id, message.body_bytes)
+    return response1(message.status, request_id(message.call_id, message.attempt), message.headers, body)
 
 
 def _body(call_id: int, size_bytes: int) -> bytes:
@@ -91,8 +105,9 @@ class ClientCodec(_Codec):
 
     def encode(self, message: RequestMessage) -> RequestMessage:
         """Return the message with its bytes."""
-        if message.template.malformed:
-            return msgspec.structs.replace(message, wire=self._seal_malformed(message))
+        if message.template.malformed or message.template.http1:
+            plain = _http1(message)
+            return msgspec.structs.replace(message, wire=self._seal(plain, len(plain), f"request {message.call_id}"))
         request = _request(message)
         stream_id, plain = self._http.request(request)
         self._streams[stream_id] = (message.call_id, message.attempt)
@@ -101,16 +116,12 @@ class ClientCodec(_Codec):
         self._fresh = False
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"request {message.call_id}"))
 
-    def _seal_malformed(self, message: RequestMessage) -> bytes:
-        plain = _malformed(message.template)
-        return self._seal(plain, len(plain), f"request {message.call_id}")
-
     def decode(self, message: ResponseMessage) -> None:
         """Read the bytes of a response; raises InvariantViolation unless they say what the message says."""
         what = f"the response to call {message.call_id}"
-        if message.template.malformed:
-            if (received := self._open(message.wire, what)) != BAD_REQUEST:
-                raise InvariantViolation(f"{what} was received as {received!r}; sent was {BAD_REQUEST!r}")
+        if message.template.malformed or message.template.http1:
+            if (received := self._open(message.wire, what)) != (sent := _response1(message)):
+                raise InvariantViolation(f"{what} was received as {received!r}; sent was {sent!r}")
             return
         for stream_id, response in self._http.receive(self._open(message.wire, what)):
             key = self._streams.pop(stream_id)
@@ -138,8 +149,8 @@ class ServerCodec(_Codec):
     def decode(self, message: RequestMessage) -> None:
         """Read the bytes of a request; raises InvariantViolation unless they say what the message says."""
         what = f"the request of call {message.call_id}"
-        if message.template.malformed:
-            self._decode_malformed(message, what)
+        if message.template.malformed or message.template.http1:
+            self._decode_http1(message, what)
             return
         for stream_id, request in self._http.receive(self._open(message.wire, what)):
             expected = _request(message)
@@ -149,17 +160,24 @@ class ServerCodec(_Codec):
             return
         raise InvariantViolation(f"{what} is not whole")
 
-    def _decode_malformed(self, message: RequestMessage, what: str) -> None:
+    def _decode_http1(self, message: RequestMessage, what: str) -> None:
         reading = read(self._open(message.wire, what))
-        expected = EXPECTED[message.template.malformed]
-        if reading.requests or reading.refused != expected:
-            raise InvariantViolation(f"{what} was read as {reading}; expected it to be refused for {expected}")
+        refused = why_unread(message.template)
+        if refused:
+            if reading.requests or reading.refused != refused:
+                raise InvariantViolation(f"{what} was read as {reading}; expected it to be refused for {refused}")
+            return
+        sent = _request(message)
+        fields = sent_fields(sent.authority, (sent.request_id, sent.traceparent), sent.headers, len(sent.body))
+        expected = Reading((Request1(sent.method, sent.path, fields, sent.body),), b"")
+        if reading != expected:
+            raise InvariantViolation(f"{what} was read as {reading}; sent was {expected}")
 
     def encode(self, message: ResponseMessage) -> ResponseMessage:
         """Return the message with its bytes."""
-        if message.template.malformed:
-            wire = self._seal(BAD_REQUEST, len(BAD_REQUEST), f"response {message.call_id}")
-            return msgspec.structs.replace(message, wire=wire)
+        if message.template.malformed or message.template.http1:
+            plain = _response1(message)
+            return msgspec.structs.replace(message, wire=self._seal(plain, len(plain), f"response {message.call_id}"))
         stream_id = self._streams.pop((message.call_id, message.attempt))
         body = _body(message.call_id, message.body_bytes)
         identity = request_id(message.call_id, message.attempt)

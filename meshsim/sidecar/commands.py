@@ -54,6 +54,8 @@ class AskPolicy(msgspec.Struct, frozen=True, gc=False):
     """Of the certificate that it was presented with."""
     malformed: str = ""
     """Why the request is not read, one of ``http1.REFUSALS``; empty if it is."""
+    removed: str = ""
+    """Names of header fields that go no farther than this sidecar."""
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from meshsim.sidecar.received import options
+
 TWO_LENGTHS: Final = "two-lengths"
 LENGTH_AND_CHUNKED: Final = "length-and-chunked"
 BAD_LENGTH: Final = "bad-length"
@@ -25,6 +27,7 @@ BAD_REQUEST_LINE: Final = "bad-request-line"
 BAD_HOST: Final = "bad-host"
 BAD_TRAILER: Final = "bad-trailer"
 TOO_LARGE: Final = "fields-too-large"
+BAD_CONNECTION: Final = "bad-connection"
 
 REFUSALS: Final = {
     BAD_REQUEST_LINE: "not method, target and HTTP/1.1 with one space between (RFC 9112, section 3)",
@@ -40,6 +43,7 @@ REFUSALS: Final = {
     BAD_CHUNK: "a chunk whose size or end is not as RFC 9112, section 7.1, has it",
     BAD_TRAILER: "a trailer field that would change where the request ends or goes (RFC 9110, section 6.5.1)",
     TOO_LARGE: "more fields than are taken",
+    BAD_CONNECTION: "a Connection that names what is not about one hop (Host, X-Forwarded-For …), or too much",
 }
 """Every reason to refuse a request, in the order in which they are looked for, and what it means."""
 
@@ -48,6 +52,9 @@ MOST_FIELDS: Final = 100
 MOST_FIELD_BYTES: Final = 60 * 1024
 """Request line and fields; Envoy's default ``max_request_headers_kb``."""
 _CHUNK_DIGITS: Final = 15
+MOST_OPTIONS: Final = 10
+"""Words in Connection that Envoy takes."""
+_END_TO_END: Final = ("host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
 
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -116,12 +123,23 @@ def _request(data: bytes, at: int) -> tuple[Request1, int] | None:
     fields, begin = section
     if sum(name == "host" for name, _ in fields) != 1:
         raise _Refused(BAD_HOST)
+    if connection_problem(fields):
+        raise _Refused(BAD_CONNECTION)
     length = _length(fields)
     body = _chunks(data, begin) if length is None else _counted(data, begin, length)
     if body is None:
         return None
     content, end = body
     return Request1(matched[1].decode(), matched[2].decode(), fields, content), end
+
+
+def connection_problem(fields: tuple[tuple[str, str], ...]) -> bool:
+    """Whether Connection would have a field removed that says where a request comes from or goes to.
+
+    Envoy refuses the same, and more than ten words.
+    """
+    words = [word for name, value in fields if name == "connection" for word in options(value)]
+    return len(words) > MOST_OPTIONS or any(word in _END_TO_END or word.startswith(":") for word in words)
 
 
 def _line(data: bytes, at: int, begin: int) -> tuple[bytes, int] | None:

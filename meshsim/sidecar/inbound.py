@@ -18,10 +18,12 @@ from meshsim.sidecar.commands import (
     Send,
 )
 from meshsim.sidecar.http import response_size_bytes
-from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, EXPECTED
+from meshsim.sidecar.http1_write import response1_size_bytes
+from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, why_unread
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import READY, Phase
-from meshsim.sidecar.questions import Questions
+from meshsim.sidecar.questions import Questions, seen
+from meshsim.sidecar.received import Fields, end_to_end, kept, removed
 from meshsim.sidecar.tls.end import rests_on_revoked
 from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
@@ -37,12 +39,15 @@ if TYPE_CHECKING:
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import Mode, TlsSide
 
+NO_FIELDS: Fields = ()
+
 
 class Downstream:
     """The server's half of one connection."""
 
     __slots__ = (
         "asked_s",
+        "begun",
         "codec",
         "connection_id",
         "established",
@@ -74,6 +79,8 @@ class Downstream:
         """What arrived before the work of the handshake's last step was done."""
         self.requests: dict[tuple[int, int], CallTemplate] = {}
         """Requests in progress by call and attempt."""
+        self.begun: dict[tuple[int, int], int] = {}
+        """When the workload was handed each of them; where answers tell how long it took."""
         self.questions: dict[tuple[int, str] | tuple[int, str, str], Question] = {}
         """By kind of call, and the caller's site or node."""
         self.asked_s = 0
@@ -92,6 +99,7 @@ class Inbound:
         self._engines = engines
         self.downstreams: dict[int, Downstream] = {}
         self._sizes: dict[tuple[int, int, bool, bool], int] = {}
+        self._answers = settings.answer_rules
         self._questions = Questions(settings)
         self._sides: dict[int, tuple[TlsSide, TlsSide]] = {}
         """What listeners with settings of their own bring, by port, beside the side that it was made from."""
@@ -184,14 +192,18 @@ class Inbound:
         return [self._ask(downstream, message, now_ns)]
 
     def _ask(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> AskPolicy:
-        downstream.requests[message.call_id, message.attempt] = message.template
-        if message.template.malformed:
-            return AskPolicy(downstream.connection_id, message, None, malformed=EXPECTED[message.template.malformed])
+        template = message.template
+        downstream.requests[message.call_id, message.attempt] = template
+        if (template.malformed or template.http1) and (reason := why_unread(template)):
+            return AskPolicy(downstream.connection_id, message, None, malformed=reason)
+        gone = ""
+        if template.headers and (template.http1 or self._settings.header_rules is not None):
+            gone = removed(template.headers, seen(self._settings, downstream, message))
         asked = self._settings.policy_asked
         rules = self._settings.token_rules
         if rules is None:
             question = self._questions.ask(downstream, message, now_ns) if asked else None
-            return AskPolicy(downstream.connection_id, message, question)
+            return AskPolicy(downstream.connection_id, message, question, removed=gone)
         thumbprint = (
             "" if downstream.tls is None or rules.binding == "ignored" else self._thumbprint(downstream.tls.peer_svid)
         )
@@ -199,43 +211,44 @@ class Inbound:
         verdict = _judged(message, rules, clock_s, thumbprint, self._settings.token_keys)
         asked = asked and not verdict.reason
         question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
-        return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint)
+        return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint, removed=gone)
 
     def _thumbprint(self, svid: Svid | None) -> str:
         thumbprint = self._settings.thumbprint
         return "" if thumbprint is None else thumbprint(svid)
 
-    def answered(self, downstream: Downstream, message: RequestMessage, decision: Decision | None) -> list[Command]:
+    def answered(
+        self, downstream: Downstream, message: RequestMessage, decision: Decision | None, now_ns: int
+    ) -> list[Command]:
         """Act on a decision: hand the request on, or refuse it."""
         if decision is None or decision.allowed:
+            if self._answers is not None:
+                downstream.begun[message.call_id, message.attempt] = now_ns
             return [Deliver(downstream.connection_id, message)]
-        if message.template.malformed:
-            return self._bad_request(downstream, message)
-        if not decision.headers and not decision.body:
-            return self.respond(downstream, message.call_id, message.attempt, decision.status)
         template = downstream.requests.pop((message.call_id, message.attempt))
+        key = (message.call_id, message.attempt)
+        if (template.malformed or template.http1) and why_unread(template):
+            return [self._bad_request(downstream, key, template)]
+        headers = self._added(template, None) + decision.headers
         body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
-        size_bytes = response_size_bytes(decision.status, body_bytes, decision.headers, first=downstream.fresh)
-        encrypted = downstream.tls is not None
-        if encrypted:
-            size_bytes = sealed_size_bytes(size_bytes)
-        downstream.fresh = False
-        facts = (message.call_id, message.attempt, template, decision.status, body_bytes, size_bytes, encrypted)
-        return [Send(downstream.connection_id, ResponseMessage(*facts, headers=decision.headers))]
+        return [self._response(downstream, key, template, decision.status, body_bytes, headers)]
 
-    def _bad_request(self, downstream: Downstream, message: RequestMessage) -> list[Command]:
+    def _bad_request(self, downstream: Downstream, key: tuple[int, int], template: CallTemplate) -> Send:
         """Refuse a request in HTTP/1.1 that is not well-formed; the connection is of no more use."""
-        template = downstream.requests.pop((message.call_id, message.attempt))
         encrypted = downstream.tls is not None
         size_bytes = sealed_size_bytes(len(BAD_REQUEST)) if encrypted else len(BAD_REQUEST)
-        facts = (message.call_id, message.attempt, template, 400, BAD_REQUEST_BODY_BYTES, size_bytes, encrypted)
-        return [Send(downstream.connection_id, ResponseMessage(*facts))]
+        facts = (*key, template, 400, BAD_REQUEST_BODY_BYTES, size_bytes, encrypted)
+        return Send(downstream.connection_id, ResponseMessage(*facts))
 
-    def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int) -> list[Command]:
+    def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int, now_ns: int) -> list[Command]:
         """Send a response."""
         template = downstream.requests.pop((call_id, attempt))
-        encrypted = downstream.tls is not None
         body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
+        if self._answers is not None or template.http1:
+            begun_ns = downstream.begun.pop((call_id, attempt), now_ns)
+            headers = self._added(template, now_ns - begun_ns)
+            return [self._response(downstream, (call_id, attempt), template, status, body_bytes, headers)]
+        encrypted = downstream.tls is not None  # what nearly always happens: nothing is added
         key = (body_bytes, status, downstream.fresh, encrypted)
         size_bytes = self._sizes.get(key)
         if size_bytes is None:
@@ -246,6 +259,36 @@ class Inbound:
         downstream.fresh = False
         message = ResponseMessage(call_id, attempt, template, status, body_bytes, size_bytes, encrypted)
         return [Send(downstream.connection_id, message)]
+
+    def _added(self, template: CallTemplate, taken_ns: int | None) -> Fields:
+        """What the sidecar adds to an answer."""
+        rules = self._answers
+        if rules is None:
+            return NO_FIELDS
+        asked = template.headers
+        if self._settings.header_rules is not None:
+            asked = kept(asked, self._settings.header_rules, outside=template.outside, mutual=True)
+        return rules.fields(end_to_end(asked), taken_ns)
+
+    def _response(
+        self,
+        downstream: Downstream,
+        call: tuple[int, int],
+        template: CallTemplate,
+        status: int,
+        body_bytes: int,
+        headers: Fields,
+    ) -> Send:
+        encrypted = downstream.tls is not None
+        if template.http1:
+            size_bytes = response1_size_bytes(status, headers, body_bytes)
+        else:
+            size_bytes = response_size_bytes(status, body_bytes, headers, first=downstream.fresh)
+        if encrypted:
+            size_bytes = sealed_size_bytes(size_bytes)
+        downstream.fresh = False
+        message = ResponseMessage(*call, template, status, body_bytes, size_bytes, encrypted, headers=headers)
+        return Send(downstream.connection_id, message)
 
 
 def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys) -> TokenVerdict:

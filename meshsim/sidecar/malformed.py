@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from meshsim.sidecar import http1
+
+if TYPE_CHECKING:
+    from meshsim.sidecar.messages import CallTemplate
 
 EXPECTED: Final = MappingProxyType(
     {
@@ -30,6 +33,14 @@ BAD_REQUEST: Final = (
 )
 """The answer, as Envoy words it."""
 BAD_REQUEST_BODY_BYTES: Final = 11
+
+
+def why_unread(template: CallTemplate) -> str:
+    """Why requests of a kind are refused before they are read, one of ``http1.REFUSALS``; empty if they are not."""
+    if template.malformed:
+        return EXPECTED[template.malformed]
+    return http1.BAD_CONNECTION if template.http1 and http1.connection_problem(template.headers) else ""
+
 
 _SMUGGLED: Final = "GET /smuggled HTTP/1.1\r\nhost: {authority}\r\n\r\n"
 

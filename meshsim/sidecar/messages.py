@@ -39,7 +39,9 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     outside: bool = False
     """Whether a fleet sends them."""
     malformed: str = ""
-    """Shape of requests in HTTP/1.1 that are not well-formed, as ``malformed`` has them; empty for HTTP/2."""
+    """Shape of requests in HTTP/1.1 that are not well-formed, as ``malformed`` has them; empty for others."""
+    http1: bool = False
+    """Whether requests are well-formed ones in HTTP/1.1; False for HTTP/2."""
 
     @property
     def authority(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PoolKey = tuple[int, int, str, str]
 """Endpoint id, port, slice (empty where slices share), and cluster (empty of calls that are not routed).
 
-Before the cluster stands ``http/1.1`` where that is spoken."""
+Before the cluster stands ``http/1.1`` or ``malformed`` where that is spoken."""
 
 
 class PoolSettings(msgspec.Struct, frozen=True):

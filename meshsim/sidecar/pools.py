@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.sidecar.http import request_size_bytes
+from meshsim.sidecar.http1 import connection_problem
+from meshsim.sidecar.http1_write import request1_size_bytes
 from meshsim.sidecar.malformed import malformed_request
 from meshsim.sidecar.messages import with_token
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream
+from meshsim.sidecar.received import options
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
     from meshsim.sidecar.settings import SidecarSettings
 
 
-HTTP1 = "http/1.1 "
-"""Requests in HTTP/1.1 have connections of their own, one for each: it is closed after a refusal."""
+MALFORMED = "malformed "
+"""Malformed requests have connections of their own, one for each: it is closed after the refusal."""
+HTTP1, HTTP1_CLOSE = "http/1.1 ", "http/1.1 close "
+"""Others in HTTP/1.1 have connections of their own too, on which one is answered after the other; or one alone."""
 MOST_WITH_TOKENS = 10_000
 """Sizes of requests with tokens that are remembered; then it starts anew, for old tokens do not come again."""
 
@@ -68,15 +73,25 @@ class Pools:
             endpoint.endpoint_id,
             template.port,
             template.slice if self._per_slice else "",
-            (HTTP1 if template.malformed else "") + ("" if cluster is None else cluster.settings.key),
+            _protocol(template) + ("" if cluster is None else cluster.settings.key),
         )
         pool = self._pools.get(key)
         if pool is None:
             settings = self._settings if cluster is None else cluster.settings.pool
-            if template.malformed:
-                settings = msgspec.structs.replace(settings, streams_per_connection=1, requests_per_connection=1)
+            protocol = _protocol(template)
+            if protocol:
+                most = settings.requests_per_connection if protocol == HTTP1 else 1
+                settings = msgspec.structs.replace(settings, streams_per_connection=1, requests_per_connection=most)
             pool = self._pools[key] = Pool(key, settings, cluster)
         return endpoint, pool
+
+
+def _protocol(template: CallTemplate) -> str:
+    """What keeps connections of different protocols apart; empty for HTTP/2."""
+    if not template.http1:
+        return MALFORMED if template.malformed else ""
+    closes = any(name == "connection" and "close" in options(value) for name, value in template.headers)
+    return HTTP1_CLOSE if closes or connection_problem(template.headers) else HTTP1
 
 
 class RequestSizes:
@@ -116,6 +131,8 @@ def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], fi
     line = (template.method, template.path, template.authority)
     if template.malformed:
         size_bytes = len(malformed_request(template.malformed, *line, template.request_bytes))
+    elif template.http1:
+        size_bytes = request1_size_bytes(line, headers, template.request_bytes)
     else:
         size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first)
     return sealed_size_bytes(size_bytes) if encrypted else size_bytes

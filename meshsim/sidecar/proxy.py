@@ -121,13 +121,13 @@ class Sidecar:
 
     def _policy_answered(self, event: events.PolicyAnswered, now_ns: int) -> list[Command]:
         downstream = self.inbound.downstreams.get(event.connection_id)
-        return [] if downstream is None else self.inbound.answered(downstream, event.message, event.decision)
+        return [] if downstream is None else self.inbound.answered(downstream, event.message, event.decision, now_ns)
 
     def _service_answered(self, event: events.ServiceAnswered, now_ns: int) -> list[Command]:
         downstream = self.inbound.downstreams.get(event.connection_id)
         if downstream is None:
             return []
-        return self.inbound.respond(downstream, event.call_id, event.attempt, event.status)
+        return self.inbound.respond(downstream, event.call_id, event.attempt, event.status, now_ns)
 
     def _connection_lost(self, event: events.ConnectionLost, now_ns: int) -> list[Command]:
         if self.inbound.downstreams.pop(event.connection_id, None) is not None:

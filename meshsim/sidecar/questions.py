@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshsim.policy.question import TIMED, Question, server_name
-from meshsim.sidecar.received import Caller, received
+from meshsim.sidecar.received import Caller, end_to_end, received
 
 if TYPE_CHECKING:
     from meshsim.sidecar.inbound import Downstream
@@ -51,9 +51,15 @@ def _sni(facts: _Facts) -> str:
 
 
 def _headers(facts: _Facts) -> tuple[tuple[str, str], ...]:
-    settings, downstream, message = facts.settings, facts.downstream, facts.message
+    return seen(facts.settings, facts.downstream, facts.message)
+
+
+def seen(settings: SidecarSettings, downstream: Downstream, message: RequestMessage) -> tuple[tuple[str, str], ...]:
+    """The header fields of a request as policies and the workload see them."""
     template, rules = message.template, settings.header_rules
     headers = template.headers if settings.token_rules is not None else message.headers
+    if template.http1:
+        headers = end_to_end(headers)
     if rules is None:
         return headers
     svid = None if downstream.tls is None else downstream.tls.peer_svid

@@ -9,10 +9,8 @@ import msgspec
 Fields = tuple[tuple[str, str], ...]
 
 CLIENT_CERT: Final = "x-forwarded-client-cert"
-HOP_BY_HOP: Final = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-"""Fields that are about one connection (RFC 9110, section 7.6.1), beside those that Connection names."""
+HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
+"""Fields that are about one connection (RFC 9110, section 7.6.1), beside those that Connection names, and TE."""
 
 
 class HeaderRules(msgspec.Struct, frozen=True):
@@ -47,11 +45,29 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def end_to_end(fields: Fields) -> Fields:
-    """The fields that go farther than one hop (RFC 9110, section 7.6.1)."""
-    named = {
-        option.strip().lower() for name, value in fields if name == "connection" for option in value.split(",")
-    } | HOP_BY_HOP
-    return tuple(field for field in fields if field[0] not in named)
+    """The fields that go farther than one hop (RFC 9110, section 7.6.1).
+
+    Of ``te`` the word ``trailers`` stays, as in Envoy: HTTP/2 carries it, and gRPC asks for it.
+    """
+    named = {option for name, value in fields if name == "connection" for option in options(value)} | HOP_BY_HOP
+    kept = []
+    for name, value in fields:
+        if name == "te":
+            if "trailers" in options(value):
+                kept.append((name, "trailers"))
+        elif name not in named:
+            kept.append((name, value))
+    return tuple(kept)
+
+
+def options(value: str) -> list[str]:
+    """The words of a list in a field, in lower case."""
+    return [word.strip().lower() for word in value.split(",") if word.strip()]
+
+
+def removed(before: Fields, after: Fields) -> str:
+    """The names of the fields that are gone or were put in place of others, in one text."""
+    return " ".join(dict.fromkeys(name for name, value in before if (name, value) not in after))
 
 
 def kept(fields: Fields, rules: HeaderRules, *, outside: bool, mutual: bool) -> Fields:

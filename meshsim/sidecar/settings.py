@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
+from meshsim.sidecar.answers import AnswerRules
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.received import HeaderRules
 from meshsim.sidecar.resilience import ResilienceSettings
@@ -44,6 +45,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Gives the keys of token issuers that it has in its bundles."""
     header_rules: HeaderRules | None = None
     """What is done with header fields; None if all are taken as they come."""
+    answer_rules: AnswerRules | None = None
+    """What it adds to answers; None for nothing."""
     certificate_hash: Thumbprint | None = None
     """Gives the hash of a certificate, where that is told in header fields."""
     spiffe_id: str = ""

@@ -66,3 +66,11 @@ class DecisionRow(msgspec.Struct, frozen=True, gc=False):
             extra=LATER,
         ),
     ] = ""
+    removed: Annotated[
+        str,
+        Meta(
+            description="Names of the request's header fields that the called sidecar took off before policies saw "
+            "them: fields about one hop, forged ones (mesh.http); else empty.",
+            extra=LATER,
+        ),
+    ] = ""

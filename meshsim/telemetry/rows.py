@@ -100,6 +100,14 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     other_ns: Annotated[
         int, Meta(description="Anything else, such as the wait for a timeout after the peer fell silent.")
     ]
+    exposed: Annotated[
+        str,
+        Meta(
+            description="Names of the header fields of the answer that tell of the mesh (mesh.http.proxy_headers): "
+            "server, x-envoy-*; empty if none does.",
+            extra=LATER,
+        ),
+    ] = ""
 
 
 class CallRow(msgspec.Struct, frozen=True, gc=False):

@@ -64,6 +64,7 @@ class Account:
         "destination_version",
         "encrypted",
         "end_ns",
+        "exposed",
         "gap",
         "mark_ns",
         "outcome",
@@ -101,6 +102,8 @@ class Account:
         self.bytes_received = 0
         self.encrypted = True
         self.corrupted = False
+        self.exposed = ""
+        """Names of the fields of the answer that tell of the mesh."""
         self.children: tuple[Account, ...] = ()
         """Calls on its critical path, one for each group that was made."""
         self.critical = False

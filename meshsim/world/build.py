@@ -23,6 +23,7 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
+from meshsim.world.answering import answer_rules
 from meshsim.world.hosts import Device, Host, Machine, Records, Replica
 from meshsim.world.templates import header_rules
 from meshsim.world.tls_terms import tls_settings
@@ -200,6 +201,7 @@ def make_sidecar(
     host.starts += 1
     name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
     routes = state.routes.get((host.workload, host.version if isinstance(host, Replica) else ""), {})
+    address = state.addresses.of(host) if state.addresses is not None else ""
     host.sidecar = Sidecar(
         SidecarSettings(
             name=host.name,
@@ -218,6 +220,7 @@ def make_sidecar(
             policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
             header_rules=header_rules(state.scenario),
+            answer_rules=answer_rules(state.scenario, host, address),
             certificate_hash=identities.certificate_hash,
             spiffe_id=host.spiffe_id,
             wallet=None if tokens is None else tokens.wallet(host),
@@ -225,7 +228,7 @@ def make_sidecar(
             token_keys=no_keys if tokens is None else tokens.keys(host),
             thumbprint=None if tokens is None else tokens.thumbprint,
             node=host.node,
-            address=state.addresses.of(host) if state.addresses is not None else "",
+            address=address,
             ticket_per_service=mesh.pool.session_scope == "service",
             port_tls=_port_settings(state.scenario, host),
             routes=routes,

@@ -133,4 +133,5 @@ def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollo
         ruling.shadow,
         decision.dry_run,
         ruling.failure,
+        command.removed,
     )

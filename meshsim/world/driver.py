@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshsim.sidecar import commands, events
+from meshsim.sidecar.answers import tells_of_the_mesh
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.timers import NEVER
@@ -214,6 +215,8 @@ class Driver:
             self.workloads.ended(account, command.outcome, command.status)
             return
         account.bytes_received += response.size_bytes
+        if response.headers:
+            account.exposed = tells_of_the_mesh(response.headers)
         connection = self._connections.get(account.connection_id)
         machine = host.machine
         crypto_ns = 0

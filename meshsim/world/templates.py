@@ -13,7 +13,7 @@ from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.tokens import token_key
 from meshsim.sidecar.messages import CallTemplate
-from meshsim.sidecar.received import HeaderRules, kept
+from meshsim.sidecar.received import HeaderRules, end_to_end, kept
 
 if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
@@ -102,6 +102,7 @@ class Templates:
             target_port=service.target_port(port),
             outside=True,
             malformed=flow.malformed or "",
+            http1=flow.http_version == "1.1",
         )
 
     def _holds(self, flow: Traffic) -> bool:
@@ -164,7 +165,7 @@ class Templates:
     def _handed_on(self, service: Service, incoming: CallTemplate) -> Fields:
         """The fields of a request that a service puts on its own calls, as far as its sidecar lets them through."""
         wanted = {name.lower() for name in service.forward_headers}
-        headers = incoming.headers
+        headers = end_to_end(incoming.headers)
         if self._rules is not None:
             headers = kept(headers, self._rules, outside=incoming.outside, mutual=False)
         return tuple((name, value) for name, value in headers if name in wanted)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import CallRow, RequestRow
@@ -156,24 +158,23 @@ class Workloads:
         request = account.request
         latency_ns = account.end_ns - request.t_intended_ns
         template = account.template
-        self._record_request(
-            RequestRow(
-                request.request_id,
-                request.slice,
-                request.source,
-                request.client,
-                template.destination,
-                request.t_intended_ns,
-                request.t_sent_ns,
-                account.end_ns,
-                latency_ns,
-                account.outcome,
-                account.status,
-                account.retries + 1,
-                self._budgets_ns[request.slice],
-                *account.parts,
-            )
+        row = RequestRow(
+            request.request_id,
+            request.slice,
+            request.source,
+            request.client,
+            template.destination,
+            request.t_intended_ns,
+            request.t_sent_ns,
+            account.end_ns,
+            latency_ns,
+            account.outcome,
+            account.status,
+            account.retries + 1,
+            self._budgets_ns[request.slice],
+            *account.parts,  # type: ignore[arg-type] # as many as there are columns for them
         )
+        self._record_request(msgspec.structs.replace(row, exposed=account.exposed) if account.exposed else row)
         if account.start_ns != request.t_intended_ns:
             raise InvariantViolation(f"request {request.request_id} was sent at another instant than intended")
         account.critical = request.over = True

@@ -15,6 +15,7 @@ from meshsim.scenario.tls import tls_of
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
+from meshsim.world.answering import reads_addresses
 from meshsim.world.authorizing import Authorizing
 from meshsim.world.beginning import begin_traffic
 from meshsim.world.blaming import Effects
@@ -81,7 +82,8 @@ class World:
         self._domains = domains = Domains(state, self._control_node())
         self._identities = identities = Identities(state, domains)
         state.policy = policy = policies_of(state, loaded)
-        if policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip")):
+        read = policy is not None and not policy.reads.isdisjoint(("source_ip", "destination_ip"))
+        if read or reads_addresses(scenario):
             state.addresses = Addresses(state)
         if scenario.mesh.tokens is not None or (policy is not None and policy.engine.name == "istio"):
             state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)

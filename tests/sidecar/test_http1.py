@@ -50,6 +50,12 @@ REFUSED = [
     (get(line=b"GET /\x00 HTTP/1.1"), http1.BAD_REQUEST_LINE),
     (b"\r\n" + get(), http1.BAD_REQUEST_LINE),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", http1.BAD_REQUEST_LINE),
+    # Connection (RFC 9110, section 7.6.1), as Envoy bounds it
+    (get(b"connection: host\r\n"), http1.BAD_CONNECTION),
+    (get(b"connection: close, X-Forwarded-For\r\n"), http1.BAD_CONNECTION),
+    (get(b"connection: a\r\nconnection: x-forwarded-proto\r\n"), http1.BAD_CONNECTION),
+    (get(b"connection: :path\r\n"), http1.BAD_CONNECTION),
+    (get(b"connection: a, b, c, d, e, f, g, h, i, j, k\r\n"), http1.BAD_CONNECTION),
     # Ends of lines (section 2.2)
     (b"\n" + get(), http1.BARE_LINE_END),
     (b"GET / HTTP/1.1\nhost: a\n\n", http1.BARE_LINE_END),
