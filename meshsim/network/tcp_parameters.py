@@ -33,7 +33,8 @@ class TcpParameters(msgspec.Struct, frozen=True):
     maximum_rto_ns: int = 120 * tcp.S
     """Longest retransmission timeout, in nanoseconds. Default 120 s."""
     syn_retries: int = 6
-    """Repetitions of a SYN before the client gives up (``tcp_syn_retries``). Default 6."""
+    """Repetitions of a SYN before the client gives up (``tcp_syn_retries``), beside ``linear_syn_timeouts``, which
+    Linux adds to them. Default 6."""
     synack_retries: int = 5
     """Repetitions of a SYN-ACK before the server forgets the request (``tcp_synack_retries``). 0 is the textbook's
     server, which answers each SYN as if it were the first and repeats nothing by itself. Default 5."""

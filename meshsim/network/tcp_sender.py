@@ -117,16 +117,22 @@ class Sender:
         return runs + self._send_new(now_ns)
 
     def timer_expired(self, now_ns: int) -> Runs:
-        """Act on the timer, which was due."""
-        timer, self.timer, self.timer_ns = self.timer, None, NEVER
+        """Act on the timer, which was due.
+
+        A probe's and a reordering timer stand in for the retransmission timeout, so they still count as set while they
+        are acted on: the timeout that follows runs from when the first outstanding segment was sent, not from now.
+        Otherwise new data, each with a probe of its own, would put the timeout off for as long as it keeps coming.
+        """
+        timer, self.timer_ns = self.timer, NEVER
         if not self.outstanding:
+            self.timer = None
             return []
         if timer is Timer.REORDERING:
             self._detect_losses(now_ns)
             if self.state in (State.OPEN, State.DISORDER) and self._board.any_lost:
                 self._recover(1)
             runs = self._retransmit(now_ns)
-            if self.timer is None:
+            if self.timer is not Timer.RETRANSMISSION:
                 self._set_retransmission_timer(now_ns)
             return runs
         if timer is Timer.TAIL_PROBE:
@@ -203,15 +209,24 @@ class Sender:
         self.window.segments = self._reduction.window(delivered, self.in_flight)
 
     def _probe(self, now_ns: int) -> Runs:
-        """Tail loss probe: send the last segment again, once, so that its acknowledgement tells what is missing."""
-        runs: Runs = []
-        if self._probe_end == NEVER:
-            self._probe_end = self.sent_bytes
-            runs = [[self._again(self.outstanding[-1], now_ns)]]
-            self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
-        else:
+        """Tail loss probe: send one segment, once, so that its acknowledgement tells what is missing.
+
+        It is the next one that was not sent yet, whatever the window says, or else the last one again.
+        """
+        if self._probe_end != NEVER:
             self._set_retransmission_timer(now_ns)
-        return runs
+            return []
+        if self.sent_bytes < self.written_bytes:
+            end = min(self.sent_bytes + self.parameters.segment_bytes, self.written_bytes)
+            probe = Segment(self.sent_bytes, end, now_ns)
+            self.sent_bytes = end
+            self.outstanding.append(probe)
+            self.last_sent_ns = now_ns
+        else:
+            probe = self._again(self.outstanding[-1], now_ns)
+        self._probe_end = self.sent_bytes
+        self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
+        return [[probe]]
 
     def _time_out(self, now_ns: int) -> Runs:
         self._timeouts += 1
@@ -268,7 +283,7 @@ class Sender:
                 self._reduction.sent(sum(len(run) for run in runs))
             if self.state is State.OPEN:
                 self._set_transmission_timer(now_ns, probe_allowed=True)
-            elif not had_outstanding or self.timer is None:
+            elif not had_outstanding or self.timer in (None, Timer.TAIL_PROBE):
                 self._set_retransmission_timer(now_ns)
         return runs
 

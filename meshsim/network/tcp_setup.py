@@ -57,7 +57,7 @@ class SetUp:
         if self.connected or exchange.ends[UP].gone:
             return
         parameters, around = exchange.parameters, exchange.around
-        if attempt > parameters.syn_retries:
+        if attempt > parameters.syn_retries + parameters.linear_syn_timeouts:
             around.failed(UP, "connection timed out")
             return
         self.retransmissions += attempt > 0

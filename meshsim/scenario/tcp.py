@@ -19,7 +19,7 @@ class Tcp(Model):
     """Repetitions of a SYN, 1 s apart, before its timeout begins to double (tcp_syn_linear_timeouts): 4 in Linux 6.5
     and later, 0 before, which is the schedule of RFC 6298. Default: 0."""
     syn_retries: int = Field(default=6, ge=1, le=127)
-    """Repetitions of a SYN before the client gives up (tcp_syn_retries). Default: 6."""
+    """Repetitions of a SYN before the client gives up (tcp_syn_retries), beside the linear ones. Default: 6."""
     synack_retries: int = Field(default=5, ge=1, le=127)
     """Repetitions of a SYN-ACK before the server forgets the request (tcp_synack_retries). Default: 5."""
     data_retries: int = Field(default=15, ge=1, le=127)

@@ -89,12 +89,14 @@ def test_syn_schedule(linear: int, waits_s: tuple[int, ...]) -> None:
         assert course.connected_ns / MS == late(30, *(1_000 * wait for wait in waits_s[:losses]))
 
 
-def test_connect_gives_up() -> None:
-    """After six repetitions nobody answered, connect fails when the last one's wait is over."""
-    course = run(HANDSHAKE, *((UP, number) for number in range(1, 20)))
+@pytest.mark.parametrize(("linear", "repetitions"), [(0, 6), (4, 10)])
+def test_connect_gives_up(linear: int, repetitions: int) -> None:
+    """After tcp_syn_retries repetitions beside the linear ones (tcp_write_timeout of Linux 6.5), connect fails."""
+    parameters = TcpParameters(linear_syn_timeouts=linear)
+    course = run(HANDSHAKE, *((UP, number) for number in range(1, 20)), parameters=parameters)
     assert course.failure == "connection timed out"
     assert course.connected_ns == -1
-    assert course.retransmissions == 6
+    assert course.retransmissions == repetitions
 
 
 def test_server_repeats_its_syn_ack() -> None:
@@ -255,6 +257,34 @@ def test_probe_is_sent_once() -> None:
     probe = sender.timer_expired(sender.timer_ns)
     assert [segment.start for run in probe for segment in run] == [1_448]
     assert sender.timer is Timer.RETRANSMISSION
+
+
+@pytest.mark.parametrize("every_ms", [10, 50, 200, 1_000])
+def test_new_data_does_not_put_the_timeout_off(every_ms: int) -> None:
+    """While nothing gets through, the first timeout comes an RTO after the probe, however often there is new data."""
+    sender = Sender(LINUX, RoundTripEstimate(LINUX))
+    sender.estimate.sample(10 * MS, 0, 0)
+    rto_ns, now_ns = sender.estimate.rto_ns, 0
+    sender.write(100, 0)
+    while sender.state is not State.LOSS:
+        now_ns += every_ms * MS
+        while sender.timer_ns <= now_ns and sender.state is not State.LOSS:
+            timed_out_ns = sender.timer_ns
+            sender.timer_expired(timed_out_ns)
+        sender.write(100, now_ns)
+    probe_ns = 2 * 10 * MS + LINUX.minimum_rto_ns
+    assert timed_out_ns <= probe_ns + rto_ns + 10 * TICK_MS * MS
+
+
+def test_probe_is_new_data_where_there_is_some() -> None:
+    """A tail loss probe sends what the window kept back (RFC 8985, section 7.3)."""
+    sender = Sender(LINUX, RoundTripEstimate(LINUX))
+    sender.estimate.sample(30 * MS, 0, 0)
+    sender.write(20 * 1_448, 0)
+    assert sender.timer is Timer.TAIL_PROBE
+    probe = sender.timer_expired(sender.timer_ns)
+    assert [segment.start for run in probe for segment in run] == [10 * 1_448]
+    assert sender.sent_bytes == 11 * 1_448
 
 
 @pytest.mark.parametrize(("closed", "timeouts"), [(False, 5), (True, 3)])
