@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,7 +13,9 @@ from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Quest
 from meshsim.policy.rego_check import Checked, check
 from meshsim.policy.rego_explain import accounts, matching
 from meshsim.policy.rego_input import document
-from meshsim.policy.rego_native import Bundle, refusals
+from meshsim.policy.rego_native import Answer
+from meshsim.policy.rego_native import Bundle as Near
+from meshsim.policy.rego_process import Bundle, Exceeded, refusals
 from meshsim.policy.rego_rewrite import Rewritten
 from meshsim.policy.rego_rules import PROBES_PACKAGE, deciding_rules, plain_modules, probing_modules
 from meshsim.policy.rego_tokens import diagnose
@@ -23,6 +25,10 @@ from meshsim.scenario.errors import Diagnostic, ScenarioError
 QUERY: Final = "data.envoy.authz.allow"
 """The document that decides, by default: that of OPA-Envoy."""
 
+_T = TypeVar("_T")
+
+_LESS: Final = "expected a policy that is decided at once, without long ranges and regular expressions that go back"
+
 
 class RegoEngine:
     """Modules, compiled once. Build it with :meth:`from_sources`."""
@@ -31,7 +37,8 @@ class RegoEngine:
 
     def __init__(self, files: Sequence[PolicyFile], directory: Directory, default: Default, query: str) -> None:
         self._checked = checked = check(files, query, directory)
-        mistakes = checked.mistakes or _refused(checked)
+        self._files = files
+        mistakes = checked.mistakes or self._read(lambda: _refused(checked))
         if mistakes:
             raise ScenarioError(mistakes)
         self.version = _version(files, default, query)
@@ -43,12 +50,11 @@ class RegoEngine:
         self._by_default = Decision(True, DEFAULT_ALLOW) if default == "allow" else Decision(False, DEFAULT_DENY)
         self._directory = directory
         self._identities = {name: spiffe_id for spiffe_id, name in sorted(directory.workloads.items(), reverse=True)}
-        try:
-            self._bundle = Bundle(plain_modules(checked.modules, checked.calls), checked.documents, query)
-            self._names = self._probing(steps=False)
-        except ValueError as error:  # what the engine has against modules together
-            raise ScenarioError([Diagnostic(files[0].place, 0, 0, str(error))]) from error
+        plain = plain_modules(checked.modules, checked.calls)
+        self._bundle = self._read(lambda: Bundle(plain, checked.documents, query))
+        self._names = self._read(lambda: self._probing(steps=False))
         self._steps: Bundle | None = None
+        self._near: Near | None = None
 
     @classmethod
     def from_sources(
@@ -58,21 +64,27 @@ class RegoEngine:
         return cls(files, directory, default, query)
 
     def judge(self, question: Question) -> bool:
-        """Say whether a question is allowed and no more: the work that an enforcement point has with it."""
-        answer = self._bundle.ask(document(question, self._directory, self._identities))
+        """Say whether a question is allowed and no more: the work that an enforcement point has with it.
+
+        To be timed, it is done in this process, without limits: only for policies that are known to end.
+        """
+        if self._near is None:
+            checked = self._checked
+            self._near = Near(plain_modules(checked.modules, checked.calls), checked.documents, self._query)
+        answer = self._near.ask(document(question, self._directory, self._identities))
         return answer.value is True if answer.defined else self._by_default.allowed and not answer.error
 
     def decide(self, question: Question) -> Decision:
         """Answer one question; what fails while it is evaluated is denied."""
         asked = document(question, self._directory, self._identities)
-        answer = self._bundle.ask(asked)
+        answer = self._ask(self._bundle, asked, question)
         if not answer.defined and not answer.error:
             return self._by_default
         try:
             said = verdict(answer)
         except ValueError as error:
             return Decision(False, DEFAULT_DENY, errors=(f"{self._query}: {error}",))
-        found = self._names.ask(asked).value or {}
+        found = self._ask(self._names, asked, question).value or {}
         reasons = tuple(rule.name for rule in matching(self._rules, found) if found[str(rule.number)] == [answer.value])
         if not reasons:
             reasons = tuple(rule.name for rule in self._rules if rule.default)[:1] or (self._query[len("data.") :],)
@@ -81,9 +93,28 @@ class RegoEngine:
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
         """Say of every rule that decides whether it matches the question, and if not, why."""
         if self._steps is None:
-            self._steps = self._probing(steps=True)
+            self._steps = self._read(lambda: self._probing(steps=True))
         asked = document(question, self._directory, self._identities)
-        return accounts(self._rules, self._steps.ask(asked), asked)
+        return accounts(self._rules, self._ask(self._steps, asked, question), asked)
+
+    def _read(self, what: Callable[[], _T]) -> _T:
+        try:
+            return what()
+        except ValueError as error:  # what the engine has against modules together
+            message = str(error)
+        except Exceeded as exceeded:
+            message = f"reading these policies {exceeded}; {_LESS}"
+        raise ScenarioError([Diagnostic(self._files[0].place, 0, 0, message)])
+
+    def _ask(self, bundle: Bundle, asked: Any, question: Question) -> Answer:
+        try:
+            return bundle.ask(asked)
+        except Exceeded as exceeded:
+            who = f"{question.source or 'anyone'} -> {question.destination}: {question.method} {question.path[:60]}"
+            message = f"deciding about {who} {exceeded}; {_LESS}"
+            first = min(self._rules, key=lambda rule: rule.default)
+            file, line, column = first.place.rsplit(":", 2)
+            raise ScenarioError([Diagnostic(file, int(line), int(column), message)]) from exceeded
 
     def _probing(self, *, steps: bool) -> Bundle:
         checked = self._checked
