@@ -117,6 +117,7 @@ def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[s
         "notes": list(verdict.notes),
         "mode": asked.mode,
         "port": asked.port,
+        "target_port": asked.callee.targets[asked.port],
         "question": msgspec.to_builtins(asked.question),
         "assumed": dict(asked.assumed),
         "expected": expected,
@@ -143,8 +144,11 @@ def _draw(console: Console, verdict: Verdict, expected: str | None, *, passed: b
         return
     question = asked.question
     proof = question.principal or "no identity"
+    target = asked.callee.targets[asked.port]
+    leads = "" if target == asked.port else f", which leads to {target}"
     console.print(
-        f"\n{asked.caller.name} ({proof})\n  {question.method} {question.path} of {asked.callee.name}:{asked.port}"
+        f"\n{asked.caller.name} ({proof})\n"
+        f"  {question.method} {question.path} of {asked.callee.name}:{asked.port}{leads}"
     )
     if asked.assumed:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in asked.assumed.items())

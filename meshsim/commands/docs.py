@@ -132,7 +132,8 @@ KEYS: dict[str, dict[str, str]] = {
         "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
         "written, in sentences; it changes no exit code",
         "mode": "how the port takes mutual TLS",
-        "port": "the port",
+        "port": "the port of the service",
+        "target_port": "the port on which its replicas listen: what policies see",
         "question": "the question as the engine was asked it",
         "assumed": "what was assumed because nobody said it, by attribute",
         "expected": "allow or deny, as `--expect` says; else null",

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import PolicyFile
-from meshsim.policy.istio_odd import METHODS, odd_values
+from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.scenario.words import show
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.services import Service
+
+
+def _odd_ports(files: Sequence[PolicyFile], services: Mapping[str, Service]) -> Iterator[str]:
+    """Ports in Istio's policies on which no replica listens, though a service has them."""
+    listened = {port for service in services.values() for port in service.listeners}
+    leads: dict[int, str] = {}
+    for name, service in services.items():
+        for number in service.protocols:
+            leads.setdefault(number, f"port {number} of {name} leads to {service.target_port(number)}")
+    for clause in clauses_of(read_policies(files)[0]):
+        if clause.attribute != "destination.port":
+            continue
+        for value in (*clause.values, *clause.not_values):
+            if value.isdigit() and int(value) in leads and int(value) not in listened:
+                message = f"ports {show(value)} are on no replica: policies see the port of the container, and "
+                yield str(clause.place.diagnostic(f"{message}{leads[int(value)]}"))
 
 
 def odd_in_files(engine: str, files: Sequence[PolicyFile]) -> Iterator[str]:
@@ -38,5 +55,6 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     for name, text in (*loaded.policies, *(each for some in loaded.changed_policies.values() for each in some)):
         file = PolicyFile(name, text, str(loaded.base_dir / name))
         by_engine.setdefault(engines.get(name, policy.engine), {})[name] = file
-    found = (odd for engine, files in by_engine.items() for odd in odd_in_files(engine, list(files.values())))
+    found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, list(files.values()))]
+    found += _odd_ports(list(by_engine.get("istio", {}).values()), loaded.scenario.services)
     return tuple(dict.fromkeys(found))

@@ -71,13 +71,15 @@ def resolve(subject: Subject, request: Request) -> Asked:
     callee = find_callee(subject, request.destination)
     port = next(iter(callee.ports)) if request.port is None else request.port
     if port not in callee.ports:
-        known = ", ".join(map(str, callee.ports))
+        known = ", ".join(
+            f"{one} (which leads to {port})" if target == port else str(one) for one, target in callee.targets.items()
+        )
         raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
     admitted = admission(caller, callee, port, plaintext=request.plaintext)
     plaintext = admitted.plaintext
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
-    given = _given(subject, request)
+    given = _given(subject, request, callee)
     usual = _usual(subject, caller, callee, port, admitted)
     reads = frozenset() if subject.engine is None else subject.engine.reads
     extra: dict[str, Any] = {
@@ -114,14 +116,14 @@ def resolve(subject: Subject, request: Request) -> Asked:
     )
 
 
-def _given(subject: Subject, request: Request) -> dict[str, Any]:
+def _given(subject: Subject, request: Request, callee: Callee) -> dict[str, Any]:
     """What is said of each attribute that has a usual value; None: nothing."""
     return {
         "slice": _named(subject.slices, request.slice, "--slice"),
         "site": _named(subject.sites, request.site, "--site"),
         "node": _named(subject.nodes, request.node, "--node"),
         "source_node": _named(subject.nodes, request.source_node, "--source-node"),
-        "port": request.port,
+        "port": None if request.port is None else callee.targets[request.port],
         "host": request.host,
         "source_ip": request.source_ip,
         "tls_version": request.tls_version,
@@ -162,7 +164,7 @@ def _usual(subject: Subject, caller: Caller, callee: Callee, port: int, admitted
         "site": caller.site,
         "node": callee.node,
         "source_node": caller.node,
-        "port": port,
+        "port": callee.targets[port],
         "host": callee.name,
         "source_ip": caller.address,
         "tls_version": "" if come_to is None else come_to.version,

@@ -80,7 +80,7 @@ class Space(msgspec.Struct, frozen=True):
 
     def question(self, caller: Caller, callee: Callee, port: int, combination: Combination) -> Question:
         """The question that stands for a combination."""
-        fields: dict[str, Any] = {"port": port, "host": callee.name, "destination_ip": callee.address}
+        fields: dict[str, Any] = {"port": callee.targets[port], "host": callee.name, "destination_ip": callee.address}
         headers: list[tuple[str, str]] = []
         claims: dict[str, Any] = {}
         for dimension, value in zip(self.dimensions, combination, strict=True):

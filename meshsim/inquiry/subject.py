@@ -85,6 +85,8 @@ class Callee(msgspec.Struct, frozen=True):
     namespace: str
     ports: Mapping[int, str]
     """Protocol by port, the first one first."""
+    targets: Mapping[int, int]
+    """The port that replicas listen on, by port: what policies see."""
     modes: Mapping[int, str]
     """How each port takes mutual TLS: STRICT, PERMISSIVE or DISABLE."""
     spiffe_id: str
@@ -244,6 +246,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         name=name,
         namespace=service.namespace,
         ports=service.protocols,
+        targets={number: service.target_port(number) for number in ports},
         modes={number: tls.mode for number, tls in ports.items()},
         spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain_of(name)),
         ends={number: _end(scenario, name, tls) for number, tls in ports.items()},

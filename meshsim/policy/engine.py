@@ -49,7 +49,7 @@ class Directory(msgspec.Struct, frozen=True):
     version_labels: Mapping[str, tuple[Mapping[str, str], ...]] = {}
     """Service → the labels of each of its versions beside its own; those without versions are left out."""
     ports: Mapping[str, Mapping[int, str]] = {}
-    """Service → port → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
+    """Service → port that its replicas listen on → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
     root_namespace: str = "istio-system"
     """The namespace whose policies hold for the whole mesh."""
 

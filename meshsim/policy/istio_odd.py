@@ -23,11 +23,16 @@ Odd = Callable[[str], Iterator[str]]
 
 def odd_values(policies: Policies) -> Iterator[Diagnostic]:
     """Every value that is taken otherwise than it seems to be meant, at the field that it stands in."""
+    for clause in clauses_of(policies):
+        yield from _of_clause(clause)
+
+
+def clauses_of(policies: Policies) -> Iterator[Clause]:
+    """Every clause of the rules of authorization."""
     for policy in policies.authorization:
         for rule in policy.rules:
             for alternative in (*rule.sources, *rule.operations, rule.conditions):
-                for clause in alternative:
-                    yield from _of_clause(clause)
+                yield from alternative
 
 
 def _of_clause(clause: Clause) -> Iterator[Diagnostic]:

@@ -15,9 +15,7 @@ from meshsim.policy.istio_scope import is_for
 from meshsim.policy.istio_types import AuthorizationPolicy, Policies
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
 from meshsim.scenario.policy import IstioPolicy
-
-HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
-"""Protocols of ports in which a sidecar sees requests; of all others it sees connections alone."""
+from meshsim.scenario.ports import HTTP
 
 
 class Fixed:
@@ -115,15 +113,19 @@ def _matching(rules: tuple[Applied, ...], question: Question, claims: Claims) ->
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """The plans of one service, by what its ports speak."""
+    """The plans of one service, by what the ports speak that its replicas listen on."""
 
     by_request: Plan
     by_connection: Plan
     ports: Mapping[int, str]
 
     def plan(self, port: int) -> Plan:
-        """The plan for a port; one that is not known is taken for HTTP."""
-        return self.by_request if self.ports.get(port, "http") in HTTP else self.by_connection
+        """The plan for a port; of a service of whose ports nothing is known, each is taken for HTTP."""
+        only = self.only
+        if only is not None:
+            return only
+        assert port in self.ports, f"asked about port {port}, where nobody listens; expected one of {[*self.ports]}"
+        return self.by_request if self.ports[port] in HTTP else self.by_connection
 
     @property
     def only(self) -> Plan | None:

@@ -38,7 +38,10 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     mutual: bool
     """Whether both ends of the connection proved an identity (mutual TLS)."""
     port: int = 0
-    """Port of the service that is called."""
+    """Port on which the called replica listens: the container's port, whatever port its service has for it.
+
+    Envoy sees no other, and Istio's policies mean it (istio/api #3075).
+    """
     host: str = ""
     """Authority of the request (``Host``, ``:authority``)."""
     headers: tuple[tuple[str, str], ...] = ()

@@ -11,8 +11,9 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import check_headers
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
+from meshsim.scenario.ports import HTTP
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Fleet, Traffic
+from meshsim.scenario.services import Fleet, Service, Traffic
 from meshsim.scenario.variants import spiffe_ids
 from meshsim.scenario.words import expected, show
 
@@ -51,6 +52,25 @@ def check_ports(scenario: Scenario) -> Iterator[Finding]:
         if port is not None and service is not None and port not in service.protocols:
             message = f"{to!r} has no port {port}; {expected(port, list(service.ports))}"
             yield Finding(path, message, involved=(("services", to),))
+    for name, service in scenario.services.items():
+        yield from _check_listeners(name, service)
+
+
+def _check_listeners(name: str, service: Service) -> Iterator[Finding]:
+    """Ports that lead to one listener, which can speak in one way alone."""
+    first: dict[int, str] = {}
+    for number, port in service.ports.items():
+        target = service.target_port(int(number))
+        other = first.setdefault(target, number)
+        listener = service.ports[other]
+        kinds = {one.protocol in HTTP for one in (listener, port)}
+        differ = "protocols" if len(kinds) > 1 else "tls" if listener.tls != port.tls else ""
+        if differ:
+            message = (
+                f"ports {other} and {number} lead to one listener, {target}, and differ in their {differ}; "
+                "expected the same of both"
+            )
+            yield Finding(("services", name, "ports", number), message, at_key=True)
 
 
 def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:

@@ -8,13 +8,11 @@ from meshsim.scenario import regex
 from meshsim.scenario.destinations import Destination
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.ports import HTTP
 from meshsim.scenario.positions import Path
 from meshsim.scenario.routes import HeaderMatch, Route, RouteMatch, TextMatch
 from meshsim.scenario.services import Service
 from meshsim.scenario.words import expected, shorten, show
-
-HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
-"""Protocols in whose requests a sidecar sees method, path and header fields."""
 
 
 def check_routes(scenario: Scenario) -> Iterator[Finding]:

@@ -25,6 +25,9 @@ Labels = dict[LabelKey, LabelValue]
 """Labels as Kubernetes has them."""
 Protocol = Literal["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"]
 
+HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})
+"""Protocols of ports in which a sidecar sees requests, with method, path and header fields; of all others it sees
+connections alone."""
 DEFAULT_PORT = 8080
 """Port of a service that says nothing of ports."""
 

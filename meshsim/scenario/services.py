@@ -195,6 +195,11 @@ class Service(Model):
         return self.ports[str(port)].target or port
 
     @property
+    def listeners(self) -> dict[int, str]:
+        """What is spoken on each port that its replicas listen on: the ports that policies speak of."""
+        return {self.target_port(number): protocol for number, protocol in self.protocols.items()}
+
+    @property
     def port_modes(self) -> dict[int, str]:
         """The TLS mode of each listener that has one of its own, by the port that it listens on."""
         modes = ((int(number), port) for number, port in self.ports.items() if port.tls is not None)

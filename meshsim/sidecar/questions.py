@@ -47,7 +47,8 @@ def _certificate_age_s(facts: _Facts) -> int:
 def _sni(facts: _Facts) -> str:
     if facts.downstream.established is None:
         return ""
-    return server_name(facts.settings.workload, facts.settings.namespace, facts.downstream.port)
+    called = facts.message.template.port or facts.downstream.port
+    return server_name(facts.settings.workload, facts.settings.namespace, called)
 
 
 def _headers(facts: _Facts) -> tuple[tuple[str, str], ...]:

@@ -47,7 +47,7 @@ def directory_of(state: State) -> Directory:
             for name, service in scenario.services.items()
             if service.versions
         },
-        ports={name: service.protocols for name, service in scenario.services.items()},
+        ports={name: service.listeners for name, service in scenario.services.items()},
     )
 
 

@@ -500,7 +500,6 @@ QUESTIONS = st.builds(
     destination=st.sampled_from(["httpbin", "redis", "api", "unknown"]),
     method=st.sampled_from(["GET", "PUT"]),
     path=st.sampled_from(["/", "/x/1", "/a%00", "/a//b"]),
-    port=st.sampled_from([80, 8080, 9000]),
     host=st.sampled_from(["httpbin", ""]),
     headers=st.sampled_from([(), (("x", "1"),), (("x-forwarded-for", "10.1.1.1"),)]),
     source_ip=st.sampled_from(["10.0.0.1", "192.0.2.1", ""]),
@@ -508,6 +507,10 @@ QUESTIONS = st.builds(
     query=st.sampled_from(["", "a=b"]),
     sni=st.sampled_from(["", "a"]),
     claims=st.sampled_from(["", token()]),
+).flatmap(
+    lambda one: st.sampled_from([*DIRECTORY.ports.get(one.destination, [8080])]).map(
+        lambda port: msgspec.structs.replace(one, port=port)
+    )
 )
 
 
@@ -536,6 +539,12 @@ def test_accounts_agree_with_the_decision(asked: Question) -> None:
     by_effect = [one.rule for one in accounts if one.matched and one.effect == effect and one.rule not in on_trial]
     assert decision.reasons == (tuple(by_effect) if decision.rule in by_effect else ())
     assert decision.audited == tuple(one.rule for one in accounts if one.matched and one.effect == "audit")
+
+
+def test_ports_where_nobody_listens_are_not_guessed() -> None:
+    """A question about a port that a service does not listen on is a mistake of whoever asks, not one about HTTP."""
+    with pytest.raises(AssertionError, match="asked about port 8080, where nobody listens; expected one of"):
+        ENGINE.decide(question(destination="api", port=8080))
 
 
 def test_workloads_from_outside_of_the_directory() -> None:
