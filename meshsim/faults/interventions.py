@@ -96,15 +96,22 @@ class AcceptPushes(msgspec.Struct, frozen=True, gc=False):
 class StopAuthorizer(msgspec.Struct, frozen=True, gc=False):
     """End the process that answers questions of policy outside of the proxies; its node goes on."""
 
+    target: str
+    """The extension provider whose it is; ``authorizer`` for that of the mesh."""
+
 
 class StartAuthorizer(msgspec.Struct, frozen=True, gc=False):
     """Start that process again."""
+
+    target: str
 
 
 class SlowEngine(msgspec.Struct, frozen=True, gc=False):
     """Have decisions of the policy engine take so many times their CPU time."""
 
     factor: int
+    target: str
+    """The extension provider whose decisions they are; ``engine`` for all."""
 
 
 class EaseEngine(msgspec.Struct, frozen=True, gc=False):

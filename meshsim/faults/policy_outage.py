@@ -8,4 +8,4 @@ from meshsim.scenario.faults import PolicyOutage
 
 def plan(fault: PolicyOutage) -> tuple[Intervention, Intervention]:
     """Return what begins and what ends the fault."""
-    return StopAuthorizer(), StartAuthorizer()
+    return StopAuthorizer(fault.target), StartAuthorizer(fault.target)

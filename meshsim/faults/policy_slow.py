@@ -8,4 +8,4 @@ from meshsim.scenario.faults import PolicySlow
 
 def plan(fault: PolicySlow) -> tuple[Intervention, Intervention]:
     """Return what begins and what ends the fault."""
-    return SlowEngine(fault.factor), EaseEngine()
+    return SlowEngine(fault.factor, fault.target), EaseEngine()

@@ -102,8 +102,8 @@ class Provider(Protocol):
 class Delegating(Protocol):
     """An engine that brings some questions before somebody else, and decides the others itself."""
 
-    def provider(self, question: Question) -> Provider | None:
-        """Whom it brings a question before; None if it decides by itself."""
+    def provider(self, question: Question) -> tuple[str, Provider] | None:
+        """Whom it brings a question before, with its name; None if it decides by itself."""
 
     def decide_unasked(self, question: Question) -> Decision:
         """Answer one question as if everybody else allowed it."""

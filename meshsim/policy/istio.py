@@ -90,8 +90,8 @@ class IstioEngine:
         """Answer one question as if every provider of a CUSTOM policy allowed it."""
         return self._decide(question, ask=False)
 
-    def provider(self, question: Question) -> Provider | None:
-        """Whom a CUSTOM policy brings a question before; None if none does."""
+    def provider(self, question: Question) -> tuple[str, Provider] | None:
+        """Whom a CUSTOM policy brings a question before, with its name; None if none does."""
         plan = self._plans.get(question.destination) or self._plan(question)
         if not plan.http:
             return plan.asked(question, _NO_CLAIMS)

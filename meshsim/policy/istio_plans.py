@@ -71,9 +71,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found |= one.provider.reads
         return frozenset(found)
 
-    def asked(self, question: Question, claims: Claims) -> Provider | None:
-        """Whom a question is brought before; None without a CUSTOM rule that matches it."""
-        return next((one.provider for one in self.custom if _matching(one.rules, question, claims)), None)
+    def asked(self, question: Question, claims: Claims) -> tuple[str, Provider] | None:
+        """Whom a question is brought before, with the name; None without a CUSTOM rule that matches it."""
+        found = ((one.name, one.provider) for one in self.custom if _matching(one.rules, question, claims))
+        return next(found, None)
 
     def decide(self, question: Question, claims: Claims, *, ask: bool = True) -> Decision:
         """Answer a question that carries no bad token and no refused path; without CUSTOM rules if none may ask."""

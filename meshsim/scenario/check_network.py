@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from meshsim.scenario import units
 from meshsim.scenario.call_graph import edges, route_targets
 from meshsim.scenario.check_mobility import check_moving
+from meshsim.scenario.check_policy import path_of
 from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -296,10 +297,10 @@ def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Itera
         yield Finding(("network", "nodes", apart), message, at_key=True)
         return
     issuer, policy = scenario.mesh.identity.issuer, scenario.mesh.policy
-    authorizer = None if policy is None else policy.authorizer
+    authorizers = () if policy is None else policy.authorizers
     places: tuple[tuple[str, str | None, Path], ...] = (
         ("issuer", None if issuer is None else issuer.node, ("mesh", "identity", "issuer", "node")),
-        ("authorizer", None if authorizer is None else authorizer.node, ("mesh", "policy", "authorizer", "node")),
+        *(("authorizer", one.node, (*path_of(name), "node")) for name, one in authorizers),
     )
     for what, place, path in places:
         known = part.get(place or "", frozenset())

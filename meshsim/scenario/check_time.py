@@ -166,7 +166,7 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
                 message = "there is one trust domain, so nothing would be measured; expected mesh.federation"
                 yield Finding((*path, bounds[0]), message, at_key=True)
             policy = scenario.mesh.policy
-            if expectation.decisions_failed is not None and (policy is None or policy.authorizer is None):
+            if expectation.decisions_failed is not None and (policy is None or not any(policy.authorizers)):
                 message = "the mesh has no authorizer that could fail to answer; expected mesh.policy.authorizer"
                 yield Finding((*path, "decisions_failed"), message, at_key=True)
 

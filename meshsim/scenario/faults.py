@@ -87,8 +87,9 @@ class PolicyOutage(_Fault):
 
     kind: Literal["policy-outage"]
     """policy-outage."""
-    target: Literal["authorizer"] = "authorizer"
-    """The authorizer of the mesh (mesh.policy.authorizer); where each proxy has one, all. Default: authorizer."""
+    target: Name = "authorizer"
+    """The authorizer of the mesh (mesh.policy.authorizer), or an extension provider with one of its own; where each
+    proxy has one, all. Default: authorizer."""
 
 
 class PolicySlow(_Fault):
@@ -96,8 +97,9 @@ class PolicySlow(_Fault):
 
     kind: Literal["policy-slow"]
     """policy-slow."""
-    target: Literal["engine"] = "engine"
-    """The policy engine of the mesh. Default: engine."""
+    target: Name = "engine"
+    """The policy engine of the mesh with all that it asks, or one extension provider outside of the proxies. Default:
+    engine."""
     factor: Annotated[int, Field(ge=2, le=1_000_000)]
     """How many times as much CPU time a decision takes."""
 

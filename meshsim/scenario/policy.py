@@ -15,6 +15,24 @@ PolicyFiles = Annotated[tuple[str, ...], FromList, Field(min_length=1)]
 FilterValue = str | Annotated[tuple[str, ...], FromList]
 
 
+class Authorizer(Model):
+    """An engine outside of the proxies, asked over the network, as Envoy's external authorization (ext_authz) asks."""
+
+    node: Name | None = None
+    """Node on which it runs. Default: one beside each proxy, on its node, as the sidecar of OPA-Envoy."""
+    cores: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Questions that it answers at a time, each on a core of its node. Default: as many as the node has cores."""
+    queue: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Questions that may wait for their turn; one more is turned away at once. Default: no limit."""
+    timeout_ns: Duration = Field(default=200 * MS, alias="timeout", gt=0)
+    """How long a proxy waits for an answer. Default: 200 ms, as Envoy; in Istio an extension provider has 600 s."""
+    on_failure: Literal["deny", "allow"] = "deny"
+    """What a proxy does with a request on which it got no answer: deny (fail closed), or allow (fail open, Envoy's
+    failure_mode_allow and Istio's failOpen). Default: deny."""
+    status_on_failure: Annotated[int, Field(ge=400, le=599)] = 403
+    """HTTP status with which it denies such a request (Envoy's status_on_error). Default: 403."""
+
+
 class ExtensionProvider(Model):
     """Whom CUSTOM policies ask: a fixed verdict, or another policy engine with files of its own."""
 
@@ -26,6 +44,8 @@ class ExtensionProvider(Model):
     """Policy files of that engine, beside the scenario file."""
     protocol: Literal["grpc", "http"] = "grpc"
     """How a sidecar asks it; a provider of HTTP is not asked about TCP connections. Default: grpc."""
+    authorizer: Authorizer | None = None
+    """Where it runs and what holds while it does not answer. Default: as mesh.policy.authorizer, or in each proxy."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> ExtensionProvider:
@@ -49,6 +69,14 @@ class IstioPolicy(Model):
     """What is done to paths before policies see them. Default: BASE, as Istio."""
     extension_providers: dict[Name, ExtensionProvider] = {}
     """Whom CUSTOM policies may name. Default: none."""
+
+    @model_validator(mode="after")
+    def _names_of_providers(self) -> IstioPolicy:
+        for name in ("authorizer", "engine"):
+            if name in self.extension_providers:
+                raise ValueError(f"an extension provider is called {name!r}, as faults call others; expected another")
+        return self
+
     filter_metadata: dict[str, dict[str, FilterValue]] = {}
     """What Envoy filters say of every request, for conditions experimental.envoy.filters.*. Default: nothing."""
     unmatched: Literal["error", "ignore"] = "error"
@@ -77,24 +105,6 @@ class ShadowPolicy(Model):
     """Policy files, beside the scenario file."""
     default: Literal["deny", "allow"] | None = None
     """What would hold when no policy matches. Default: that of the others."""
-
-
-class Authorizer(Model):
-    """An engine outside of the proxies, asked over the network, as Envoy's external authorization (ext_authz) asks."""
-
-    node: Name | None = None
-    """Node on which it runs. Default: one beside each proxy, on its node, as the sidecar of OPA-Envoy."""
-    cores: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Questions that it answers at a time, each on a core of its node. Default: as many as the node has cores."""
-    queue: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    """Questions that may wait for their turn; one more is turned away at once. Default: no limit."""
-    timeout_ns: Duration = Field(default=200 * MS, alias="timeout", gt=0)
-    """How long a proxy waits for an answer. Default: 200 ms, as Envoy; in Istio an extension provider has 600 s."""
-    on_failure: Literal["deny", "allow"] = "deny"
-    """What a proxy does with a request on which it got no answer: deny (fail closed), or allow (fail open, Envoy's
-    failure_mode_allow and Istio's failOpen). Default: deny."""
-    status_on_failure: Annotated[int, Field(ge=400, le=599)] = 403
-    """HTTP status with which it denies such a request (Envoy's status_on_error). Default: 403."""
 
 
 class Policy(Model):
@@ -132,6 +142,15 @@ class Policy(Model):
                 message = f"settings of {engine} stand beside the engine {self.engine}; expected engine: {engine}"
                 raise ValueError(message)
         return self
+
+    @property
+    def authorizers(self) -> Iterator[tuple[str, Authorizer]]:
+        """Those that run outside of the proxies: the mesh's, called ``authorizer``, and extension providers' own."""
+        if self.authorizer is not None:
+            yield "authorizer", self.authorizer
+        for name, provider in self.istio.extension_providers.items() if self.istio is not None else ():
+            if provider.authorizer is not None:
+                yield name, provider.authorizer
 
     def named_files(self) -> Iterator[tuple[str, Path]]:
         """Each file that is named, those of extension providers after its own, and where."""

@@ -93,6 +93,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
     authorizer = ("mesh", "policy", "authorizer", "node")
     yield authorizer, "node", step(step(step(step(data, "mesh"), "policy"), "authorizer"), "node"), False
+    for path, provider in _items(data, "mesh", "policy", "istio", "extension_providers"):
+        yield (*path, "authorizer", "node"), "node", step(step(provider, "authorizer"), "node"), False
     federation = ("mesh", "federation")
     home = step(step(step(data, "mesh"), "federation"), "endpoint")
     yield (*federation, "endpoint", "node"), "node", step(home, "node"), False

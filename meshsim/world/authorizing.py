@@ -31,10 +31,28 @@ AUTHORIZER = "authorizer"
 class Check:
     """One question on its way, from its sending to its one answer."""
 
-    __slots__ = ("account", "command", "deadline_ns", "epoch", "host", "open", "process", "question", "t_ns", "waits")
+    __slots__ = (
+        "account",
+        "authorizer",
+        "command",
+        "deadline_ns",
+        "epoch",
+        "host",
+        "open",
+        "process",
+        "question",
+        "t_ns",
+        "waits",
+    )
 
     def __init__(
-        self, host: Host, command: AskPolicy, question: Question, account: Account | None, process: AuthorizerProcess
+        self,
+        host: Host,
+        command: AskPolicy,
+        question: Question,
+        account: Account | None,
+        process: AuthorizerProcess,
+        authorizer: str = AUTHORIZER,
     ) -> None:
         self.host = host
         self.epoch = host.epoch
@@ -42,6 +60,8 @@ class Check:
         self.question = question
         self.account = account
         self.process = process
+        self.authorizer = authorizer
+        """Name of the authorizer that the process belongs to."""
         self.t_ns = self.deadline_ns = 0
         self.open = True
         """Whether the proxy still waits for an answer."""
@@ -174,15 +194,18 @@ class Authorizing:
     blame: Callable[[Check, str], None]
     """Told of each question without an answer, and why; set when the world is assembled."""
 
-    def __init__(self, state: State, settings: Authorizer, policies: Policies) -> None:
+    def __init__(self, state: State, settings: Authorizer, policies: Policies, name: str = AUTHORIZER) -> None:
         self._state = state
         self._clock = state.clock
         self._settings = settings
+        self.name = name
+        """The extension provider that it is for; ``authorizer`` for all that have none of their own."""
+        self._own_node = AUTHORIZER if name == AUTHORIZER else f"{AUTHORIZER}/{name}"
         self._policies = policies
         self._stopped = False
         self._processes: dict[str, AuthorizerProcess] = {}
         if settings.node is not None:
-            self._make(AUTHORIZER, state.machines[settings.node])
+            self._make(self._own_node, state.machines[settings.node])
         status = settings.status_on_failure
         allowed = settings.on_failure == "allow"
         self._failure = Decision(allowed, FAILED_OPEN if allowed else FAILED_CLOSED, status=status)
@@ -193,7 +216,7 @@ class Authorizing:
     @property
     def pushed_to(self) -> tuple[AuthorizerProcess, ...]:
         """Those that get policies for themselves, and not with a proxy."""
-        return tuple(process for process in self._processes.values() if process.name == AUTHORIZER)
+        return tuple(process for process in self._processes.values() if process.name == self._own_node)
 
     def _make(self, name: str, machine: Machine) -> AuthorizerProcess:
         process = AuthorizerProcess(self._state, self._settings, self._policies, name, machine)
@@ -203,7 +226,7 @@ class Authorizing:
         return process
 
     def _process(self, host: Host) -> AuthorizerProcess:
-        name = host.name if self._settings.node is None else AUTHORIZER
+        name = host.name if self._settings.node is None else self._own_node
         return self._processes.get(name) or self._make(name, host.machine)
 
     # Asking
@@ -214,7 +237,7 @@ class Authorizing:
         assert question is not None
         now_ns = self._clock.now_ns
         process = self._process(host)
-        check = Check(host, command, question, account, process)
+        check = Check(host, command, question, account, process, self.name)
         check.t_ns = now_ns
         check.deadline_ns = now_ns + self._settings.timeout_ns
         if account is not None and account.attempt == command.message.attempt:

@@ -78,7 +78,9 @@ class Blaming:
         if why == OVERLOADED:
             return  # it was there, and reached
         for effects in self._since(check.t_ns):
-            if isinstance(effects.planned.begin, StopAuthorizer) and effects.planned.end_ns > check.t_ns:
+            begin = effects.planned.begin
+            is_it = isinstance(begin, StopAuthorizer) and begin.target == check.authorizer
+            if is_it and effects.planned.end_ns > check.t_ns:
                 effects.decisions += 1
         for effects in self._in_the_way(check.host.node, check.process.node, check.t_ns, AddLatency):
             effects.decisions += 1

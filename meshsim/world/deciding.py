@@ -13,7 +13,7 @@ from meshsim.world.policies import Ruling
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
-    from meshsim.world.authorizing import Authorizing
+    from meshsim.world.authorizers import Authorizers
     from meshsim.world.hosts import Host
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
@@ -42,14 +42,14 @@ class Deciding:
         self._accounts = state.accounts
         self._connections = state.connections
         self._policy = state.policy
-        self._authorizing: Authorizing | None = None
+        self._authorizing: Authorizers | None = None
         self._record = state.recorder.appender("decisions")
         self._when_worked = self._worked
 
-    def outside(self, authorizing: Authorizing) -> None:
+    def outside(self, authorizers: Authorizers) -> None:
         """Have questions decided outside of the proxies."""
-        self._authorizing = authorizing
-        authorizing.ruled = self._ruled
+        self._authorizing = authorizers
+        authorizers.tell(self._ruled)
 
     def ask(self, host: Host, command: AskPolicy) -> None:
         """Charge reading the request, and the decision or its asking for."""

@@ -13,7 +13,7 @@ from meshsim.policy.question import TIMED
 from meshsim.scenario.policy import root_namespace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meshsim.policy.engine import PolicyEngine, PolicyFile
     from meshsim.policy.question import Decision, Question
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CACHE_HIT_NS = 1_000
 """Looking a decision up in a sidecar's cache: one hash of a short key, charged flat."""
+ENGINE = "engine"
+"""Whose decisions a fault slows down that is for no certain extension provider."""
 MOST_CACHED = 10_000
 """Decisions in a sidecar's cache where policies read a clock; then it starts anew, for old ones are of no use."""
 
@@ -156,7 +158,8 @@ class Version:
         """Return what a decision costs outside of the proxies: of the whole engine, or of whom it asks."""
         if self.delegating is None:
             return self.cost_ns(place)
-        provider = self.delegating.provider(question)
+        found = self.delegating.provider(question)
+        provider = None if found is None else found[1]
         name, size = getattr(provider, "name", None), getattr(provider, "size", 0)
         return 0 if name is None else place.machine.costs.policy_decision_ns(name, size)
 
@@ -181,8 +184,10 @@ class Policies:
         asked = [*engines, *([] if shadow is None else [shadow])]
         self.reads = frozenset[str]().union(*(engine.reads for engine in asked))
         """Attributes that any of the policies depends on."""
-        self._slow: list[tuple[int, Slowed]] = []
-        """How many times as much CPU time decisions take, and what counts them, of each fault."""
+        self._slow: list[tuple[int, Slowed, str]] = []
+        """How many times as much CPU time decisions take, what counts them, and whose they are, of each fault."""
+        self.outside: Callable[[str], bool] = lambda _provider: True
+        """Whether an extension provider runs outside of the proxies; asked where any authorizer is."""
 
     @property
     def engine(self) -> PolicyEngine:
@@ -206,12 +211,20 @@ class Policies:
         It needs none where its cache has it, or where its engine asks others about some questions only, but not this.
         """
         version = self._version(host)
-        if version.delegating is not None and version.delegating.provider(question) is None:
-            return self.decide(host, question)
+        if version.delegating is not None:
+            provider = self.provider_name(host, question)
+            if not provider or not self.outside(provider):
+                return self.decide(host, question)
         if not version.has(host, question):
             return None
         decision = version.answer(question)
         return Ruling(decision, CACHE_HIT_NS, True, version.engine, self._on_trial(question, decision))
+
+    def provider_name(self, host: Host, question: Question) -> str:
+        """The extension provider that a proxy brings a question before; empty if it is for no certain one."""
+        delegating = self._version(host).delegating
+        found = None if delegating is None else delegating.provider(question)
+        return "" if found is None else found[0]
 
     def asking_ns(self, host: Host) -> int:
         """Return what a proxy does before it asks: nothing, unless its own engine has to say whether to."""
@@ -223,7 +236,8 @@ class Policies:
         own = self._version(host)
         version = self._version(place) if own.delegating is None else own
         decision = version.answer(question)
-        cost_ns = self._slowed_ns(version.outside_ns(place, question))
+        provider = self.provider_name(host, question) if self._slow else ""
+        cost_ns = self._slowed_ns(version.outside_ns(place, question), provider)
         if self._shadow is not None:
             cost_ns += self._shadow.cost_ns(place)
         return Ruling(decision, cost_ns, False, version.engine, self._on_trial(question, decision))
@@ -249,16 +263,17 @@ class Policies:
         trial = self._shadow.answer(question)
         return "" if trial.allowed == decision.allowed else "allowed" if trial.allowed else "denied"
 
-    def _slowed_ns(self, cost_ns: int) -> int:
+    def _slowed_ns(self, cost_ns: int, provider: str = "") -> int:
         """Return what a decision costs while faults slow the engine down, and count it for each of them."""
-        for factor, effects in self._slow:
-            cost_ns *= factor
-            effects.decisions += 1
+        for factor, effects, target in self._slow:
+            if target in (ENGINE, provider):
+                cost_ns *= factor
+                effects.decisions += 1
         return cost_ns
 
-    def slow(self, factor: int, effects: Slowed) -> None:
-        """Have decisions take so many times their CPU time."""
-        self._slow.append((factor, effects))
+    def slow(self, factor: int, effects: Slowed, target: str = ENGINE) -> None:
+        """Have decisions of the engine, or of one extension provider, take so many times their CPU time."""
+        self._slow.append((factor, effects, target))
 
     def ease(self, effects: Slowed) -> None:
         """Undo that."""

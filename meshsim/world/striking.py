@@ -35,7 +35,7 @@ from meshsim.world.blaming import Blaming, Effects
 if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
-    from meshsim.world.authorizing import Authorizing
+    from meshsim.world.authorizers import Authorizers
     from meshsim.world.domains import Domains
     from meshsim.world.driver import Driver
     from meshsim.world.endpoints import Endpoint
@@ -71,7 +71,7 @@ class Striking:
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.rollout: Rollout | None = None
         """Pushes changes of configuration; None without any."""
-        self.authorizing: Authorizing | None = None
+        self.authorizers: Authorizers | None = None
         """Asks for decisions outside of the proxies; None where they are made inside."""
         self.endpoints: Mapping[str, Endpoint] = {}
         """Bundle endpoints by trust domain."""
@@ -195,8 +195,8 @@ class Striking:
             direction.touched = 0
         state.transport.cut(adjacent)
         self._issuers.crashed(intervention.node)
-        if self.authorizing is not None:
-            self.authorizing.crashed(intervention.node)
+        if self.authorizers is not None:
+            self.authorizers.crashed(intervention.node)
         # One that had run out of memory is dead already.
         connections, requests = self._killing.kill(
             [host for host in state.hosts() if host.machine is machine and host.up]
@@ -265,16 +265,16 @@ class Striking:
     # Policy
 
     def _stop_authorizer(self, intervention: StopAuthorizer, effects: Effects) -> None:
-        assert self.authorizing is not None, "scenarios with this fault have an authorizer"
-        self.authorizing.stop()
+        assert self.authorizers is not None, "scenarios with this fault have an authorizer"
+        self.authorizers.stop(intervention.target)
 
     def _start_authorizer(self, intervention: StartAuthorizer, effects: Effects) -> None:
-        assert self.authorizing is not None, "scenarios with this fault have an authorizer"
-        self.authorizing.start()
+        assert self.authorizers is not None, "scenarios with this fault have an authorizer"
+        self.authorizers.start(intervention.target)
 
     def _slow_engine(self, intervention: SlowEngine, effects: Effects) -> None:
         assert self._state.policy is not None, "scenarios with this fault have policies"
-        self._state.policy.slow(intervention.factor, effects)
+        self._state.policy.slow(intervention.factor, effects, intervention.target)
 
     def _ease_engine(self, intervention: EaseEngine, effects: Effects) -> None:
         assert self._state.policy is not None, "scenarios with this fault have policies"

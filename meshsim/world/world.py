@@ -16,7 +16,7 @@ from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
 from meshsim.world.answering import reads_addresses
-from meshsim.world.authorizing import Authorizing
+from meshsim.world.authorizers import authorizers_of
 from meshsim.world.beginning import begin_traffic
 from meshsim.world.blaming import Effects
 from meshsim.world.build_devices import build_devices
@@ -149,15 +149,17 @@ class World:
             striking.endpoints = self._federating.endpoints
 
     def _ask_outside(self) -> None:
-        """Have an authorizer decide, where the mesh has one."""
+        """Have authorizers decide, where the mesh has any."""
         policies, settings = self._state.policy, self._state.scenario.mesh.policy
-        if policies is None or settings is None or settings.authorizer is None:
+        if policies is None or settings is None:
             return
-        authorizing = self._striking.authorizing = Authorizing(self._state, settings.authorizer, policies)
-        self._driver.deciding.outside(authorizing)
-        authorizing.blame = self._striking.blaming.blame_for_decision
+        authorizers = self._striking.authorizers = authorizers_of(self._state, settings, policies)
+        if authorizers is None:
+            return
+        self._driver.deciding.outside(authorizers)
+        authorizers.blame(self._striking.blaming.blame_for_decision)
         if self._rollout is not None:
-            self._rollout.authorizers = authorizing.pushed_to
+            self._rollout.authorizers = authorizers.pushed_to
 
     def _make_revoking(self, handshakes: Handshakes) -> Revoking | None:
         """Return the register of what is revoked, known to all who mind; None where nothing ever is."""
