@@ -24,7 +24,8 @@ class Node(Model):
     cpu: str = "xeon-6242r"
     """CPU by its name in the cost profile. Default: xeon-6242r."""
     cores: int = Field(default=4, ge=1, le=1024)
-    """Cores that run services and sidecars. Default: 4."""
+    """Cores that run services and sidecars, first come, first served: each operation of a sidecar and each piece of a
+    service's work is a job of its own and waits on its own. Default: 4."""
     hardware_crypto: bool | None = None
     """Whether its AES instructions are used; false: AES in software. Default: if its CPU has them."""
     memory_bytes: Size = Field(default=8 * 1024**3, alias="memory")
@@ -151,7 +152,8 @@ class Link(Model):
     delay: ExtraDelay | None = None
     """Distribution of a further delay, besides jitter; order is kept. Default: none."""
     reorder_ppm: Share = Field(default=0, alias="reorder")
-    """Share of packet trains that may overtake what jitter or delay holds back before them. Default: 0 %."""
+    """Share of packet trains that may overtake what jitter or delay holds back before them; TCP takes much of it for
+    loss, as it never widens its reordering window by DSACK. Default: 0 %."""
     loss: Loss = 0
     """Loss each way: a share, of packets that are lost independently, or `{gilbert_elliott: {...}}`. Default: 0 %."""
     duplicate_ppm: Share = Field(default=0, alias="duplicate")

@@ -79,7 +79,11 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     ]
     network_ns: Annotated[int, Meta(description="On wired links: queueing, serialisation, propagation.")]
     tcp_ns: Annotated[
-        int, Meta(description="Connection set-up, slow start rounds, waits for retransmission and for order.")
+        int,
+        Meta(
+            description="Connection set-up, waits for a window's acknowledgements (`network_ns` is its data's way), "
+            "for retransmission and for order."
+        ),
     ]
     handshake_ns: Annotated[
         int, Meta(description="Waiting for a TLS handshake, its flights' travel and its CPU time included.")
