@@ -122,12 +122,26 @@ class RevokeWorkload(msgspec.Struct, frozen=True, gc=False):
     """Revoke the certificates of a service, fleet, replica or device, and issue it no others."""
 
     target: str
+    holds_back: bool = False
+    """Whether it keeps responses that say so to itself."""
 
 
 class ReinstateWorkload(msgspec.Struct, frozen=True, gc=False):
     """Issue it certificates again."""
 
     target: str
+
+
+class DisturbResponder(msgspec.Struct, frozen=True, gc=False):
+    """Have the OCSP responder say nothing, or something else than the truth."""
+
+    serves: Literal["nothing", "good", "older", "unknown"]
+
+
+class RestoreResponder(msgspec.Struct, frozen=True, gc=False):
+    """Have it say the truth again."""
+
+    serves: Literal["nothing", "good", "older", "unknown"]
 
 
 Intervention = (
@@ -150,6 +164,8 @@ Intervention = (
     | RestoreEndpoint
     | RevokeWorkload
     | ReinstateWorkload
+    | DisturbResponder
+    | RestoreResponder
 )
 
 

@@ -13,6 +13,7 @@ from meshsim.faults import (
     latency_surge,
     link_down,
     node_crash,
+    ocsp_responder,
     policy_outage,
     policy_slow,
     push_rejected,
@@ -34,6 +35,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "policy-slow": policy_slow.plan,
         "bundle-endpoint": bundle_endpoint.plan,
         "revoke": revoke.plan,
+        "ocsp-responder": ocsp_responder.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

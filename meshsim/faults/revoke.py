@@ -8,4 +8,4 @@ from meshsim.scenario.faults import Revoke
 
 def plan(fault: Revoke) -> tuple[Intervention, Intervention]:
     """Return what begins and what ends the fault."""
-    return RevokeWorkload(fault.target), ReinstateWorkload(fault.target)
+    return RevokeWorkload(fault.target, fault.holds_back), ReinstateWorkload(fault.target)

@@ -22,8 +22,16 @@ def check_revocation(scenario: Scenario) -> Iterator[Finding]:
     """Settings that make no sense together, and targets with a number that nobody has."""
     yield from _check_settings(scenario)
     for index, fault in enumerate(scenario.faults):
+        revocation = scenario.mesh.identity.revocation
+        staples = revocation is not None and revocation.ocsp is not None
         if isinstance(fault, Revoke):
             yield from _check_target(scenario, fault, ("faults", index, "target"))
+            if fault.holds_back and not staples:
+                message = "nobody staples responses that could be held back; expected mesh.identity.revocation.ocsp"
+                yield Finding(("faults", index, "holds_back"), message, at_key=True)
+        elif fault.kind == "ocsp-responder" and not staples:
+            message = "there is no OCSP responder; expected mesh.identity.revocation.ocsp"
+            yield Finding(("faults", index, "kind"), message)
     kinds = dict(zip(scenario.fault_names(), scenario.faults, strict=True))
     for index, expectation in enumerate(scenario.expect):
         if isinstance(expectation, RevocationExpectation):
@@ -90,11 +98,6 @@ def _check_target(scenario: Scenario, fault: Revoke, path: Path) -> Iterator[Fin
         count, what = scenario.fleets[name].size, "devices"
     else:
         return
-    federation = scenario.mesh.federation
-    for domain, settings in federation.domains.items() if federation is not None else ():
-        if name in (*settings.services, *settings.fleets):
-            message = f"{name!r} is of the trust domain {domain!r}; expected a workload of the mesh's own"
-            yield Finding(path, f"{message}, {scenario.mesh.trust_domain!r}")
     if number and int(number) >= count:
         message = f"{name!r} has {count} {what}, counted from 0; expected a number below {count}, or {name!r} alone"
         yield Finding(path, message)

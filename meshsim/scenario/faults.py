@@ -129,6 +129,21 @@ class Revoke(_Begun):
     """Service or fleet, or one of its replicas or devices, such as planner/0."""
     for_ns: Duration | None = Field(default=None, alias="for", gt=0)
     """How long it is issued nothing. Default: to the end of the run."""
+    holds_back: bool = False
+    """Whether it is in wrong hands and keeps to itself OCSP responses that say so: it sends along the last good one
+    while that is in date, and none after that. Default: false, it sends what it fetches."""
+
+
+class OcspResponderFault(_Fault):
+    """The OCSP responder is gone, or does not say what is so."""
+
+    kind: Literal["ocsp-responder"]
+    """ocsp-responder."""
+    target: Literal["responder"] = "responder"
+    """The responder of the mesh (mesh.identity.revocation.ocsp). Default: responder."""
+    serves: Literal["nothing", "good", "older", "unknown"] = "nothing"
+    """nothing: it is down. good: it calls every certificate good, revoked ones too. older: its responses have ended
+    already, a second before, and say good. unknown: it knows no certificate. Default: nothing."""
 
 
 Fault = Annotated[
@@ -141,7 +156,8 @@ Fault = Annotated[
     | PolicyOutage
     | PolicySlow
     | BundleEndpointFault
-    | Revoke,
+    | Revoke
+    | OcspResponderFault,
     Field(discriminator="kind"),
 ]
 

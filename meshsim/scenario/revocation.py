@@ -28,8 +28,12 @@ class Ocsp(Model):
 
     staple: Literal["lenient", "strict", "must_staple"] = "lenient"
     """What a server does without a response that is in date, as Envoy has it. lenient: it sends none. strict,
-    must_staple: it refuses handshakes. With must_staple clients refuse a server that sends none, too; else they mind
-    what they get. Default: lenient."""
+    must_staple: it refuses handshakes. With must_staple clients refuse a server that sends none, too, unless
+    ``client`` has it otherwise. Default: lenient."""
+    client: Literal["soft_fail", "lenient", "hard_fail"] | None = None
+    """What a client makes of a server that does not prove that it is not revoked. soft_fail: it refuses only who sends
+    a response in date that says revoked. lenient: who sends one that has ended, has not begun or says unknown, too;
+    none is accepted. hard_fail: who sends none, too. Default: hard_fail with must_staple, else lenient."""
     valid_ns: Duration = Field(default=600 * S, alias="valid", ge=S)
     """How long a response can be used, whole seconds. Default: 600 s."""
     fetch_ns: Duration = Field(default=60 * S, alias="fetch", gt=0)

@@ -223,8 +223,8 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     target: Annotated[
         str,
         Meta(
-            description="Link, node, issuer, authority, service, fleet, replica, device, authorizer, engine or trust "
-            "domain."
+            description="Link, node, issuer, authority, service, fleet, replica, device, authorizer, engine, responder "
+            "or trust domain."
         ),
     ]
     t_start_ns: Annotated[int, Meta(description="When it began.")]
@@ -244,7 +244,9 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     configurations: Annotated[
         int,
         Meta(
-            description="Pushes of changes of configuration that did not arrive, or were rejected, for it.", extra=LATER
+            description="Pushes and fetches of configuration, bundles, lists and OCSP responses that did not arrive, "
+            "were rejected, or brought something wrong, for it.",
+            extra=LATER,
         ),
     ] = 0
     decisions: Annotated[

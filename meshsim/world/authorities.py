@@ -143,7 +143,7 @@ class Authorities:
         """Have verifiers told of certificates that they are not to believe."""
         self._denied |= serials
         self.trust = self._trust(self.trust.sequence + 1)
-        self.bundles.publish(news)
+        self.bundles.publish(news, waits=True)
 
     def forget(self, numbers: frozenset[int]) -> None:
         """Trust these authorities no more."""

@@ -17,9 +17,11 @@ from meshsim.scenario.units import PPM
 from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.world.domains import Foreign
 from meshsim.world.endpoints import MALFORMED, Documents, Endpoint, Published, Vouching
+from meshsim.world.foreign_denials import ForeignDenials
 from meshsim.world.foreign_pushes import ForeignPushes
 from meshsim.world.parcels import Parcel, Parcels
 from meshsim.world.reach import one_way_ns
+from meshsim.world.relationship import NO_ANSWER, Relationship
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,33 +33,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_NS = 10_000_000_000
 """How long who fetches waits for an answer, at most until the next fetch is due."""
-NO_ANSWER = "no answer from the bundle endpoint"
 NO_WAY = "no way to the bundle endpoint"
 DOWN = "the bundle endpoint is down"
 AWAY = "the node that fetches is down"
-
-
-class Relationship:
-    """One trust domain that believes another: what it holds of it."""
-
-    def __init__(self, trust_domain: str, of: str, node: str, endpoint: Endpoint, first: Published) -> None:
-        self.trust_domain = trust_domain
-        self.of = of
-        self.node = node
-        """Node that fetches."""
-        self.endpoint = endpoint
-        self.held = first
-        """What was fetched last; at the beginning what the operators have exchanged."""
-        self.missed = 0
-        """Fetches in a row that have brought nothing."""
-        self.stale = False
-        self.fetches = 0
-        """Counts fetches; the number of the one that goes on, or went on last."""
-        self.open = False
-        self.started_ns = 0
-        self.size_bytes = 0
-        """Size of the document that the last fetch brought."""
-        self.why = NO_ANSWER
 
 
 Fetch = tuple[Relationship, int]
@@ -90,6 +68,8 @@ class Federating:
             for name in domains.all
             for of in mesh.trusted_by(name)
         ]
+        self.denials = ForeignDenials(state, domains, self._relationships, self._push)
+        """Brings word of revoked certificates from one trust domain to another."""
         oracle = None
         if scenario.fidelity != "modelled":
             from meshsim.sidecar.tls.oracle import Oracle  # loads OpenSSL, which fidelity modelled never does
@@ -257,7 +237,8 @@ class Federating:
 
     def _bundle(self, relationship: Relationship) -> TrustBundle:
         refused = relationship.stale and not self._keeps
-        return TrustBundle(relationship.of, frozenset() if refused else relationship.held.authorities)
+        authorities = frozenset() if refused else relationship.held.authorities
+        return TrustBundle(relationship.of, authorities, relationship.denied)
 
     # Telling proxies
 
@@ -269,10 +250,12 @@ class Federating:
         return told
 
     def _publish(self, relationship: Relationship) -> None:
-        told = self._tell(relationship.trust_domain)
         number = "" if relationship.held.sequence is None else f", sequence {relationship.held.sequence}"
         news = f"federated bundle: {relationship.of}{number}{', stale' if relationship.stale else ''}"
-        self._pushes.publish(told, news)
+        self._push(relationship, news)
+
+    def _push(self, relationship: Relationship, news: str) -> None:
+        self._pushes.publish(self._tell(relationship.trust_domain), news)
 
     # Rows
 

@@ -25,6 +25,9 @@ class ForeignPushes:
         self._clock = state.clock
         self._domains = domains
         self._heard = heard
+        self._rejected: dict[str, str] = {}
+        """News that hosts have rejected, by the host's name."""
+        state.rejecting.resumed.append(self._resumed)
         self._record = state.recorder.appender("configs")
 
     def publish(self, told: Foreign, news: str) -> None:
@@ -50,9 +53,25 @@ class ForeignPushes:
 
     def _received(self, push: Push) -> None:
         host, told, news, _ = push
-        if host.up and host.configured:
-            self._write(host, told, "acked", news)
-            self._heard(host, told)
+        if not host.up or not host.configured:
+            return
+        rejecting = self._state.rejecting.of(host.workload)
+        if rejecting is not None:
+            rejecting.configurations += 1
+            self._rejected[host.name] = news
+            self._write(host, told, "rejected", news)
+            return
+        self._write(host, told, "acked", news)
+        self._heard(host, told)
+
+    def _resumed(self) -> None:
+        """Push to those that take pushes again what they have rejected."""
+        for host in self._state.hosts():
+            told = self._domains.foreign(host)
+            if host.name in self._rejected and told is not None and self._state.rejecting.of(host.workload) is None:
+                news = self._rejected.pop(host.name)
+                self._write(host, told, "sent", news)
+                self._try((host, told, news, 0))
 
     def _write(self, host: Host, told: Foreign, event: str, news: str) -> None:
         self._record(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news))

@@ -262,7 +262,7 @@ class Identities:
     def hear_of_others(self, host: Host, foreign: Foreign) -> None:
         """Take note of what a host has heard of the authorities of other trust domains."""
         if self._believing.hear_of_others(host, foreign):
-            self.driver.tell(host, events.IdentityRotated(self._side(host)))
+            self.refresh(host)
 
     def superseded(self, authorities: Authorities) -> int:
         """Return how many hosts have a certificate from an authority of theirs that does not sign any more."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshsim.identity.authority import whole_seconds
 from meshsim.identity.revocation import Crl
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
@@ -61,10 +60,12 @@ class RevocationLists:
         due_ns = self._clock.now_ns + self._settings.every_ns
         if due_ns < self._state.scenario.duration_ns and not (self._number and self._state.over):
             self._clock.at(due_ns, self._publish)
-        if not self._revoking.signs():
+        signing = [name for name in self._revoking.authorities() if self._revoking.signs(name)]
+        if not signing:
             return
         self._number += 1
-        self._published.clear()
+        for name in signing:
+            self._published.pop(name, None)
         self._newest()
 
     def _newest(self) -> Lists:
@@ -76,10 +77,8 @@ class RevocationLists:
         return frozenset(self._published.values())
 
     def _list(self, authority: str) -> Crl:
-        now_ns = self._revoking.epoch_ns()
-        serials = self._revoking.serials_of(authority)
-        end_ns = whole_seconds(now_ns) + self._settings.valid_ns
-        return Crl(authority, self._number, self._revoking.begin_ns(), end_ns, serials)
+        begin_ns, end_ns = self._revoking.window_ns(authority, self._settings.valid_ns)
+        return Crl(authority, self._number, begin_ns, end_ns, self._revoking.serials_of(authority))
 
     # At hosts
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.sidecar.tls.settings import TlsSide
     from meshsim.world.authorities import Authorities
+    from meshsim.world.domains import Domains
+    from meshsim.world.foreign_denials import ForeignDenials
     from meshsim.world.hosts import Host
     from meshsim.world.identities import Identities
     from meshsim.world.state import State
@@ -26,11 +28,13 @@ REVOKED = "the workload is revoked"
 class Revoking:
     """The issuer's register of certificates and of what was revoked."""
 
-    def __init__(self, state: State, authorities: Authorities, identities: Identities, node: str) -> None:
+    def __init__(self, state: State, domains: Domains, identities: Identities, node: str) -> None:
         """``node``: where lists and responses come from, unless the scenario says another."""
         self._state = state
         self._clock = state.clock
-        self._authorities = authorities
+        self._domains = domains
+        self.denials: ForeignDenials | None = None
+        """Tells other trust domains; None where there are none."""
         self._identities = identities
         settings = state.scenario.mesh.identity.revocation
         source = node if settings is None else settings.node or node
@@ -44,6 +48,8 @@ class Revoking:
         self.obeying = Obeying(state)
         self._barred: list[str] = []
         """Targets that are issued nothing now."""
+        self._holding_back: set[str] = set()
+        """Those that keep it to themselves."""
         self._issued: dict[str, dict[int, Svid]] = {}
         """Every certificate that a host was issued, by the host's name and the certificate's serial number."""
         self._revoked: dict[int, Svid] = {}
@@ -67,6 +73,10 @@ class Revoking:
     def bars(self, host: Host) -> bool:
         """Say whether a host is issued nothing now."""
         return any(target in (host.name, host.workload) for target in self._barred)
+
+    def holds_back(self, host: Host) -> bool:
+        """Say whether a host is in wrong hands, and keeps to itself what is said of its certificate."""
+        return any(target in (host.name, host.workload) for target in self._holding_back)
 
     def signed(self, host: Host, svid: Svid) -> None:
         """Take note of a certificate that was made for a host."""
@@ -95,11 +105,14 @@ class Revoking:
 
     # Faults
 
-    def revoke(self, fault_id: str, target: str) -> int:
+    def revoke(self, fault_id: str, target: str, *, holds_back: bool = False) -> int:
         """Revoke the certificates of a workload, and issue it no others; return how many there were."""
         self._barred.append(target)
+        if holds_back:
+            self._holding_back.add(target)
         holders = [host for host in self.all_hosts() if target in (host.name, host.workload)]
-        now_ns = self.epoch_ns()
+        authorities = self._domains.of(holders[0])
+        now_ns = authorities.epoch_ns
         found: dict[int, Svid] = {}
         for host in holders:
             for serial, svid in self._issued.get(host.name, {}).items():
@@ -111,12 +124,15 @@ class Revoking:
         self.obeying.begin(fault_id, target, found, shown)
         if self._pushes and found:
             news = f"deny list: {len(self._revoked)} certificate{'' if len(self._revoked) == 1 else 's'}"
-            self._authorities.deny(frozenset(found), news)
+            authorities.deny(frozenset(found), news)
+            if self.denials is not None:
+                self.denials.deny(authorities.trust_domain, frozenset(found), news)
         return len(found)
 
     def reinstate(self, target: str) -> None:
         """Issue a workload certificates again; those that run ask for one at once."""
         self._barred.remove(target)
+        self._holding_back.discard(target)
         if self._clock.now_ns >= self._state.scenario.duration_ns:
             return
         for host in self._state.hosts():
@@ -125,23 +141,23 @@ class Revoking:
 
     # What authorities say
 
-    def epoch_ns(self) -> int:
-        """Return what the issuer's clock shows."""
-        return self._state.scenario.epoch_ns + self._authorities.skew_ns + self._clock.now_ns
+    def window_ns(self, authority: str, valid_ns: int) -> tuple[int, int]:
+        """Return from when to when what an authority signs now is valid, by its issuer's clock, in whole seconds."""
+        domain = self._domain(authority)
+        now_ns = domain.epoch_ns
+        return whole_seconds(now_ns - domain.terms.backdate_ns), whole_seconds(now_ns) + valid_ns
 
-    def begin_ns(self) -> int:
-        """Return from when on what is signed now is valid, by the issuer's clock, in whole seconds."""
-        return whole_seconds(self.epoch_ns() - self._authorities.terms.backdate_ns)
-
-    def signs(self) -> bool:
-        """Say whether there is anybody to sign lists and responses."""
-        issuer = self._authorities.issuer
+    def signs(self, authority: str) -> bool:
+        """Say whether there is anybody to sign lists and responses of an authority."""
+        issuer = self._domain(authority).issuer
         return self._machine.up and (issuer is None or issuer.up)
 
+    def _domain(self, authority: str) -> Authorities:
+        return self._domains.all[self._domains.by_id[authority].trust_domain]
+
     def authorities(self) -> tuple[str, ...]:
-        """Return the authorities of the trust domain that there have been so far, by their ids."""
-        domain = self._state.scenario.mesh.trust_domain
-        return tuple(name for name, each in self._authorities.by_id.items() if each.trust_domain == domain)
+        """Return the authorities that there have been so far, of all trust domains, by their ids."""
+        return tuple(self._domains.by_id)
 
     def serials_of(self, authority: str) -> frozenset[int]:
         """Return the serial numbers of the certificates of one authority that are revoked."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from meshsim.policy.question import Decision, Question
     from meshsim.scenario.identity import Identity
     from meshsim.sidecar.tls.settings import TlsSettings
-    from meshsim.world.blaming import Effects
     from meshsim.world.identities import Identities
     from meshsim.world.state import State
 
@@ -105,8 +104,7 @@ class Rollout:
         self._queue: deque[Receiver] = deque()
         self._on_the_way = 0
         self._held: dict[str, Content] = {}
-        self._rejecting: dict[str, Effects] = {}
-        """Faults that have the proxies of a service or fleet reject pushes, by its name."""
+        state.rejecting.resumed.append(self._notice)
         self._record = state.recorder.appender("configs")
 
     def begin(self) -> None:
@@ -160,17 +158,6 @@ class Rollout:
                         wrongly_denied=content.wrongly["denied"],
                     )
                 )
-
-    # Faults
-
-    def reject(self, workload: str, effects: Effects) -> None:
-        """Have the proxies of a service or fleet reject what is pushed to them."""
-        self._rejecting[workload] = effects
-
-    def accept(self, workload: str) -> None:
-        """Have them take it again; what they have missed is pushed anew."""
-        self._rejecting.pop(workload, None)
-        self._notice()
 
     # The control plane
 
@@ -238,7 +225,7 @@ class Rollout:
         self._clock.at(self._clock.now_ns + way_ns, self._answered)
         if not host.up or not host.configured:
             return
-        rejecting = self._rejecting.get(host.workload)
+        rejecting = self._state.rejecting.of(host.workload)
         if rejecting is None:
             self._hold(host, content)
             self._write(host, content, "acked" if content.change else "rolled_back")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from meshsim.identity.authority import whole_seconds
 from meshsim.identity.revocation import OcspStaple, OcspStatus, staple_for
+from meshsim.identity.svid import SECOND_NS
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
 
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.revocation import Ocsp
     from meshsim.sidecar.tls.settings import TlsSide
+    from meshsim.world.blaming import Effects
     from meshsim.world.hosts import Host
     from meshsim.world.revoking import Revoking
     from meshsim.world.state import State
+
+Says = Literal["nothing", "good", "older", "unknown"]
 
 
 class Stapling:
@@ -34,6 +37,8 @@ class Stapling:
         self._certificates: dict[str, Svid] = {}
         """The certificate that each server has, by its name."""
         self._staples: dict[str, OcspStaple] = {}
+        self._faults: list[tuple[Says, Effects]] = []
+        """What faults have the responder say."""
         self._record = state.recorder.appender("configs")
 
     def begin(self) -> None:
@@ -43,33 +48,65 @@ class Stapling:
     def issued(self, host: Host, svid: Svid) -> None:
         """Take note of a certificate that is put in place: it comes with its first staple."""
         self._certificates[host.name] = svid
-        self._keep(host, self._about(svid))
+        staple = self._say(self._about(svid))
+        if staple is None:
+            self._staples.pop(host.name, None)
+            self._missed(host)
+        else:
+            self._keep(host, staple)
 
     def equip(self, host: Host, side: TlsSide) -> TlsSide:
         """Return what a host brings to handshakes, its staple with it if that is in date by its own clock."""
         staple, svid = self._staples.get(host.name), side.svid
-        if svid is None or staple is None:
+        if svid is None or host.name not in self._certificates:
             return side
         clock_ns = self._state.scenario.epoch_ns + self._clock.now_ns + host.machine.skew_ns
-        if staple.is_about(svid) and clock_ns <= staple.next_update_ns:
+        if staple is not None and staple.is_about(svid) and clock_ns <= staple.next_update_ns:
             return msgspec.structs.replace(side, ocsp_staple=staple)
-        return msgspec.structs.replace(side, serves=self._settings.staple == "lenient")
+        serves = self._settings.staple == "lenient" or self._revoking.holds_back(host)
+        return msgspec.structs.replace(side, serves=serves)
 
     # At the responder
 
     def _about(self, svid: Svid) -> OcspStaple:
-        now_ns = self._revoking.epoch_ns()
         status: OcspStatus = "revoked" if self._revoking.is_revoked(svid) else "good"
-        return staple_for(svid, status, self._revoking.begin_ns(), whole_seconds(now_ns) + self._settings.valid_ns)
+        return staple_for(svid, status, *self._revoking.window_ns(svid.issuer, self._settings.valid_ns))
+
+    def _say(self, truth: OcspStaple) -> OcspStaple | None:
+        """Return what the responder says instead of the truth; None if it says nothing."""
+        if not self._faults:
+            return truth
+        serves, effects = self._faults[-1]
+        said: OcspStaple | None = None
+        if serves == "older":
+            late_ns = truth.next_update_ns - truth.this_update_ns + SECOND_NS
+            begin_ns, end_ns = truth.this_update_ns - late_ns, truth.this_update_ns - SECOND_NS
+            said = msgspec.structs.replace(truth, status="good", this_update_ns=begin_ns, next_update_ns=end_ns)
+        elif serves != "nothing":
+            said = msgspec.structs.replace(truth, status=serves)
+        effects.configurations += said != truth
+        return said
 
     def _answer(self, host: Host) -> OcspStaple | None:
         svid = self._certificates.get(host.name)
-        return self._about(svid) if svid is not None and self._revoking.signs() else None
+        if svid is None or not self._revoking.signs(svid.issuer):
+            return None
+        return self._say(self._about(svid))
+
+    def disturb(self, serves: Says, effects: Effects) -> None:
+        """Have the responder say something else than the truth, for a fault; the last one counts."""
+        self._faults.append((serves, effects))
+
+    def restore(self, effects: Effects) -> None:
+        """Have it say what it said before."""
+        self._faults = [fault for fault in self._faults if fault[1] is not effects]
 
     # At servers
 
     def _take(self, host: Host, staple: OcspStaple) -> None:
         if not staple.is_about(self._certificates[host.name]):
+            return
+        if staple.status == "revoked" and self._revoking.holds_back(host):
             return
         before = self._staples.get(host.name)
         if before is not None and before.status != staple.status:

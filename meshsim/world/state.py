@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.world.clock import Clock
 from meshsim.world.memory import Memory
+from meshsim.world.rejecting import Rejecting
 from meshsim.world.streams import Streams
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class State:
         self.clock = Clock()
         self.streams = Streams(scenario.seed)
         self.memory = Memory(self)
+        self.rejecting = Rejecting()
         self.real = scenario.fidelity == "real"
         self.links_sliced = any(link.slicing for link in scenario.network.links)
         """Whether slices share the bandwidth of a link, so that each needs connections of its own."""

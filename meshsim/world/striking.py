@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshsim.faults.interventions import (
@@ -10,23 +10,15 @@ from meshsim.faults.interventions import (
     AddLatency,
     CrashNode,
     CutLink,
-    DisturbEndpoint,
     EaseEngine,
-    ForgetAuthorities,
     Intervention,
     Planned,
-    ReinstateWorkload,
     RejectPushes,
-    ReplaceAuthority,
     RestartNode,
-    RestoreEndpoint,
     RestoreLink,
-    RevokeWorkload,
     SlowEngine,
     StartAuthorizer,
-    StartIssuer,
     StopAuthorizer,
-    StopIssuer,
 )
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import FaultRow
@@ -36,14 +28,10 @@ if TYPE_CHECKING:
     from meshsim.network.link import LinkDirection
     from meshsim.world.announcing import Announcing
     from meshsim.world.authorizers import Authorizers
-    from meshsim.world.domains import Domains
     from meshsim.world.driver import Driver
-    from meshsim.world.endpoints import Endpoint
-    from meshsim.world.identities import Identities
+    from meshsim.world.identity_faults import IdentityFaults
     from meshsim.world.issuers import Issuers
     from meshsim.world.killing import Killing
-    from meshsim.world.revoking import Revoking
-    from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
 
 
@@ -57,8 +45,7 @@ class Striking:
         announcing: Announcing,
         killing: Killing,
         issuers: Issuers,
-        domains: Domains,
-        identities: Identities,
+        identity_faults: IdentityFaults,
     ) -> None:
         self._state = state
         self._clock = state.clock
@@ -66,17 +53,9 @@ class Striking:
         self._announcing = announcing
         self._killing = killing
         self._issuers = issuers
-        self._domains = domains
-        self._identities = identities
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
-        self.rollout: Rollout | None = None
-        """Pushes changes of configuration; None without any."""
         self.authorizers: Authorizers | None = None
         """Asks for decisions outside of the proxies; None where they are made inside."""
-        self.endpoints: Mapping[str, Endpoint] = {}
-        """Bundle endpoints by trust domain."""
-        self.revoking: Revoking | None = None
-        """Knows what is revoked; None where nothing is and no word of it could spread."""
         self.effects: list[Effects] = []
         self.blaming = Blaming(state, self.effects)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -85,20 +64,13 @@ class Striking:
             CrashNode: self._crash_node,
             RestartNode: self._restart_node,
             AddLatency: self._add_latency,
-            StopIssuer: self._stop_issuer,
-            StartIssuer: self._start_issuer,
-            ReplaceAuthority: self._replace_authority,
-            ForgetAuthorities: self._forget_authorities,
             RejectPushes: self._reject_pushes,
             AcceptPushes: self._accept_pushes,
             StopAuthorizer: self._stop_authorizer,
             StartAuthorizer: self._start_authorizer,
             SlowEngine: self._slow_engine,
             EaseEngine: self._ease_engine,
-            DisturbEndpoint: self._disturb_endpoint,
-            RestoreEndpoint: self._restore_endpoint,
-            RevokeWorkload: self._revoke_workload,
-            ReinstateWorkload: self._reinstate_workload,
+            **identity_faults.carry_out,
         }
 
     def schedule(self, planned: tuple[Planned, ...]) -> None:
@@ -220,47 +192,13 @@ class Striking:
                 self._killing.start(host)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True))
 
-    # Certificates
-
-    def _stop_issuer(self, intervention: StopIssuer, effects: Effects) -> None:
-        self._issuers.processes[intervention.trust_domain or self._domains.own.trust_domain].stop()
-
-    def _start_issuer(self, intervention: StartIssuer, effects: Effects) -> None:
-        self._issuers.processes[intervention.trust_domain or self._domains.own.trust_domain].start()
-
-    def _replace_authority(self, intervention: ReplaceAuthority, effects: Effects) -> None:
-        authorities = self._domains.all[intervention.trust_domain] if intervention.trust_domain else self._domains.own
-        effects.replaced = authorities.replace(overlap=intervention.overlap)
-        effects.certificates += self._identities.superseded(authorities)
-
-    def _forget_authorities(self, intervention: ForgetAuthorities, effects: Effects) -> None:
-        authorities = self._domains.all[intervention.trust_domain] if intervention.trust_domain else self._domains.own
-        authorities.forget(effects.replaced)
-
-    def _disturb_endpoint(self, intervention: DisturbEndpoint, effects: Effects) -> None:
-        def touched() -> None:
-            effects.configurations += 1
-
-        self.endpoints[intervention.trust_domain].begin(intervention.serves, touched)
-
-    def _restore_endpoint(self, intervention: RestoreEndpoint, effects: Effects) -> None:
-        self.endpoints[intervention.trust_domain].end(intervention.serves)
-
-    def _revoke_workload(self, intervention: RevokeWorkload, effects: Effects) -> None:
-        assert self.revoking is not None, "scenarios with this fault have a register"
-        effects.certificates += self.revoking.revoke(effects.planned.fault_id, intervention.target)
-
-    def _reinstate_workload(self, intervention: ReinstateWorkload, effects: Effects) -> None:
-        assert self.revoking is not None, "scenarios with this fault have a register"
-        self.revoking.reinstate(intervention.target)
+    # Configuration
 
     def _reject_pushes(self, intervention: RejectPushes, effects: Effects) -> None:
-        if self.rollout is not None:
-            self.rollout.reject(intervention.workload, effects)
+        self._state.rejecting.reject(intervention.workload, effects)
 
     def _accept_pushes(self, intervention: AcceptPushes, effects: Effects) -> None:
-        if self.rollout is not None:
-            self.rollout.accept(intervention.workload)
+        self._state.rejecting.accept(intervention.workload)
 
     # Policy
 

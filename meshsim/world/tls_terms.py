@@ -10,13 +10,19 @@ from meshsim.scenario.tls import Resumption
 from meshsim.sidecar.tls.settings import OcspPolicy, TlsSettings
 
 if TYPE_CHECKING:
-    from meshsim.scenario.revocation import Revocation
+    from meshsim.scenario.revocation import Ocsp, Revocation
     from meshsim.scenario.tls import Tls
 
 OCSP: Final[Mapping[str, OcspPolicy]] = MappingProxyType(
-    {"lenient": "lenient", "strict": "lenient", "must_staple": "required"}
+    {"soft_fail": "soft", "lenient": "lenient", "hard_fail": "required"}
 )
-"""What clients make of OCSP staples, by what servers do about them."""
+"""What clients make of OCSP staples, by its name in scenarios."""
+
+
+def _policy(ocsp: Ocsp | None) -> OcspPolicy:
+    if ocsp is None:
+        return "off"
+    return OCSP[ocsp.client or ("hard_fail" if ocsp.staple == "must_staple" else "lenient")]
 
 
 def tls_settings(tls: Tls, revocation: Revocation | None = None) -> TlsSettings:
@@ -32,7 +38,7 @@ def tls_settings(tls: Tls, revocation: Revocation | None = None) -> TlsSettings:
         mutual=True,
         resumption=tls.resumption is not False,
         bound=isinstance(tls.resumption, Resumption) and tls.resumption.bound_to_certificate,
-        ocsp="off" if ocsp is None else OCSP[ocsp.staple],
+        ocsp=_policy(ocsp),
         stale_crls="refuse" if crl is None else crl.stale,
         ticket_lifetime_ns=tls.ticket_lifetime_ns,
     )

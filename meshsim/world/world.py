@@ -30,6 +30,7 @@ from meshsim.world.federating import Federating
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.hosts import Replica
 from meshsim.world.identities import Identities
+from meshsim.world.identity_faults import IdentityFaults
 from meshsim.world.issuers import Issuers
 from meshsim.world.killing import Killing
 from meshsim.world.laws import close_accounts
@@ -119,8 +120,8 @@ class World:
         if scenario.changes:
             self._rollout = Rollout(state, identities, control_node, contents_of(state))
             driver.deciding.rollout = self._rollout
-        self._striking = Striking(state, driver, self._announcing, killing, self._issuers, domains, identities)
-        self._striking.rollout = self._rollout
+        self._identity_faults = IdentityFaults(self._issuers, domains, identities)
+        self._striking = Striking(state, driver, self._announcing, killing, self._issuers, self._identity_faults)
         self._ask_outside()
         self._tell_whom_to_blame()
         self._revoking = self._make_revoking(handshakes)
@@ -140,13 +141,13 @@ class World:
 
     def _tell_whom_to_blame(self) -> None:
         """Have what fails on its way count for the faults that stand there."""
-        striking, blaming = self._striking, self._striking.blaming
+        blaming = self._striking.blaming
         if self._rollout is not None:
             self._rollout.blame = blaming.blame_for_push
         self._issuers.tell_whom_to_blame(blaming, self._rollout)
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
-            striking.endpoints = self._federating.endpoints
+            self._identity_faults.endpoints = self._federating.endpoints
 
     def _ask_outside(self) -> None:
         """Have authorizers decide, where the mesh has any."""
@@ -166,9 +167,10 @@ class World:
         scenario = self._state.scenario
         if scenario.mesh.identity.revocation is None and not any(fault.kind == "revoke" for fault in scenario.faults):
             return None
-        own = self._domains.own
-        revoking = Revoking(self._state, own, self._identities, self._domains.issuer_nodes[own.trust_domain])
-        self._identities.revoking = self._striking.revoking = revoking
+        node = self._domains.issuer_nodes[scenario.mesh.trust_domain]
+        revoking = Revoking(self._state, self._domains, self._identities, node)
+        revoking.denials = None if self._federating is None else self._federating.denials
+        self._identities.revoking = self._identity_faults.revoking = revoking
         handshakes.obeying = revoking.obeying
         self._driver.watched_by(revoking.obeying)
         for part in (revoking.lists, revoking.stapling):

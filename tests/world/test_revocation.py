@@ -32,7 +32,7 @@ fleets:
 mesh:
   pool: {idle_timeout: 50 ms}
   resilience: {retries: 0}
-  control: {node: core}
+  control: {node: core, debounce: 0 s}
   tls: {resumption: RESUMPTION}
   identity: {backdate: 10 s, revocation: REVOCATION}
 traffic:
@@ -282,3 +282,85 @@ def test_wrong_service_lies_within_the_window(way: str, target: str, idle: str, 
     assert found.t_last_served_ns <= found.t_obeyed_ns + way_there_ns
     late = [each for each in result.handshakes if each.revoked_certificate]
     assert all(each.t_start_ns <= found.t_obeyed_ns for each in late)
+
+
+def pushed(result: Result, host: str) -> list[tuple[int, str]]:
+    """When the deny list was sent to a proxy, and what came of it, by milliseconds."""
+    rows = [each for each in result.configs if each.proxy == host and each.reason.startswith("deny list")]
+    return [(each.t_ns // 1_000_000, each.event) for each in rows]
+
+
+def test_the_deny_list_waits_as_other_pushes_do() -> None:
+    """The control plane pushes it after its debounce; a second revocation meanwhile has it wait once more, for both."""
+    settings = ("mesh.control.debounce=100 ms", "mesh.control.debounce_max=10 s", "mesh.identity.svid_ttl=1 h")
+    second = "  - {at: 10.06 s, kind: revoke, name: again, target: client/0}\n"
+    result = run("{deny_list: true}", "other", BOUND, *settings, more=second)
+    assert pushed(result, "store/0") == [(10_160, "sent"), (10_160, "acked")]
+    assert pushed(result, "client/1") == [(10_160, "sent"), (10_165, "acked")]
+    assert {each.t_obeyed_ns // 1_000_000 for each in result.revocations} == {10_160}
+
+
+def test_a_deny_list_that_is_rejected() -> None:
+    """Proxies that reject what is pushed to them go on believing the certificate until they take it."""
+    rejected = "  - {at: 9 s, for: 8 s, kind: push-rejected, target: front}\n"
+    result = run("{deny_list: true}", "other", BOUND, more=rejected)
+    found = row(result)
+    assert (found.obeyed, found.t_obeyed_ns) == (2, 17 * SECOND)
+    assert found.calls_from > 50
+    assert pushed(result, "front/0") == [(10_000, "sent"), (10_000, "rejected"), (17_000, "sent"), (17_000, "acked")]
+    (fault,) = [each for each in result.faults if each.kind == "push-rejected"]
+    assert fault.configurations == 2
+
+
+@pytest.mark.parametrize(
+    ("serves", "client", "reasons", "obeyed"),
+    [
+        ("nothing", "lenient", {""}, False),
+        ("nothing", "hard_fail", {"", "no OCSP staple"}, True),
+        ("good", "hard_fail", {""}, False),
+        ("older", "lenient", {""}, False),
+        ("older", "hard_fail", {"", "no OCSP staple"}, True),
+        ("unknown", "soft_fail", {""}, False),
+        ("unknown", "lenient", {"", "unknown by OCSP staple"}, True),
+    ],
+)
+@pytest.mark.parametrize("fidelity", ["modelled", "real"])
+def test_responders_that_are_down_lie_or_are_late(
+    serves: str, client: str, reasons: set[str], obeyed: bool, fidelity: str
+) -> None:
+    """What comes of a revoked server depends on what the responder says, and on what clients ask for."""
+    fault = f"  - {{at: 8 s, for: 20 s, kind: ocsp-responder, serves: {serves}}}\n"
+    ways = WAYS["ocsp"].replace("valid", f"client: {client}, valid")
+    shorter = {"constant: 10 /s": "constant: 3 /s", "duration: 30 s": "duration: 28 s"}
+    result = run(ways, "store", BOUND, f"fidelity={fidelity}", more=fault, **shorter)
+    to_store = [each for each in result.handshakes if each.server.startswith("store")]
+    assert {each.reason for each in to_store} == reasons
+    found = row(result)
+    assert (found.obeyed == found.peers) == obeyed
+    # A response is good for 4 s: who minds its absence refuses from then on.
+    assert not obeyed or found.t_last_served_ns < 14 * SECOND + SECOND // 2
+    (touched,) = [each for each in result.faults if each.kind == "ocsp-responder"]
+    assert touched.configurations > 0
+
+
+@pytest.mark.parametrize(("client", "obeyed"), [("soft_fail", False), ("lenient", False), ("hard_fail", True)])
+def test_a_server_in_wrong_hands_holds_back_its_staple(client: str, obeyed: bool) -> None:
+    """It sends the last good response while that is in date; after that only clients that insist on one refuse it."""
+    ways = WAYS["ocsp"].replace("valid", f"client: {client}, valid")
+    result = run(ways, "store", BOUND, **{"kind: revoke": "holds_back: true, kind: revoke"})
+    found = row(result)
+    assert (found.obeyed == found.peers) == obeyed
+    last_s = found.t_last_served_ns / SECOND
+    # The last good one is fetched 2 s before the revocation at the earliest, and good for 4 s.
+    assert 11.5 < last_s < 14.5 if obeyed else last_s > 29
+    assert {each.reason for each in result.handshakes} == ({"", "no OCSP staple"} if obeyed else {""})
+
+
+def test_a_certificate_that_comes_while_the_responder_is_down() -> None:
+    """A new certificate has no staple then, so that a server for which one is a must refuses handshakes."""
+    fault = "  - {at: 8 s, for: 10 s, kind: ocsp-responder}\n"
+    ways = "{ocsp: {fetch: 2 s, valid: 30 s, staple: must_staple}, node: ca}"
+    result = run(ways, "other", BOUND, "mesh.identity.svid_ttl=20 s", more=fault)
+    refused = [each for each in result.handshakes if each.reason == "no server certificate"]
+    assert refused
+    assert all(9 * SECOND < each.t_start_ns < 20 * SECOND + SECOND // 10 for each in refused)

@@ -14,7 +14,7 @@ from meshsim.identity.svid import KEY_TYPES, Svid
 
 Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 
-OcspPolicy = Literal["off", "lenient", "required"]
+OcspPolicy = Literal["off", "soft", "lenient", "required"]
 
 StaleCrls = Literal["refuse", "accept"]
 
@@ -56,8 +56,8 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """Signature schemes that are accepted of a peer and used for one's own key, by their names in RFC 8446, section
     4.2.3; none given: all that OpenSSL has by default, which knows every key type here. Needs min_version 1.3."""
     ocsp: OcspPolicy = "off"
-    """What a client makes of OCSP staples. off: it asks for none. lenient: it asks and minds what it gets. required: it
-    refuses a server that has none. Default off."""
+    """What a client makes of OCSP staples. off: it asks for none. soft: it asks, and refuses for one that is in date
+    and says revoked. lenient: for any but one in date that says good. required: for none, too. Default off."""
     mutual: bool = True
     """A server demands a client certificate; a client presents its own when asked. Default true."""
     resumption: bool = True
@@ -72,7 +72,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
     """How long after it was received a client may offer a ticket, in nanoseconds. Default 7200 s."""
 
     def __post_init__(self) -> None:
-        assert self.ocsp in ("off", "lenient", "required"), self.ocsp
+        assert self.ocsp in ("off", "soft", "lenient", "required"), self.ocsp
         assert self.mode in ("STRICT", "PERMISSIVE", "DISABLE"), self.mode
         assert {self.min_version, self.max_version} <= set(VERSIONS), (self.min_version, self.max_version)
         assert self.min_version <= self.max_version, (self.min_version, self.max_version)

@@ -33,12 +33,14 @@ def response_flaw(
     assert about == (leaf.serial_number, identifier, name), "OpenSSL sends no staple of another certificate"
     _check_signature(told, issuer)
     assert told.next_update_utc is not None, "authorities here always say when they will know more"
-    if clock_ns < int(told.this_update_utc.timestamp()) * SECOND_NS:
-        return STAPLE_NOT_YET_VALID
-    if clock_ns > int(told.next_update_utc.timestamp()) * SECOND_NS:
-        return STAPLE_EXPIRED
-    if told.certificate_status is ocsp.OCSPCertStatus.REVOKED:
+    early = clock_ns < int(told.this_update_utc.timestamp()) * SECOND_NS
+    late = clock_ns > int(told.next_update_utc.timestamp()) * SECOND_NS
+    if told.certificate_status is ocsp.OCSPCertStatus.REVOKED and not early and not late:
         return STAPLE_REVOKED
+    if policy == "soft":
+        return None
+    if early or late:
+        return STAPLE_NOT_YET_VALID if early else STAPLE_EXPIRED
     return STAPLE_UNKNOWN if told.certificate_status is ocsp.OCSPCertStatus.UNKNOWN else None
 
 

@@ -209,10 +209,12 @@ def staple_flaw(policy: OcspPolicy, svid: Svid, staple: OcspStaple | None, clock
         return NO_STAPLE if policy == "required" else None
     assert staple.is_about(svid), "servers keep staples of other certificates to themselves"
     if clock_ns < staple.this_update_ns:
-        return STAPLE_NOT_YET_VALID
-    if clock_ns > staple.next_update_ns:
-        return STAPLE_EXPIRED
-    return {"good": None, "revoked": STAPLE_REVOKED, "unknown": STAPLE_UNKNOWN}[staple.status]
+        flaw: str | None = STAPLE_NOT_YET_VALID
+    elif clock_ns > staple.next_update_ns:
+        flaw = STAPLE_EXPIRED
+    else:
+        flaw = {"good": None, "revoked": STAPLE_REVOKED, "unknown": STAPLE_UNKNOWN}[staple.status]
+    return None if policy == "soft" and flaw != STAPLE_REVOKED else flaw
 
 
 def _names_permitted(svid: Svid) -> bool:
