@@ -120,7 +120,8 @@ def of_mesh(subject: Subject, constants: Constants) -> Constants:
         if (name,) in constants.claims:
             constants.add_claims([(name,)], [(value,) if listed else value for value in values])
     rules = subject.header_rules
-    if rules is not None and "Hash" in rules.certificate_fields and header(CLIENT_CERT) in constants.texts:
+    said = rules is not None and "Hash" in rules.certificate_fields and rules.says_who_calls
+    if said and header(CLIENT_CERT) in constants.texts:
         constants.approximate.add(f"the hash of a certificate, which {CLIENT_CERT} tells, is not known without a run")
     return constants
 

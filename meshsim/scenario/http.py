@@ -13,14 +13,30 @@ ClientCertMode = Literal["SANITIZE", "SANITIZE_SET", "FORWARD_ONLY", "APPEND_FOR
 CertificateField = Literal["By", "Hash", "Subject", "URI"]
 FieldPattern = Annotated[str, StringConstraints(pattern=r"^[!#$%&'+.^_`|~0-9a-z-]{1,127}\*?$")]
 
+IDENTITY_HEADERS = (
+    "l5d-client-id",
+    "remote-user",
+    "x-auth-request-*",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-remote-extra-*",
+    "x-remote-group",
+    "x-remote-user",
+)
+"""In which Linkerd, web servers, oauth2-proxy and Kubernetes' authenticating proxies tell who is calling."""
+
 
 class ClientCert(Model):
     """X-Forwarded-Client-Cert, in which a sidecar tells its workload who has called; modes as Envoy names them."""
 
-    from_fleets: ClientCertMode = "SANITIZE_SET"
-    """What becomes of it in requests of fleets. Default: SANITIZE_SET, as Istio's gateways."""
-    from_services: ClientCertMode = "APPEND_FORWARD"
-    """What becomes of it in requests of services. Default: APPEND_FORWARD, as Istio's sidecars."""
+    from_fleets: ClientCertMode = "SANITIZE"
+    """What becomes of it in requests of fleets. Default: SANITIZE, it is removed; SANITIZE_SET with the preset istio,
+    as its gateways."""
+    from_services: ClientCertMode = "SANITIZE"
+    """What becomes of it in requests of services. Default: SANITIZE; APPEND_FORWARD with the preset istio, as its
+    sidecars."""
     fields: Annotated[tuple[CertificateField, ...], FromList, Field(min_length=1)] = ("By", "Hash", "Subject", "URI")
     """What is said of the caller's certificate. Default: By, Hash, Subject, URI, as Istio's sidecars."""
 
@@ -59,8 +75,9 @@ class Http(Model):
 
     client_cert: ClientCert = ClientCert()
     """X-Forwarded-Client-Cert."""
-    identity_headers: Annotated[tuple[FieldPattern, ...], FromList] = ()
+    identity_headers: Annotated[tuple[FieldPattern, ...], FromList] = IDENTITY_HEADERS
     """Names of fields, in lower case, that are removed from requests of fleets; a star at the end stands for any rest,
-    as in x-user-*. Default: none."""
+    as in x-user-*. Default: those in which proxies commonly tell who is calling (docs/requests.md); none with the
+    preset istio or consul."""
     proxy_headers: ProxyHeaders | None = None
     """Fields that called sidecars add to answers. Default: none are simulated."""

@@ -107,8 +107,8 @@ class Mesh(Model):
     """Certificates."""
     policy: Policy | None = None
     """Authorization policy. Default: none, so that every authenticated call is allowed and nothing is asked."""
-    http: Http | None = None
-    """Header fields that are not taken from everybody. Default: all are taken, and none is added."""
+    http: Http = Http()
+    """Header fields that are not taken from everybody."""
     tokens: Tokens | None = None
     """Tokens that requests carry beside mutual TLS. Default: none."""
     resilience: Resilience = Resilience()

@@ -74,6 +74,9 @@ ISTIO: Final = Preset(
         Default("pool.idle_timeout", "1 h", "envoy: HTTP connection manager, idle_timeout"),
         Default("load_balancing.policy", "least_request", "istio: DestinationRule, LEAST_REQUEST"),
         Default("load_balancing.locality", True, "istio: locality load balancing"),
+        Default("http.client_cert.from_fleets", "SANITIZE_SET", "istio: gateways, gatewayTopology"),
+        Default("http.client_cert.from_services", "APPEND_FORWARD", "istio: inbound listeners of sidecars"),
+        Default("http.identity_headers", [], "istio: none is removed unless a configuration says so"),
     ),
     left=(
         *_ISTIO_LEFT,
@@ -105,6 +108,7 @@ ZTUNNEL: Final = Preset(
     left=(
         *_ISTIO_LEFT,
         Left("one proxy for all workloads of a node", "every replica has a sidecar of its own"),
+        Left("ztunnel reads no HTTP, so header fields pass as they are", "forged ones are removed, as mesh.http says"),
         Left("live connections are cut when a new CRL names their peer", "certificates are not revoked by the preset"),
     ),
 )
@@ -140,6 +144,10 @@ LINKERD: Final = Preset(
         Left(
             "circuit breaker: 7 failures in a row, back-off 1 to 60 s with jitter 0.5",
             "per service with mesh.destinations",
+        ),
+        Left(
+            "X-Forwarded-Client-Cert passes as it is, l5d-client-id is set",
+            "forged ones are removed, as mesh.http says",
         ),
         Left("load balancing by exponentially weighted latency", "least_request: fewest requests in progress"),
         Left("fail-fast after 3 s without an endpoint", "a call without an endpoint is unreachable at once"),
@@ -208,6 +216,8 @@ CONSUL: Final = Preset(
         Default("pool.idle_timeout", "1 h", "envoy: HTTP connection manager, idle_timeout"),
         Default("load_balancing.policy", "round_robin", "envoy: ROUND_ROBIN"),
         Default("load_balancing.locality", False, "consul: prioritize_by_locality is off"),
+        Default("http.client_cert.from_services", "APPEND_FORWARD", "consul: public listener, unless it sanitizes"),
+        Default("http.identity_headers", [], "envoy: none is removed unless a route says so"),
     ),
     left=(
         Left("passive health check with Envoy's outlier detection", "per service with mesh.destinations"),

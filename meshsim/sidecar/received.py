@@ -12,6 +12,9 @@ CLIENT_CERT: Final = "x-forwarded-client-cert"
 HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 """Fields that are about one connection (RFC 9110, section 7.6.1), beside those that Connection names, and TE."""
 
+_SAYING: Final = ("SANITIZE_SET", "APPEND_FORWARD")
+"""Modes in which a sidecar says whose certificate it has seen."""
+
 
 class HeaderRules(msgspec.Struct, frozen=True):
     """What a sidecar does with the fields that it receives."""
@@ -23,6 +26,11 @@ class HeaderRules(msgspec.Struct, frozen=True):
     """What is said in it of the caller's certificate."""
     identity_headers: tuple[str, ...]
     """Names that fleets can't set; a star at the end stands for any rest."""
+
+    @property
+    def says_who_calls(self) -> bool:
+        """Whether X-Forwarded-Client-Cert is ever written here."""
+        return not {self.from_fleets, self.from_services}.isdisjoint(_SAYING)
 
     def is_forged(self, name: str) -> bool:
         """Say whether a field of this name is not taken from a fleet."""
@@ -85,7 +93,7 @@ def received(fields: Fields, rules: HeaderRules, caller: Caller, own_id: str) ->
     """The fields as policies and the workload see them, with what this sidecar says of the caller's certificate."""
     found = kept(fields, rules, outside=caller.outside, mutual=caller.mutual)
     mode = rules.from_fleets if caller.outside else rules.from_services
-    if not caller.mutual or mode not in ("SANITIZE_SET", "APPEND_FORWARD"):
+    if not caller.mutual or mode not in _SAYING:
         return found
     said = {"By": own_id, "Hash": caller.certificate_hash, "Subject": '""', "URI": caller.spiffe_id}
     element = ";".join(f"{name}={said[name]}" for name in said if name in rules.certificate_fields)

@@ -40,8 +40,7 @@ def answer_rules(scenario: Scenario, host: Host, address: str) -> AnswerRules | 
 
 
 def _said(scenario: Scenario, service: Service) -> ProxyHeaders | None:
-    http = scenario.mesh.http
-    return service.proxy_headers or (None if http is None else http.proxy_headers)
+    return service.proxy_headers or scenario.mesh.http.proxy_headers
 
 
 def _metadata(host: Replica, address: str) -> Fields:

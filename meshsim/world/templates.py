@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from meshsim.scenario.services import Call, Service, Traffic
 
 
-def header_rules(scenario: Scenario) -> HeaderRules | None:
-    """What sidecars do with header fields; None where the mesh says nothing of them."""
+def header_rules(scenario: Scenario) -> HeaderRules:
+    """What sidecars do with header fields."""
     http = scenario.mesh.http
-    if http is None:
-        return None
     client_cert = http.client_cert
     modes = (client_cert.from_fleets, client_cert.from_services)
     return HeaderRules(*modes, client_cert.fields, http.identity_headers)
@@ -166,6 +164,5 @@ class Templates:
         """The fields of a request that a service puts on its own calls, as far as its sidecar lets them through."""
         wanted = {name.lower() for name in service.forward_headers}
         headers = end_to_end(incoming.headers)
-        if self._rules is not None:
-            headers = kept(headers, self._rules, outside=incoming.outside, mutual=False)
+        headers = kept(headers, self._rules, outside=incoming.outside, mutual=False)
         return tuple((name, value) for name, value in headers if name in wanted)

@@ -165,7 +165,10 @@ permit (principal, action, resource) when { context.headers has "x-user" && cont
 permit (principal, action, resource == Service::"viewer") when {
   context.headers has "x-forwarded-client-cert" && context.headers["x-forwarded-client-cert"] like "*URI=*robots/0" };
 """
-BELIEVING = SCENARIO.replace("  policy:", "  http: {identity_headers: [x-user]}\n  policy:")
+BELIEVING = SCENARIO.replace(
+    "  policy:",
+    "  http: {identity_headers: [x-user], client_cert: {from_fleets: SANITIZE_SET}}\n  policy:",
+)
 
 
 def test_header_fields_that_a_sidecar_removes(tmp_path: Path) -> None:
@@ -196,3 +199,41 @@ def test_what_the_sidecar_says_of_the_certificate(tmp_path: Path) -> None:
     assert not forged.decision.allowed
     assert forged.notes[0] == "header x-forwarded-client-cert is not taken as it is: mesh.http.client_cert.from_fleets"
     assert "its hash is not known" in forged.notes[1]
+
+
+ADMITTED = """\
+@id("by-field")
+permit (principal, action, resource)
+when { context.headers has "x-forwarded-client-cert" }
+when { context.headers["x-forwarded-client-cert"] like "URI=spiffe://admin*" };
+@id("by-user")
+permit (principal, action, resource)
+when { context.headers has "x-forwarded-user" && context.headers["x-forwarded-user"] == "root" };
+"""
+
+
+@pytest.mark.parametrize(
+    ("mesh", "admitted"),
+    [
+        ("", {}),
+        ("  preset: istio\n", {"planner": "by-field", "robots/0 as root": "by-user", "anyone as root": "by-user"}),
+        (
+            "  http: {client_cert: {from_fleets: ALWAYS_FORWARD_ONLY}}\n",
+            {"robots/0": "by-field"},
+        ),
+    ],
+)
+def test_what_is_believed_by_default(tmp_path: Path, mesh: str, admitted: dict[str, str]) -> None:
+    """Without a preset no forged field counts; with Istio's, those that its sidecars forward over mutual TLS."""
+    admitted = {"planner as root": "by-user", **admitted}
+    subject = plant(tmp_path, SCENARIO.replace("  policy:", mesh + "  policy:"), ADMITTED)
+    found = {}
+    for source in ("planner", "robots/0", "anyone"):
+        for name, field in (
+            (source, ("x-forwarded-client-cert", "URI=spiffe://admin")),
+            (f"{source} as root", ("x-forwarded-user", "root")),
+        ):
+            decision = ask(subject, Request(source=source, destination="viewer", headers=(field,))).decision
+            if decision.allowed:
+                found[name] = decision.rule
+    assert found == admitted

@@ -1,4 +1,4 @@
-"""Forged header fields in a run: believed where the mesh says nothing, gone where it does."""
+"""Forged header fields in a run: gone by themselves, believed where the mesh says so."""
 
 from __future__ import annotations
 
@@ -72,3 +72,11 @@ def test_policies_see_the_proved_certificate(tmp_path: Path, mode: str, seen: st
     http = f"mesh.http={{client_cert: {{from_fleets: {mode}, fields: [By, URI]}}}}"
     assert denied(tmp_path, BY_CERT % value, http) == set()
     assert denied(tmp_path, BY_CERT % "another", http) == {"front"}
+
+
+def test_forged_certificates_are_gone_by_themselves(tmp_path: Path) -> None:
+    """A mesh that says nothing of X-Forwarded-Client-Cert lets nobody in by it; nor does the preset istio."""
+    policy = BY_CERT % "URI=spiffe://mesh.example/admin"
+    assert denied(tmp_path, policy) == {"front"}
+    assert denied(tmp_path, policy, "mesh.preset=istio") == {"front"}
+    assert denied(tmp_path, policy, "mesh.http={client_cert: {from_fleets: ALWAYS_FORWARD_ONLY}}") == set()
