@@ -172,7 +172,10 @@ def plaintext_to(scenario: Scenario, settings: DestinationSettings, service: str
     """Say whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
     if settings.tls == "auto":
         callee = scenario.services[service]
-        return tls_of(scenario.mesh.tls, callee.tls, callee.ports[str(port)].tls).mode == "DISABLE"
+        return (
+            tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(service), callee.tls, callee.ports[str(port)].tls).mode
+            == "DISABLE"
+        )
     return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 

@@ -231,14 +231,16 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             address=world.address_of(host),
             slices=tuple(sends) if device else tuple(scenario.network.slices),
             in_mesh=not device,
-            end=_end(scenario, host.workload, tls_of(scenario.mesh.tls, group.tls)),
+            end=_end(
+                scenario, host.workload, tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), group.tls)
+            ),
         )
     return list(found.values())
 
 
 def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> Callee:
     service = scenario.services[name]
-    own = tls_of(scenario.mesh.tls, service.tls)
+    own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), service.tls)
     ports = {int(number): tls_of(own, port.tls) for number, port in service.ports.items()}
     replica = next((host for host in hosts if host.workload == name), None)
     variant = next(iter(variants(name, service)))

@@ -64,13 +64,13 @@ def settings_over_time(scenario: Scenario) -> dict[str, list[tuple[int, Tls]]]:
         **{name: fleet.tls for name, fleet in scenario.fleets.items()},
     }
     mesh = scenario.mesh.tls
-    settings = {name: [(-1, tls_of(mesh, override))] for name, override in own.items()}
+    settings = {name: [(-1, tls_of(mesh, scenario.mesh.domain_tls(name), override))] for name, override in own.items()}
     for index in change_order(scenario):
         change = scenario.changes[index]
         mesh = tls_of(mesh, change.tls)
         own |= {name: override for name, override in change.workloads.items() if name in own}
         for name in _touched(change, own):
-            settings[name].append((index, tls_of(mesh, own[name])))
+            settings[name].append((index, tls_of(mesh, scenario.mesh.domain_tls(name), own[name])))
     return settings
 
 

@@ -57,19 +57,32 @@ def _callers(scenario: Scenario) -> dict[str, _End]:
         *((name, ("services", name, "tls"), service.tls) for name, service in scenario.services.items()),
         *((name, ("fleets", name, "tls"), fleet.tls) for name, fleet in scenario.fleets.items()),
     ]
-    return {name: _End(name, tls_of(mesh, override), ((path, override),)) for name, path, override in places}
+    return {
+        name: _End(name, tls_of(mesh, of_domain, override), ((path, override), (at, of_domain)))
+        for name, path, override in places
+        for at, of_domain in (_of_domain(scenario, name),)
+    }
+
+
+def _of_domain(scenario: Scenario, name: str) -> tuple[Path, PortTls | None]:
+    """What a workload's trust domain has of settings that are not the mesh's, and where that stands."""
+    at: Path = ("mesh", "federation", "domains", scenario.mesh.trust_domain_of(name), "tls")
+    return at, scenario.mesh.domain_tls(name)
 
 
 def _listeners(scenario: Scenario) -> dict[tuple[str, int], _End]:
     """Ports of services."""
     found = {}
     for name, service in scenario.services.items():
+        of_domain = _of_domain(scenario, name)
         for number, port in service.ports.items():
             given: tuple[tuple[Path, PortTls | None], ...] = (
                 (("services", name, "ports", number, "tls"), port.tls),
                 (("services", name, "tls"), service.tls),
+                of_domain,
             )
-            found[name, int(number)] = _End(name, tls_of(scenario.mesh.tls, service.tls, port.tls), given)
+            settings = tls_of(scenario.mesh.tls, of_domain[1], service.tls, port.tls)
+            found[name, int(number)] = _End(name, settings, given)
     return found
 
 
@@ -92,12 +105,10 @@ def _check_end(end: _End) -> Iterator[tuple[Path, str]]:
 def _check_pairs(
     scenario: Scenario, callers: dict[str, _End], listeners: dict[tuple[str, int], _End]
 ) -> Iterator[tuple[Path, str]]:
-    pairs = [(flow.source, flow.to, flow.port) for flow in scenario.traffic]
-    pairs += [(name, call.to, call.port) for name in scenario.services for _, call in calls_of(scenario, name)]
-    for caller, callee, port in dict.fromkeys(pairs):
-        if caller not in callers or callee not in scenario.services:
+    for caller, callee, port in _pairs(scenario):
+        if caller not in callers:
             continue
-        one, other = callers[caller], listeners.get((callee, port or scenario.services[callee].first_port))
+        one, other = callers[caller], listeners.get((callee, port))
         if other is None or "DISABLE" in (one.settings.mode, other.settings.mode):
             continue
         highest = min(one.settings.max_version, other.settings.max_version)
@@ -105,6 +116,46 @@ def _check_pairs(
             lower = other if other.settings.max_version == "1.2" else one
             message = f"{caller!r} and {callee!r} would agree on TLS 1.2, and only TLS 1.3 is simulated; expected '1.3'"
             yield lower.place("max_version"), message
+
+
+def note_tls(scenario: Scenario) -> Iterator[Finding]:
+    """Pairs that can never agree, which is no mistake where that is to be studied."""
+    callers, listeners = _callers(scenario), _listeners(scenario)
+    for caller, callee, port in _pairs(scenario):
+        one, other = callers.get(caller), listeners.get((callee, port))
+        if one is None or other is None or "DISABLE" in (one.settings.mode, other.settings.mode):
+            continue
+        scheme = "signature scheme for a key of the type"
+        for key, what, ours, theirs in (
+            ("groups", "key exchange group", one.settings.groups, other.settings.groups),
+            ("ciphers", "cipher suite", one.settings.ciphers, other.settings.ciphers),
+            (
+                "signature_schemes",
+                f"{scheme} {other.settings.key}",
+                *_schemes(one, other),
+            ),
+            ("signature_schemes", f"{scheme} {one.settings.key}", *_schemes(other, one)),
+        ):
+            if not set(ours) & set(theirs):
+                message = f"{caller!r} and port {port} of {callee!r} have no {what} in common: every handshake between "
+                yield Finding(one.place(key), f"{message}them fails ({', '.join(ours)} against {', '.join(theirs)})")
+                break
+
+
+def _schemes(verifier: _End, holder: _End) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What one end accepts of signature schemes, and what the key of the other has."""
+    has = SCHEMES[holder.settings.key]
+    allowed = holder.settings.signature_schemes
+    usable = has if allowed is None else tuple(scheme for scheme in has if scheme in allowed)
+    return verifier.settings.signature_schemes or has, usable
+
+
+def _pairs(scenario: Scenario) -> list[tuple[str, str, int]]:
+    """Who calls which port."""
+    pairs = [(flow.source, flow.to, flow.port) for flow in scenario.traffic]
+    pairs += [(name, call.to, call.port) for name in scenario.services for _, call in calls_of(scenario, name)]
+    known = (pair for pair in dict.fromkeys(pairs) if pair[1] in scenario.services)
+    return [(caller, callee, port or scenario.services[callee].first_port) for caller, callee, port in known]
 
 
 def _reversed(tls: Tls) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
 from meshsim.scenario.identity import CaRotation, Identity, Issuer, KeyType
 from meshsim.scenario.policy import TrustDomain
+from meshsim.scenario.tls import TlsOverride
 
 DEFAULT_REFRESH_NS = 300 * S
 """How often a bundle without a refresh hint is fetched (SPIFFE Federation, section 4.1)."""
@@ -74,6 +75,8 @@ class FederatedDomain(Model):
     """Trust domains whose bundles it fetches, so that its workloads believe theirs. Default: none, only its own."""
     endpoint: BundleEndpoint = BundleEndpoint()
     """Its bundle endpoint."""
+    tls: TlsOverride | None = None
+    """How its workloads speak TLS, where that differs from mesh.tls. Services, fleets and ports may differ from it."""
     identity: DomainIdentity = DomainIdentity()
     """Certificates of its workloads and authorities, and who issues them."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_revocation import note_revocation
+from meshsim.scenario.check_tls import note_tls
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySamples, RadioQuantiles, RadioTrace
@@ -117,7 +118,11 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
-    found = (*note_revocation(reading.scenario), *note_interruptions(reading.scenario, named.radio_traces))
+    found = (
+        *note_revocation(reading.scenario),
+        *note_tls(reading.scenario),
+        *note_interruptions(reading.scenario, named.radio_traces),
+    )
     notes = [str(finding.placed(positions)) for finding in found]
     return _loaded(reading.scenario, named, positions, path, text, (*told.read, *told.aside, *notes), told.aside)
 

@@ -13,7 +13,7 @@ from meshsim.scenario.http import Http
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
 from meshsim.scenario.routes import RetriableOutcome, Route
-from meshsim.scenario.tls import Tls
+from meshsim.scenario.tls import Tls, TlsOverride
 from meshsim.scenario.tokens import Tokens
 
 Kind = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
@@ -139,6 +139,11 @@ class Mesh(Model):
         """The trust domain that a service or fleet is in."""
         found = None if self.federation is None else self.federation.domain_of(workload)
         return self.trust_domain if found is None else found
+
+    def domain_tls(self, workload: str) -> TlsOverride | None:
+        """What the trust domain of a service or fleet has of TLS settings that are not the mesh's."""
+        domain = None if self.federation is None else self.federation.domain_of(workload)
+        return None if domain is None or self.federation is None else self.federation.domains[domain].tls
 
     def identity_of(self, trust_domain: str) -> Identity:
         """Settings of certificates in a trust domain."""

@@ -178,7 +178,8 @@ def _replica(state: State, name: str, number: int, node: str, variant: Variant) 
         sampler(variant.work, state.streams.stream("work", host_name)),
         state.streams.stream("calls", host_name),
     )
-    replica.key_type = tls_of(state.scenario.mesh.tls, service.tls).key
+    mesh = state.scenario.mesh
+    replica.key_type = tls_of(mesh.tls, mesh.domain_tls(replica.workload), service.tls).key
     state.replicas.append(replica)
     return replica
 
@@ -261,7 +262,8 @@ def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
     service = host.service
     return {
         service.target_port(int(number)): tls_settings(
-            tls_of(scenario.mesh.tls, service.tls, port.tls), scenario.mesh.identity.revocation
+            tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), service.tls, port.tls),
+            scenario.mesh.identity.revocation,
         )
         for number, port in service.ports.items()
         if port.tls is not None

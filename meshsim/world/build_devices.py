@@ -36,7 +36,7 @@ def build_devices(state: State, loaded: LoadedScenario) -> None:
         for index in range(fleet.size):
             spiffe_id = f"spiffe://{trust_domain}/fleet/{name}/{index}"
             device = _device(state, loaded, name, fleet, index, spiffe_id, slices)
-            device.key_type = tls_of(scenario.mesh.tls, fleet.tls).key
+            device.key_type = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(device.workload), fleet.tls).key
             devices.append(device)
 
 

@@ -92,7 +92,7 @@ class World:
         self._engines = self._make_engines()
         revocation = scenario.mesh.identity.revocation
         self._settings: dict[str, TlsSettings] = {
-            name: tls_settings(tls_of(scenario.mesh.tls, own), revocation)
+            name: tls_settings(tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), own), revocation)
             for name, own in (
                 *((name, service.tls) for name, service in scenario.services.items()),
                 *((name, fleet.tls) for name, fleet in scenario.fleets.items()),
