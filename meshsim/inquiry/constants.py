@@ -30,6 +30,8 @@ class Constants(msgspec.Struct):
     """Values by the path of a claim."""
     principals: set[str] = set()
     """SPIFFE IDs that are named."""
+    path_modes: set[str] = set()
+    """How paths are normalised before they are compared."""
     approximate: set[str] = set()
     """What the classes may miss, for people."""
 
@@ -70,6 +72,7 @@ def merged(each: Sequence[Constants]) -> Constants:
         whole.names |= one.names
         whole.addresses |= one.addresses
         whole.principals |= one.principals
+        whole.path_modes |= one.path_modes
         whole.approximate |= one.approximate
     return whole
 

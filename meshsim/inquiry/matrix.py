@@ -10,9 +10,11 @@ from meshsim.inquiry.admission import admission
 from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
 from meshsim.inquiry.ask import MUTUAL_TLS
 from meshsim.inquiry.constants import Constants, constants_of, merged
+from meshsim.inquiry.path_classes import RAW
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
 
@@ -212,7 +214,9 @@ def _decide(subject: Subject, space: Space, pair: Pair, question: Question) -> D
 def _constants(subject: Subject) -> Constants:
     if subject.engine is None:
         return Constants()
-    return of_mesh(subject, constants_of(subject.engine.name, subject.files))
+    constants = of_mesh(subject, constants_of(subject.engine.name, subject.files))
+    constants.path_modes.add(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
+    return constants
 
 
 def _pairs(

@@ -80,44 +80,40 @@ class TextClass(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The class for people: the text if it is but one, else every pattern that it matches; or none of them."""
-        exact = next((one.shown for one in self.matched if one.exact), None)
-        return exact or " and ".join(one.shown for one in self.matched) or "any other"
+        """The class for people."""
+        return class_words(self.matched)
 
 
-def text_classes(patterns: Iterable[Pattern], *, path: bool = False) -> tuple[tuple[TextClass, ...], bool]:
-    """The classes of all texts, and whether all of them were found.
+def class_words(matched: Sequence[Pattern]) -> str:
+    """A class for people: the text if it is but one, else every pattern that it matches; or none of them."""
+    exact = next((one.shown for one in matched if one.exact), None)
+    return exact or " and ".join(one.shown for one in matched) or "any other"
 
-    With ``path`` only texts that begin with a slash and have no two slashes in a row count (unless a pattern has):
-    those that every normalisation of paths leaves alone.
-    """
-    known = tuple(sorted(set(patterns)))
-    machine = _Machine(known, path=path)
+
+def text_classes(patterns: Iterable[Pattern]) -> tuple[tuple[TextClass, ...], bool]:
+    """The classes of all texts, and whether all of them were found."""
+    machine = Machine(tuple(sorted(set(patterns))), path=False)
     first, text = machine.first()
     found: dict[int, str] = {}
-    seen = {(first, text[-1:] == "/")}
+    seen = {first}
     queue = [(first, text)]
     exhausted = True
     for state, so_far in queue:
-        if not path or so_far:
-            found.setdefault(state & machine.ends, so_far)
+        found.setdefault(state & machine.ends, so_far)
         for character in machine.alphabet:
-            if path and machine.normal and character == "/" and so_far.endswith("/"):
-                continue
             after = machine.step(state, character)
-            key = (after, path and character == "/")
-            if key in seen:
+            if after in seen:
                 continue
             if len(seen) >= MOST_STATES:
                 exhausted = False
                 break
-            seen.add(key)
+            seen.add(after)
             queue.append((after, so_far + character))
     classes = (TextClass(witness, machine.matched(ends)) for ends, witness in found.items())
     return tuple(sorted(classes, key=lambda one: (not one.matched, one.witness))), exhausted
 
 
-class _Machine:
+class Machine:
     """All patterns as one integer: bit ``offset + i`` is set when the first ``i`` pieces of a pattern have matched."""
 
     def __init__(self, patterns: Sequence[Pattern], *, path: bool) -> None:
@@ -125,10 +121,9 @@ class _Machine:
         named = {piece for pattern in patterns for piece in pattern.pieces if len(piece) == 1}
         if path:
             named.add("/")
-        other = next((character for character in _OTHERS if character not in named), "\u00b7")
+        other = self._other = next((character for character in _OTHERS if character not in named), "\u00b7")
         self.alphabet = (other, *sorted(named))
-        self.normal = not any("//" in pattern.shown for pattern in patterns)
-        """Whether no pattern is about two slashes in a row."""
+        """One character for all that no pattern names, and those that are named."""
         self._path = path
         self._advance = dict.fromkeys(self.alphabet, 0)
         self._stay = dict.fromkeys(self.alphabet, 0)
@@ -172,7 +167,15 @@ class _Machine:
 
     def step(self, state: int, character: str) -> int:
         """The state after one more character."""
-        return self._closed(((state & self._advance[character]) << 1) | (state & self._stay[character]))
+        known = character if character in self._advance else self._other
+        return self._closed(((state & self._advance[known]) << 1) | (state & self._stay[known]))
+
+    def ends_of(self, text: str) -> int:
+        """The ends that a whole text reaches."""
+        state = self._closed(self._starts)
+        for character in text:
+            state = self.step(state, character)
+        return state & self.ends
 
     def _closed(self, state: int) -> int:
         while True:

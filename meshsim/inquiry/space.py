@@ -14,6 +14,7 @@ from meshsim.inquiry.admission import admission
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
+from meshsim.inquiry.path_classes import PathClasses
 from meshsim.inquiry.patterns import text_classes
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
@@ -114,7 +115,7 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
     first = each[0]
     reads = frozenset().union(*(one.engine.reads for one in each if one.engine is not None))
     approximate = set(constants.approximate)
-    dimensions = [Dimension("method", _methods(constants)), _texts("path", constants, approximate)]
+    dimensions = [Dimension("method", _methods(constants)), _paths(constants, approximate)]
     for name in ("slice", "site"):
         known = list(dict.fromkeys(value for one in each for value in getattr(one, f"{name}s")))
         dimensions.append(Dimension(name, _listed(known, constants)))
@@ -200,11 +201,19 @@ def _methods(constants: Constants) -> tuple[Value, ...]:
 
 
 def _texts(name: str, constants: Constants, approximate: set[str], *, missing: bool = False) -> Dimension:
-    classes, exhausted = text_classes(constants.texts.get(name, ()), path=name == "path")
+    classes, exhausted = text_classes(constants.texts.get(name, ()))
     if not exhausted:
         approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
     values = [Value(one.shown, one.witness, tuple(each.shown for each in one.matched)) for one in classes]
     return Dimension(name, (*([Value("missing", None)] if missing else []), *values))
+
+
+def _paths(constants: Constants, approximate: set[str]) -> Dimension:
+    found = PathClasses(constants.texts.get("path", ()), constants.path_modes)
+    if not found.exhausted:
+        approximate.add("patterns of path have too many combinations; some are tried, not all")
+    approximate |= {found.approximate} - {""}
+    return Dimension("path", tuple(Value(one.shown, one.witness, one.matched) for one in found.classes))
 
 
 def _listed(known: list[str], constants: Constants) -> tuple[Value, ...]:

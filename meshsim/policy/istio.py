@@ -49,7 +49,8 @@ class IstioEngine:
         self.size = sum(len(policy.rules) for policy in policies.authorization)
         self.version = version
         self._directory = directory
-        self._mode = settings.path_normalization
+        self.normalization = settings.path_normalization
+        """How paths are normalised before policies see them."""
         asked: dict[str, Provider] = {
             name: Fixed(allowed=provider.verdict == "allow") if provider.verdict else providers[name]
             for name, provider in settings.extension_providers.items()
@@ -96,7 +97,7 @@ class IstioEngine:
         if not plan.http:
             return plan.asked(question, _NO_CLAIMS)
         claims = plan.tokens.seen(question.claims)
-        if claims is None or normalized(question.path, self._mode) is None:
+        if claims is None or normalized(question.path, self.normalization) is None:
             return None
         return plan.asked(question, claims)
 
@@ -104,7 +105,7 @@ class IstioEngine:
         plan = self._plans.get(question.destination) or self._plan(question)
         if not plan.http:
             return plan.decide(question, _NO_CLAIMS, ask=ask)
-        if normalized(question.path, self._mode) is None:
+        if normalized(question.path, self.normalization) is None:
             return Decision(False, REFUSED_PATH, (REFUSED_PATH,))
         claims = plan.tokens.seen(question.claims)
         if claims is None:
@@ -135,7 +136,7 @@ class IstioEngine:
         if plan.http:
             seen = plan.tokens.seen(question.claims)
             claims = seen if seen is not None else _NO_CLAIMS
-            if normalized(question.path, self._mode) is None:
+            if normalized(question.path, self.normalization) is None:
                 early = "the path is refused with status 400 before any policy is looked at"
             elif seen is None:
                 early = f"the token is refused by {plan.tokens.names[0]} before any policy is looked at"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from string import hexdigits
 from typing import Literal
 
 Normalization = Literal["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
@@ -29,6 +30,33 @@ _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _PARAMETERS = re.compile(r"(?<=/)(\.\.?);[^/]*")
 """Parameters of a dot segment, as in ``/..;x/``."""
 _NUL = "\0"
+CANONICAL_PATH = frozenset(chr(code) for code in range(ord("!"), ord("~") + 1)) - _ESCAPED - {"\\", "#"}
+"""Characters that a normalised path can have."""
+
+Context = tuple[str, str]
+"""What a normalised path ends with, as far as that matters to what may follow: dots of a segment, part of an escape."""
+
+
+def settled_after(context: Context, character: str, *, decoding: bool = False) -> Context | None:
+    """What a path ends with after one more character; None if normalisation would change it (merging slashes apart).
+
+    A path is at an end where a slash may follow. ``decoding``: escaped slashes are decoded, too.
+    """
+    dots, escape = context
+    if len(escape) == 2 and character in hexdigits:
+        meant = chr(int(escape[1] + character, 16))
+        if meant in _UNESCAPED or meant == _NUL or (decoding and meant in "/\\"):
+            return None
+        escape = ""
+    elif escape == "%" and character in hexdigits:
+        escape += character
+    else:
+        escape = "%" if character == "%" else ""
+    if character in "/;" and dots in (".", ".."):
+        return None  # a dot segment, with parameters or without
+    if character == "/":
+        return "", escape
+    return (f"{dots}." if character == "." and dots in ("", ".") else "x"), escape
 
 
 @lru_cache(maxsize=4096)

@@ -41,14 +41,14 @@ def matches(pattern: Pattern, text: str) -> bool:
 
 def test_exact_texts_and_the_rest() -> None:
     """Each text that is named is a class of its own, and everything else is one more."""
-    classes, exhausted = text_classes([exactly("/a"), exactly("/b")], path=True)
+    classes, exhausted = text_classes([exactly("/a"), exactly("/b")])
     assert exhausted
-    assert [(one.witness, one.shown) for one in classes] == [("/a", "/a"), ("/b", "/b"), ("/", "any other")]
+    assert [(one.witness, one.shown) for one in classes] == [("/a", "/a"), ("/b", "/b"), ("", "any other")]
 
 
 def test_patterns_that_overlap() -> None:
     """What matches two patterns is told apart from what matches one."""
-    classes, _ = text_classes([prefix("/plans/"), glob("*.json")], path=True)
+    classes, _ = text_classes([prefix("/plans/"), glob("*.json")])
     assert sorted(sorted(pattern.shown for pattern in one.matched) for one in classes) == [
         [],
         ["*.json"],

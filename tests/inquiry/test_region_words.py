@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from meshsim.inquiry.patterns import exactly, prefix, text_classes
+from meshsim.inquiry.path_classes import PathClasses
+from meshsim.inquiry.patterns import exactly, prefix
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.regions import region
 from meshsim.inquiry.space import Dimension, Value
@@ -15,8 +16,8 @@ METHODS = Dimension("method", (Value("GET", "GET"), Value("HEAD, OPTIONS, TRACE"
 PATHS = Dimension(
     "path",
     tuple(
-        Value(one.shown, one.witness, tuple(each.shown for each in one.matched))
-        for one in text_classes([prefix("/plans/"), prefix("/plans/a"), exactly("/plans/a/secret")], path=True)[0]
+        Value(one.shown, one.witness, one.matched)
+        for one in PathClasses([prefix("/plans/"), prefix("/plans/a"), exactly("/plans/a/secret")], {"BASE"}).classes
     ),
 )
 SLICES = Dimension("slice", (Value("control", "control"), Value("video", "video"), Value("any other", "other")))

@@ -1,0 +1,144 @@
+"""Classes of paths where sidecars normalise them, each side of a comparison in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations_with_replacement
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from meshsim.inquiry.constants_istio import read
+from meshsim.inquiry.matrix import compare
+from meshsim.inquiry.path_classes import PathClasses
+from meshsim.inquiry.patterns import exactly, prefix, suffix, within
+from meshsim.inquiry.subject import Subject, subject_of_scenario
+from meshsim.policy.engine import Directory, PolicyFile
+from meshsim.policy.istio import IstioEngine
+from meshsim.policy.istio_path import normalized
+from meshsim.policy.question import Question
+from meshsim.scenario.policy import IstioPolicy
+from tests.inquiry.conftest import SCENARIO
+
+MODES = ("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+POLICIES = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: deny, namespace: shop}}
+spec: {{action: DENY, rules: [{{to: [{{operation: {{paths: {deny}}}}}]}}]}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: allow, namespace: shop}}
+spec: {{rules: [{{to: [{{operation: {{paths: {allow}}}}}]}}]}}
+"""
+SPECS = [
+    "/", "/*", "/a", "/a/*", "*/a", "*a", "/.*", "/a/.*", "/..*", "*/", "//a", "//*", "*//", "/a//b", "/%*", "/a%2F*",
+    "/{*}/a",    "/a/{**}/b", "/a/{*}/b", "*/.", "/a;*", "/%6*", "/%2*", "*%", "/a/../b",
+]  # fmt: skip
+PIECES = ["/", "//", "/./", "/../", "%2F", "%2f", "%5C", "\\", "%2e", "%", "%6", "%61", "a", "b", ".", ";", "6"]
+PATHS = st.lists(st.sampled_from(PIECES), max_size=8).map(lambda pieces: "/" + "".join(pieces))
+SPEC_LISTS = st.lists(st.sampled_from(SPECS), min_size=1, max_size=3, unique=True)
+
+
+def engine(deny: list[str], allow: list[str], mode: str) -> IstioEngine:
+    """An engine that denies some paths and allows others."""
+    file = PolicyFile("p.yaml", POLICIES.format(deny=deny, allow=allow), "p.yaml")
+    directory = Directory(services=frozenset({"back"}), namespaces={"back": "shop"}, ports={"back": {8080: "http"}})
+    return IstioEngine.from_sources([file], directory, "allow", IstioPolicy(path_normalization=mode))
+
+
+def allows(one: IstioEngine, path: str) -> bool:
+    """Whether an engine allows a path."""
+    return one.decide(Question("", "front", "back", "GET", path, "", "", mutual=False, port=8080)).allowed
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    SPEC_LISTS, SPEC_LISTS, st.sampled_from([*combinations_with_replacement(MODES, 2)]), st.lists(PATHS, max_size=30)
+)
+@example(["/a", "/a/*"], ["/*"], ("BASE", "MERGE_SLASHES"), ["//a", "/b/..//a", "///a/b"])
+@example(["/.*"], ["/*"], ("BASE", "BASE"), ["/.a", "/."])
+@example(["/a"], ["/*"], ("MERGE_SLASHES", "MERGE_SLASHES"), ["//a", "//", "///"])
+def test_no_decision_flips_outside_of_what_is_listed(
+    deny: list[str], allow: list[str], modes: tuple[str, str], paths: list[str]
+) -> None:
+    """Both engines decide every path as the witness of its class, wherever the classes are said to be exact."""
+    engines = [engine(deny, allow, mode) for mode in modes]
+    patterns = read([PolicyFile("p.yaml", POLICIES.format(deny=deny, allow=allow), "p.yaml")]).texts["path"]
+    classes = PathClasses(patterns, set(modes))
+    assert classes.exhausted
+    decided: Mapping[str, list[bool]] = {
+        one.shown: [allows(each, one.witness) for each in engines] for one in classes.classes
+    }
+    assert len(decided) == len(classes.classes)
+    for path in paths:
+        if any(normalized(path, mode) is None for mode in modes):
+            continue  # refused with status 400, whatever the policies
+        if classes.of(path) in decided:
+            assert [allows(each, path) for each in engines] == decided[classes.of(path)]
+        else:
+            assert classes.approximate
+
+
+@given(st.lists(st.sampled_from(["/", "//", "a", ".", "..", ";", "%", "%6", "1", "%2F", "\\"]), max_size=6))
+def test_normalised_paths_are_their_own_classes(pieces: list[str]) -> None:
+    """What normalisation makes of a path is left alone by it: the search has to look at no others."""
+    for mode in MODES[1:]:
+        path = normalized("/" + "".join(pieces), mode)  # type: ignore[arg-type] # one of the modes
+        assert path is None or normalized(path, mode) == path  # type: ignore[arg-type] # one of the modes
+
+
+@pytest.mark.parametrize(
+    ("modes", "path"),
+    [
+        (("BASE", "DECODE_AND_MERGE_SLASHES"), "/b%2F..%2Fadmin"),
+        (("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"), "/admin%2F..%2Fb"),
+        (("NONE", "BASE"), "/b/../admin"),
+        (("RAW", "MERGE_SLASHES"), "//admin"),
+        (("NONE", "DECODE_AND_MERGE_SLASHES"), "\\admin"),
+    ],
+)
+def test_other_pairs_of_modes_are_tried_and_said(modes: tuple[str, str], path: str) -> None:
+    """Where classes cannot be exact, paths that differ are among them, and it is said that some may be missing."""
+    classes = PathClasses([exactly("/admin"), prefix("/admin/")], set(modes))
+    assert classes.approximate.startswith(f"paths are normalised in different ways ({', '.join(modes)})")
+    kinds = {one.shown for one in classes.classes}
+    first, second = modes
+    assert f"what is any other by {first} and /admin by {second}" in kinds
+    assert classes.of(f"/{path}".replace("//", "/") if path[0] != "/" else path) in kinds
+    assert f"what is any other by {first} and /admin/* by {second}" in kinds
+
+
+def test_classes_that_only_doubled_slashes_reach() -> None:
+    """What merging would never show a policy is a class where slashes are not merged, and none where they are."""
+    patterns = [within("//"), suffix("/a")]
+    both = {one.shown: one.witness for one in PathClasses(patterns, {"BASE"}).classes}
+    assert both == {"*/a": "/a", "*//*": "//", "*//* and */a": "//a", "any other": "/"}
+    merged = {one.shown for one in PathClasses(patterns, {"MERGE_SLASHES"}).classes}
+    assert merged == {"*/a", "any other", "*//*"}  # of slashes alone, two are left
+
+
+def _subject(folder: Path, mode: str) -> Subject:
+    text = POLICIES.format(deny='["/admin", "/admin/*"]', allow=[]).replace("shop", "plant")
+    (folder / "p.yaml").write_text(text.partition("---")[0], encoding="utf-8")
+    policy = f"{{engine: istio, files: [p.yaml], istio: {{path_normalization: {mode}}}}}"
+    file = folder / f"{mode}.yaml"
+    file.write_text(SCENARIO.replace("{files: [plant.cedar]}", policy), encoding="utf-8")
+    return subject_of_scenario(file)
+
+
+def test_another_normalisation_is_a_difference(tmp_path: Path) -> None:
+    """A comparison of BASE with MERGE_SLASHES lists the paths that only the latter takes for what is denied."""
+    base, merging, decoding = (_subject(tmp_path, mode) for mode in MODES[1:])
+    found = compare(merging, base)
+    assert not found.space.approximate
+    assert {flip.now_allowed for flip in found.flips} == {True}
+    assert {flip.witness.path for flip in found.flips} == {"//admin"}
+    listed = {shown for flip in found.flips for box in flip.region.boxes for shown in box["path"]}
+    assert listed == {f"what is any other by BASE and {path} by MERGE_SLASHES" for path in ("/admin", "/admin/*")}
+    assert not compare(base, base).flips
+    assert compare(base, decoding).space.approximate
+    assert {flip.now_allowed for flip in compare(base, decoding).flips} == {False, True}
