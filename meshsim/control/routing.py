@@ -43,7 +43,7 @@ class Router:
         self._by_service: dict[str, list[ScenarioRoute]] = {}
         for route in scenario.mesh.routes:
             self._by_service.setdefault(route.to, []).append(route)
-        self._destinations: dict[str, Destination] = {}
+        self._destinations: dict[tuple[str, str], Destination] = {}
         self._rewritten: dict[tuple[int, str, str, int, str], CallTemplate] = {}
         mesh = scenario.mesh.resilience
         self._resilience = ResilienceSettings(
@@ -61,16 +61,18 @@ class Router:
         if mine is None:
             if service not in self._scenario.mesh.destinations:
                 return None
-            return Route((self._way(None, template),), template.timeout_ns, self._resilience)
+            return Route((self._way(None, template, caller),), template.timeout_ns, self._resilience)
         for route in mine:
             if not route.match:
-                return self._carried_out(route, None, template)
+                return self._carried_out(route, None, template, caller)
             match = next((one for one in route.match if matches(one, template, caller)), None)
             if match is not None:
-                return self._carried_out(route, match, template)
+                return self._carried_out(route, match, template, caller)
         return Route((), template.timeout_ns, self._resilience)
 
-    def _carried_out(self, route: ScenarioRoute, match: RouteMatch | None, template: CallTemplate) -> Route:
+    def _carried_out(
+        self, route: ScenarioRoute, match: RouteMatch | None, template: CallTemplate, caller: Caller
+    ) -> Route:
         path, authority = template.path, ""
         if route.rewrite is not None:
             authority = route.rewrite.authority or ""
@@ -78,7 +80,7 @@ class Router:
                 path = rewritten_path(match, path, route.rewrite.path)
         targets = route.split or (None,)
         return Route(
-            ways=tuple(self._way(target, template, path, authority) for target in targets),
+            ways=tuple(self._way(target, template, caller, path, authority) for target in targets),
             timeout_ns=route.timeout_ns or template.timeout_ns,
             resilience=self._retries(route.retries),
             delay_ppm=0 if route.delay is None else route.delay.share_ppm,
@@ -98,7 +100,12 @@ class Router:
         return msgspec.structs.replace(self._resilience, **changes)
 
     def _way(
-        self, target: RouteTarget | None, template: CallTemplate, path: str | None = None, authority: str = ""
+        self,
+        target: RouteTarget | None,
+        template: CallTemplate,
+        caller: Caller,
+        path: str | None = None,
+        authority: str = "",
     ) -> Way:
         service = (target.to if target else None) or template.destination
         port = (target.port if target else None) or self._port(service, template)
@@ -106,9 +113,12 @@ class Router:
         sent = self._sent(template, service, port, path or template.path, authority)
         # Requests with another authority have connections of their own: HPACK's table is a connection's.
         key = "|".join((service, subset, str(port), sent.rewritten_authority))
-        destination = self._destinations.get(key)
+        said = self._scenario.mesh.destinations.get(service)
+        namespace = caller.namespace if said is not None and caller.namespace in said.callers_in else ""
+        destination = self._destinations.get((namespace, key))
         if destination is None:
-            destination = self._destinations[key] = self._destination(key, service, subset, port)
+            destination = self._destination(key, service, subset, port, namespace)
+            self._destinations[namespace, key] = destination
         return Way(destination, sent, target.weight if target else 1)
 
     def _port(self, service: str, template: CallTemplate) -> int:
@@ -135,15 +145,15 @@ class Router:
             )
         return sent
 
-    def _destination(self, key: str, service: str, subset: str, port: int) -> Destination:
+    def _destination(self, key: str, service: str, subset: str, port: int, namespace: str) -> Destination:
         mesh = self._scenario.mesh
-        settings = settings_of(self._scenario, service, subset, port)
+        settings = settings_of(self._scenario, service, subset, port, namespace)
         balancing = settings.load_balancing or DestinationBalancing()
         pool = settings.pool or DestinationPool()
         return Destination(
             key=key,
             service=service,
-            versions=self._versions(service, subset),
+            versions=self._versions(service, subset, namespace),
             plaintext=plaintext_to(self._scenario, settings, service, port),
             balancing=balancing.policy or mesh.load_balancing.policy,
             locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
@@ -160,10 +170,13 @@ class Router:
             outlier=_outlier(settings.outlier_detection),
         )
 
-    def _versions(self, service: str, subset: str) -> frozenset[str] | None:
+    def _versions(self, service: str, subset: str, namespace: str) -> frozenset[str] | None:
         if not subset:
             return None
-        wanted = self._scenario.mesh.destinations[service].subsets[subset].labels
+        part = self._scenario.mesh.destinations[service].to(namespace).subsets.get(subset)
+        if part is None:
+            return frozenset()  # nobody has told these callers of it
+        wanted = part.labels
         kinds = variants(service, self._scenario.services[service])
         return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
 
@@ -179,13 +192,17 @@ def plaintext_to(scenario: Scenario, settings: DestinationSettings, service: str
     return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 
-def settings_of(scenario: Scenario, service: str, subset: str, port: int) -> DestinationSettings:
-    """The settings of a destination: of the port if it has its own, then of the subset, then of the service."""
-    destination = scenario.mesh.destinations.get(service)
-    if destination is None:
+def settings_of(scenario: Scenario, service: str, subset: str, port: int, namespace: str = "") -> DestinationSettings:
+    """The settings of a destination for callers of a namespace (none: fleets).
+
+    Those of the port if it has its own, then of the subset, then of the service.
+    """
+    said = scenario.mesh.destinations.get(service)
+    if said is None:
         return DestinationSettings()
+    destination = said.to(namespace)
     general = destination.ports.get(str(port), destination)
-    if not subset:
+    if subset not in destination.subsets:
         return general
     part = destination.subsets[subset]
     special = part.ports.get(str(port), part)

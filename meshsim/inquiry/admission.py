@@ -57,7 +57,7 @@ def admission(caller: Caller, callee: Callee, port: int, *, plaintext: bool = Fa
 def _speaks_plaintext(caller: Caller, callee: Callee, port: int) -> bool:
     if caller.end is None:
         return callee.modes[port] == DISABLE
-    told = callee.plaintext.get(port)
+    told = callee.plaintext.get(caller.namespace, callee.plaintext[""]).get(port)
     return caller.end.settings.mode == DISABLE if told is None else told
 
 

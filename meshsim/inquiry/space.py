@@ -179,7 +179,9 @@ def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None)
     # The first port of each kind stands for all of it.
     kinds: dict[tuple[Any, ...], int] = {}
     for port in callee.ports:
-        kind = tuple((one.ends.get(port), one.plaintext.get(port)) for one in (callee, after))
+        kind = tuple(
+            (one.ends.get(port), *(told.get(port) for told in one.plaintext.values())) for one in (callee, after)
+        )
         kinds.setdefault(kind, port)
     return list(kinds.values())
 

@@ -93,8 +93,9 @@ class Callee(msgspec.Struct, frozen=True):
     """What its first replica proves."""
     ends: Mapping[int, End]
     """How each port speaks TLS."""
-    plaintext: Mapping[int, bool | None]
-    """Whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
+    plaintext: Mapping[str, Mapping[int, bool | None]]
+    """By the callers' namespace, those of the empty one for all that are not named: whether they are told to speak
+    plaintext to a port, or TLS; None: each goes by its own mode."""
     node: str = ""
     address: str = ""
     token_rules: TokenRules | None = None
@@ -244,6 +245,8 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
     ports = {int(number): tls_of(own, port.tls) for number, port in service.ports.items()}
     replica = next((host for host in hosts if host.workload == name), None)
     variant = next(iter(variants(name, service)))
+    said = scenario.mesh.destinations.get(name)
+    told = ["", *(() if said is None else said.callers_in)]
     return Callee(
         name=name,
         namespace=service.namespace,
@@ -252,13 +255,19 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         modes={number: tls.mode for number, tls in ports.items()},
         spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain_of(name)),
         ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
-        plaintext={one: plaintext_to(scenario, settings_of(scenario, name, "", one), name, one) for one in ports},
+        plaintext={one: _plaintext(scenario, name, list(ports), one) for one in told},
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
         token_rules=None if replica is None else world.token_rules_of(replica),
         token_keys=no_keys if replica is None else world.token_keys_of(replica),
         token_check=_token_check(scenario, name),
     )
+
+
+def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str) -> dict[int, bool | None]:
+    return {
+        port: plaintext_to(scenario, settings_of(scenario, name, "", port, namespace), name, port) for port in ports
+    }
 
 
 def _end(scenario: Scenario, workload: str, tls: Tls) -> End:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import regex
-from meshsim.scenario.destinations import Destination
+from meshsim.scenario.destinations import CallersDestination, Destination
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.ports import HTTP
@@ -56,7 +56,7 @@ def _check_targets(scenario: Scenario, route: Route, path: Path) -> Iterator[Fin
         name = target.to or route.to
         service = scenario.services.get(name)
         destination = scenario.mesh.destinations.get(name)
-        subsets = list(destination.subsets) if destination is not None else []
+        subsets = destination.all_subsets if destination is not None else []
         if target.subset is not None and target.subset not in subsets:
             nothing = f"expected it in mesh.destinations.{name}.subsets"
             message = f"{name!r} has no subset {show(target.subset)}; {expected(target.subset, subsets, nothing)}"
@@ -98,6 +98,10 @@ def check_destinations(scenario: Scenario) -> Iterator[Finding]:
         service = scenario.services.get(name)
         if service is None:
             continue
+        there = {one.namespace for one in scenario.services.values()}
+        for namespace in destination.callers_in.keys() - there:
+            message = f"no service is in {namespace}; {expected(namespace, sorted(there))}"
+            yield Finding(("mesh", "destinations", name, "callers_in", namespace), message, at_key=True)
         for below, ports in _ports(destination):
             for port in ports:
                 if int(port) not in service.protocols:
@@ -107,6 +111,9 @@ def check_destinations(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _ports(destination: Destination) -> Iterator[tuple[Path, list[str]]]:
-    yield (), list(destination.ports)
-    for name, subset in destination.subsets.items():
-        yield ("subsets", name), list(subset.ports)
+    parts: list[tuple[Path, CallersDestination]] = [((), destination)]
+    parts += [(("callers_in", namespace), one) for namespace, one in destination.callers_in.items()]
+    for below, part in parts:
+        yield below, list(part.ports)
+        for name, subset in part.subsets.items():
+            yield (*below, "subsets", name), list(subset.ports)

@@ -94,10 +94,27 @@ class Subset(DestinationSettings):
     """Settings of one port, in place of all others of it. Default: none."""
 
 
-class Destination(DestinationSettings):
-    """How callers treat a service."""
+class CallersDestination(DestinationSettings):
+    """How the callers of one namespace treat a service."""
 
     subsets: dict[Name, Subset] = {}
     """Subsets of its replicas, for routes. Default: none."""
     ports: dict[PortKey, DestinationSettings] = {}
     """Settings of one port, in place of all others here. Default: none."""
+
+
+class Destination(CallersDestination):
+    """How callers treat a service."""
+
+    callers_in: dict[Name, CallersDestination] = {}
+    """Namespaces whose services treat it otherwise, in place of all else here; a route whose subset is not there leads
+    them nowhere. Default: none."""
+
+    def to(self, namespace: str) -> CallersDestination:
+        """What holds for callers of a namespace; of the empty one, for fleets."""
+        return self.callers_in.get(namespace, self)
+
+    @property
+    def all_subsets(self) -> list[str]:
+        """The names of subsets for any callers."""
+        return list(dict.fromkeys(name for one in (self, *self.callers_in.values()) for name in one.subsets))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
+
 from meshsim.scenario import units
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.hosts import Hosts, specificity
-from meshsim.scenario.manifests.kubernetes import KubePort
-from meshsim.scenario.manifests.values import Notes, body, duration_ns, label_name, labels, number, only, take
+from meshsim.scenario.manifests.kubernetes import KubePort, KubeService
+from meshsim.scenario.manifests.values import Notes, body, duration_ns, label_name, labels, number, take
 from meshsim.scenario.positions import Path
 from meshsim.scenario.words import show
 
@@ -27,28 +31,86 @@ _HTTP2 = ("http2", "grpc", "grpc-web")
 class Rules:
     """What DestinationRules say of services, by their names in the scenario."""
 
-    def __init__(self) -> None:
-        self.drafts: dict[str, Draft] = {}
-        """Of each service that has a rule: its settings and subsets, at the path ``rule``."""
-        self.names: dict[str, list[str]] = {}
-        """Of each service that has a rule: the names of subsets as they are written, be all else wrong with them."""
+    def __init__(self, root_namespace: str) -> None:
+        self._root = root_namespace
+        self._by_service: dict[str, dict[str, list[Rule]]] = {}
+        """Service → namespace of rules → its rules, the most exact first."""
         self.lost = False
         """Whether a rule's host means no service, so that nobody knows whose subsets it has."""
 
+    def add(self, service: KubeService, rule: Rule) -> None:
+        """Note a rule for a service."""
+        there = self._by_service.setdefault(service.key, {}).setdefault(rule.namespace, [])
+        same = next((one for one in there if one.exactness == rule.exactness), None)
+        if same is not None:
+            place = same.host.place
+            message = f"a DestinationRule for {service.name!r} stands at {place.file}:{place.line} already"
+            rule.host.wrong(f"{message}; expected one for each host in a namespace")
+            return
+        there.append(rule)
+        there.sort(key=lambda one: -one.exactness)
+
     def subsets(self, service: str) -> list[str] | None:
-        """The subsets of a service; None if they may be in a rule whose host is wrong."""
-        return self.names.get(service, None if self.lost else [])
+        """The subsets of a service for any callers; None if they may be in a rule whose host is wrong."""
+        if self.lost and service not in self._by_service:
+            return None
+        rules = [one for there in self._by_service.get(service, {}).values() for one in there]
+        return list(dict.fromkeys(name for rule in rules for name in rule.names))
+
+    def of(self, service: KubeService, callers: str) -> Rule | None:
+        """The rule for callers of a namespace (none: outside of Kubernetes), as Istio looks it up.
+
+        One in their own namespace, then one that the service's exports to them, then one that the root namespace does.
+        """
+        there = self._by_service.get(service.key, {})
+        own = [one for one in there.get(callers, []) if callers != self._root or one.private]
+        if own:
+            return own[0]
+        for namespace in dict.fromkeys((service.namespace, self._root)):
+            exported = [one for one in there.get(namespace, []) if not one.private]
+            if exported and exported[0].seen_in(callers):
+                return exported[0]
+        return None
+
+    def unused(self, services: Iterable[KubeService], namespaces: Iterable[str]) -> list[Rule]:
+        """Rules that hold for no callers."""
+        used = {id(self.of(service, callers)) for service in services for callers in namespaces}
+        all_of_them = {
+            id(rule): rule for there in self._by_service.values() for rules in there.values() for rule in rules
+        }
+        return [rule for key, rule in all_of_them.items() if key not in used]
 
 
-def read_destination_rules(manifests: list[Manifest], hosts: Hosts, notes: Notes) -> Rules:
-    """Read DestinationRules; of several for a service, the one that names it most exactly holds."""
-    rules = Rules()
-    claims: dict[str, tuple[int, Value]] = {}
+class Rule(msgspec.Struct, eq=False):
+    """A DestinationRule."""
+
+    namespace: str
+    exactness: int
+    host: Value
+    draft: Draft
+    """Its settings and subsets, at the path ``rule``."""
+    names: list[str]
+    """Names of subsets as they are written, be all else wrong with them."""
+    export_to: tuple[str, ...]
+    """Namespaces that see it beside its own; ``*``: all."""
+
+    @property
+    def private(self) -> bool:
+        """Whether it is for callers of its own namespace alone."""
+        return bool(self.export_to) and set(self.export_to) <= {".", self.namespace}
+
+    def seen_in(self, namespace: str) -> bool:
+        """Whether callers of another namespace see it."""
+        return not self.export_to or "*" in self.export_to or namespace in self.export_to
+
+
+def read_destination_rules(manifests: list[Manifest], hosts: Hosts, root_namespace: str, notes: Notes) -> Rules:
+    """Read DestinationRules; of several in a namespace, the one that names a service most exactly comes first."""
+    rules = Rules(root_namespace)
     for manifest in manifests:
         spec = body(manifest, "DestinationRule", notes).get("spec", manifest.spec)
         fields = take(spec, "DestinationRule.spec", notes)
-        if "exportTo" in fields:
-            only(fields["exportTo"], "*", "every rule holds for all namespaces")
+        export_to = _exports(fields["exportTo"]) if "exportTo" in fields else ()
         draft = Draft()
         draft.put(("rule",), {}, manifest.whole.place)
         reader = _RuleReader(draft, notes)
@@ -60,17 +122,23 @@ def read_destination_rules(manifests: list[Manifest], hosts: Hosts, notes: Notes
             spec.wrong("'host' is missing; expected it here: the service")
         meant = hosts.meant(fields["host"], manifest.namespace) if "host" in fields else []
         rules.lost = rules.lost or not meant
-        for service in meant:
-            exactness = specificity(str(fields["host"].data))
-            before = claims.get(service.key)
-            if before is not None and before[0] == exactness:
-                place = before[1].place
-                message = f"a DestinationRule for {service.name!r} stands at {place.file}:{place.line} already"
-                fields["host"].wrong(f"{message}; expected one for each host")
-            elif before is None or before[0] < exactness:
-                claims[service.key] = (exactness, fields["host"])
-                rules.drafts[service.key], rules.names[service.key] = draft, reader.names
+        if meant:
+            host = fields["host"]
+            rule = Rule(manifest.namespace, specificity(str(host.data)), host, draft, reader.names, export_to)
+            for service in meant:
+                rules.add(service, rule)
     return rules
+
+
+def _exports(value: Value) -> tuple[str, ...]:
+    """Which namespaces see a rule."""
+    words = []
+    for item in value.texts():
+        if item.data == "~":
+            item.wrong("'~' is for nobody; expected '.', '*' or namespaces")
+        elif item.data in (".", "*") or label_name(item, "a namespace"):
+            words.append(str(item.data))
+    return tuple(words)
 
 
 def default_pool(port: KubePort) -> dict[str, int]:

@@ -10,7 +10,7 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import Manifest
-from meshsim.scenario.manifests.destination_rules import Rules, default_pool, read_destination_rules
+from meshsim.scenario.manifests.destination_rules import Rule, Rules, default_pool, read_destination_rules
 from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
 from meshsim.scenario.manifests.hosts import Hosts
@@ -61,7 +61,14 @@ def read_mesh(
         by_kind.setdefault(manifest.kind, []).append(manifest)
     cluster = read_cluster(objects.manifests, notes)
     hosts = Hosts(cluster)
-    rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, notes)
+    rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
+    namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
+    for rule in rules.unused(cluster.services.values(), namespaces):
+        place = rule.host.place
+        notes.texts.append(
+            f"the DestinationRule at {place.file}:{place.line} holds for no caller: those in its own namespace go by "
+            "it, and others by one of the service's or the root namespace"
+        )
     routes = read_virtual_services(by_kind.get("VirtualService", []), hosts, rules, notes)
     peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
     return Mesh(objects, cluster, routes, rules, peers)
@@ -175,7 +182,13 @@ def draft_of(mesh: Mesh, kept: list[str]) -> Draft:
     for key in kept:
         service = mesh.cluster.services[key]
         _put_service(draft, service, mesh.peers)
-        _put_destination(draft, service, mesh.rules.drafts.get(key))
+        at: Path = ("mesh", "destinations", key)
+        general = mesh.rules.of(service, "")
+        _put_destination(draft, service, at, general)
+        for namespace in dict.fromkeys(mesh.cluster.services[one].namespace for one in kept):
+            rule = mesh.rules.of(service, namespace)
+            if rule is not general:
+                _put_destination(draft, service, (*at, "callers_in", namespace), rule)
     if mesh.peers.mesh is None and kept:
         draft.put(("mesh", "tls", "mode"), DEFAULT_MODE, mesh.cluster.services[kept[0]].place)
     put_routes({key: mesh.routes[key] for key in kept if key in mesh.routes}, draft)
@@ -216,9 +229,9 @@ def _put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
                 draft.put((*version, "labels", label), text, deployment.labels_place)
 
 
-def _put_destination(draft: Draft, service: KubeService, rule: Draft | None) -> None:
+def _put_destination(draft: Draft, service: KubeService, at: Path, said: Rule | None) -> None:
     """How Istio has callers treat a service by itself, and what its DestinationRule says beside."""
-    at: Path = ("mesh", "destinations", service.key)
+    rule = None if said is None else said.draft
     pools = {str(port.number): default_pool(port) for port in service.ports}
     general = pools[str(service.ports[0].number)] if service.ports else {}
     draft.put((*at, "tls"), "auto", service.place)

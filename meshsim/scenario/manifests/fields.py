@@ -159,7 +159,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "host": "the service, or services by a wildcard",
                 "trafficPolicy": "how callers treat it",
                 "subsets": "subsets of its replicas",
-                "exportTo": "all namespaces alone ('*')",
+                "exportTo": "namespaces whose callers see it: `.`, its own; `*`, all; or names",
             },
             (),
             {"workloadSelector": "a rule holds for all callers"},
