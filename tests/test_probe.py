@@ -16,7 +16,7 @@ from rich.console import Console
 
 from meshsim.commands.handshaking import probe_handshakes
 from meshsim.probe.case import QUANTILES, ProbeCase, ProbeResult, Times
-from meshsim.probe.present import draw_probe, probe_document, write_picture
+from meshsim.probe.present import draw_picture, draw_probe, probe_document, write_picture
 from meshsim.probe.run import run_probe
 from meshsim.scenario.errors import InfrastructureError, UsageError
 from meshsim.sidecar.tls.settings import GROUPS
@@ -221,6 +221,15 @@ def test_unwritable_picture_is_the_machines_fault(tmp_path: Path) -> None:
     (tmp_path / "taken.png").mkdir()
     with pytest.raises(InfrastructureError, match="cannot be written"):
         write_picture([one(samples=3)], tmp_path / "taken.png")
+
+
+def test_cases_that_differ_in_their_chain_alone_have_bars_of_their_own() -> None:
+    """A picture has a bar for each case, named by its chain where cases differ in that."""
+    results = [one(samples=3, chain=chain) for chain in (1, 2)]
+    above, below = draw_picture(results).axes
+    assert [label.get_text().split(", ")[-1] for label in below.get_yticklabels()] == ["chain of 1", "chain of 2"]
+    assert {round(bar.get_y() + bar.get_height() / 2) for bar in below.patches} == {0, 1}
+    assert len({text.get_text() for text in above.get_legend().get_texts()}) == 2
 
 
 def test_table_fits_narrow_terminals() -> None:

@@ -191,7 +191,9 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
     """Draw the distribution of the time to established, and where its mean goes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
+    chained = any(result.case.chain > 1 for result in results)
     figure = Figure(figsize=(9, 3.6 + 0.35 * len(results)), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, height_ratios=(3, 0.6 + 0.35 * len(results)))
@@ -201,21 +203,28 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
         longer = [1 - rank / result.case.samples for rank in range(len(times_ms))]
         style = ("-", "--", ":")[index // len(colours) % 3]
         above.plot(
-            times_ms, longer, style, color=colours[index % len(colours)], label=_name(result), drawstyle="steps-pre"
+            times_ms,
+            longer,
+            style,
+            color=colours[index % len(colours)],
+            label=_name(result, chained),
+            drawstyle="steps-pre",
         )
     above.set_xscale("log")
     above.set_yscale("log")
     above.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
+    above.xaxis.set_minor_formatter(LogFormatter())  # speaks up where there is less than a decade
     above.yaxis.set_major_formatter(lambda value, _position: f"{100 * value:g} %")
     above.set_xlabel("from connect to established (ms)")
     above.set_ylabel("share that takes longer")
     above.legend(frameon=False, loc="upper right")
-    names = [_name(result).replace(", ", "\n", 1) for result in results]
+    places = range(len(results))
     left = [0.0] * len(results)
     for part, (field, colour) in PARTS.items():
         widths = [getattr(result, field) / 1e6 for result in results]
-        below.barh(names, widths, left=left, color=colour, label=part, edgecolor=INK, linewidth=0.3)
+        below.barh(places, widths, left=left, color=colour, label=part, edgecolor=INK, linewidth=0.3)
         left = [before + width for before, width in zip(left, widths, strict=True)]
+    below.set_yticks(places, [_name(result, chained).replace(", ", "\n", 1) for result in results])
     below.invert_yaxis()
     below.set_xlabel("mean (ms)")
     below.legend(frameon=False, ncols=len(PARTS), loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -224,5 +233,6 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
     return figure
 
 
-def _name(result: ProbeResult) -> str:
-    return f"{result.case.group}, {result.case.key}, {_kind(result)}"
+def _name(result: ProbeResult, chained: bool) -> str:
+    chain = f", chain of {result.case.chain}" if chained else ""
+    return f"{result.case.group}, {result.case.key}, {_kind(result)}{chain}"

@@ -138,8 +138,8 @@ def check_memory(scenario: Scenario) -> Iterator[Finding]:
     for name, node in scenario.network.nodes.items():
         if needed[name] > node.memory_bytes:
             message = (
-                f"what runs on {name!r} needs {_gibibytes(needed[name])} with its sidecars "
-                f"({SIDECAR_MEMORY_BYTES / 2**20:.0f} MiB each), it has {_gibibytes(node.memory_bytes)}; "
+                f"what runs on {name!r} needs {_mebibytes(needed[name])} with its sidecars "
+                f"({_mebibytes(SIDECAR_MEMORY_BYTES)} each), it has {node.memory_bytes // 2**20} MiB; "
                 "expected more memory or fewer replicas"
             )
             yield Finding(("network", "nodes", name, "memory"), message, at_key=True)
@@ -186,8 +186,9 @@ def check_routers(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(("mesh", "control", "node"), message)
 
 
-def _gibibytes(size_bytes: int) -> str:
-    return f"{size_bytes / 2**30:.2f} GiB"
+def _mebibytes(size_bytes: int) -> str:
+    """Whole mebibytes, rounded up: what lacks a little shows."""
+    return f"{-(-size_bytes // 2**20)} MiB"
 
 
 def components(scenario: Scenario) -> dict[str, frozenset[int]]:
