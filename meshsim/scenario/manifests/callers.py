@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest
+from meshsim.scenario.manifests.gateways import GatewayRoute
 from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
 from meshsim.scenario.shape import step
 
@@ -27,6 +28,10 @@ class Evidence(msgspec.Struct, frozen=True):
     why: str
     versions: tuple[str, ...] = ()
     """The versions of the caller that make it; none: all of them do."""
+    path: str = ""
+    """Path of its requests, if that is known."""
+    one_of: int = 1
+    """The caller makes one of so many calls for each request, as gateways do."""
 
 
 def evidence(cluster: Cluster, policies: list[Manifest]) -> list[Evidence]:
@@ -36,6 +41,19 @@ def evidence(cluster: Cluster, policies: list[Manifest]) -> list[Evidence]:
         if one.caller != one.callee and not _reaches(found, one.callee, one.caller):
             found.setdefault((one.caller, one.callee), one)
     return list(found.values())
+
+
+def from_gateways(routes: Sequence[GatewayRoute]) -> list[Evidence]:
+    """What gateways call, by the VirtualServices that are bound to them."""
+    first: dict[tuple[str, str], GatewayRoute] = {}
+    for route in routes:
+        first.setdefault((route.gateway, route.to), route)
+    calls = [gateway for gateway, _ in first]
+    why = "a VirtualService of its Gateway leads there"
+    return [
+        Evidence(gateway, to, why, path=route.path, one_of=calls.count(gateway))
+        for (gateway, to), route in first.items()
+    ]
 
 
 def _reaches(known: dict[tuple[str, str], Evidence], start: str, end: str) -> bool:

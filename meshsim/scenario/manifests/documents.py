@@ -118,6 +118,8 @@ class _Aside:
         """Whether an object is not read; what is worth saying of it is noted."""
         if kind in self._ignored:
             self._notes.ignored[kind] += 1
+        elif kind == "Gateway" and version.startswith("gateway.networking.k8s.io/"):
+            _refuse(whole, kind, "of gateways, Istio's own are read (networking.istio.io)")
         elif is_unused(kind, version):
             self._notes.unused[kind] += 1
             metadata = whole.data.get("metadata")

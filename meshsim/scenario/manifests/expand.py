@@ -13,6 +13,7 @@ from meshsim.scenario.manifest_reader import Manifest
 from meshsim.scenario.manifests.destination_rules import Rule, Rules, default_pool, read_destination_rules
 from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
+from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, read_gateways
 from meshsim.scenario.manifests.hosts import Hosts
 from meshsim.scenario.manifests.kubernetes import Cluster, KubeService, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
@@ -49,6 +50,14 @@ class Mesh(msgspec.Struct):
     """Of each service that has any."""
     rules: Rules
     peers: Peers
+    gateways: list[GatewayRoute] = []
+    """Routes for what gateways take."""
+
+    def routes_of(self, key: str, kept: Collection[str]) -> list[Draft]:
+        """The routes of calls to a service: those of gateways that take part come first."""
+        own = self.routes.get(key, [])
+        first = [one.draft for one in self.gateways if one.to == key and one.gateway in kept]
+        return [*first, *own] if own or not first else [*first, everything_else(self.cluster.services[key])]
 
 
 def read_mesh(
@@ -60,6 +69,7 @@ def read_mesh(
     for manifest in objects.manifests:
         by_kind.setdefault(manifest.kind, []).append(manifest)
     cluster = read_cluster(objects.manifests, notes)
+    gateways = read_gateways(by_kind.get("Gateway", []), cluster, notes)
     hosts = Hosts(cluster)
     rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
     namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
@@ -69,9 +79,10 @@ def read_mesh(
             f"the DestinationRule at {place.file}:{place.line} holds for no caller: those in its own namespace go by "
             "it, and others by one of the service's or the root namespace"
         )
-    routes = read_virtual_services(by_kind.get("VirtualService", []), hosts, rules, notes)
+    services = by_kind.get("VirtualService", [])
+    routes, at_gateways = read_virtual_services(services, hosts, rules, gateways, notes)
     peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
-    return Mesh(objects, cluster, routes, rules, peers)
+    return Mesh(objects, cluster, routes, rules, peers, at_gateways)
 
 
 def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], ManifestNotes]:
@@ -151,7 +162,8 @@ def _kept(data: Any, mesh: Mesh) -> list[str]:
         if name in wanted or name not in mesh.cluster.services:
             continue
         wanted[name] = None
-        for part in mesh.routes.get(name, ()):
+        parts = [*mesh.routes.get(name, ()), *(one.draft for one in mesh.gateways if name in (one.to, one.gateway))]
+        for part in parts:
             waiting += [target["to"] for target in part.data["route"].get("split", ())]
     return [key for key in mesh.cluster.services if key in wanted]
 
@@ -191,7 +203,7 @@ def draft_of(mesh: Mesh, kept: list[str]) -> Draft:
                 _put_destination(draft, service, (*at, "callers_in", namespace), rule)
     if mesh.peers.mesh is None and kept:
         draft.put(("mesh", "tls", "mode"), DEFAULT_MODE, mesh.cluster.services[kept[0]].place)
-    put_routes({key: mesh.routes[key] for key in kept if key in mesh.routes}, draft)
+    put_routes({key: mesh.routes_of(key, kept) for key in kept}, draft)
     return draft
 
 
@@ -206,7 +218,9 @@ def _put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
         if target and target != port.number:
             draft.put((*path, "target"), target, port.place)
         mode = peers.ports.get((service.key, target or port.number))
-        if mode is not None:
+        if service.gateway:
+            draft.put((*path, "tls", "mode"), "DISABLE", port.place)
+        elif mode is not None:
             draft.put((*path, "tls", "mode"), mode.mode, mode.place)
     mode = peers.of_service(service)
     if mode is not None:

@@ -235,11 +235,22 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "the mesh issues every certificate",
             ),
         ),
+        "Gateway": Fields({"spec": "which workload it is"}, ("status",)),
+        "Gateway.spec": Fields(
+            {"selector": "labels of the workload's pods, those of Istio's own gateway too", "servers": "its ports"}
+        ),
+        "Gateway.spec.servers": Fields(
+            {"port": "number and protocol: users speak HTTP to it"}, ("hosts", "tls", "bind", "defaultEndpoint", "name")
+        ),
+        "Gateway.spec.servers.port": Fields(
+            {"number": "its number", "protocol": "HTTP, HTTPS, HTTP2, GRPC or GRPC-WEB, all HTTP here"},
+            ("name", "targetPort"),
+        ),
         "VirtualService": Fields({"spec": "hosts and routes"}, ("status",)),
         "VirtualService.spec": Fields(
             {
-                "hosts": "the services whose calls it routes",
-                "gateways": "`mesh` alone",
+                "hosts": "the services whose calls it routes; of a Gateway, any",
+                "gateways": "`mesh`, and Gateways, whose calls it then routes",
                 "http": "the routes, in order",
                 "exportTo": "all namespaces alone ('*')",
             },

@@ -20,6 +20,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Namespace": ("v1",),
         "VirtualService": NETWORKING,
         "DestinationRule": NETWORKING,
+        "Gateway": NETWORKING,
         "PeerAuthentication": SECURITY,
         "AuthorizationPolicy": SECURITY,
         "RequestAuthentication": SECURITY,
@@ -67,7 +68,6 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _GATEWAY_API = "gateway.networking.k8s.io"
 REFUSED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
     {
-        "Gateway": ((*NETWORKING, f"{_GATEWAY_API}/v1"), "fleets call services themselves"),
         "HTTPRoute": ((f"{_GATEWAY_API}/v1",), "routes are VirtualServices"),
         "GRPCRoute": ((f"{_GATEWAY_API}/v1",), "routes are VirtualServices"),
         "TCPRoute": ((f"{_GATEWAY_API}/v1alpha2",), "routes are VirtualServices"),

@@ -50,6 +50,8 @@ class KubeService(msgspec.Struct):
     whole: Value
     headless: bool = False
     """Whether it has no address of its own, so that callers look up its replicas and choose one."""
+    gateway: bool = False
+    """Whether it takes requests of users who are outside of the mesh, and so in plaintext."""
 
     @property
     def place(self) -> Place:

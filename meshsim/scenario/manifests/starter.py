@@ -10,7 +10,7 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic, InfrastructureError, ScenarioError, UsageError
 from meshsim.scenario.loader import LoadedScenario, load_text
-from meshsim.scenario.manifests.callers import evidence
+from meshsim.scenario.manifests.callers import Evidence, evidence, from_gateways
 from meshsim.scenario.manifests.documents import names_of
 from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
@@ -105,7 +105,12 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
             [Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")]
         )
     policies = [one for one in mesh.objects.manifests if one.kind in HANDED_ON]
-    calls = [one for one in evidence(mesh.cluster, policies) if {one.caller, one.callee} <= services.keys()]
+    found = [*from_gateways(mesh.gateways), *evidence(mesh.cluster, policies)]
+    known: dict[tuple[str, str], Evidence] = {}
+    for one in found:
+        if {one.caller, one.callee} <= services.keys():
+            known.setdefault((one.caller, one.callee), one)
+    calls = list(known.values())
     return Starter(source.resolve().stem, inside, services, calls)
 
 

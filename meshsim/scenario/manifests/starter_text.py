@@ -128,6 +128,9 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     for key in starter.called_by_users:
         name = f"{key}-users" if len(key) < 58 else key
         way = ways.get((USERS, key), Way())
+        onwards = next((one for one in starter.calls if one.caller == key and one.path), None)
+        if way is not None and onwards is not None and way.path == "/":
+            way = msgspec.structs.replace(way, path=onwards.path)
         remark = f"  # {DENIED}" if way is None else ""
         to = f"{key}{_request(way or Way())}"
         yield f"  - {{name: {name}, from: users, to: {to}, slice: default, arrivals: {{poisson: 20 /s}}}}{remark}"
@@ -150,8 +153,14 @@ def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Itera
 
 
 def _call(one: Evidence, ways: Ways) -> str:
-    way = ways.get((one.caller, one.callee), Way())
-    return f"- {{to: {one.callee}{_request(way or Way())}}}  # assumed: {_why(one, ways)}"
+    share = f", probability: {100 / one.one_of:.3g} %" if one.one_of > 1 else ""
+    return f"- {{to: {one.callee}{_request(_way(one, ways))}{share}}}  # assumed: {_why(one, ways)}"
+
+
+def _way(one: Evidence, ways: Ways) -> Way:
+    """The request of a call: what is let through, with the path that is known of it where any will do."""
+    way = ways.get((one.caller, one.callee), Way()) or Way()
+    return msgspec.structs.replace(way, path=one.path) if one.path and way.path == "/" else way
 
 
 def _why(one: Evidence, ways: Ways) -> str:

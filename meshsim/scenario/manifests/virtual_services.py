@@ -7,6 +7,7 @@ import msgspec
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.destination_rules import Rules
 from meshsim.scenario.manifests.draft import Draft
+from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
 from meshsim.scenario.manifests.values import Notes, body, only, take
@@ -22,24 +23,34 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 def read_virtual_services(
-    manifests: list[Manifest], hosts: Hosts, rules: Rules, notes: Notes
-) -> dict[str, list[Draft]]:
-    """The routes of each service that has any, in order, each as a draft that holds it at the path ``route``."""
+    manifests: list[Manifest], hosts: Hosts, rules: Rules, gateways: Gateways, notes: Notes
+) -> tuple[dict[str, list[Draft]], list[GatewayRoute]]:
+    """The routes of each service that has any, in order, each as a draft that holds it at the path ``route``.
+
+    Those for gateways are apart.
+    """
     claims: dict[str, _Claim] = {}
+    at_gateways: list[GatewayRoute] = []
     for manifest in manifests:
         spec = body(manifest, "VirtualService", notes).get("spec", manifest.spec)
         fields = take(spec, "VirtualService.spec", notes)
         if "exportTo" in fields:
             only(fields["exportTo"], "*", "every rule holds for all namespaces")
-        for item in fields["gateways"].texts() if "gateways" in fields else ():
-            if item.data != "mesh":
-                item.wrong(f"there is no gateway {item.data!r}: sidecars alone route calls; expected 'mesh', or none")
+        bound = fields["gateways"].texts() if "gateways" in fields else []
+        meant = [gateways.meant(item, manifest.namespace) for item in bound if item.data != "mesh"]
         entries = fields["http"].items() if "http" in fields else []
         if not entries and not {"tcp", "tls"} & set(spec.data if isinstance(spec.data, dict) else ()):
             fields.get("http", spec).wrong("the VirtualService routes nothing; expected http with at least one route")
         reader = RouteReader(manifest.namespace, hosts, rules, notes)
-        _claim(fields, manifest, hosts, claims, spec, [reader.read(entry) for entry in entries])
-    return {service: claim.routes for service, claim in claims.items()}
+        routes = [reader.read(entry) for entry in entries]
+        found = [one for one in meant if one is not None]
+        for route in routes if found else []:
+            at_gateways += for_gateways(route, found)
+        if not bound or any(item.data == "mesh" for item in bound):
+            _claim(fields, manifest, hosts, claims, spec, routes)
+        elif "hosts" not in fields or fields["hosts"].data == []:
+            fields.get("hosts", spec).wrong("'hosts' is missing; expected at least one host, or '*'")
+    return {service: claim.routes for service, claim in claims.items()}, at_gateways
 
 
 def _claim(

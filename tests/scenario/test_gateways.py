@@ -1,0 +1,141 @@
+"""Gateways in manifests: a workload with an identity of its own, whose calls VirtualServices route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import subject_of_manifests
+from meshsim.inquiry.ways import survey
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import load_scenario, load_text
+from meshsim.scenario.manifests.starter import import_manifests
+from tests.scenario.test_manifests import SHOP, home, told
+from tests.world.conftest import Result
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: door, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - port: {number: 8080, name: http, protocol: HTTP}
+      hosts: ["*"]
+"""
+ROUTES = """\
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: door, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [door]
+  http:
+    - match: [{uri: {exact: /welcome}}, {uri: {prefix: /static}}]
+      route: [{destination: {host: front, port: {number: 80}}}]
+"""
+POLICY = """\
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: front, namespace: shop}
+spec:
+  selector: {matchLabels: {app: front}}
+  rules:
+    - from: [{source: {principals: [cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account]}}]
+      to: [{operation: {methods: [GET]}}]
+"""
+
+
+def test_istios_own_gateway_needs_no_manifest_of_its_own(tmp_path: Path) -> None:
+    """A Gateway with its labels is a workload in istio-system, with its service account, that takes plaintext."""
+    home(tmp_path, more=GATEWAY + ROUTES + POLICY)
+    subject = subject_of_manifests(tmp_path / "shop")
+    (gateway,) = (one for one in subject.callers if one.name == "istio-ingressgateway")
+    assert gateway.spiffe_id == "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account"
+    (callee,) = (one for one in subject.callees if one.name == "istio-ingressgateway")
+    assert set(callee.modes.values()) == {"DISABLE"}
+    asked = [ask(subject, Request(source=one, destination="front")) for one in ("istio-ingressgateway", "catalog")]
+    assert [one.decision.allowed for one in asked] == [True, False]
+    assert asked[0].decision.rule == "ns[shop]-policy[front]-rule[0]"
+
+
+def test_an_import_lets_users_in_by_the_gateway(tmp_path: Path) -> None:
+    """Users call the gateway with a path of its routes; it calls the service with its own identity and is let in."""
+    home(tmp_path, more=GATEWAY + ROUTES + POLICY)
+    made = import_manifests(tmp_path / "shop", tmp_path / "s.yaml", force=False, survey=survey)
+    loaded = load_scenario(made.file, ["duration=1 s"])
+    flows = {flow.to: flow.path for flow in loaded.scenario.traffic}
+    assert flows == {"istio-ingressgateway": "/welcome"}
+    result = Result(loaded)
+    called = {(row.source, row.destination, row.path) for row in result.calls if row.source != "users"}
+    assert ("istio-ingressgateway", "front", "/welcome") in called
+    decided = {(row.source, row.allowed) for row in result.decisions if row.destination == "front"}
+    assert decided == {("istio-ingressgateway", True)}
+
+
+def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
+    """Its calls elsewhere are not routed, as a gateway answers 404; those of others go on as before."""
+    path = home(tmp_path, more=GATEWAY + ROUTES)
+    own = "  istio-ingressgateway: {placement: [edge], work: {constant: 1 ms}, calls: [{to: front, path: /welcome}]}\n"
+    text = SHOP.replace("  front:\n", f"{own}  front:\n", 1).replace("to: front, s", "to: istio-ingressgateway, s")
+    loaded = load_text(text, path)
+    routes = [route for route in loaded.scenario.mesh.routes if route.to == "front"]
+    assert [one.match[0].source_labels.get("istio") for one in routes[:1]] == ["ingressgateway"]
+    assert [(one.match, one.split[0].to) for one in routes[1:]] == [((), "front")]
+
+
+def test_a_gateway_that_does_not_take_part_is_left_out(tmp_path: Path) -> None:
+    """A scenario that neither names nor calls it has neither the workload nor its routes."""
+    plain, more = load_text(SHOP, home(tmp_path)), load_text(SHOP, home(tmp_path, more=GATEWAY + ROUTES))
+    assert more.resolved == plain.resolved
+    assert any("istio-ingressgateway" in note for note in more.notes)
+
+
+def test_pods_of_the_manifests_can_be_the_gateway(tmp_path: Path) -> None:
+    """Labels of a Deployment's pods choose that workload, with its own service account."""
+    home(tmp_path, more=GATEWAY.replace("{istio: ingressgateway}", "{app: front}"))
+    subject = subject_of_manifests(tmp_path / "shop")
+    assert not any(one.name == "istio-ingressgateway" for one in subject.callers)
+    (front,) = (one for one in subject.callees if one.name == "front")
+    assert set(front.modes.values()) == {"DISABLE"}
+
+
+@pytest.mark.parametrize(
+    ("replace", "by", "said"),
+    [
+        (
+            "{istio: ingressgateway}",
+            "{istio: door}",
+            "no pods of a Service have istio=door; expected labels",
+        ),
+        ("  selector: {istio: ingressgateway}\n", "", "the Gateway selects no pods; expected labels"),
+        ("protocol: HTTP}", "protocol: MONGO}", "'protocol' is 'MONGO', which is not known"),
+        ("gateways: [door]", "gateways: [dor]", "there is no gateway 'dor'; expected mesh or shop/door"),
+        ("gateways: [door]", "gateways: [other/door]", "there is no gateway 'other/door'; did you mean 'shop/door'?"),
+        ("host: front", "host: frnt", "there is no service 'frnt'; did you mean 'front'?"),
+        ('      hosts: ["*"]\n', '      hots: ["*"]\n', "unknown key 'hots'; did you mean 'hosts'?"),
+        (
+            "networking.istio.io/v1\nkind: Gateway",
+            "gateway.networking.k8s.io/v1\nkind: Gateway",
+            "Istio's own are read",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, replace: str, by: str, said: str) -> None:
+    """Gateways and what is bound to them are checked as all else is."""
+    text = GATEWAY + ROUTES
+    assert replace in text
+    found = told(home(tmp_path, more=text.replace(replace, by, 1)))
+    assert any(said in line for line in found), found
+
+
+def test_a_gateway_alone_routes_nothing(tmp_path: Path) -> None:
+    """It is a workload that nothing is known to be called by; that is no mistake."""
+    with pytest.raises(ScenarioError):
+        load_text(SHOP, home(tmp_path, more=ROUTES))  # without the Gateway it is one
+    assert load_text(SHOP, home(tmp_path, more=GATEWAY)).scenario.scenario == "shop"
