@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
+from meshsim.scenario.check_network import control_node
 from meshsim.scenario.faults import CaOutage
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.identity import Identity
@@ -170,3 +171,25 @@ def _check_terms(scenario: Scenario, identity: Identity, at: Path) -> Iterator[F
     if replaced > MOST_AUTHORITIES:
         message = f"the authority would be replaced {replaced} times; expected at most {MOST_AUTHORITIES}"
         yield Finding((*at, "ca_ttl"), message, rivals=((*path, "activate"),))
+
+
+def note_skew(scenario: Scenario) -> Iterator[Finding]:
+    """Clocks so far behind their issuer's that new certificates are not valid there yet, as some want to study."""
+    nodes, mesh = scenario.network.nodes, scenario.mesh
+    for name in mesh.trust_domains:
+        identity = mesh.identity_of(name)
+        own = name == mesh.trust_domain or mesh.federation is None
+        place = None if identity.issuer is None else identity.issuer.node
+        if place is None and (identity.issuer is not None or not own):
+            place = control_node(scenario) if own or mesh.federation is None else mesh.federation.domains[name].node
+        ahead_ns = nodes[place].clock_skew_ns if place in nodes else 0
+        for node, settings in nodes.items():
+            early_ns = ahead_ns - identity.backdate_ns - settings.clock_skew_ns
+            if early_ns > 0 and settings.clock_skew_ns:
+                who = "the issuer's" if place is None or not ahead_ns else f"the issuer's on {place!r}"
+                message = (
+                    f"this clock is {_text(ahead_ns - settings.clock_skew_ns)} behind {who}, and certificates of "
+                    f"{name!r} are dated back by {_text(identity.backdate_ns)}: each new one is refused here for "
+                    f"{_text(early_ns)}; a longer 'backdate' avoids that"
+                )
+                yield Finding(("network", "nodes", node, "clock_skew"), message)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.check_tls import note_tls
@@ -121,6 +122,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     found = (
         *note_revocation(reading.scenario),
         *note_tls(reading.scenario),
+        *note_skew(reading.scenario),
         *note_interruptions(reading.scenario, named.radio_traces),
     )
     notes = [str(finding.placed(positions)) for finding in found]

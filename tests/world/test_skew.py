@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from meshsim.scenario.loader import load_text
 
 S = 1_000_000_000
 Data = dict[str, Any]
@@ -100,3 +104,19 @@ def test_workload_with_a_fast_clock_rotates_early(simulate: Any, mesh: Data) -> 
     assert set(refusals(lost)) == {("client", "certificate_expired", "expired")}
     asked = [row for row in lost.issuances if row.purpose == "rotation" and row.node == "a"]
     assert 100 < len(asked) <= 180
+
+
+@pytest.mark.parametrize(
+    ("behind", "ahead", "backdate", "early"),
+    [("-25 s", "5 s", "10 s", "20 s"), ("-5 s", "5 s", "10 s", ""), ("5 s", "5 s", "0 s", "")],
+)
+def test_a_clock_too_far_behind_is_noted(
+    mesh: Data, tmp_path: Path, behind: str, ahead: str, backdate: str, early: str
+) -> None:
+    """Where certificates are not dated back by as much as a clock is behind the issuer's, `meshsim check` says so."""
+    mesh["network"]["nodes"]["c"]["clock_skew"] = behind
+    mesh["network"]["nodes"]["b"]["clock_skew"] = ahead
+    mesh["mesh"]["identity"]["backdate"] = backdate
+    notes = [str(note) for note in load_text(json.dumps(mesh), tmp_path / "scenario.yaml", []).notes]
+    found = [note for note in notes if "each new one is refused here" in note]
+    assert [f"refused here for {early};" in note for note in found] == ([True] if early else [])
