@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from math import gamma, pi, sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
@@ -15,8 +17,23 @@ from meshsim.cli import run_command
 from meshsim.commands.docs import COMMON, KEYS
 from meshsim.scenario.errors import UsageError
 from meshsim.validation import run as validation
-from meshsim.validation.claims import REPLICATIONS, at_least, at_most, in_interval, share_in_interval, within
-from meshsim.validation.document import render_document, render_section, summary_line
+from meshsim.validation.claims import (
+    FAMILY,
+    LEAST_CHANCE,
+    NORMAL_99,
+    NORMAL_JOINT,
+    REPLICATIONS,
+    T_99,
+    T_JOINT,
+    at_least,
+    at_most,
+    chance_of,
+    in_interval,
+    mean_in_interval,
+    share_in_interval,
+    within,
+)
+from meshsim.validation.document import chance_line, render_document, render_section, summary_line
 from meshsim.validation.queues import single_core, waits_share
 from meshsim.validation.section import Criterion, Section
 from meshsim.validation.sections import SECTIONS
@@ -40,7 +57,7 @@ def test_document_has_every_section_and_no_other() -> None:
     """The document lists the sections in their order, none missing, none left over."""
     document = DOCUMENT.read_text(encoding="utf-8")
     assert re.findall(r"^`meshsim validate --only (.*)`$", document, re.MULTILINE) == list(SECTIONS)
-    assert document.startswith(render_document(validation.Result({})).split("| Section")[0])
+    assert document.startswith(render_document(validation.Result({})).split("Of 0 such")[0])
 
 
 def test_wrong_cores_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +89,8 @@ def test_erlang() -> None:
         (in_interval("", 5, [4.9, 5.1] * (REPLICATIONS // 2)), True),
         (in_interval("", 5, [5.0, 5.2] * (REPLICATIONS // 2)), False),
         (in_interval("", 5, [3.0, 7.0] * (REPLICATIONS // 2)), False),
+        (mean_in_interval("", 5, 5.039, 0.01), True),
+        (mean_in_interval("", 5, 5.040, 0.01), False),
         (share_in_interval("", 0.5, 5_100, 10_000), True),
         (share_in_interval("", 0.5, 5_200, 10_000), False),
     ],
@@ -81,18 +100,52 @@ def test_claims_can_fail(claim: Criterion, passed: bool) -> None:
     assert claim.passed is passed
 
 
-def _drawn(monkeypatch: pytest.MonkeyPatch, make: Callable[[int], Criterion]) -> Section:
-    monkeypatch.setitem(SECTIONS, "drawn", lambda seed: Section("Drawn", "About.", (), (), (make(seed),)))
-    return validation.run_validation(["drawn"]).sections["drawn"]
+def test_joint_intervals_have_the_error_that_is_said() -> None:
+    """The constants leave 1 % of error to one number, and shared among all of the family, of Student's t too."""
+    normal, degrees = NormalDist(), REPLICATIONS - 1
+    for error, of_normal, of_t in ((0.01, NORMAL_99, T_99), (0.01 / FAMILY, NORMAL_JOINT, T_JOINT)):
+        assert 2 * normal.cdf(-of_normal) == pytest.approx(error, rel=1e-3)
+        # Student's density, summed by Simpson's rule from 0 to the quantile.
+        steps = 2_000
+        heights = [(1 + (of_t * step / steps) ** 2 / degrees) ** (-(degrees + 1) / 2) for step in range(steps + 1)]
+        area = (heights[0] + heights[-1] + 4 * sum(heights[1::2]) + 2 * sum(heights[2:-1:2])) * of_t / steps / 3
+        area *= gamma((degrees + 1) / 2) / sqrt(degrees * pi) / gamma(degrees / 2)
+        assert 1 - 2 * area == pytest.approx(error, rel=1e-2)
 
 
-def test_what_chance_missed_is_drawn_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A miss by chance gets a second draw, which decides and says so; a miss for certain gets none."""
-    section = _drawn(monkeypatch, lambda seed: share_in_interval("Share", 0.5, 5_000 if seed > 1 else 6_000, 10_000))
-    assert section.passed
-    assert "second draw (seed 1000001); seed 1 missed: Share: 60.0" in section.about
-    assert not _drawn(monkeypatch, lambda seed: share_in_interval("Share", 0.5, 6_000, 10_000)).passed
-    assert not _drawn(monkeypatch, lambda seed: within("Sure", 1, 1 if seed > 1 else 2, 0)).passed
+def test_the_family_is_as_large_as_said() -> None:
+    """The document compares no more numbers than the joint intervals are made for, and few are out of the ordinary."""
+    found = re.search(r"Of (\d+) such numbers (\d+) lie outside", DOCUMENT.read_text(encoding="utf-8"))
+    assert found is not None
+    compared, outside = map(int, found.groups())
+    assert FAMILY * 3 // 4 < compared <= FAMILY
+    assert chance_of(outside, compared) > LEAST_CHANCE
+
+
+def _drawn(monkeypatch: pytest.MonkeyPatch, hits: Sequence[int]) -> validation.Result:
+    criteria = tuple(share_in_interval("Share", 0.5, each, 10_000) for each in hits)
+    monkeypatch.setitem(SECTIONS, "drawn", lambda seed: Section("Drawn", "About.", (), (), criteria))
+    return validation.run_validation(["drawn"])
+
+
+def test_what_chance_may_miss_is_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number out of its own interval is told and passes, one out of the joint interval fails, and so do too many."""
+    found = _drawn(monkeypatch, [5_000, 5_140])
+    assert found.passed
+    assert (found.compared, found.outside) == (2, 1)
+    assert "outside of its own 99 %" in found.sections["drawn"].criteria[1].found
+    assert not _drawn(monkeypatch, [5_000, 5_200]).passed
+    many = _drawn(monkeypatch, [5_140] * 3)
+    assert many.sections["drawn"].passed
+    assert not many.passed
+    assert chance_line(many).endswith("**That is no chance.**")
+
+
+def test_probability_of_outliers_by_hand() -> None:
+    """None or more is certain, and two of two are one in ten thousand."""
+    assert chance_of(0, 5) == 1
+    assert chance_of(2, 2) == pytest.approx(0.0001)
+    assert chance_of(1, 100) == pytest.approx(1 - 0.99**100)
 
 
 def test_missing_measurements_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

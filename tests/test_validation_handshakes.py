@@ -19,6 +19,23 @@ def test_closed_form_by_hand() -> None:
     assert closed_form.closed_form_ms(50, 0.001, 0.0) == pytest.approx(100 + 1.999 + 0.25 + 0.3, rel=1e-3)
 
 
+def test_probe_in_time_by_hand() -> None:
+    """The server's tail loss probe comes with the timeout where that is first: 50 ms earlier at 50 ms, 5 ms at 5 ms."""
+    for round_trip_ms, earlier_ms in ((5, 5), (50, 50), (100, 100), (200, 0), (300, 0)):
+        late, in_time = (closed_form.closed_form_ms(round_trip_ms, 0.1, 0, probe_in_time=how) for how in (False, True))
+        assert late - in_time == pytest.approx(0.1 * earlier_ms)
+
+
+def test_exact_timers_are_told_from_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose timers are as late as Linux's does not pass for one with exact timers."""
+    monkeypatch.setattr(closed_form, "ROUND_TRIPS_MS", (5,))
+    monkeypatch.setattr(closed_form, "LOSSES", (0.1,))
+    monkeypatch.setattr(closed_form, "EXACT", closed_form.TEXTBOOK)
+    agrees, exactly = closed_form.closed_form(1).criteria
+    assert agrees.passed
+    assert not exactly.passed
+
+
 def test_table_is_whole() -> None:
     """The published table has its 125 rows, quantiles in order."""
     cells = read_table()

@@ -53,8 +53,14 @@ def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(world_handshakes, "_scenario", hasty)
     monkeypatch.setattr(world_handshakes, "ROUND_TRIPS_MS", (50,))
-    monkeypatch.setattr(world_handshakes, "LOSSES_PERCENT", (10,))
-    monkeypatch.setattr(world_handshakes, "REQUESTS", 400)
-    monkeypatch.setattr(world_handshakes, "PROBES", 1_000)
+    monkeypatch.setattr(world_handshakes, "REQUESTS", {10: 400})
+    monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 100)
+    monkeypatch.setattr(world_handshakes, "WIDEST_MEAN", 100)
     criterion, _ = world_handshakes._against_the_probe(1)
     assert not criterion.passed
+    monkeypatch.setattr(world_handshakes, "_scenario", true_scenario)
+    criterion, _ = world_handshakes._against_the_probe(1)
+    assert criterion.passed
+    monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 2)
+    criterion, _ = world_handshakes._against_the_probe(1)
+    assert not criterion.passed  # 400 handshakes tell too little

@@ -169,8 +169,9 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "validate": {
         "passed": "whether every criterion of every section holds; if not, exit code 1",
-        "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`; "
-        "where it is about one number, `expected`, `measured`, `tolerance`, `unit`, `comparison` and `by_chance` too), "
+        "sections": "each with `name`, `title`, `about`, `passed`, `criteria` (each with `text`, `found`, `passed`, "
+        "`compared`: in how many of its numbers chance has a part, `outside`: how many miss their own 99 % interval; "
+        "where it is about one number, `expected`, `measured`, `tolerance`, `unit` and `comparison` too), "
         "`columns`, `rows`, `measures_host` (whether it measures this machine)",
         "path": "the document that was written, absolute; null without `--write`",
     },

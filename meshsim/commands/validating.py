@@ -55,6 +55,7 @@ def _draw(console: Console, result: Result, *, quiet: bool) -> None:
     from rich.text import Text
 
     from meshsim.commands.drawing import MARKS, STYLES
+    from meshsim.validation.document import chance_line
 
     for name, section in result.sections.items():
         word = "pass" if section.passed else "fail"
@@ -67,4 +68,6 @@ def _draw(console: Console, result: Result, *, quiet: bool) -> None:
     criteria = [criterion for section in result.sections.values() for criterion in section.criteria]
     failed = sum(not criterion.passed for criterion in criteria)
     word = "pass" if result.passed else "fail"
+    if result.compared:
+        console.print(chance_line(result), soft_wrap=True)
     console.print(Text(f"{MARKS[word]} {len(criteria) - failed} of {len(criteria)} criteria hold", STYLES[word]))

@@ -58,7 +58,8 @@ class TcpParameters(msgspec.Struct, frozen=True):
     """Acknowledgements sent at once at the start of a connection and after reordering. Default 16."""
     tick_ns: int = 4 * MS
     """The kernel's timer tick in nanoseconds; timers expire on ticks, long ones on multiples of eight. Default 4 ms
-    (``CONFIG_HZ=250``: Debian, Ubuntu up to 24.04)."""
+    (``CONFIG_HZ=250``: Debian, Ubuntu up to 24.04). 0: every timer expires exactly when it is due, as no kernel's does
+    but closed forms take for granted."""
     remember_destination: bool = True
     """Whether a closed connection leaves its round trip to seed the timeout of the next one to the same destination
     (``tcp_no_metrics_save=0``). Default true."""
@@ -68,7 +69,7 @@ class TcpParameters(msgspec.Struct, frozen=True):
     (``tcp_min_tso_segs``), and a device without offloads splits them only behind that queue."""
 
     def __post_init__(self) -> None:
-        assert self.segment_bytes > 0 and self.initial_window > 0 and self.tick_ns > 0 and self.aggregated_segments > 0
+        assert self.segment_bytes > 0 and self.initial_window > 0 and self.tick_ns >= 0 and self.aggregated_segments > 0
 
 
 def tcp_parameters(settings: Tcp) -> TcpParameters:

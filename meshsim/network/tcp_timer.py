@@ -10,7 +10,9 @@ FIRST_LEVEL_TICKS = 63
 
 
 def whole_ticks_ns(timeout_ns: int, tick_ns: int) -> int:
-    """Return a timeout rounded up to ticks."""
+    """Return a timeout rounded up to ticks; as it is where there are none."""
+    if not tick_ns:
+        return timeout_ns
     return -(-timeout_ns // tick_ns) * tick_ns
 
 
@@ -18,8 +20,10 @@ def expiry_ns(now_ns: int, timeout_ns: int, tick_ns: int) -> int:
     """Return when a timer set now goes off: never early, on a tick, and the later the coarser.
 
     The wheel has levels of 64 slots; below 63 ticks a slot is one tick, below 504 it is eight, and so on (Linux,
-    kernel/time/timer.c). So 1 s at 250 ticks a second takes 1000 to 1032 ms.
+    kernel/time/timer.c). So 1 s at 250 ticks a second takes 1000 to 1032 ms. Without ticks a timer is exact.
     """
+    if not tick_ns:
+        return now_ns + timeout_ns
     expires = now_ns // tick_ns - (-timeout_ns // tick_ns)
     ticks = expires - now_ns // tick_ns
     slot, span = 1, FIRST_LEVEL_TICKS
@@ -98,7 +102,8 @@ class RoundTripEstimate:
     def seed(self, remembered_ns: int, fallback_rto_ns: int) -> None:
         """Set the first timeout after connection set-up: from an earlier connection if its round trip was longer."""
         if remembered_ns > self.smoothed_ns:
-            whole_ns = remembered_ns // self._tick_ns * self._tick_ns
+            tick_ns = self._tick_ns or 1
+            whole_ns = remembered_ns // tick_ns * tick_ns
             self.rto_ns = min(whole_ns + max(2 * whole_ns, self._minimum_rto_ns), self._maximum_rto_ns)
         elif self.smoothed_ns == 0:
             self.rto_ns = self._allowance_ns = self._largest_ns = self._deviation_ns = fallback_rto_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
-from meshsim.validation.claims import NORMAL_99, REPLICATIONS, Claim, in_interval, share_in_interval, within
+from meshsim.validation.claims import REPLICATIONS, Claim, in_interval, mean_in_interval, share_in_interval
 from meshsim.validation.section import Section
 from meshsim.world.streams import Streams
 
@@ -49,11 +49,11 @@ def _gilbert_elliott(streams: Streams, average: float, mean_burst: float) -> lis
         lengths += _bursts(GilbertElliottLoss(average, mean_burst, streams.stream(*case, "packets")))
     name = f"{100 * average:g} % in bursts of {mean_burst:g}"
     # Of a geometric length with mean b the variance is b (b - 1).
-    margin = NORMAL_99 * sqrt(mean_burst * (mean_burst - 1) / len(lengths))
+    error = sqrt(mean_burst * (mean_burst - 1) / len(lengths))
     stay = 1 - 1 / mean_burst
     return [
         in_interval(f"{name}: packets lost", 100 * average, losses, "%"),
-        within(f"{name}: mean length", mean_burst, sum(lengths) / len(lengths), margin, "packets", by_chance=True),
+        mean_in_interval(f"{name}: mean length", mean_burst, sum(lengths) / len(lengths), error, "packets"),
         *(
             share_in_interval(
                 f"{name}: longer than {most}", stay**most, sum(one > most for one in lengths), len(lengths)

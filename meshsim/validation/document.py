@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshsim.validation.claims import SEED
+from meshsim.validation.claims import FAMILY, LEAST_CHANCE, REPLICATIONS, SEED, T_99, T_JOINT, chance_of
 from meshsim.validation.run import Result
 from meshsim.validation.section import Section
 
@@ -18,21 +18,36 @@ measured, and against OpenSSL. Each section is carried out by the parts that sim
 `meshsim validate` does it all again, and `make test` checks that it comes to this document, byte for byte.
 
 *x ± d, wanted y* is a measured value, how far from the wanted one it may be, and the wanted one. Where theory speaks of
-a random quantity, d is half of the 99 % confidence interval, over 30 independent replications (Student's t) or over
-independent draws; an interval wider than 3 % of the theory (15 % for the share of rare events) does not count.
-Everything here is drawn from seed {SEED}. One such claim in a hundred misses by chance: a section in which one does is
-drawn once more, independently, and says so; all of the second draw must hold.
+a random quantity, d is half of the 99 % confidence interval, over {REPLICATIONS} independent replications (Student's t)
+or over independent draws.
+
+Of a hundred true claims at 99 % one misses, so that is not what decides. All numbers in which chance has a part are
+judged together, by intervals {T_JOINT / T_99:.2f} times as wide: so wide that a model without any error would miss one
+of {FAMILY}, anywhere, with a probability of 1 % (Bonferroni's inequality). Nothing is drawn a second time. A joint
+interval wider than 3 % of the theory, each way, does not count (15 % for the share of rare events, and as gates are
+given). Nor may more numbers lie outside of their own 99 % interval than chance puts there once in a thousand times:
+that is where many small errors would show. Everything here is drawn from seed {SEED}.
 """
 
 
 def render_document(result: Result) -> str:
     """The whole document, Markdown. What differs from machine to machine is left out."""
-    lines = [_INTRODUCTION, "| Section | Name | Criteria | Result |", "|---|---|---|---|"]
+    lines = [_INTRODUCTION, f"{chance_line(result)}\n", "| Section | Name | Criteria | Result |", "|---|---|---|---|"]
     for name, section in result.sections.items():
         lines.append(summary_line(name, section))
     for name, section in result.sections.items():
         lines.append(render_section(name, section))
     return "\n".join(lines) + "\n"
+
+
+def chance_line(result: Result) -> str:
+    """How many numbers are out of the ordinary, and how many would be by chance."""
+    compared, outside = result.compared, result.outside
+    told = (
+        f"Of {compared} such numbers {outside} lie outside of their own 99 % interval; "
+        f"by chance it would be {compared / 100:.1f} in the mean."
+    )
+    return told if chance_of(outside, compared) >= LEAST_CHANCE else f"{told} **That is no chance.**"
 
 
 def _anchor(title: str) -> str:

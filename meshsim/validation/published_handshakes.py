@@ -83,8 +83,18 @@ What is assumed of the experiment, and why:
   two round trips, and the one number that is read off the table. It is not constant there (0.88 ms without loss,
   1.29 ms at 5 %), which alone is 1.7 % of the shortest medians.
 
-Where it misses: almost every miss is a quantile that falls between two modes far apart (nothing lost, one flight lost,
-a SYN lost), where the sampling error of the table's shares, about half a percentage point, decides which it shows."""
+Where it misses, and why: at the edges of modes that lie far apart. With 2.5 % loss (1-p)^2 = 95.06 % have their SYN
+answered at once, so P95 is 0.06 points from a leap of a second; with 4 % nothing is lost for (1-p)^4 = 84.9 %, so P85
+is 0.1 points from one of 200 ms; with 7 % that is 74.8 %, beside P75; with 8 % the SYN is answered at once for 84.6 %,
+beside P85. There the scatter of a few thousand handshakes, the table's and these, decides which side a quantile shows.
+So quantiles are also held the other way round: the model's share of handshakes up to the published time must be the
+quantile's own, to 2 points, in every cell.
+
+`meshsim handshake` by itself knows nothing of that experiment: its CPUs are other ones, it loses each segment on its
+own, both ends remember, and flights are as OpenSSL makes them today. With `--cpu reference`, `--group P-256` for the
+P-256 cells, `X25519MLKEM768` for the others, `--key ml-dsa-44` for Dilithium2, 110 of the 120 P-256 cells and 159 of
+the 180 others lie within 10 %; medians up to 5 % loss lie within 2 % at 31 ms, and up to 7 % below the published ones
+at 5.6 ms, where a handshake computes for 0.4 ms and took 0.9 to 1.3 ms in the experiment."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -103,6 +113,8 @@ class Fit(msgspec.Struct, frozen=True):
     model_ms: dict[str, float]
     shares: dict[str, float]
     """Share of handshakes below each limit."""
+    apart: dict[str, float]
+    """How far the share of each quantile is from what the model has below the published time, give or take 10 %."""
 
     def off(self, name: str) -> float:
         """Relative error of a quantile."""
@@ -163,7 +175,15 @@ def fit(cell: Cell, parameters: TcpParameters, samples: int, seed: int) -> Fit:
         cell=cell,
         model_ms={name: times_ms[min(int(share * count), count - 1)] for name, share in QUANTILES.items()},
         shares={name: bisect.bisect(times_ms, limit) / count for name, limit in limits_ms(cell).items()},
+        apart={name: _apart(times_ms, cell.quantiles_ms[name], share) for name, share in QUANTILES.items()},
     )
+
+
+def _apart(times_ms: list[float], published_ms: float, share: float) -> float:
+    few, many = (
+        bisect.bisect(times_ms, published_ms * factor) / len(times_ms) for factor in (1 - TOLERANCE, 1 + TOLERANCE)
+    )
+    return max(few - share, share - many, 0.0)
 
 
 def share_outside(fitted: Fit, name: str) -> float:
@@ -192,7 +212,7 @@ def published_handshakes(seed: int = 1) -> Section:
         about=ABOUT + "\n\n" + _missed(fits) + "\n\n" + _ablations(cells, fits, seed),
         columns=("family", "R (ms)", "cells within 10 %", "largest error of P50 up to 5 %", "mean error of P50 to P95"),
         rows=tuple(_family_rows(fits)),
-        criteria=(_medians(fits), _quantiles(fits, True), _quantiles(fits, False), _shares(fits)),
+        criteria=(_medians(fits), _quantiles(fits, True), _quantiles(fits, False), _shares(fits), _all_shares(fits)),
     )
 
 
@@ -220,6 +240,20 @@ def _shares(fits: list[Fit]) -> Criterion:
     return Criterion(text, f"at most {100 * worst:.1f} points outside ({where})", worst <= SHARE_TOLERANCE)
 
 
+def _all_shares(fits: list[Fit]) -> Criterion:
+    worst, where = max(
+        (
+            (each.apart[name], f"{name.removesuffix('_ms').upper()}, {_place(each.cell)}")
+            for each in fits
+            for name in JUDGED
+        ),
+        key=lambda pair: pair[0],
+    )
+    points = 100 * SHARE_TOLERANCE
+    text = f"At each published quantile, give or take 10 %, the model's share is right to {points:g} points."
+    return Criterion(text, f"at most {100 * worst:.1f} points off ({where})", worst <= SHARE_TOLERANCE)
+
+
 def _place(cell: Cell) -> str:
     return f"{cell.family}, R {cell.round_trip_ms:g} ms, {cell.loss_percent:g} % loss"
 
@@ -245,10 +279,16 @@ def _family_rows(fits: list[Fit]) -> list[tuple[str, ...]]:
 
 
 def _missed(fits: list[Fit]) -> str:
-    lines = ["Cells that miss by more than 10 %:", "", "| cell | quantile | published | meshsim |", "|---|---|---|---|"]
+    lines = [
+        "Quantiles that miss by more than 10 %; *off* is by how many points the model's share of handshakes up to the",
+        "published time, give or take 10 %, is:",
+        "",
+        "| cell | quantile | published | meshsim | off |",
+        "|---|---|---|---|---|",
+    ]
     lines += [
         f"| {_place(each.cell)} | {name.removesuffix('_ms').upper()} | {each.cell.quantiles_ms[name]:.1f} ms "
-        f"| {each.model_ms[name]:.1f} ms |"
+        f"| {each.model_ms[name]:.1f} ms | {100 * each.apart[name]:.1f} points |"
         for each in fits
         for name in JUDGED
         if abs(each.off(name)) > TOLERANCE

@@ -13,6 +13,10 @@ class Criterion(msgspec.Struct, frozen=True):
     found: str
     """What was found; the same on every machine unless the section measures the host."""
     passed: bool
+    compared: int = 0
+    """How many numbers it compares that chance has a part in, each of which it holds inside its joint interval."""
+    outside: int = 0
+    """How many of these lie outside their own 99 % interval, as one in a hundred does."""
 
 
 class Section(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from meshsim.validation import bursts, queues, radio, shares
 from meshsim.validation.closed_form import closed_form
 from meshsim.validation.published_handshakes import published_handshakes
+from meshsim.validation.radio_measured import new_radio_measured
 from meshsim.validation.section import Section
 from meshsim.validation.tls_handshakes import tls_computing, tls_flights
 from meshsim.validation.world_flights import world_flights
@@ -23,7 +24,7 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "radio-quantiles": radio.radio_quantiles,
     "radio-traces": radio.radio_traces,
     "new-radio": radio.new_radio,
-    "new-radio-measured": radio.new_radio_measured,
+    "new-radio-measured": new_radio_measured,
     "closed-form": closed_form,
     "published-handshakes": published_handshakes,
     "world-handshakes": world_handshakes,

@@ -206,6 +206,7 @@ def test_timers_expire_on_ticks(timeout_ms: int, least_ms: int, most_ms: int) ->
 @given(now_ns=st.integers(0, 10**15), timeout_ns=st.integers(1, 10**12), tick_ns=st.integers(1, 10**7))
 def test_timers_are_never_early(now_ns: int, timeout_ns: int, tick_ns: int) -> None:
     """A timer goes off no earlier than asked, and within an eighth and two ticks of it."""
+    assert expiry_ns(now_ns, timeout_ns, 0) == now_ns + timeout_ns  # no ticks: exact
     late_ns = expiry_ns(now_ns, timeout_ns, tick_ns) - now_ns
     assert timeout_ns <= late_ns <= timeout_ns + timeout_ns // 7 + 2 * tick_ns
 
