@@ -9,10 +9,12 @@ from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
-from meshsim.scenario.words import show
+from meshsim.policy.istio_trust import LOCAL
+from meshsim.scenario.words import expected, show
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.model import Scenario
     from meshsim.scenario.services import Service
 
 
@@ -30,6 +32,24 @@ def _odd_ports(files: Sequence[PolicyFile], services: Mapping[str, Service]) -> 
             if value.isdigit() and int(value) in leads and int(value) not in listened:
                 message = f"ports {show(value)} are on no replica: policies see the port of the container, and "
                 yield str(clause.place.diagnostic(f"{message}{leads[int(value)]}"))
+
+
+def _odd_domains(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
+    """Principals in Istio's policies of trust domains that nobody here has."""
+    policy = scenario.mesh.policy
+    aliases = policy.istio.trust_domain_aliases if policy is not None and policy.istio is not None else ()
+    known = {*scenario.mesh.trust_domains, *aliases, LOCAL}
+    for clause in clauses_of(read_policies(files)[0]):
+        if clause.attribute != "source.principal":
+            continue
+        for value in (*clause.values, *clause.not_values):
+            domain, slash, _ = value.partition("/")
+            if slash and "*" not in domain and domain not in known:
+                message = f"{clause.field} {show(value)} is of the trust domain {domain}, which nobody has here"
+                yield str(clause.place.diagnostic(f"{message}, {_NEVER}; {expected(domain, sorted(known))}"))
+
+
+_NEVER = "so it never matches"
 
 
 def odd_in_files(engine: str, files: Sequence[PolicyFile]) -> Iterator[str]:
@@ -57,4 +77,5 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
         by_engine.setdefault(engines.get(name, policy.engine), {})[name] = file
     found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, list(files.values()))]
     found += _odd_ports(list(by_engine.get("istio", {}).values()), loaded.scenario.services)
+    found += _odd_domains(list(by_engine.get("istio", {}).values()), loaded.scenario)
     return tuple(dict.fromkeys(found))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from meshsim.policy.istio_types import Clause, Policies
 from meshsim.policy.istio_values import CLAIMS, HEADERS, is_template
 from meshsim.scenario.errors import Diagnostic
-from meshsim.scenario.words import show
+from meshsim.scenario.words import one_of, show
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 """Methods of HTTP (RFC 9110, section 9; RFC 5789)."""
@@ -23,6 +23,10 @@ Odd = Callable[[str], Iterator[str]]
 
 def odd_values(policies: Policies) -> Iterator[Diagnostic]:
     """Every value that is taken otherwise than it seems to be meant, at the field that it stands in."""
+    for scope in (*(one.scope for one in policies.authorization), *(one.scope for one in policies.authentication)):
+        if scope.services:
+            message = "targetRefs are for waypoints, and Istio's sidecars leave such an object aside; here it holds at "
+            yield scope.place.diagnostic(f"{message}the sidecars of {one_of(scope.services)}")
     for clause in clauses_of(policies):
         yield from _of_clause(clause)
 

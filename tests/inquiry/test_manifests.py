@@ -250,3 +250,15 @@ def test_what_is_not_used_is_told_beside_the_answers(tmp_path: Path) -> None:
         "left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",
         "not used, as they decide nothing about calls: Job (1)",
     )
+
+
+def test_principals_of_trust_domains_that_nobody_has(tmp_path: Path) -> None:
+    """A principal of an unknown trust domain is a warning, and one of an alias or of the mesh is not."""
+    named = POLICY.replace("cluster.local/ns", "elsewhere.example/ns")
+    subject = subject_of_manifests(write_shop(tmp_path / "other", policy=named))
+    (said,) = [one for one in subject.warnings if "trust domain" in one]
+    assert "is of the trust domain elsewhere.example, which nobody has here, so it never matches" in said
+    aliases = ["mesh.policy.istio.trust_domain_aliases=[elsewhere.example]"]
+    for folder, policy, settings in (("same", POLICY, []), ("alias", named, aliases)):
+        subject = subject_of_manifests(write_shop(tmp_path / folder, policy=policy), settings)
+        assert not [one for one in subject.warnings if "trust domain" in one]
