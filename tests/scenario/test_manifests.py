@@ -505,3 +505,27 @@ def test_policies_need_their_engine(tmp_path: Path) -> None:
     assert any(
         line.startswith("shop/zz.yaml:1:1: the scenario's policy engine is cedar, which does not") for line in said
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("allowOrigins: [{exact: x, prefix: y}]", "a match has exact and prefix; expected exactly one of exact"),
+        ("allowOrigins: [{regex: '('}]", "this is no regular expression of RE2"),
+        ("maxAge: -5s", "'-5s' is negative; expected a duration"),
+        ("maxAge: 1500ms", "'1500ms' is no whole number of seconds"),
+        ("allowMethods: [get]", "'get' is no method of HTTP; "),
+        ("allowHeaders: ['a b']", "'a b' is no name of a header field"),
+        ("allowCredentials: 1", "'allowCredentials' is 1; expected true or false"),
+        ("unmatchedPreflights: DROP", "'unmatchedPreflights' is 'DROP', which is not known"),
+        ("origins: []", "unknown key 'origins'"),
+    ],
+)
+def test_cors_is_checked(written: str, said: str, tmp_path: Path) -> None:
+    """A corsPolicy has no effect on services, and what Istio would refuse in it is a mistake all the same."""
+    change = ("      timeout: 1.5s\n", f"      corsPolicy: {{{written}}}\n      timeout: 1.5s\n")
+    (found,) = told(home(tmp_path, {"rules.yaml": change}))
+    assert said in found
+    valid = "allowOrigins: [{exact: 'https://a'}, {regex: '.*'}], allowMethods: ['*'], allowHeaders: ['*'], maxAge: 24h"
+    fine = ("      timeout: 1.5s\n", f"      corsPolicy: {{{valid}}}\n      timeout: 1.5s\n")
+    assert told(home(tmp_path, {"rules.yaml": fine})) == []

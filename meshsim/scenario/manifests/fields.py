@@ -266,8 +266,9 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "timeout": "time for all attempts together",
                 "retries": "attempts after the first",
                 "fault": "delays and aborts",
+                "corsPolicy": "nothing, since no caller is a browser; but what Istio would refuse is a mistake",
             },
-            ("corsPolicy",),
+            (),
             {
                 "redirect": "callers do not follow redirects",
                 "directResponse": "an abort answers calls",
@@ -275,6 +276,18 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 **dict.fromkeys(("mirror", "mirrors", "mirrorPercentage", "mirrorPercent"), "calls are not mirrored"),
                 "headers": "routes leave header fields as they are",
             },
+        ),
+        "corsPolicy": Fields(
+            {
+                "allowOrigins": "exact, prefix or regex each",
+                "allowMethods": "methods of HTTP, or `*`",
+                "allowHeaders": "names of header fields, or `*`",
+                "exposeHeaders": "the same",
+                "maxAge": "a duration in whole seconds",
+                "allowCredentials": "true or false",
+                "unmatchedPreflights": "FORWARD, IGNORE or UNSPECIFIED",
+            },
+            ("allowOrigin",),
         ),
         "http.match": Fields(
             {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from meshsim.scenario import units
 from meshsim.scenario.manifest_reader import Value
+from meshsim.scenario.manifests.cors import check_cors
 from meshsim.scenario.manifests.destination_rules import Rules
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.hosts import Hosts
@@ -80,6 +81,8 @@ class RouteReader:
             self._fault(fields["fault"])
         if "rewrite" in fields:
             self._rewrite(fields["rewrite"])
+        if "corsPolicy" in fields:
+            check_cors(fields["corsPolicy"], self._notes)
         return self._draft
 
     def _put(self, path: Path, data: object, value: Value) -> None:
