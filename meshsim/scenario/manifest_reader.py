@@ -6,6 +6,7 @@ noted at its place and the reading goes on, so that all mistakes of a file are t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ DEFAULT_NAMESPACE = "default"
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _NAMESPACE = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?")
 """An empty one counts as none."""
+_SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _METADATA = ("name", "namespace", "labels", "annotations")
 _BY_THE_SERVER = (
     *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "generateName"),
@@ -102,6 +104,8 @@ class Value:
         if isinstance(self.data, str):
             return self.data
         quoted = f", in quotes: '{show(self.data)}'" if isinstance(self.data, int | float) else ""
+        if isinstance(self.data, bool):
+            quoted = ", in quotes (true, false, yes, no, on, off, y and n are no text without)"
         self.wrong(f"{self.name} is {show(self.data)}; expected text{quoted}")
         return ""
 
@@ -170,15 +174,28 @@ def read_manifests(
     items.
     """
     mistakes: list[Diagnostic] = []
-    try:
-        documents = parse_documents(text, file)
-    except ScenarioError as error:
-        return [], error.diagnostics
+    documents = _documents(text, file, mistakes)
     objects = (whole for data, positions in documents for whole in _objects(Value(data, (), positions, mistakes)))
     if set_aside is not None:
         objects = (whole for whole in objects if not _is_set_aside(whole, set_aside))
     found = [manifest for whole in objects if (manifest := _manifest(whole, known)) is not None]
     return found, mistakes
+
+
+def _documents(text: str, file: str, mistakes: list[Diagnostic]) -> list[tuple[Any, Positions]]:
+    """The documents of a file; if one is no YAML, the others by themselves, so that their mistakes are told too."""
+    try:
+        return parse_documents(text, file)
+    except ScenarioError as whole:
+        starts = [0, *(match.start() for match in _SEPARATOR.finditer(text) if match.start()), len(text)]
+        found, noted = [], []
+        for begin, end in itertools.pairwise(starts):
+            try:
+                found += parse_documents("\n" * text.count("\n", 0, begin) + text[begin:end], file)
+            except ScenarioError as error:
+                noted += error.diagnostics
+        mistakes += noted or whole.diagnostics
+        return found if noted else []
 
 
 def _objects(document: Value) -> Iterator[Value]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.preset_use import mark_unset
-from meshsim.scenario.yaml_text import resolve_plain
+from meshsim.scenario.yaml_scalars import resolve_plain
 
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9 ._/%+()-]*[A-Za-z0-9._/%+()-]|[A-Za-z0-9/]")
 

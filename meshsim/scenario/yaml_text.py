@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
 from meshsim.scenario.yaml_problems import begins_before, plain_problem
+from meshsim.scenario.yaml_scalars import resolve_manifest, resolve_plain
 from meshsim.scenario.yaml_scanner import QuickParser, QuickScanner
 
 MAX_DEPTH = 64
@@ -34,18 +35,8 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000
 """Keys and values of one file, each alias counted as what it stands for."""
 
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-)
-_CONSTANTS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LONGEST_NUMBER = 20
 
 
 class Node(msgspec.Struct, eq=False):
@@ -59,26 +50,6 @@ class Node(msgspec.Struct, eq=False):
     column: int
     empty: bool = False
     """Whether nothing at all was written."""
-
-
-def resolve_plain(text: str) -> Any:
-    """The value of an unquoted scalar by the core schema of YAML 1.2 (section 10.3.2).
-
-    Raises ValueError for an integer with more than 20 digits.
-    """
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if _INTEGER.fullmatch(text):
-        if len(text) > _LONGEST_NUMBER:
-            raise ValueError(f"a number of {len(text)} digits is too large; expected at most 64 bits")
-        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-    if _FLOAT.fullmatch(text):
-        return float(text.replace(".inf", "inf").replace(".nan", "nan")) if text.islower() else float(_lower(text))
-    return text
-
-
-def _lower(text: str) -> str:
-    return text.lower().replace(".inf", "inf").replace(".nan", "nan")
 
 
 def parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
@@ -123,6 +94,12 @@ class _Open(msgspec.Struct, eq=False):
     anchor: str | None
     key: Node | None = None
     seen: dict[str, int] = {}
+    before: frozenset[str] = frozenset()
+    """Keys above the merge key."""
+    merged: Node | None = None
+    """What stands at a merge key."""
+    merged_at: Node | None = None
+    """The key itself."""
 
 
 class _Reader:
@@ -150,6 +127,9 @@ class _Reader:
                 self._start(event)
             elif isinstance(event, MappingEndEvent | SequenceEndEvent):
                 done = self._open.pop()
+                if done.merged is not None:
+                    assert done.merged_at is not None
+                    self._merge(done, done.merged, done.merged_at)
                 if done.anchor:  # only now, so that nothing can hold itself
                     self._anchors[done.anchor] = done.node
         return self._roots
@@ -201,7 +181,7 @@ class _Reader:
                 content = _SURROGATE.sub("?", content)
         if event.style is None and event.implicit[0]:
             try:
-                content = resolve_plain(event.value)
+                content = (resolve_manifest if self._several else resolve_plain)(event.value)
             except ValueError as error:
                 self._note(event, str(error))
         mark = event.start_mark
@@ -248,12 +228,41 @@ class _Reader:
             self._add_pair(parent, parent.key, node)
             parent.key = None
 
+    def _merge(self, parent: _Open, merged: Node, key: Node) -> None:
+        """Add the pairs of the mappings at a merge key: a key that stands in the mapping itself goes before."""
+        for part in merged.content if merged.kind == "list" else [merged]:
+            if part.kind != "mapping" and not any(one.line == part.line for one in self.diagnostics):
+                self._say(part, "'<<' takes mappings alone; expected one, or a list of them")
+            for text, place, value in part.content if part.kind == "mapping" else ():
+                self._count += 1
+                if self._count > MAX_VALUES:
+                    message = f"the merge keys of the file stand for too much; expected at most {MAX_VALUES} values"
+                    self._stop(key.line, key.column, message, None)
+                if text in parent.before:
+                    message = (
+                        f"'<<' stands behind the key {text[:50]!r}, which kubectl would replace; expected it first"
+                    )
+                    self._say(key, message)
+                elif text not in parent.seen:
+                    parent.seen[text] = place.line
+                    parent.node.content.append((text, place, value))
+
+    def _say(self, node: Node, message: str) -> None:
+        self.diagnostics.append(Diagnostic(self.file, node.line, node.column, message))
+
     def _add_pair(self, parent: _Open, key: Node, value: Node) -> None:
         if key.kind != "scalar":
             message = f"a key is a {key.kind}; expected text"
         elif not isinstance(key.content, str) and not _is_integer(key.content):
             shown = "empty" if key.empty else f"{key.content!r:.60}, which is not text"
             message = f"a key is {shown}; expected text, in quotes if need be"
+        elif key.content == "<<" and self._several and parent.merged is None:
+            parent.merged = value
+            parent.merged_at = key
+            parent.before = frozenset(parent.seen)
+            return
+        elif key.content == "<<" and self._several:
+            message = "'<<' stands twice in one mapping; expected a list of what is merged"
         elif key.content == "<<":
             message = "merge keys (<<) are not part of YAML 1.2; expected the keys themselves"
         else:

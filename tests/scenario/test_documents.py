@@ -40,6 +40,79 @@ def test_mistakes_of_all_documents_are_told() -> None:
     assert [(one.line, one.column) for one in caught.value.diagnostics] == [(2, 1), (4, 4), (6, 3)]
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        *((word, True) for word in ("y", "yes", "Yes", "on", "ON", "true")),
+        *((word, False) for word in ("n", "no", "NO", "off", "Off", "false")),
+        ("yEs", "yEs"),
+        ("nope", "nope"),
+        ("'yes'", "yes"),
+        ("010", 8),
+        ("-010", -8),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("0b101", 5),
+        ("089", 89),
+        ("1_000", 1000),
+        ("1.5", 1.5),
+        ("2001-01-01", "2001-01-01"),
+        ("1:30", "1:30"),
+        ("v1_0", "v1_0"),
+    ],
+)
+def test_scalars_are_those_of_kubectl(written: str, value: object) -> None:
+    """Booleans and numbers of manifests are those of YAML 1.1 as go-yaml has them; a scenario's are those of 1.2."""
+    ((data, _),) = parse_documents(f"a: {written}\n", "m.yaml")
+    assert data == {"a": value}
+    assert type(data["a"]) is type(value)
+
+
+MERGED = "base: &b {x: 1, y1: 2}\nmore: &m {x: 3, z: 4}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("{<<: *b, x: 9}", {"x": 9, "y1": 2}),
+        ("{<<: *b, w: 9}", {"x": 1, "y1": 2, "w": 9}),
+        ("{<<: [*b, *m]}", {"x": 1, "y1": 2, "z": 4}),
+        ("{<<: {q: 1}}", {"q": 1}),
+        ("{'<<': *b, x: 9}", {"x": 9, "y1": 2}),
+    ],
+)
+def test_merge_keys_are_read(written: str, value: object) -> None:
+    """What stands in a mapping goes before what is merged into it, and of several mappings the first."""
+    ((data, positions),) = parse_documents(f"{MERGED}a: {written}\n", "m.yaml")
+    assert data["a"] == value
+    assert all(positions.key(("a", key)).line for key in data["a"])
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{<<: 3}", "3:9: '<<' takes mappings alone; expected one, or a list of them"),
+        ("{<<: [*b, 3]}", "3:14: '<<' takes mappings alone; expected one, or a list of them"),
+        ("{x: 1, <<: *b}", "3:11: '<<' stands behind the key 'x', which kubectl would replace; expected it first"),
+        ("{<<: *b, <<: *m}", "3:13: '<<' stands twice in one mapping; expected a list of what is merged"),
+        ("{<<: *c}", "3:9: the alias *c has no anchor; expected &c before it"),
+    ],
+)
+def test_mistakes_in_merge_keys(written: str, said: str) -> None:
+    """What cannot be merged, or would be merged in another way by kubectl, is told."""
+    with pytest.raises(ScenarioError) as caught:
+        parse_documents(f"{MERGED}a: {written}\n", "m.yaml")
+    assert f"m.yaml:{said}" in [str(one) for one in caught.value.diagnostics]
+
+
+def test_merges_are_bounded() -> None:
+    """Mappings that merge one another over and over end at the bound on values."""
+    big = ", ".join(f"k{number}: 1" for number in range(1000))
+    text = f"a0: &a0 {{{big}}}\n" + "".join(f"a{i}: &a{i} {{<<: *a{i - 1}}}\n" for i in range(1, 400))
+    with pytest.raises(ScenarioError, match="expected at most 200000"):
+        parse_documents(text, "m.yaml")
+
+
 _VALUES = st.recursive(
     st.one_of(st.integers(-9, 9), st.booleans(), st.sampled_from(["x", "y z", ""])),
     lambda inner: st.one_of(

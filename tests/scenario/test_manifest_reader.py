@@ -81,7 +81,10 @@ def test_what_a_cluster_writes_is_no_mistake() -> None:
         (HEAD.replace("name: a", "name: 7"), ["m.yaml:3:18: 'name' is 7; expected text, in quotes: '7'"]),
         (
             HEAD.replace("name: a", "name: a, labels: {b: true}"),
-            ["m.yaml:3:33: 'b' is true; expected text, in quotes: 'true'"],
+            [
+                "m.yaml:3:33: 'b' is true; expected text, in quotes (true, false, yes, no, on, off, y and n are no "
+                "text without)"
+            ],
         ),
         ("a: [\n", None),
         ("apiVersion: v1\nkind: List\nitems: {}\n", ["m.yaml:3:8: 'items' is a mapping; expected a list"]),
@@ -112,3 +115,26 @@ def test_values_note_what_is_wrong_and_go_on() -> None:
         "m.yaml:4:87: 'map' is 7",
         "m.yaml:4:87: 'map' is 7",
     ]
+
+
+def test_one_broken_document_hides_no_mistake_of_another() -> None:
+    """Beside what is no YAML, the mistakes of the other objects of the file are told, each at its line."""
+    text = f"{HEAD}---\nkind: [\n---\n{HEAD.replace('Thing', 'Thang')}---\na: 1\na: 2\n---\n{HEAD.replace('v1', 'v7')}"
+    found, mistakes = read_manifests(text, "m.yaml", KNOWN)
+    assert [one.name for one in found] == ["a"]
+    assert sorted(one.line for one in mistakes) == [6, 8, 12, 14]
+
+
+def test_one_broken_document_among_no_others() -> None:
+    """A file of one document that is no YAML is told as before."""
+    assert len(told("a: [\n")) == 1
+
+
+def test_unquoted_words_of_yaml_1_1() -> None:
+    """A name that kubectl takes for a boolean is refused, as there, and so is such a label."""
+    assert told(HEAD.replace("name: a", "name: yes")) == [
+        "m.yaml:3:18: 'name' is true; expected text, in quotes (true, false, yes, no, on, off, y and n are no text "
+        "without)"
+    ]
+    assert told(HEAD.replace("name: a", "name: a, labels: {app: on}"))
+    assert read(HEAD.replace("name: a", "name: 'yes', labels: {app: 'on'}"))[0].name == "yes"
