@@ -529,3 +529,21 @@ def test_cors_is_checked(written: str, said: str, tmp_path: Path) -> None:
     valid = "allowOrigins: [{exact: 'https://a'}, {regex: '.*'}], allowMethods: ['*'], allowHeaders: ['*'], maxAge: 24h"
     fine = ("      timeout: 1.5s\n", f"      corsPolicy: {{{valid}}}\n      timeout: 1.5s\n")
     assert told(home(tmp_path, {"rules.yaml": fine})) == []
+
+
+def test_a_broken_document_is_not_told_twice(tmp_path: Path) -> None:
+    """A service whose document is no YAML is not missed; mistakes in the rest of the file are told."""
+    more = """\
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: shop}
+spec: {ports: [
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: shop}
+spec: {hosts: [other], http: [{route: [{destination: {host: other}}], timeout: -5s}]}
+"""
+    broken, timeout = told(home(tmp_path, more=more))
+    assert broken == "shop/zz.yaml:5:1: a value is missing here; expected one before this"
+    assert timeout.startswith("shop/zz.yaml:9:80: '-5s' is negative")

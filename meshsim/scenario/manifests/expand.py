@@ -65,12 +65,13 @@ def read_mesh(
 ) -> Mesh:
     """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``."""
     objects = read_objects(folder, names, notes, ignored)
+    complete = not objects.mistakes
     by_kind: dict[str, list[Manifest]] = {}
     for manifest in objects.manifests:
         by_kind.setdefault(manifest.kind, []).append(manifest)
     cluster = read_cluster(objects.manifests, notes)
     gateways = read_gateways(by_kind.get("Gateway", []), cluster, notes)
-    hosts = Hosts(cluster)
+    hosts = Hosts(cluster, complete=complete)
     rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
     namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
     for rule in rules.unused(cluster.services.values(), namespaces):

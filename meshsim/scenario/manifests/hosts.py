@@ -15,7 +15,9 @@ _LONGEST = 253
 class Hosts:
     """The services of a mesh by their names."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, complete: bool = True) -> None:
+        self._complete = complete
+        """Whether every object could be read; if not, a service that is missing may be one of those."""
         self._by_host = {service.host: service for service in cluster.services.values()}
         self._services = list(cluster.services.values())
 
@@ -38,7 +40,7 @@ class Hosts:
         else:
             full = text if "." in text else f"{text}.{namespace}.svc.cluster.local"
             found = [self._by_host[full]] if full in self._by_host else []
-        if not found:
+        if not found and self._complete:
             value.wrong(self._missing(text, namespace))
         return found
 
