@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 MARKS = {"all": "\N{BLACK CIRCLE}", "some": "\N{CIRCLE WITH LEFT HALF BLACK}", "none": "\N{MIDDLE DOT}"}
 REFUSED = "\N{MULTIPLICATION SIGN}"
+_SAID = (
+    *("slice", "site", "host", "node", "source_node", "source_ip"),
+    *("tls_version", "cipher", "group", "certificate_age_s", "time_s"),
+)
+"""Attributes of a witness that are told where policies look at them."""
 NEWLY_ALLOWED, NEWLY_DENIED = "newly-allowed", "newly-denied"
 
 
@@ -193,8 +198,9 @@ def _draw_flip(console: Console, flip: Flip, dimensions: Sequence[Dimension]) ->
     for line in region_words(flip.region, dimensions):
         console.print(Padding(line, (0, 0, 0, 4), expand=False))
     witness = flip.witness
-    details = [f"{witness.method} {witness.path}"]
-    details += [f"{name} {value}" for name, value in (("slice", witness.slice), ("site", witness.site)) if value]
+    details = [f"{witness.method} {witness.path}{f'?{witness.query}' if witness.query else ''}"]
+    said = [(one.name, getattr(witness, one.name)) for one in dimensions if one.name in _SAID]
+    details += [f"{name.replace('_', ' ')} {value}" for name, value in said if value not in ("", -1)]
     details += [f"header {name}={value}" for name, value in witness.headers]
     details += [f"claims {witness.claims}"] if witness.claims else []
     console.print(

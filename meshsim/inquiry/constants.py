@@ -30,6 +30,8 @@ class Constants(msgspec.Struct):
     """Values by the path of a claim."""
     principals: set[str] = set()
     """SPIFFE IDs that are named."""
+    identities: bool = False
+    """Whether they look at who calls."""
     path_modes: set[str] = set()
     """How paths are normalised before they are compared."""
     approximate: set[str] = set()
@@ -72,6 +74,7 @@ def merged(each: Sequence[Constants]) -> Constants:
         whole.names |= one.names
         whole.addresses |= one.addresses
         whole.principals |= one.principals
+        whole.identities |= one.identities
         whole.path_modes |= one.path_modes
         whole.approximate |= one.approximate
     return whole

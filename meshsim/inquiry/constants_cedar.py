@@ -28,7 +28,7 @@ _DURATION = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+
 
 def read(files: Sequence[PolicyFile]) -> Constants:
     """Read the constants of policies that the engine has accepted."""
-    constants = Constants()
+    constants = Constants(identities=True)
     for file in files:
         for policy in split(file)[0]:
             _read_policy(policy, constants)

@@ -72,7 +72,10 @@ def _read(clause: Clause, constants: Constants) -> None:
     elif key == "request.auth.principal":
         constants.add_claims([("iss",)], _texts(value.rpartition("/")[0] or value for value in values))
         constants.add_claims([("sub",)], _texts(value.rpartition("/")[2] for value in values))
+    elif key in ("source.namespace", "source.serviceAccount"):
+        constants.identities = True
     elif key == "source.principal":
+        constants.identities = True
         constants.principals |= {SPIFFE + value for value in values if "*" not in value}
     elif key in ("source.ip", "remote.ip"):
         constants.addresses.update(values)

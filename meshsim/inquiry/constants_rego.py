@@ -53,7 +53,7 @@ _COMPUTED: Final = "some {} are not compared with the input directly; each is tr
 def read(files: Sequence[PolicyFile]) -> Constants:
     """Read the constants of modules that the engine has accepted."""
     modules = [module for file in files if not file.name.endswith(".json") for module in [parse(file)[0]] if module]
-    constants = Constants()
+    constants = Constants(identities=True)
     places = {use.node: use.path for use in uses_of(modules) if use.path[0] == "input"}
     for module in modules:
         for rule in module.rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import product
 from typing import Any
@@ -15,14 +15,16 @@ from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.path_classes import PathClasses
-from meshsim.inquiry.patterns import text_classes
+from meshsim.inquiry.patterns import Machine, Pattern, text_classes
 from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.question import Question, server_name
 
 _READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
 STRANGER = "/ns/unknown/sa/stranger"
 OTHER_DOMAIN = "elsewhere.example"
+OTHER_HOST = "other.example"
 
 
 OTHER = "any other"
@@ -164,11 +166,27 @@ def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller
     own = each[0].trust_domain
     ends = [end for one in each for callee in one.callees for end in callee.ends.values()]
     believed = frozenset().union(*(end.trusts for end in ends)) - {own}
+    if constants.identities:
+        for twin in _twins(list(found.values()), own, sorted(believed)):
+            found.setdefault(twin.spiffe_id, twin)
     strangers = [(own, "a stranger in the mesh"), *((domain, f"a stranger in {domain}") for domain in sorted(believed))]
     for domain, name in [*strangers, (OTHER_DOMAIN, "a stranger from elsewhere")]:
         spiffe_id = f"spiffe://{domain}{STRANGER}"
         found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
     return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
+
+
+def _twins(callers: Sequence[Caller], own: str, believed: Sequence[str]) -> Iterator[Caller]:
+    """Who has the namespace and account of a caller of the mesh in another trust domain that is believed.
+
+    Policies may take them for the same: by an alias of the trust domain, by namespace, or by the end of a principal.
+    """
+    for caller in callers:
+        domain, _, path = caller.spiffe_id.removeprefix("spiffe://").partition("/")
+        if domain in (own, LOCAL) and path.startswith("ns/"):
+            name = f"{path.split('/')[1]}/{path.rpartition('/')[2]}" if caller.name == caller.spiffe_id else caller.name
+            for other in believed if domain == own else (own, *believed):
+                yield Caller(name=f"{name} in {other}", workload="", spiffe_id=f"spiffe://{other}/{path}")
 
 
 def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None) -> list[int]:
@@ -207,7 +225,18 @@ def _texts(name: str, constants: Constants, approximate: set[str], *, missing: b
     if not exhausted:
         approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
     values = [Value(one.shown, one.witness, tuple(each.shown for each in one.matched)) for one in classes]
+    if name == "host":
+        values = [one for one in values if one.witness] + _another_host(constants.texts.get(name, ()), values)
     return Dimension(name, (*([Value("missing", None)] if missing else []), *values))
+
+
+def _another_host(patterns: Iterable[Pattern], values: Sequence[Value]) -> list[Value]:
+    """The class that the empty text is in, by a host, if there is one in it: every request is for some host."""
+    machine = Machine(tuple(sorted(set(patterns))), path=False)
+    matched = {one.shown for one in machine.matched(machine.ends_of(OTHER_HOST))}
+    return [
+        Value(one.shown, OTHER_HOST, one.matched) for one in values if not one.witness and matched == {*one.matched}
+    ]
 
 
 def _paths(constants: Constants, approximate: set[str]) -> Dimension:

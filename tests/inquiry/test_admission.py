@@ -115,7 +115,47 @@ def test_an_alias_of_the_trust_domain_is_the_mesh(tmp_path: Path) -> None:
     subject = subject_of_scenario(file)
     verdict = ask(subject, Request(source="spiffe://old.example/ns/plant/sa/planner", destination="vision"))
     assert (verdict.decision.allowed, verdict.decision.rule) == (True, "ns[plant]-policy[a]-rule[0]")
-    assert "a stranger in old.example" in {cell.caller.name for cell in build_matrix(subject).cells}
+    allowed = {(cell.caller.name, cell.callee.name): cell.extent for cell in build_matrix(subject).cells}
+    assert allowed["a stranger in old.example", "vision"] == "none"
+    assert allowed["planner in old.example", "vision"] == "all"
+
+
+def test_an_alias_that_is_new_is_a_difference(tmp_path: Path) -> None:
+    """A comparison lists who may call because a trust domain has become an alias: who had that name elsewhere."""
+    policy = "engine: istio, files: [a.yaml], istio: {trust_domain_aliases: [old.example]}"
+    after = changed(tmp_path / "after", ("files: [plant.cedar]", policy))
+    before = changed(tmp_path / "before", ("files: [plant.cedar]", policy.replace("[old.example]", "[]")))
+    text = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: plant}\n"
+        "spec: {rules: [{from: [{source: {principals: [cluster.local/ns/plant/sa/planner]}}]}]}\n"
+    )
+    for file in (before, after):
+        (file.parent / "a.yaml").write_text(text, encoding="utf-8")
+    first, second = subject_of_scenario(before), subject_of_scenario(after)
+    found = {(flip.caller.spiffe_id, flip.callee.name): flip for flip in compare(first, second).flips}
+    flip = found["spiffe://old.example/ns/plant/sa/planner", "vision"]
+    assert (flip.now_allowed, flip.before) == (True, MUTUAL_TLS)
+    request = Request(source=flip.caller.spiffe_id, destination="vision")
+    assert [ask(each, request).decision.allowed for each in (first, second)] == [False, True]
+    assert ("spiffe://old.example/ns/plant/sa/vision", "planner") not in found
+
+
+def test_names_of_the_mesh_in_a_federated_domain_are_asked_about(tmp_path: Path) -> None:
+    """A policy that goes by namespace lets in who has it in another trust domain that is believed."""
+    domains = "{office.example: {node: core-1, services: [viewer], trusts: [plant.example]}}"
+    federation = f"federation: {{trusts: [office.example], domains: {domains}}}"
+    domain = "trust_domain: plant.example\n"
+    file = changed(
+        tmp_path, (domain, f"{domain}  {federation}\n"), ("files: [plant.cedar]", "engine: istio, files: [a.yaml]")
+    )
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: plant}\n"
+        "spec: {rules: [{from: [{source: {namespaces: [plant]}}]}]}\n",
+        encoding="utf-8",
+    )
+    cells = {(cell.caller.name, cell.callee.name): cell for cell in build_matrix(subject_of_scenario(file)).cells}
+    assert cells["planner in office.example", "vision"].extent == "all"
+    assert cells["a stranger in office.example", "vision"].extent == "none"
 
 
 SETTINGS = [

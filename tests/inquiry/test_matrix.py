@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.inquiry.ask import ask
 from meshsim.inquiry.matrix import Comparison, Narrowed, build_matrix, compare
 from meshsim.inquiry.region_words import region_words
+from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, needs_policy, subject_of_scenario, with_engine
 from meshsim.policy.cedar import CedarEngine
 from meshsim.policy.engine import Directory, PolicyFile
@@ -56,6 +58,17 @@ def told(comparison: Comparison) -> list[tuple[bool, str, str, str]]:
         )
         for flip in comparison.flips
     ]
+
+
+def test_the_witness_of_another_host_names_one(plant: Subject) -> None:
+    """A flip that only other hosts have is shown by a request for such a host, which flips when it is asked."""
+    before = variant(plant, "permit (principal, action, resource);")
+    after = variant(plant, 'permit (principal, action, resource) when { context.host like "vi*" };')
+    comparison = compare(before, after)
+    flip = next(one for one in comparison.flips if (one.caller.name, one.callee.name) == ("planner", "vision"))
+    assert (flip.now_allowed, flip.witness.host) == (False, "other.example")
+    request = Request(source="planner", destination="vision", host=flip.witness.host)
+    assert [ask(each, request).decision.allowed for each in (before, after)] == [True, False]
 
 
 def test_matrix_says_who_may_do_what(plant: Subject) -> None:
