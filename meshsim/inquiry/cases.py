@@ -30,6 +30,8 @@ class Case(msgspec.Struct, frozen=True):
     allowed: bool
     rule: str | None
     """The rule that must decide; None: any."""
+    rule_place: Place
+    """Where it stands; where the case does, if it names none."""
     places: Mapping[str, Place] = {}
     """Where what it asks stands, in the case or the defaults, by field of the request."""
 
@@ -209,4 +211,5 @@ class _Reader:
             for key, (field, _) in FIELDS.items()
             if field in fields
         }
-        return Case(shown, self._positions.value(at), request, answer == "allow", rule, places)
+        rule_place = self._positions.value(at if rule is None else (*at, "rule"))
+        return Case(shown, self._positions.value(at), request, answer == "allow", rule, rule_place, places)

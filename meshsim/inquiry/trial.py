@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from meshsim.inquiry.ask import Verdict, ask
+from meshsim.identity.token_check import REASONS
+from meshsim.inquiry.ask import MUTUAL_TLS, NO_POLICY, Verdict, ask
 from meshsim.inquiry.cases import Case
 from meshsim.inquiry.subject import Subject
+from meshsim.policy.istio import REFUSED_PATH, IstioEngine
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
+from meshsim.scenario.words import expected, show
+
+_DEFAULTS = (DEFAULT_ALLOW, DEFAULT_DENY, MUTUAL_TLS, NO_POLICY)
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -62,9 +68,12 @@ def try_cases(subject: Subject, cases: Iterable[Case]) -> Trial:
     mistakes: list[Diagnostic] = []
     for case in cases:
         try:
-            tried.append(Tried(case, ask(subject, case.request)))
+            one = Tried(case, ask(subject, case.request))
         except UsageError as error:
             mistakes.append(_told(case, str(error)))
+            continue
+        tried.append(one)
+        mistakes += _unknown_rule(subject, one)
     if mistakes:
         raise ScenarioError(mistakes)
     return Trial(subject, tuple(tried), _coverage(subject, tried))
@@ -78,6 +87,20 @@ def _told(case: Case, message: str) -> Diagnostic:
     if not colon or name not in case.places:
         return case.place.diagnostic(message.removeprefix("--"))
     return case.places[name].diagnostic(f"{name}: {rest}")
+
+
+def _unknown_rule(subject: Subject, tried: Tried) -> Iterator[Diagnostic]:
+    """The mistake in a rule that nothing here is called; what a provider says beside its own name is not known."""
+    rule, decision = tried.case.rule, tried.verdict.decision
+    if rule is None or rule in (decision.rule, *decision.reasons) or ": " in rule:
+        return
+    engine = subject.engine
+    accounts = () if engine is None else engine.explain(tried.verdict.asked.question)
+    known = [*dict.fromkeys(one.rule for one in accounts), *_DEFAULTS]
+    if isinstance(engine, IstioEngine):
+        known += [REFUSED_PATH, *(one.name for one in engine.policies.authentication)]
+    if rule not in (*known, *REASONS, *(one.rpartition("@")[0] for one in known)):
+        yield tried.case.rule_place.diagnostic(f"unknown rule {show(rule)}; {expected(rule, known)}")
 
 
 def _coverage(subject: Subject, tried: Sequence[Tried]) -> tuple[Covered, ...]:

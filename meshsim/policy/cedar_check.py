@@ -30,6 +30,8 @@ _WORDS = (
 )
 """What a misspelt word may have been meant to be."""
 
+_LARGEST = 2**63 - 1
+"""What a number of Cedar can be (docs.cedarpolicy.com, "Long")."""
 _MISSABLE = re.compile("access to optional attribute `(.+?)` (?:in|on) ")
 _ACTION_GROUPS = ('Action::"read"', 'Action::"write"', 'Action::"call"')
 _NO_REQUEST = "unable to find an applicable action given the policy scope constraints"
@@ -100,6 +102,9 @@ def _syntax(policy: PolicyText) -> Diagnostic | None:
         left = "".join(token.text for token in policy.tokens[max(index - 3, 0) : index] if token.kind != "string")
         compared = left if re.fullmatch(r"[a-z]+\.[a-z_]+", left) else policy.tokens[max(index - 1, 0)].text
         return policy.at(policy.tokens[index], f"`{compared} =`: {message}; write `{compared} ==`")
+    if message.startswith("integer parse error"):
+        token = next(one for one in policy.tokens if one.kind == "number" and int(one.text) > _LARGEST)
+        return policy.at(token, f"{token.text} is too large a number; expected at most {_LARGEST}")
     token = _named_in(policy, message) or policy.tokens[0]
     return policy.at(token, message + _meant(token.text))
 

@@ -100,6 +100,27 @@ def test_every_mistake_is_told_at_its_place(tmp_path: Path) -> None:
     ]
 
 
+def test_rules_that_nothing_is_called_are_mistakes(plant: Subject, tmp_path: Path) -> None:
+    """A case that wants a rule which is not there is wrong, and not one that fails."""
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "defaults: {source: robots, destination: planner}\n"
+        "cases:\n"
+        "  - {path: /plans/1, expect: allow, rule: robot-plan}\n"
+        "  - {path: /plans/1, expect: allow, rule: planner-looks}\n"
+        "  - {path: /x, expect: deny, rule: mutual-tls}\n"
+        "  - {path: /x, expect: deny, rule: nope}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError) as caught:
+        try_cases(plant, read_cases(file).cases)
+    assert str(caught.value).replace(f"{file}:", "").splitlines() == [
+        "3:43: unknown rule 'robot-plan'; did you mean 'robots-plan'?",
+        "6:36: unknown rule 'nope'; expected one of robots-plan, planner-looks, rovers-show, no-secrets, "
+        "default-allow, default-deny and 2 more",
+    ]
+
+
 def test_cases_of_manifests(tmp_path: Path) -> None:
     """A file of cases may name a folder of manifests in place of a scenario, and not both."""
     folder = SHIPPED[0].parents[1] / "manifests" / "canary-sorting"

@@ -57,6 +57,12 @@ SCOPE = "permit (principal, action, resource)"
         (f"\ufeff{SCOPE};", 1, 1, "byte order mark"),
         ("permit (principal == ?principal, action, resource);", 1, 22, "template"),
         (f'@id("a") @id("b") {SCOPE};', 1, 1, "duplicate annotation"),
+        (
+            f"{SCOPE}\nwhen {{ context.port == 80 ||\n context.port == {10**20} }};",
+            3,
+            18,
+            "is too large a number; expected",
+        ),
     ],
 )
 def test_syntax(text: str, line: int, column: int, said: str) -> None:

@@ -202,6 +202,17 @@ def test_names_in_several_namespaces(tmp_path: Path) -> None:
     assert found.services["front-shop"].namespace == "shop"
 
 
+def test_a_host_that_is_not_there_is_told_with_names_that_can_be_told_apart(tmp_path: Path) -> None:
+    """Among the services that are there, those of one name in several namespaces have the namespace behind it."""
+    depot = FILES["apps.yaml"].partition("---")[2].replace("namespace: shop", "namespace: depot")
+    route = "hosts: [zzzzz]\n  http: [{route: [{destination: {host: zzzzz}}]}]"
+    head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: z}\n"
+    more = f"{depot}\n---\n{head}spec:\n  {route}\n"
+    said = [one for one in told(home(tmp_path, more=more)) if "'zzzzz'" in one]
+    assert said
+    assert all("front.depot" in one and "front.shop" in one for one in said)
+
+
 def test_what_has_no_effect_is_told_in_one_note(loaded: LoadedScenario, tmp_path: Path) -> None:
     """Keys without effect are counted in one note, kinds that are not used in another."""
     assert loaded.notes == ("read in manifests and without effect: image (3)",)

@@ -51,7 +51,9 @@ class Hosts:
             return f"there is no service {show(text)} in {namespace}; expected '{there[0].host}', where there is one"
         if there:
             return f"there is no service {show(text)}; expected the full name '{there[0].host}'"
-        known = sorted(service.name for service in self._services)
+        names = [service.name for service in self._services]
+        whole = (f"{one.name}.{one.namespace}" if names.count(one.name) > 1 else one.name for one in self._services)
+        known = sorted(whole)
         return f"there is no service {show(text)}; {expected(name, known, 'expected a Service in the manifests')}"
 
 
