@@ -10,14 +10,15 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import Manifest
-from meshsim.scenario.manifests.destination_rules import Rule, Rules, default_pool, read_destination_rules
+from meshsim.scenario.manifests.destination_rules import Rules, read_destination_rules
 from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
 from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, read_gateways
 from meshsim.scenario.manifests.hosts import Hosts
-from meshsim.scenario.manifests.kubernetes import Cluster, KubeService, check_kept, read_cluster
+from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
 from meshsim.scenario.manifests.policies import hand_on
+from meshsim.scenario.manifests.service_draft import put_destination, put_service
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
 from meshsim.scenario.positions import Path, Positions
@@ -194,89 +195,18 @@ def draft_of(mesh: Mesh, kept: list[str]) -> Draft:
         draft.put(("mesh", "tls", "mode"), mesh.peers.mesh.mode, mesh.peers.mesh.place)
     for key in kept:
         service = mesh.cluster.services[key]
-        _put_service(draft, service, mesh.peers)
+        put_service(draft, service, mesh.peers)
         at: Path = ("mesh", "destinations", key)
         general = mesh.rules.of(service, "")
-        _put_destination(draft, service, at, general)
+        put_destination(draft, service, at, general)
         for namespace in dict.fromkeys(mesh.cluster.services[one].namespace for one in kept):
             rule = mesh.rules.of(service, namespace)
             if rule is not general:
-                _put_destination(draft, service, (*at, "callers_in", namespace), rule)
+                put_destination(draft, service, (*at, "callers_in", namespace), rule)
     if mesh.peers.mesh is None and kept:
         draft.put(("mesh", "tls", "mode"), DEFAULT_MODE, mesh.cluster.services[kept[0]].place)
     put_routes({key: mesh.routes_of(key, kept) for key in kept}, draft)
     return draft
-
-
-def _put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
-    at: Path = ("services", service.key)
-    draft.put(at, {}, service.place)
-    draft.put((*at, "namespace"), service.namespace, service.place)
-    for port in service.ports:
-        path: Path = (*at, "ports", str(port.number))
-        draft.put((*path, "protocol"), port.protocol, port.place)
-        target = service.target_port(port)
-        if target and target != port.number:
-            draft.put((*path, "target"), target, port.place)
-        mode = peers.ports.get((service.key, target or port.number))
-        if service.gateway:
-            draft.put((*path, "tls", "mode"), "DISABLE", port.place)
-        elif mode is not None:
-            draft.put((*path, "tls", "mode"), mode.mode, mode.place)
-    mode = peers.of_service(service)
-    if mode is not None:
-        draft.put((*at, "tls", "mode"), mode.mode, mode.place)
-    shared = dict.fromkeys(service.deployments[0].labels) if service.deployments else {}
-    common = {
-        label: service.deployments[0].labels[label]
-        for label in shared
-        if all(one.labels.get(label) == service.deployments[0].labels[label] for one in service.deployments)
-    }
-    for label, text in common.items():
-        draft.put((*at, "labels", label), text, service.deployments[0].labels_place)
-    for name, deployment in service.versions().items():
-        version: Path = (*at, "versions", name)
-        draft.put(version, {}, deployment.place)
-        draft.put((*version, "count"), deployment.count, deployment.count_place)
-        draft.put((*version, "service_account"), deployment.service_account, deployment.account_place)
-        for label, text in deployment.labels.items():
-            if label not in common:
-                draft.put((*version, "labels", label), text, deployment.labels_place)
-
-
-def _put_destination(draft: Draft, service: KubeService, at: Path, said: Rule | None) -> None:
-    """How Istio has callers treat a service by itself, and what its DestinationRule says beside."""
-    rule = None if said is None else said.draft
-    pools = {str(port.number): default_pool(port) for port in service.ports}
-    general = pools[str(service.ports[0].number)] if service.ports else {}
-    draft.put((*at, "tls"), "auto", service.place)
-    for name, limit in general.items():
-        draft.put((*at, "pool", name), limit, service.place)
-    if service.headless and (rule is None or rule.at(("rule", "load_balancing", "policy")) is None):
-        draft.put((*at, "load_balancing", "policy"), "random", service.place)
-    special = [port for port, pool in pools.items() if pool != general]
-    if rule is not None:
-        draft.take(rule, ("rule",), at)
-    for port in special:
-        if draft.at((*at, "ports", port)) is None:
-            # A port's settings stand in place of all others: what holds for the service is said again for it.
-            for name in ("tls", "load_balancing", "outlier_detection"):
-                if draft.at((*at, name)) is not None:
-                    draft.take(draft, (*at, name), (*at, "ports", port, name))
-            own: dict[str, Any] = {**pools[port], **(_own_pool(rule) if rule is not None else {})}
-            for name, limit in own.items():
-                draft.put((*at, "ports", port, "pool", name), limit, service.place)
-    for port in draft.at((*at, "ports")) or {}:
-        if port not in special or rule is None or port in rule.data["rule"].get("ports", {}):
-            by_itself: dict[Path, Any] = {("pool", name): limit for name, limit in pools.get(port, {}).items()}
-            for below, value in {**by_itself, ("tls",): "auto"}.items():
-                if draft.at((*at, "ports", port, *below)) is None:
-                    draft.put((*at, "ports", port, *below), value, service.place)
-
-
-def _own_pool(rule: Draft) -> dict[str, Any]:
-    pool: dict[str, Any] = rule.data["rule"].get("pool", {})
-    return pool
 
 
 def _yield_to(data: Any, draft: Draft, kept: list[str]) -> None:
