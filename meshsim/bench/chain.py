@@ -14,7 +14,7 @@ import msgspec
 
 from meshsim.network.link import LinkDirection
 from meshsim.network.train import LOST, Train
-from meshsim.world.clock import Clock
+from meshsim.world.clock import Alarm, Clock
 from meshsim.world.compute import Cores
 
 CLIENTS = 100
@@ -144,6 +144,9 @@ class _Chain:
         self._sent = 0
         self.total_ns = 0
         self._clock = Clock()
+        # Methods that alarms call: to take one from the object makes a new one each time.
+        self._when_sent, self._when_crossed, self._when_answered = self._send, self._cross, self._answered
+        self._when_served, self._when_worked = self._serve, self._worked
         self._cores = Cores(CORES)
         silent = Random(seed)  # no jitter and no loss: never drawn from
         self._up = tuple(
@@ -163,23 +166,23 @@ class _Chain:
 
     def _set_next(self, client: int) -> None:
         clock = self._clock
-        clock.at(clock.now_ns + round(self._draws[client](_ARRIVALS_PER_NS)), self._send, client)
+        clock.at(clock.now_ns + round(self._draws[client](_ARRIVALS_PER_NS)), self._when_sent, client)
 
-    def _send(self, client: int) -> None:
+    def _send(self, client: int) -> Alarm | None:
         if self._sent == self._requests:
-            return
+            return None
         self._sent += 1
         self._set_next(client)
         packet = _Packet(self._clock.now_ns)
-        self._launch(packet, self._up)
+        return self._launch(packet, self._up)
 
-    def _launch(self, packet: _Packet, path: tuple[LinkDirection, ...]) -> None:
+    def _launch(self, packet: _Packet, path: tuple[LinkDirection, ...]) -> Alarm:
         packet.load(PACKET_BYTES, 1, self._clock.now_ns)
         packet.path = path
         packet.hop = 0
-        self._cross(packet)
+        return self._cross(packet)
 
-    def _cross(self, packet: _Packet) -> None:
+    def _cross(self, packet: _Packet) -> Alarm:
         """Leave the link that was crossed last, if any, and enter the next."""
         path, hop = packet.path, packet.hop
         if hop:
@@ -187,18 +190,19 @@ class _Chain:
         head_ns = path[hop].enter(packet, self._clock.now_ns)
         assert head_ns != LOST
         packet.hop = hop = hop + 1
+        order = self._clock.order()
         if hop < len(path):
-            self._clock.at(head_ns, self._cross, packet)
-        else:
-            self._clock.at(head_ns, self._serve if path is self._up else self._answered, packet)
+            return head_ns, order, self._when_crossed, packet
+        return head_ns, order, self._when_served if path is self._up else self._when_answered, packet
 
-    def _serve(self, packet: _Packet) -> None:
+    def _serve(self, packet: _Packet) -> Alarm:
         self._up[-1].leave(packet)
         work_ns = round(self._draw_work(_WORK_PER_NS))
-        self._clock.at(self._cores.submit(self._clock.now_ns, work_ns) + work_ns, self._served, packet)
+        clock = self._clock
+        return self._cores.submit(clock.now_ns, work_ns) + work_ns, clock.order(), self._when_worked, packet
 
-    def _served(self, packet: _Packet) -> None:
-        self._launch(packet, self._down)
+    def _worked(self, packet: _Packet) -> Alarm:
+        return self._launch(packet, self._down)
 
     def _answered(self, packet: _Packet) -> None:
         self._down[-1].leave(packet)

@@ -273,7 +273,7 @@ class Authorizing:
         machine = check.host.machine
         work_ns = machine.response_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
-        self._clock.soon(start_ns + work_ns, self._read, (check, ruling, start_ns, work_ns))
+        self._clock.at(start_ns + work_ns, self._read, (check, ruling, start_ns, work_ns))
 
     def _read(self, job: tuple[Check, Ruling, int, int]) -> None:
         """The proxy has taken in the answer."""

@@ -6,7 +6,8 @@ The one module that uses SimPy's private attributes (its heap and event counter)
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
+from itertools import count
 from typing import Any
 
 from simpy import Environment, Event
@@ -21,12 +22,20 @@ STRETCH_NS = 100_000_000
 """How far ahead of the next alarm others are kept on the same heap."""
 
 
+Alarm = tuple[int, int, "Action", Any]
+"""Instant, place in the order of what happens then, action, argument."""
+Action = Callable[[Any], Alarm | None]
+
+
 class Clock(Environment):
     """A SimPy environment that also takes alarms: an action and its argument, without an event object.
 
     Alarms lie on SimPy's heap as (time, order, action, argument). SimPy's events come to it as alarms too, so that the
     loop need not tell them apart: the action hands the event to SimPy when its instant has come. What happens at one
     instant happens in the order in which it was set, alarms and events alike; SimPy's urgent events come first.
+
+    Most actions lead to one more alarm. An action may return it, ``(time, clock.order(), action, argument)``, in place
+    of setting it: it is put on the heap when the next is taken off, in one go, and is often the very next.
 
     What is set ``at`` an instant after the current stretch of time lies on a heap of its own. Sidecars' timers are
     seconds away and there is one for each sidecar, so that the heap that every alarm goes through stays as small as
@@ -37,36 +46,35 @@ class Clock(Environment):
         super().__init__(initial_time=0)
         self.now_ns = 0
         """The current instant: what ``now`` says, as a plain attribute."""
-        self._order = 0
+        self.order = count(1).__next__
+        """Gives the place of what is set now in the order of what happens at one instant."""
         self._alarms: Any = self._queue
         self._stretch_end_ns = 0
-        self._later: list[tuple[int, int, Callable[[Any], None], Any]] = []
+        self._later: list[Alarm] = []
 
     @property
     def now(self) -> int:
         """The current instant in nanoseconds."""
         return self.now_ns
 
-    def soon(self, time_ns: int, action: Callable[[Any], None], argument: Any) -> None:
-        """Have ``action(argument)`` called at ``time_ns``, which is not in the past and most likely near."""
-        self._order = order = self._order + 1
-        heappush(self._alarms, (time_ns, order, action, argument))
+    def put(self, alarm: Alarm | None) -> None:
+        """Set what an action would return; most likely it is near."""
+        if alarm is not None:
+            heappush(self._alarms, alarm)
 
-    def at(self, time_ns: int, action: Callable[[Any], None], argument: Any = None) -> None:
-        """Have the same called at any ``time_ns`` that is not in the past."""
-        self._order = order = self._order + 1
+    def at(self, time_ns: int, action: Action, argument: Any = None) -> None:
+        """Have ``action(argument)`` called at ``time_ns``, which is not in the past."""
         if time_ns < self._stretch_end_ns:
-            heappush(self._alarms, (time_ns, order, action, argument))
+            heappush(self._alarms, (time_ns, self.order(), action, argument))
         else:
-            self._set((time_ns, order, action, argument))
+            self._set((time_ns, self.order(), action, argument))
 
     def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Take an event of SimPy's, as an alarm."""
-        self._order += 1
-        order = self._order + (priority - NORMAL) * _PRIORITY
+        order = self.order() + (priority - NORMAL) * _PRIORITY
         self._set((self.now_ns + delay, order, self._occur, event))
 
-    def _set(self, alarm: tuple[int, int, Callable[[Any], None], Any]) -> None:
+    def _set(self, alarm: Alarm) -> None:
         if alarm[0] < self._stretch_end_ns:
             heappush(self._alarms, alarm)
             return
@@ -96,11 +104,14 @@ class Clock(Environment):
         if not self._alarms:
             raise EmptySchedule
         self.now_ns, _, action, argument = heappop(self._alarms)
-        action(argument)
+        self.put(action(argument))
 
     def run_to_end(self) -> None:
         """Let everything happen, until nothing is left to happen."""
         alarms = self._alarms
         while alarms:
             self.now_ns, _, action, argument = heappop(alarms)
-            action(argument)
+            following = action(argument)
+            while following is not None:
+                self.now_ns, _, action, argument = heappushpop(alarms, following)
+                following = action(argument)

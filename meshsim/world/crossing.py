@@ -9,7 +9,9 @@ from meshsim.network.train import COPY, LOST, NO_LIMIT, spread_ns
 from meshsim.world.connection import UP, Path, Transfer
 
 if TYPE_CHECKING:
-    from meshsim.world.clock import Clock
+    from meshsim.network.access import RadioAccess
+    from meshsim.network.link import LinkDirection
+    from meshsim.world.clock import Alarm, Clock
 
 
 class Copy:
@@ -26,10 +28,11 @@ class Crossing:
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_crossed = self._cross
         self._when_arrived = self._arrive
+        self._order = clock.order
 
     # What becomes of a transfer
 
-    def _arrive(self, transfer: Transfer) -> None:
+    def _arrive(self, transfer: Transfer) -> Alarm | None:
         raise AssertionError("whoever sends says what to do with what arrives")
 
     def _lost(self, transfer: Transfer) -> None:
@@ -43,48 +46,70 @@ class Crossing:
 
     # On the way
 
-    def _launch(self, transfer: Transfer, path: Path) -> None:
-        """Send a train that is loaded."""
+    def _launch(self, transfer: Transfer, path: Path) -> Alarm | None:
+        """Send a train that is loaded; return what follows from that, as an action may."""
         now_ns = self._clock.now_ns
         transfer.launched_ns = transfer.head_ns = now_ns
         transfer.path = path
         transfer.hop = 0
         if path:
-            self._enter(transfer)
-        else:
-            self._clock.at(now_ns, self._arrive, transfer)
+            return self._enter(transfer)
+        return now_ns, self._order(), self._when_arrived, transfer
 
-    def _cross(self, transfer: Transfer) -> None:
+    def _cross(self, transfer: Transfer) -> Alarm | None:
         """Leave the hop that was crossed last and enter the next."""
-        if transfer.path[transfer.hop - 1].leave(transfer):
-            self._enter(transfer)
-        else:
+        path, index = transfer.path, transfer.hop
+        if not path[index - 1].leave(transfer):
             self._lost(transfer)
+            return None
+        hop = path[index]
+        if hop.is_radio:
+            return self._enter(transfer)
+        head_ns = hop.enter(transfer, self._clock.now_ns)
+        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0 or transfer.packets is not None:
+            return self._entered(transfer, hop, head_ns)
+        # What nearly always happens, once more in this place: a call for each hop of each message counts.
+        transfer.hop = index = index + 1
+        if index == len(path):
+            transfer.head_ns = head_ns
+            return transfer.tail_ns, self._order(), self._when_arrived, transfer
+        return head_ns, self._order(), self._when_crossed, transfer
 
-    def _enter(self, transfer: Transfer) -> None:
+    def _enter(self, transfer: Transfer) -> Alarm | None:
         """Enter the next hop, at once or when a handover's interruption is over."""
         path, index = transfer.path, transfer.hop
         hop = path[index]
-        clock = self._clock
-        now_ns = clock.now_ns
+        now_ns = self._clock.now_ns
         if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
             until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # as above
             if until_ns > transfer.limit_ns:
                 self._doubt(transfer)
-            clock.at(until_ns, self._enter, transfer)
-            return
+            self._clock.at(until_ns, self._enter, transfer)
+            return None
         head_ns = hop.enter(transfer, now_ns)
+        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0 or transfer.packets is not None:
+            return self._entered(transfer, hop, head_ns)
+        transfer.hop = index = index + 1
+        if index == len(path):
+            transfer.head_ns = head_ns
+            return transfer.tail_ns, self._order(), self._when_arrived, transfer
+        return head_ns, self._order(), self._when_crossed, transfer
+
+    def _entered(self, transfer: Transfer, hop: LinkDirection | RadioAccess, head_ns: int) -> Alarm | None:
+        """Go on after any hop, which said when the head is across, or that it is lost or waits."""
+        index = transfer.hop
+        following: Alarm | None = None
         if head_ns >= 0:
             if head_ns > transfer.limit_ns:
                 self._doubt(transfer)
-            transfer.hop = next_index = index + 1
-            if next_index == len(path):
+            transfer.hop = index + 1
+            if index + 1 == len(transfer.path):
                 transfer.head_ns = head_ns
                 if transfer.packets is not None:
                     self._spread(transfer)
-                clock.soon(transfer.tail_ns, self._when_arrived, transfer)
+                following = transfer.tail_ns, self._order(), self._when_arrived, transfer
             else:
-                clock.soon(head_ns, self._when_crossed, transfer)
+                following = head_ns, self._order(), self._when_crossed, transfer
         elif head_ns == LOST:
             self._lost(transfer)
         else:
@@ -93,6 +118,7 @@ class Crossing:
                 self._watch_for_delay(transfer)
         if transfer.copies > 0:
             self._enter_copy(transfer, index)
+        return following
 
     def _spread(self, train: Transfer) -> None:
         """Have all packets but the last arrive on their own."""
@@ -117,7 +143,7 @@ class Crossing:
         copy.path = transfer.path
         copy.hop = index
         transfer.copies = 0
-        self._enter(copy)
+        self._clock.put(self._enter(copy))
 
     def _watch(self, medium: SharedMedium) -> None:
         """Call ``advance`` when a medium wants it: earlier than promised if a run was cut."""

@@ -14,6 +14,7 @@ from meshsim.world.policies import Ruling
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
     from meshsim.world.authorizers import Authorizers
+    from meshsim.world.clock import Alarm
     from meshsim.world.hosts import Host
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State
@@ -35,9 +36,9 @@ class Deciding:
     rollout: Rollout | None = None
     """Holds every decision against what ought to hold; None where that does not change."""
 
-    def __init__(self, state: State, tell: Callable[[Host, events.Event], None]) -> None:
+    def __init__(self, state: State, told: Callable[[Host, events.Event], Alarm | None]) -> None:
         self._state = state
-        self._tell = tell
+        self._told = told
         self._clock = state.clock
         self._accounts = state.accounts
         self._connections = state.connections
@@ -49,14 +50,18 @@ class Deciding:
     def outside(self, authorizers: Authorizers) -> None:
         """Have questions decided outside of the proxies."""
         self._authorizing = authorizers
-        authorizers.tell(self._ruled)
 
-    def ask(self, host: Host, command: AskPolicy) -> None:
+        def ruled(host: Host, command: AskPolicy, ruling: Ruling) -> None:
+            self._clock.put(self._ruled(host, command, ruling))
+
+        authorizers.tell(ruled)
+
+    def ask(self, host: Host, command: AskPolicy) -> Alarm | None:
         """Charge reading the request, and the decision or its asking for."""
         message, question = command.message, command.question
         connection = self._connections.get(command.connection_id)
         if connection is None:
-            return
+            return None
         machine = host.machine
         now_ns = self._clock.now_ns
         crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
@@ -82,12 +87,12 @@ class Deciding:
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
-        self._clock.soon(start_ns + work_ns, self._when_worked, job)
+        return start_ns + work_ns, self._clock.order(), self._when_worked, job
 
-    def _worked(self, job: tuple[Any, ...]) -> None:
+    def _worked(self, job: tuple[Any, ...]) -> Alarm | None:
         host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job
         if host.epoch != epoch:
-            return
+            return None
         message = command.message
         if account is not None and account.attempt == message.attempt:
             parts = account.parts
@@ -97,17 +102,17 @@ class Deciding:
             parts[POLICY] += policy_ns
             account.mark_ns = self._clock.now_ns
         if ruling is not None:
-            self._ruled(host, command, ruling)
-        elif command.question is None:
-            self._tell(host, events.PolicyAnswered(command.connection_id, message, None))
-        else:
-            assert self._authorizing is not None
-            self._authorizing.ask(host, command, account)
+            return self._ruled(host, command, ruling)
+        if command.question is None:
+            return self._told(host, events.PolicyAnswered(command.connection_id, message, None))
+        assert self._authorizing is not None
+        self._authorizing.ask(host, command, account)
+        return None
 
-    def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> None:
+    def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> Alarm | None:
         """Record a decision, and tell the sidecar."""
         self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
-        self._tell(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
+        return self._told(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
 
 
 def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollout | None) -> DecisionRow:

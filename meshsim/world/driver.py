@@ -18,6 +18,7 @@ from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
     from meshsim.sidecar.timers import Timers
+    from meshsim.world.clock import Alarm
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
@@ -42,11 +43,11 @@ class Driver:
         self._accounts = state.accounts
         self._connections = state.connections
         self._real = state.real
-        self.deciding = Deciding(state, self.tell)
+        self.deciding = Deciding(state, self.told)
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_sealed = self._sealed
         self._when_opened = self._opened
-        self._carry_out: dict[type, Callable[[Any, Any], None]] = {
+        self._carry_out: dict[type, Callable[[Any, Any], Alarm | None]] = {
             commands.Send: self._send,
             commands.AskPolicy: self.deciding.ask,
             commands.Deliver: self._deliver,
@@ -63,9 +64,9 @@ class Driver:
     def watched_by(self, obeying: Obeying) -> None:
         """Have calls counted that are served although somebody's certificate was revoked, and what is cut for that."""
 
-        def deliver(host: Replica, command: commands.Deliver) -> None:
+        def deliver(host: Replica, command: commands.Deliver) -> Alarm | None:
             obeying.served(self._connections[command.connection_id])
-            self._deliver(host, command)
+            return self._deliver(host, command)
 
         def close(host: Host, command: commands.CloseConnection) -> None:
             connection = self._connections.get(command.connection_id)
@@ -78,13 +79,21 @@ class Driver:
 
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
+        self._clock.put(self.told(host, event))
+
+    def told(self, host: Host, event: events.Event) -> Alarm | None:
+        """Do the same as the last thing that an action does; return what follows, which it has to return."""
         sidecar = host.sidecar
         carry_out = self._carry_out
+        following = None
         for command in HANDLERS[type(event)](sidecar, event, self._clock.now_ns):
-            carry_out[type(command)](host, command)
+            if following is not None:
+                self._clock.put(following)
+            following = carry_out[type(command)](host, command)
         timers = sidecar.timers
         if timers.next_ns < timers.armed_ns:
             self._arm(host, timers)
+        return following
 
     def _arm(self, host: Host, timers: Timers) -> None:
         """Have a sidecar woken when its next timer is due."""
@@ -105,10 +114,10 @@ class Driver:
 
     # Messages
 
-    def _send(self, host: Host, command: commands.Send) -> None:
+    def _send(self, host: Host, command: commands.Send) -> Alarm | None:
         connection = self._connections.get(command.connection_id)
         if connection is None:
-            return
+            return None
         unit: Any = command.unit  # told apart by its kind
         machine = host.machine
         kind = type(unit)
@@ -119,8 +128,7 @@ class Driver:
         else:
             direction = UP if connection.client is host else DOWN
             self._handshakes.sent(connection, direction, unit)
-            self._state.transport.send(Transfer(connection, direction, unit, unit.size_bytes, None))
-            return
+            return self._state.transport.dispatch(Transfer(connection, direction, unit, unit.size_bytes, None))
         clock = self._clock
         now_ns = clock.now_ns
         size_bytes = unit.size_bytes
@@ -142,7 +150,7 @@ class Driver:
         transfer.crypto_ns = crypto_ns = machine.records_ns[connection.cipher][size_bytes] if unit.encrypted else 0
         work_ns = crypto_ns + proxy_ns
         transfer.job_start_ns = start_ns = machine.cores.submit(now_ns, work_ns)
-        clock.soon(start_ns + work_ns, self._when_sealed, transfer)
+        return start_ns + work_ns, clock.order(), self._when_sealed, transfer
 
     def _waited(self, account: Account, connection: Connection) -> None:
         """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
@@ -157,11 +165,11 @@ class Driver:
         elif account.mark_ns < now_ns:
             account.settle(now_ns)
 
-    def _sealed(self, transfer: Transfer) -> None:
+    def _sealed(self, transfer: Transfer) -> Alarm | None:
         """The CPU work of sending is done: the message leaves."""
         connection, direction = transfer.connection, transfer.direction
         if not connection.open_ends[direction] or connection.broken_end == direction:
-            return  # its connection is gone, with its sender or alone, or its TLS
+            return None  # its connection is gone, with its sender or alone, or its TLS
         account = transfer.account
         unit = transfer.unit
         if account is not None and account.attempt == unit.attempt:
@@ -175,9 +183,9 @@ class Driver:
         if self._real:
             host = connection.client if direction == UP else connection.server
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
-        self._state.transport.send(transfer)
+        return self._state.transport.dispatch(transfer)
 
-    def arrived(self, transfer: Transfer) -> None:
+    def arrived(self, transfer: Transfer) -> Alarm | None:
         """Hand a unit that came over a connection to whom it is for."""
         connection, unit, direction = transfer.connection, transfer.unit, transfer.direction
         receiver = connection.server if direction == UP else connection.client
@@ -185,25 +193,25 @@ class Driver:
         message = kind is RequestMessage or kind is ResponseMessage
         if not message and (kind is Fin or kind is Reset):
             self.connections.ended(connection, 1 - direction, unit)
-            return
+            return None
         if (transfer.damaged or connection.broken_end >= 0) and not self._damage.readable(transfer, message=message):
-            return
+            return None
         if not connection.open_ends[1 - direction]:
             # The receiver restarted and knows nothing of this connection, or has closed it.
             self.connections.refuse(connection, 1 - direction)
-            return
+            return None
         if not message:
             self._handshakes.received(connection, direction, unit)
         elif self._real:
             receiver.sidecar.decode(connection.connection_id, unit)
-        self.tell(receiver, events.UnitReceived(connection.connection_id, unit))
+        return self.told(receiver, events.UnitReceived(connection.connection_id, unit))
 
     # Workload
 
-    def _deliver(self, host: Replica, command: commands.Deliver) -> None:
-        self.workloads.begin(host, command)
+    def _deliver(self, host: Replica, command: commands.Deliver) -> Alarm | None:
+        return self.workloads.begin(host, command)
 
-    def _finish_call(self, host: Host, command: commands.FinishCall) -> None:
+    def _finish_call(self, host: Host, command: commands.FinishCall) -> Alarm | None:
         account = self._accounts[command.call_id]
         account.retries = command.attempts - 1 if command.attempts else 0
         response = command.response
@@ -212,8 +220,7 @@ class Driver:
             if account.waits_for >= 0:
                 self._gave_up_waiting(account)
             account.settle(now_ns)
-            self.workloads.ended(account, command.outcome, command.status)
-            return
+            return self.workloads.ended(account, command.outcome, command.status)
         account.bytes_received += response.size_bytes
         if response.headers:
             account.exposed = tells_of_the_mesh(response.headers)
@@ -226,18 +233,18 @@ class Driver:
         work_ns = crypto_ns + proxy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
-        self._clock.soon(start_ns + work_ns, self._when_opened, job)
+        return start_ns + work_ns, self._clock.order(), self._when_opened, job
 
-    def _opened(self, job: tuple[Any, ...]) -> None:
+    def _opened(self, job: tuple[Any, ...]) -> Alarm | None:
         host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job
         if host.epoch != epoch:
-            return
+            return None
         parts = account.parts
         parts[QUEUE] += start_ns - account.mark_ns
         parts[CRYPTO] += crypto_ns
         parts[PROXY] += proxy_ns
         account.mark_ns = self._clock.now_ns
-        self.workloads.ended(account, command.outcome, command.status)
+        return self.workloads.ended(account, command.outcome, command.status)
 
     def _back_off(self, host: Host, command: commands.BackOff) -> None:
         account = self._accounts[command.call_id]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.network import Radio
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.world.admission import Admission
+    from meshsim.world.clock import Alarm
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device
     from meshsim.world.state import State
@@ -59,7 +60,7 @@ class Source:
         else:
             self._clock.at(time_ns, self._when_due)
 
-    def _send(self, _: None) -> None:
+    def _send(self, _: None) -> Alarm | None:
         devices = self._devices
         if self._random is not None:
             device = devices[int(self._random.random() * len(devices))]
@@ -69,8 +70,8 @@ class Source:
         self._next()  # first, so that the arrivals of one instant keep their order whatever a request leads to
         if self._admission is not None and not self._admission.admitted(device, self._name):
             self._workloads.refuse(device, self._name, self._template)
-        else:
-            self._workloads.request(device, self._name, self._template)
+            return None
+        return self._workloads.request(device, self._name, self._template)
 
 
 class Mobility:

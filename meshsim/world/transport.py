@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from meshsim.network.link import LinkDirection
     from meshsim.network.tcp_receiver import Receiver
+    from meshsim.world.clock import Alarm
     from meshsim.world.connections import Connections
     from meshsim.world.state import State
 
@@ -41,7 +42,7 @@ class Transport(Crossing):
     connections: Connections
     """Set when the world is assembled."""
 
-    def __init__(self, state: State, parameters: TcpParameters, deliver: Callable[[Transfer], None]) -> None:
+    def __init__(self, state: State, parameters: TcpParameters, deliver: Callable[[Transfer], Alarm | None]) -> None:
         super().__init__(state.clock)
         self._state = state
         self._deliver = deliver
@@ -75,11 +76,15 @@ class Transport(Crossing):
 
     def send(self, transfer: Transfer) -> None:
         """Send a unit; it is delivered after everything that was sent before it on the connection."""
+        self._clock.put(self.dispatch(transfer))
+
+    def dispatch(self, transfer: Transfer) -> Alarm | None:
+        """Do the same as the last thing that an action does; return what follows, which it has to return."""
         connection, direction = transfer.connection, transfer.direction
         if connection.segmented:
             assert connection.wire is not None
             connection.wire.write(transfer)
-            return
+            return None
         path = self._path(connection, direction)
         order = connection.orders[direction]
         now_ns = self._clock.now_ns
@@ -94,11 +99,11 @@ class Transport(Crossing):
             self.look_closer(connection)
             assert connection.wire is not None
             connection.wire.write(transfer)
-            return
+            return None
         order.append(transfer)
         if connection.shadows is not None:
             self._shadowing.sent(connection, direction)
-        self._launch(transfer, path)
+        return self._launch(transfer, path)
 
     def carry(self, connection: Connection, direction: int, packets: Sequence[Packet]) -> None:
         """Send packets at segment level."""
@@ -117,7 +122,7 @@ class Transport(Crossing):
         if path is None:
             wire.end(train)
         else:
-            self._launch(train, path)
+            self._clock.put(self._launch(train, path))
 
     def send_reset(self, connection: Connection, direction: int, reason: str) -> None:
         """Send a RST: outside the stream, and lost for good if it is lost."""
@@ -126,7 +131,7 @@ class Transport(Crossing):
             transfer = Transfer(connection, direction, Reset(reason), 0, None)
             transfer.control = True
             transfer.load(tcp.RESET_BYTES, 1, self._clock.now_ns)
-            self._launch(transfer, path)
+            self._clock.put(self._launch(transfer, path))
 
     def forget(self, connection: Connection, end: int) -> None:
         """Have an end's TCP forget a connection: it repeats and acknowledges nothing any more."""
@@ -136,27 +141,25 @@ class Transport(Crossing):
 
     # Arrival
 
-    def _arrive(self, transfer: Transfer) -> None:
+    def _arrive(self, transfer: Transfer) -> Alarm | None:
         connection, direction = transfer.connection, transfer.direction
         path = transfer.path
         receiver = connection.server if direction == UP else connection.client
         if (path and not path[-1].leave(transfer)) or not receiver.machine.up:
             self._lost(transfer)
-            return
+            return None
         if transfer.packets is not None:
             assert connection.wire is not None
             connection.wire.arrive(transfer)
-            return
+            return None
         if transfer.control:
-            if type(transfer.unit) is not Copy:
-                self._deliver(transfer)
-            return
+            return None if type(transfer.unit) is Copy else self._deliver(transfer)
         order = connection.orders[direction]
         if order[0] is not transfer:
             self.look_closer(connection)
             assert connection.wire is not None
             connection.wire.arrive(transfer)
-            return
+            return None
         now_ns = self._clock.now_ns
         size_bytes = transfer.payload_bytes
         window = transfer.window
@@ -174,12 +177,13 @@ class Transport(Crossing):
         if connection.lossy:
             self._shadowing.arrived(connection, direction, size_bytes)
         if whole:
-            self._hand_over(transfer)
-        elif not connection.segmented:
+            return self._hand_over(transfer)
+        if not connection.segmented:
             back_ns = self.ways.acknowledgement_ns(connection, 1 - direction)
             next_ns, apart_ns = next_window_ns(transfer, segments, back_ns, now_ns)
             transfer.waited_ns += next_ns - now_ns
             self._clock.at(next_ns, self._resume, (transfer, apart_ns))
+        return None
 
     def _grow(self, connection: Connection, direction: int, segments: int) -> None:
         """Open a window that was in the way."""
@@ -205,7 +209,7 @@ class Transport(Crossing):
             self.look_closer(connection)
         else:
             load_more(transfer, self.parameters, self._clock.now_ns, apart_ns)
-            self._launch(transfer, path)
+            self._clock.put(self._launch(transfer, path))
 
     # Trouble
 
@@ -275,9 +279,9 @@ class Transport(Crossing):
             took_ns = min(now_ns - train.launched_ns, now_ns - account.mark_ns)
             transfer.radio_total_ns = min(train.radio_ns, took_ns)
             transfer.waited_ns = now_ns - account.mark_ns - took_ns
-        self._hand_over(transfer)
+        self._clock.put(self._hand_over(transfer))
 
-    def _hand_over(self, transfer: Transfer) -> None:
+    def _hand_over(self, transfer: Transfer) -> Alarm | None:
         """Attribute the journey to the call that it was made for, and deliver."""
         account = transfer.account
         if account is not None and account.attempt == transfer.unit.attempt:
@@ -287,4 +291,4 @@ class Transport(Crossing):
             parts[TCP] += transfer.waited_ns
             parts[NETWORK] += now_ns - account.mark_ns - transfer.radio_total_ns - transfer.waited_ns
             account.mark_ns = now_ns
-        self._deliver(transfer)
+        return self._deliver(transfer)

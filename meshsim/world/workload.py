@@ -16,6 +16,7 @@ from meshsim.world.handling import Handling
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import Deliver
     from meshsim.sidecar.messages import CallTemplate
+    from meshsim.world.clock import Alarm
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device, Host, Replica
     from meshsim.world.state import State
@@ -40,15 +41,14 @@ class Workloads:
 
     # Requests of users
 
-    def request(self, device: Device, source: str, template: CallTemplate) -> None:
-        """Send one request, now."""
+    def request(self, device: Device, source: str, template: CallTemplate) -> Alarm | None:
+        """Send one request, now; return what follows, as an action may."""
         self._request_count += 1
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
         account = self._account(template, request, device, None)
         if device.up:
-            self._driver.tell(device, events.CallStarted(account.call_id, template))
-        else:
-            self.ended(account, "unreachable", 503)
+            return self._driver.told(device, events.CallStarted(account.call_id, template))
+        return self.ended(account, "unreachable", 503)
 
     def refuse(self, device: Device, source: str, template: CallTemplate) -> None:
         """End a request at once whose flow was not admitted."""
@@ -64,8 +64,8 @@ class Workloads:
 
     # Work at a replica
 
-    def begin(self, replica: Replica, command: Deliver) -> None:
-        """Queue the work of a request that a sidecar has let in."""
+    def begin(self, replica: Replica, command: Deliver) -> Alarm | None:
+        """Queue the work of a request that a sidecar has let in; return the alarm at its end."""
         message = command.message
         account = self._accounts.get(message.call_id)
         clock = self._clock
@@ -78,54 +78,54 @@ class Workloads:
         if account is None:
             # Its caller has given up; the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
-            clock.at(start_ns + work_ns, self._worked_in_vain, (replica, replica.epoch, answer))
-            return
+            return start_ns + work_ns, clock.order(), self._worked_in_vain, (replica, replica.epoch, answer)
         handling = Handling(replica, account, message, command.connection_id, groups, start_ns)
-        clock.soon(start_ns + work_ns, self._when_worked, handling)
+        return start_ns + work_ns, clock.order(), self._when_worked, handling
 
-    def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> None:
+    def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> Alarm | None:
         replica, epoch, answer = job
-        if replica.epoch == epoch:
-            self._answer(replica, answer)
+        return self._answer(replica, answer) if replica.epoch == epoch else None
 
-    def _worked(self, handling: Handling) -> None:
+    def _worked(self, handling: Handling) -> Alarm | None:
         if handling.replica.epoch != handling.epoch:
-            return
+            return None
         account = handling.account
         if account.attempt == handling.attempt:
             parts, start_ns = account.parts, handling.job_start_ns
             parts[QUEUE] += start_ns - account.mark_ns
             account.mark_ns = now_ns = self._clock.now_ns
             parts[SERVICE] += now_ns - start_ns
-        self._proceed(handling)
+        return self._proceed(handling)
 
-    def _proceed(self, handling: Handling) -> None:
-        """Make the next group of calls, or answer."""
+    def _proceed(self, handling: Handling) -> Alarm | None:
+        """Make the next group of calls, or answer; return what follows."""
         replica = handling.replica
         if handling.failed or handling.next_group == len(handling.groups):
             message = handling.message
             status = 502 if handling.failed else 200
             answer = events.ServiceAnswered(handling.connection_id, message.call_id, message.attempt, status)
-            self._answer(replica, answer)
-            return
+            return self._answer(replica, answer)
         group = handling.groups[handling.next_group]
         handling.next_group += 1
         handling.pending = len(group)
         account = handling.account
+        following = None
         for call in group:
+            self._clock.put(following)
             template = self._templates.of(call, replica.service, account.template, replica.workload)
             child = self._account(template, account.request, replica, handling)
-            self._driver.tell(replica, events.CallStarted(child.call_id, template))
+            following = self._driver.told(replica, events.CallStarted(child.call_id, template))
+        return following
 
-    def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> None:
+    def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> Alarm | None:
         if replica.service.memory_per_request_bytes:
             self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
-        self._driver.tell(replica, answer)
+        return self._driver.told(replica, answer)
 
     # The end of a call
 
-    def ended(self, account: Account, outcome: str, status: int) -> None:
-        """Give a call its one outcome."""
+    def ended(self, account: Account, outcome: str, status: int) -> Alarm | None:
+        """Give a call its one outcome; return what follows."""
         now_ns = self._clock.now_ns
         account.attempt = 0
         account.end_ns = now_ns
@@ -136,7 +136,7 @@ class Workloads:
         handling = account.parent
         if handling is None:
             self._request_ended(account)
-            return
+            return None
         request = account.request
         if request.over:
             self._write_call(account)
@@ -145,14 +145,15 @@ class Workloads:
         else:
             request.ended.append(account)
         if handling.replica.epoch != handling.epoch:
-            return
+            return None
         if outcome != "ok" and not account.template.optional:
             handling.failed = True
         handling.pending -= 1
         if handling.pending == 0:
             if handling.counts:
                 handling.account.absorb(account, now_ns)
-            self._proceed(handling)
+            return self._proceed(handling)
+        return None
 
     def _request_ended(self, account: Account) -> None:
         request = account.request
@@ -218,7 +219,7 @@ class Workloads:
     def kill(self, account: Account) -> None:
         """End a call whose caller lost its memory: nobody will hear of its outcome."""
         account.spend(OTHER, self._clock.now_ns)
-        self.ended(account, "reset", 503)
+        self._clock.put(self.ended(account, "reset", 503))
 
 
 def _mark_critical(account: Account) -> None:

@@ -11,26 +11,30 @@ from hypothesis import strategies as st
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL, URGENT
 
-from meshsim.world.clock import STRETCH_NS, Clock
+from meshsim.world.clock import STRETCH_NS, Alarm, Clock
 
 DELAYS_NS = st.sampled_from(
     [0, 1, STRETCH_NS // 2, STRETCH_NS - 1, STRETCH_NS, STRETCH_NS + 1, 3 * STRETCH_NS, 10**12, 10**17]
 )
-STEPS = st.lists(st.tuples(st.sampled_from(["soon", "at", "event"]), DELAYS_NS, st.integers(0, 3)), max_size=40)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "at", "event", "return"]), DELAYS_NS, st.integers(0, 3)), max_size=40
+)
 
 
-def _set(clock: Clock, how: str, time_ns: int, action: Callable[[Any], None], argument: object) -> None:
+def _set(clock: Clock, how: str, time_ns: int, action: Callable[[Any], Alarm | None], argument: object) -> None:
     if how == "event":
         event = clock.timeout(time_ns - clock.now_ns)
         assert event.callbacks is not None
-        event.callbacks.append(lambda _: action(argument))
+        event.callbacks.append(lambda _: clock.put(action(argument)))
+    elif how == "at":
+        clock.at(time_ns, action, argument)
     else:
-        (clock.soon if how == "soon" else clock.at)(time_ns, action, argument)
+        clock.put((time_ns, clock.order(), action, argument))
 
 
 @given(steps=STEPS)
 def test_everything_happens_in_order(steps: list[tuple[str, int, int]]) -> None:
-    """Near or far, as alarms or as SimPy's events, from the start or from within: by instant, then by setting."""
+    """Near or far, as alarms, set or returned, or as SimPy's events, now or later: by instant, then by setting."""
     clock = Clock()
     waiting = list(enumerate(steps))
     expected: list[tuple[int, int]] = []
@@ -42,9 +46,16 @@ def test_everything_happens_in_order(steps: list[tuple[str, int, int]]) -> None:
             expected.append((clock.now_ns + delay_ns, number))
             _set(clock, how, clock.now_ns + delay_ns, happen, (number, follow))
 
-    def happen(what: tuple[int, int]) -> None:
+    def happen(what: tuple[int, int]) -> Alarm | None:
         happened.append((clock.now_ns, what[0]))
+        if what[1] and waiting and waiting[0][1][0] == "return":
+            number, (_, delay_ns, follow) = waiting.pop(0)
+            expected.append((clock.now_ns + delay_ns, number))
+            alarm = (clock.now_ns + delay_ns, clock.order(), happen, (number, follow))
+            set_some(what[1] - 1)  # what is set after it comes after it
+            return alarm
         set_some(what[1])
+        return None
 
     while waiting:
         set_some(2)
@@ -57,7 +68,7 @@ def test_far_alarms_take_few_steps() -> None:
     clock = Clock()
     happened: list[str] = []
     clock.at(365 * 86_400 * 10**9, happened.append, "far")
-    clock.soon(5, happened.append, "near")
+    clock.put((5, clock.order(), happened.append, "near"))
     for _ in range(4):
         clock.step()
     assert happened == ["near", "far"]
