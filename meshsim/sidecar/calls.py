@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.sidecar.pool import Pool, Upstream
     from meshsim.sidecar.resilience import ResilienceSettings
+    from meshsim.sidecar.timers import Deadlines
 
 
 NOWHERE: frozenset[int] = frozenset()
@@ -23,6 +24,7 @@ class OutboundCall:
         "cluster",
         "connection",
         "deadline_ns",
+        "deadlines",
         "endpoint_id",
         "pool",
         "resilience",
@@ -42,5 +44,7 @@ class OutboundCall:
         """Connection that it is sent on, or waits for."""
         self.pool: Pool | None = None
         """Pool that it waits in for a free stream."""
+        self.deadlines: Deadlines | None = None
+        """Where its time limit is kept; None of calls that a route is for."""
         self.cluster: Cluster | None = None
         """Where a route has it go; None of calls that are not routed."""

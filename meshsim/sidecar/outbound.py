@@ -22,6 +22,7 @@ from meshsim.sidecar.pool import Phase, Pool, Upstream
 from meshsim.sidecar.pools import Pools, RequestSizes
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
+from meshsim.sidecar.timers import Deadlines
 from meshsim.sidecar.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Outbound(Upstreams):
         self._clusters: dict[str, Cluster] = {}
         self._pools = Pools(settings, balancer, route_randoms)
         self._sizes = RequestSizes()
-        self._when_due = self._deadline
+        self._deadlines: dict[int, Deadlines] = {}
+        """Time limits of calls, by their length."""
 
     # Calls
 
@@ -73,7 +75,11 @@ class Outbound(Upstreams):
                 return commands
         timeout_ns = template.timeout_ns
         self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, self._resilience)
-        self._timers.add_after(now_ns, timeout_ns, self._when_due, call_id)
+        deadlines = self._deadlines.get(timeout_ns)
+        if deadlines is None:
+            deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, timeout_ns, self._deadline)
+        call.deadlines = deadlines
+        deadlines.add(call_id, now_ns)
         self._try(call, now_ns, commands)
         return commands
 
@@ -159,7 +165,7 @@ class Outbound(Upstreams):
 
     def _overflow(self, call: OutboundCall, commands: list[Command]) -> None:
         """End a call because of a limit of its cluster; like Envoy's, it is not tried again."""
-        del self._calls[call.call_id]
+        self._forget(call)
         commands.append(FinishCall(call.call_id, "overflow", STATUS["overflow"], call.attempt, None))
 
     def _send(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
@@ -219,8 +225,14 @@ class Outbound(Upstreams):
         if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
             self._back_off(call, outcome, now_ns, commands)
             return
-        del self._calls[call.call_id]
+        self._forget(call)
         commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None))
+
+    def _forget(self, call: OutboundCall) -> None:
+        """Let go of a call that has ended."""
+        del self._calls[call.call_id]
+        if call.deadlines is not None:
+            call.deadlines.due_ns.pop(call.call_id, None)
 
     def _note_failure(self, call: OutboundCall, outcome: str, now_ns: int) -> None:
         """Have outlier detection, if there is any, take note that an attempt brought no response."""
@@ -260,9 +272,11 @@ class Outbound(Upstreams):
         call = self._calls.get(call_id)
         if call is None or call.attempt != message.attempt or call.connection is not upstream:
             return []
-        if message.status == 200 and call.cluster is None and not upstream.draining and not upstream.pool.waiting:
+        deadlines = call.deadlines
+        if message.status == 200 and deadlines is not None and not upstream.draining and not upstream.pool.waiting:
             # What nearly always happens: the call is done, and nothing follows from that.
             del self._calls[call_id]
+            del deadlines.due_ns[call_id]
             del upstream.streams[call_id]
             self._balancer.active[call.endpoint_id] -= 1
             upstream.idle_since_ns = now_ns
@@ -277,7 +291,7 @@ class Outbound(Upstreams):
         if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
             self._back_off(call, outcome, now_ns, commands)
         else:
-            del self._calls[call.call_id]
+            self._forget(call)
             commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
         if upstream.pool.waiting:
             self._serve_waiting(upstream, now_ns, commands)
@@ -308,7 +322,7 @@ class Outbound(Upstreams):
             if upstream is not None or call.pool is not None:
                 self._note_failure(call, "timeout", now_ns)
             self._release(call)
-            del self._calls[call_id]
+            self._forget(call)
             commands.append(FinishCall(call_id, "timeout", STATUS["timeout"], call.attempt, None))
             self._stream_freed(upstream, now_ns, commands)
 

@@ -15,11 +15,48 @@ Entry = tuple[int, int, Action, Any, "deque[Any] | None"]
 """Instant, order, action, argument, and the queue of equally long timers that it leads, if any."""
 
 
+class Deadlines:
+    """Instants all equally far ahead, by key, of which nearly every one is taken back before it comes.
+
+    Of all of them only one timer lies among the others. When that is due it looks for the earliest that is left: what
+    was taken back neither wakes anybody nor stays in memory. Take one back with ``del deadlines.due_ns[key]``.
+    """
+
+    __slots__ = ("_action", "_length_ns", "_set", "_timers", "due_ns")
+
+    def __init__(self, timers: Timers, length_ns: int, action: Callable[[int, int, list[Any]], None]) -> None:
+        self.due_ns: dict[int, int] = {}
+        """In the order in which they were added, which is that in which they come."""
+        self._timers = timers
+        self._length_ns = length_ns
+        self._action = action
+        self._set = False
+        """Whether the timer is set."""
+
+    def add(self, key: int, now_ns: int) -> None:
+        """Have ``action(key, now_ns, commands)`` called when the time is over, unless that is taken back."""
+        self.due_ns[key] = due_ns = now_ns + self._length_ns
+        if not self._set:
+            self._set = True
+            self._timers.add(due_ns, self._come, None)
+
+    def _come(self, _: None, now_ns: int, commands: list[Any]) -> None:
+        left = self.due_ns
+        while left:
+            key = next(iter(left))
+            if left[key] > now_ns:
+                self._timers.add(left[key], self._come, None)
+                return
+            del left[key]
+            self._action(key, now_ns, commands)
+        self._set = False
+
+
 class Timers:
     """What is due, in the order of instants and then of setting. Actions look for themselves whether they still matter.
 
     Timers that are all equally long come due in the order in which they were set. So they wait in a queue, of which
-    only the first lies on the heap: there is one for every call, and hardly any still matters when it comes due.
+    only the first lies on the heap.
     """
 
     __slots__ = ("_count", "_heap", "_queues", "armed_ns", "next_ns")

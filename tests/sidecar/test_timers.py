@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.sidecar.timers import NEVER, Timers
+from meshsim.sidecar.timers import NEVER, Deadlines, Timers
 
 _settings = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.booleans()), max_size=40)
 
@@ -54,3 +54,33 @@ def test_an_action_may_set_the_next_timer() -> None:
     timers.run(5, commands)
     assert commands == [2, 1, 0]
     assert timers.next_ns == NEVER
+
+
+_lives = st.lists(st.tuples(st.integers(0, 5), st.none() | st.integers(0, 30)), max_size=40)
+
+
+@given(_lives)
+def test_deadlines_come_unless_they_are_taken_back(lives: list[tuple[int, int | None]]) -> None:
+    """Each key whose deadline is not taken back comes at its very instant, and no other; one timer is set at most."""
+    length_ns = 20
+    timers = Timers()
+    came: list[tuple[int, int]] = []
+    deadlines = Deadlines(timers, length_ns, lambda key, now_ns, _: came.append((key, now_ns)))
+    now_ns, steps, expected = 0, [], []
+    for key, (pause_ns, taken_back_ns) in enumerate(lives):
+        now_ns += pause_ns
+        steps.append((now_ns, 1, key))
+        if taken_back_ns is not None and taken_back_ns < length_ns:
+            steps.append((now_ns + taken_back_ns, 2, key))
+        else:
+            expected.append((key, now_ns + length_ns))
+    for time_ns, step, key in [*sorted(steps), (NEVER - 1, 0, 0)]:
+        while timers.next_ns <= time_ns:
+            timers.run(timers.next_ns, [])
+            assert len(timers._heap) <= 1
+        if step == 1:
+            deadlines.add(key, time_ns)
+        elif step == 2:
+            del deadlines.due_ns[key]
+    assert came == expected
+    assert not deadlines.due_ns
