@@ -6,7 +6,8 @@ from meshsim.network.link import MTU_BYTES
 from meshsim.network.medium import WAITING, SharedMedium, reserve_of
 from meshsim.network.promise import AirPromise
 from meshsim.network.radio import RadioModel
-from meshsim.network.train import COPY, LOST, Train
+from meshsim.network.room import BITS_NS, without_room
+from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
 
 
 class RadioAccess:
@@ -15,6 +16,8 @@ class RadioAccess:
     A train waits for its turn on the air of the serving cell, is sent, and takes the access delay of that instant.
     Order is kept. Nothing enters during a handover's interruption: the carrier waits for ``interrupted_until_ns``. All
     of that counts against the radio part of the delay budget; how it was kept is counted at the cell.
+
+    What waits, waits in the buffer of the flow's RLC entity, which every device has for each slice and direction.
     """
 
     __slots__ = (
@@ -23,6 +26,8 @@ class RadioAccess:
         "_model",
         "_reserve",
         "_slice",
+        "_waiting_bytes",
+        "buffer_bytes",
         "interrupted_until_ns",
         "is_radio",
         "medium",
@@ -34,7 +39,13 @@ class RadioAccess:
     loses = False  # what it loses is lost to whole trains, and not to what is small
 
     def __init__(
-        self, direction: int, model: RadioModel, medium: SharedMedium, slice_name: str, promise: AirPromise
+        self,
+        direction: int,
+        model: RadioModel,
+        medium: SharedMedium,
+        slice_name: str,
+        promise: AirPromise,
+        buffer_bytes: int = NO_LIMIT,
     ) -> None:
         self.is_radio = True
         self._direction = direction
@@ -45,6 +56,9 @@ class RadioAccess:
         """What this device's packets are owed this way."""
         self.medium = medium
         """Air of the serving cell, this way; another after a handover."""
+        self.buffer_bytes = buffer_bytes
+        """What may wait or be sent at a time; a packet that finds something there and does not fit is dropped."""
+        self._waiting_bytes = 0
         self.interrupted_until_ns = 0
         self._last_tail_ns = 0
 
@@ -57,11 +71,25 @@ class RadioAccess:
             train.beyond = not within
             if promise.reserved and within_rate:
                 place = self._reserve
-        train.queue = self.medium.queues[place]
+        train.queue = queue = self.medium.queues[place]
+        if self._waiting_bytes + train.size_bytes > self.buffer_bytes:
+            free_at_ns = now_ns + self._waiting_bytes * BITS_NS // self.medium.bandwidth_bps
+            # As if it had the whole cell while the train arrives: the most that can have left by then.
+            queue.refuse(train, without_room(train, now_ns, free_at_ns, self.medium.bandwidth_bps, self.buffer_bytes))
+            if not train.segments:
+                return LOST
         sent_ns = self.medium.offer(place, train, now_ns)
-        return WAITING if sent_ns == WAITING else self.across(train, sent_ns)
+        if sent_ns != WAITING:
+            return self._cross(train, sent_ns)
+        self._waiting_bytes += train.size_bytes
+        return WAITING
 
     def across(self, train: Train, sent_ns: int) -> int:
+        """Do as ``enter`` does for a train that had to wait and was sent by ``sent_ns``."""
+        self._waiting_bytes -= train.size_bytes
+        return self._cross(train, sent_ns)
+
+    def _cross(self, train: Train, sent_ns: int) -> int:
         """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (by the air, or as too late).
 
         ``train.radio_ns`` grows by its time here. A train is late if its last packet is, and lost as a whole.

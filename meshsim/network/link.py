@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from random import Random
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
+from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, Train
 
-BITS_NS = 8 * 1_000_000_000
-"""Bits of a byte times nanoseconds of a second."""
 _NEVER = -(2**62)
 MTU_BYTES = 1500
 """Largest IP packet of Ethernet without jumbo frames."""
@@ -250,26 +249,8 @@ class LinkDirection:
         return max(0, self._free_at_ns - now_ns)
 
     def _drop_over(self, train: Train, now_ns: int, free_at_ns: int) -> None:
-        """Take out of a train what finds no room in the queue, packet by packet as they arrive.
-
-        A packet that finds the link free needs no queue; any other has to fit in beside what waits or is being sent.
-        """
-        segments = train.segments
-        segment_bytes = train.size_bytes // segments
-        spread_ns = train.tail_ns - now_ns if segments > 1 else 0
-        waiting_bytes = max(0, free_at_ns - now_ns) * self.bandwidth_bps // BITS_NS
-        drained_bytes = min(train.size_bytes - segment_bytes, spread_ns * self.bandwidth_bps // BITS_NS)
-        if waiting_bytes + train.size_bytes - drained_bytes <= self.queue_bytes:
-            return  # the last finds room: its queue is the longest, or was at the first, which is shorter than this
-        segment_ns = self._serialise(train.size_bytes) // segments
-        over = []
-        for position in range(segments):
-            here_ns = now_ns + spread_ns * position // max(1, segments - 1)
-            ahead_bytes = max(0, free_at_ns - here_ns) * self.bandwidth_bps // BITS_NS
-            if ahead_bytes and ahead_bytes + segment_bytes > self.queue_bytes:
-                over.append(position)
-            else:
-                free_at_ns = max(free_at_ns, here_ns) + segment_ns
+        """Take out of a train what finds no room in the queue."""
+        over = without_room(train, now_ns, free_at_ns, self.bandwidth_bps, self.queue_bytes)
         if over:
             self._lose(train, over)
 

@@ -14,6 +14,7 @@ schedule as chunk by chunk, without an event for each.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from meshsim.network.promise import AirTally
 from meshsim.network.train import Train
@@ -93,6 +94,14 @@ class SliceQueue:
         self._tokens = min(self._tokens + rate * (now_ns - self._filled_at_ns), rate * window_ns)
         self._filled_at_ns = now_ns
         return self._tokens > 0
+
+    def refuse(self, train: Train, positions: Sequence[int]) -> None:
+        """Drop what finds no room before it waits."""
+        if positions:
+            lost_bytes = train.lose(positions)
+            self.sent_bytes += lost_bytes
+            self.lost_bytes += lost_bytes
+            self.drops += len(positions)
 
     def lose(self, train: Train) -> None:
         """Take back that a train was delivered: its sender dropped it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
-from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
+from meshsim.network.link import MTU_BYTES, LinkDirection
 from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.room import BITS_NS
 from meshsim.network.train import COPY, LOST, Train
 
 

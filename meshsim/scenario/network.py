@@ -162,10 +162,11 @@ class Link(Model):
     """Share of packets that reach their receiver with damage, which checksums below TLS have missed. A TLS connection
     dies of it (bad_record_mac); plaintext is taken as it is. Default: 0 %."""
     mtu_bytes: Size = Field(default=1500, alias="mtu", ge=576, le=65_535)
-    """Largest IP packet; connections keep to the smallest on their way, and to 1500 B by radio. Default: 1500 B."""
+    """Largest IP packet, 576 B to 65,535 B; connections keep to the smallest on their way, and to 1500 B by radio.
+    Default: 1500 B."""
     queue_bytes: Size = Field(default=4 * 1024**2, alias="queue")
-    """Bytes that may wait or be sent at a time, with slicing of each slice; a packet that finds the link busy and does
-    not fit is dropped. Default: 4 MiB."""
+    """Bytes that may wait or be sent at a time, 0 B or more, with slicing of each slice; a packet that finds the link
+    busy and does not fit is dropped, one that finds it free never. Default: 4 MiB."""
     slicing: bool = False
     """Whether it schedules slices by guarantee and priority, as cells do. Default: false, first come, first served."""
     scheduling_interval_ns: Duration | None = Field(default=None, alias="scheduling_interval", gt=0)
@@ -258,6 +259,10 @@ class Radio(Model):
     """Whether a cell schedules slices by guarantee and priority; false: first come, first served. Default: true."""
     scheduling_interval_ns: Duration = Field(default=MS // 2, alias="scheduling_interval", gt=0)
     """Scheduling interval of a cell (a slot): the longest that a slice waits for another to pause. Default: 500 us."""
+    rlc_buffer_bytes: Size = Field(default=6 * 1024**2, alias="rlc_buffer", ge=1500)
+    """Bytes that may wait or be sent at a time, of each device in each slice, each way: the transmission buffer of an
+    RLC entity (3GPP TS 38.322); a packet that finds something there and does not fit is dropped. Default: 6 MiB, about
+    what srsRAN's base station keeps, and what one TCP connection may have under way."""
     handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
     """Time after a cell change in which nothing passes, on top of what a trace shows. Default: 0 ms."""
     handover_changes_address: bool = False

@@ -13,7 +13,14 @@ LONGEST_TICK_NS = 100 * MS
 
 
 class Tcp(Model):
-    """How the hosts' TCP is set, by the names in brackets: the defaults are Linux's."""
+    """How the hosts' TCP is set, by the names in brackets: the defaults are Linux's.
+
+    Nothing is paced: data leaves when an acknowledgement lets it, as without the queueing discipline `fq`. A window is
+    opened and reduced by CUBIC or Reno; losses are found by RACK and repaired at PRR's pace under either.
+    Acknowledgements on their own take time, and 52 bytes each while a connection is carried by segments; where nothing
+    is lost, late or able to overflow a queue they take no bandwidth: a long transfer's would take 1.7 % of what it
+    takes, the other way.
+    """
 
     linear_syn_timeouts: int = Field(default=0, ge=0, le=127)
     """Repetitions of a SYN, 1 s apart, before its timeout begins to double (tcp_syn_linear_timeouts): 4 in Linux 6.5

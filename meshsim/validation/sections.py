@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meshsim.validation import bursts, queues, radio, shares
+from meshsim.validation import bulk, bursts, drops, promises, queues, radio, shares
 from meshsim.validation.closed_form import closed_form
 from meshsim.validation.published_handshakes import published_handshakes
 from meshsim.validation.radio_measured import new_radio_measured
@@ -17,6 +17,7 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "m-m-1": queues.single_core,
     "m-m-4": queues.four_cores,
     "m-d-1": queues.link_of_equal_packets,
+    "m-d-1-k": drops.dropped,
     "tandem": queues.links_in_tandem,
     "chain": queues.chain,
     "slices": shares.slices,
@@ -25,10 +26,12 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "radio-traces": radio.radio_traces,
     "new-radio": radio.new_radio,
     "new-radio-measured": new_radio_measured,
+    "promises": promises.promises,
     "closed-form": closed_form,
     "published-handshakes": published_handshakes,
     "world-handshakes": world_handshakes,
     "world-flights": world_flights,
+    "bulk": bulk.bulk,
     "tls-flights": tls_flights,
     "tls-computing": tls_computing,
 }

@@ -55,11 +55,12 @@ def _device(
     cell = model.cell(0)
     device.gnb = state.scenario.network.radios[fleet.radio].cells[cell]
     device.gnb_site = state.machines[device.gnb].site
+    buffer_bytes = state.scenario.network.radios[fleet.radio].rlc_buffer_bytes
     for slice_name in slices:
         up, down = state.cells[fleet.radio, cell]
         device.access[slice_name] = (
-            RadioAccess(UPLINK, model, up, slice_name, air_promise(state.scenario, slice_name)),
-            RadioAccess(DOWNLINK, model, down, slice_name, air_promise(state.scenario, slice_name)),
+            RadioAccess(UPLINK, model, up, slice_name, air_promise(state.scenario, slice_name), buffer_bytes),
+            RadioAccess(DOWNLINK, model, down, slice_name, air_promise(state.scenario, slice_name), buffer_bytes),
         )
     return device
 

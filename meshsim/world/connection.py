@@ -42,7 +42,7 @@ class Way(msgspec.Struct, frozen=True, gc=False):
     lossy: tuple[LinkDirection, ...]
     """Links that may lose a packet at random."""
     queue_bytes: int
-    """The shortest queue of its links."""
+    """The shortest queue of its links, or buffer of its radio."""
 
 
 NO_WAY = Way(0, 0, (), NO_LIMIT)

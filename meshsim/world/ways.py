@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.network import tcp
-from meshsim.network.link import BITS_NS, MTU_BYTES, LinkDirection
+from meshsim.network.link import MTU_BYTES, LinkDirection
+from meshsim.network.room import BITS_NS
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.train import NO_LIMIT
 from meshsim.world.connection import Connection, Path, Way
@@ -64,8 +65,7 @@ class Ways:
         for hop in path or ():
             segment_ns = max(segment_ns, (segment_bytes + tcp.HEADER_BYTES) * BITS_NS // hop.bandwidth_bps)
             latency_ns += hop.latency_ns
-            if isinstance(hop, LinkDirection):
-                queue_bytes = min(queue_bytes, hop.queue_bytes)
+            queue_bytes = min(queue_bytes, hop.queue_bytes if isinstance(hop, LinkDirection) else hop.buffer_bytes)
             if hop.loses:
                 assert isinstance(hop, LinkDirection)
                 lossy.append(hop)

@@ -107,3 +107,44 @@ def test_a_late_train_is_dropped_if_the_radio_drops_them() -> None:
     queue = cell.queues["web"]
     assert (moved.segments, moved.alive) == (0, [])
     assert (queue.sent_bytes, queue.delivered_bytes, queue.lost_bytes, queue.drops) == (500, 0, 500, 1)
+
+
+def narrow(buffer_bytes: int) -> tuple[SharedMedium, RadioAccess]:
+    """An uplink of 8 Mbit/s with so large an RLC buffer: a packet of 1000 bytes is sent in a millisecond."""
+    cell = air(8_000_000)
+    promise = AirPromise(9 * MS)
+    return cell, RadioAccess(UPLINK, FixedRadioModel("cell-1", 0, 0), cell, "web", promise, buffer_bytes)
+
+
+def test_a_full_buffer_drops_what_does_not_fit() -> None:
+    """Of ten packets that come at once into a buffer of four the last six are dropped, and counted at the cell."""
+    cell, hop = narrow(4_000)
+    moved = train(10_000, 10)
+    assert hop.enter(moved, 0) == WAITING
+    assert moved.alive == [0, 1, 2, 3]
+    queue = cell.queues["web"]
+    assert (queue.drops, queue.lost_bytes, queue.sent_bytes) == (6, 6_000, 10_000)
+    assert hop.enter(train(1_000), MS // 2) == LOST
+    assert queue.drops == 7
+
+
+def test_a_buffer_has_room_again_when_something_was_sent() -> None:
+    """What was sent leaves its place to others, of its own device and slice alone."""
+    cell, hop = narrow(4_000)
+    first = train(4_000, 4)
+    hop.enter(first, 0)
+    other = RadioAccess(UPLINK, FixedRadioModel("cell-1", 0, 0), cell, "rest", AirPromise(9 * MS), 4_000)
+    assert other.enter(train(4_000, 4), 0) == WAITING
+    while cell.advance(cell.next_ns) is not first:
+        pass
+    hop.across(first, cell.next_ns)
+    later = train(4_000, 4)
+    assert hop.enter(later, cell.next_ns) == WAITING
+    assert later.alive is None
+    assert cell.queues["web"].drops == 0
+
+
+def test_a_lone_packet_needs_no_buffer() -> None:
+    """A packet that finds nothing of its flow waiting is never dropped, however large it is."""
+    _, hop = narrow(1_500)
+    assert hop.enter(train(9_000), 0) == WAITING
