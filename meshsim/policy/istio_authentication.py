@@ -134,7 +134,7 @@ class Tokens:
     @property
     def bearer_rules(self) -> tuple[JwtRule, ...]:
         """The rules that look for a token in ``authorization: Bearer``, which those with other places do not."""
-        return tuple(rule for rule in self._rules if _is_bearer(rule))
+        return tuple(rule for rule in self._rules if is_bearer(rule))
 
     def _accepted(self, claims: str) -> Mapping[str, Any] | None:
         plain = claims_of(claims, ())
@@ -150,7 +150,8 @@ class Tokens:
         return None
 
 
-def _is_bearer(rule: JwtRule) -> bool:
+def is_bearer(rule: JwtRule) -> bool:
+    """Whether a rule looks for tokens where bearer tokens are (RFC 6750, section 2.1)."""
     elsewhere = rule.from_headers or rule.from_params or rule.from_cookies
     return not elsewhere or any(name == "authorization" and prefix == "Bearer " for name, prefix in rule.from_headers)
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from meshsim.policy.istio_types import Clause, Policies
+from meshsim.policy.istio_authentication import is_bearer
+from meshsim.policy.istio_types import Clause, JwtRule, Policies
 from meshsim.policy.istio_values import CLAIMS, HEADERS, is_template
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.words import one_of, show
@@ -22,13 +23,32 @@ Odd = Callable[[str], Iterator[str]]
 
 
 def odd_values(policies: Policies) -> Iterator[Diagnostic]:
-    """Every value that is taken otherwise than it seems to be meant, at the field that it stands in."""
+    """Every value that is taken otherwise than it seems to be meant, and what of rules for tokens is not simulated."""
     for scope in (*(one.scope for one in policies.authorization), *(one.scope for one in policies.authentication)):
         if scope.services:
             message = "targetRefs are for waypoints, and Istio's sidecars leave such an object aside; here it holds at "
             yield scope.place.diagnostic(f"{message}the sidecars of {one_of(scope.services)}")
     for clause in clauses_of(policies):
         yield from _of_clause(clause)
+    for authentication in policies.authentication:
+        for rule in authentication.rules:
+            for said in _of_tokens(rule):
+                yield rule.place.diagnostic(f"{authentication.name} {said}")
+
+
+def _of_tokens(rule: JwtRule) -> Iterator[str]:
+    """What a rule for tokens asks for that is not simulated, so that a run is not as in the cluster."""
+    if not is_bearer(rule):
+        names = [f"header {name}" for name, _ in rule.from_headers]
+        names += [f"parameter {name}" for name in rule.from_params] + [f"cookie {name}" for name in rule.from_cookies]
+        found = f"looks for tokens in {one_of(names)}"
+        yield f"{found}, but callers in a run send theirs as authorization: Bearer alone, so it finds none there"
+    written = [rule.output_payload_to_header] if rule.output_payload_to_header else []
+    written += [name for name, _ in rule.output_claims_to_headers]
+    if written:
+        yield f"writes the header {one_of(written)}, which no service sees here; policies have request.auth.claims"
+    if rule.forward:
+        yield "has the token sent on to the workload, but no service hands on its caller's token here"
 
 
 def clauses_of(policies: Policies) -> Iterator[Clause]:

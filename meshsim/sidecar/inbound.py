@@ -104,6 +104,13 @@ class Inbound:
         self._sides: dict[int, tuple[TlsSide, TlsSide]] = {}
         """What listeners with settings of their own bring, by port, beside the side that it was made from."""
 
+    def check_tokens_by(self, rules: TokenRules | None) -> None:
+        """Accept other tokens from now on; what was asked before has its answer."""
+        self._settings = msgspec.structs.replace(self._settings, token_rules=rules)
+        self._questions = Questions(self._settings)
+        for downstream in self.downstreams.values():
+            downstream.questions.clear()
+
     def accepted(self, connection_id: int, port: int, source_ip: str = "") -> None:
         """Take note of a new connection to a port; what it speaks is seen when the first unit arrives."""
         self.downstreams[connection_id] = Downstream(connection_id, port, source_ip)

@@ -16,6 +16,7 @@ from meshsim.sidecar.timers import NEVER, Timers
 from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
+    from meshsim.identity.token_check import TokenRules
     from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.routing import RouteRandoms
     from meshsim.sidecar.settings import SidecarSettings
@@ -53,6 +54,10 @@ class Sidecar:
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
         """Take one event at simulated time ``now_ns``; return what to do, in order."""
         return HANDLERS[type(event)](self, event, now_ns)
+
+    def check_tokens_by(self, rules: TokenRules | None) -> None:
+        """Accept other tokens of callers from now on; None: look at none."""
+        self.inbound.check_tokens_by(rules)
 
     # Real bytes, at fidelity real: written when a message leaves and read when it has arrived, in the order of TCP.
 

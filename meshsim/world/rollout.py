@@ -275,6 +275,8 @@ class Rollout:
         self._held[host.name] = content
         if self._state.policy is not None:
             self._state.policy.hold(host, content.policy)
+            if self._state.tokens is not None and not isinstance(host, AuthorizerProcess):
+                self._state.tokens.hold(host, content.policy)
         if host.name in content.outstanding:
             content.outstanding.remove(host.name)
             content.acked += 1

@@ -79,7 +79,10 @@ class Tokens:
         }
         self._thumbprints: dict[Svid, str] = {}
         self._confirmed: set[tuple[str, int, str, str, frozenset[str]]] = set()
-        self._rules: dict[str, TokenRules | None] = {}
+        self._rules: dict[tuple[str, int], TokenRules | None] = {}
+        """By workload, and the version of the policies whose RequestAuthentications they come from."""
+        self._held: dict[str, int] = {}
+        """Which version hosts go by that have heard of a change, by name."""
 
     def signers(self, trust_domain: str) -> tuple[Issuer, ...]:
         """Return the issuers whose keys are in the bundle of a trust domain."""
@@ -118,26 +121,36 @@ class Tokens:
         return Wallet(entries, self._leeway_s, self.thumbprint) if entries else None
 
     def rules(self, host: Host) -> TokenRules | None:
-        """Return which tokens a host accepts of its callers; None if it looks at none."""
-        if host.workload not in self._rules:
+        """Return which tokens a host accepts of its callers by what it holds; None if it looks at none."""
+        key = (host.workload, self._held.get(host.name, 0))
+        if key not in self._rules:
             service = self._scenario.services.get(host.workload)
             check = None if service is None else service.request_authentication
             if check is None:
-                self._rules[host.workload] = None if service is None else self._istio_rules(host.workload)
+                self._rules[key] = None if service is None else self._istio_rules(*key)
             else:
                 accepted = tuple(Accepted(self._issuers[name], check.audiences) for name in check.issuers)
                 settings = (check.required, check.binding, self._leeway_s)
-                self._rules[host.workload] = TokenRules(accepted, *settings)
-        return self._rules[host.workload]
+                self._rules[key] = TokenRules(accepted, *settings)
+        return self._rules[key]
 
-    def _istio_rules(self, service: str) -> TokenRules | None:
-        """Return what the RequestAuthentications for a service come to, if the policy engine at the start has any.
+    def hold(self, host: Host, version: int) -> None:
+        """Have a host check tokens by the policies of this number from now on."""
+        before = self.rules(host)
+        self._held[host.name] = version
+        after = self.rules(host)
+        if after != before and host.starts:
+            host.sidecar.check_tokens_by(after)
+
+    def _istio_rules(self, service: str, version: int) -> TokenRules | None:
+        """Return what the RequestAuthentications for a service come to, if a version of the policies has any.
 
         The keys of an issuer are those of the scenario's issuer with that ``iss``; tokens of others do not exist here.
         """
         from meshsim.policy.istio import IstioEngine
 
-        engine = None if self._state.policy is None else self._state.policy.engine
+        policy = self._state.policy
+        engine = None if policy is None else policy.versions[version].engine
         rules = engine.bearer_rules(service) if isinstance(engine, IstioEngine) else ()
         accepted = tuple(
             Accepted(issuer, rule.audiences)

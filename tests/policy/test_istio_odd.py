@@ -91,3 +91,41 @@ def test_references_are_told() -> None:
     (said,) = odd_values(read_policies([PolicyFile("a.yaml", text.replace("[{{}}]", "[{}]"))])[0])
     assert said.message.startswith("targetRefs are for waypoints, and Istio's sidecars leave such an object aside")
     assert (said.line, said.message.endswith("the sidecars of planner")) == (4, True)
+
+
+TOKENS = """\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: t, namespace: plant}
+spec: {jwtRules: [{issuer: "https://a.example", %s}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("fromHeaders: [{name: x-jwt}]", "looks for tokens in header x-jwt, but callers in a run send"),
+        ("fromParams: [t], fromCookies: [c]", "looks for tokens in parameter t or cookie c, but callers"),
+        ("outputPayloadToHeader: x-payload", "writes the header x-payload, which no service sees here"),
+        ("outputClaimToHeaders: [{header: x-sub, claim: sub}]", "writes the header x-sub, which no service sees"),
+        ("forwardOriginalToken: true", "has the token sent on to the workload, but no service hands on"),
+    ],
+)
+def test_what_rules_for_tokens_ask_in_vain_is_told(rule: str, said: str) -> None:
+    """Keys of a rule that are read and cannot be carried out are named; they stop nothing."""
+    (found,) = odd_values(read_policies([PolicyFile("a.yaml", TOKENS % rule)])[0])
+    assert found.message.startswith(f"ns[plant]-requestauthentication[t] {said}")
+    assert (found.file, found.line) == ("a.yaml", 4)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "audiences: [a], jwksUri: https://a.example/keys, timeout: 5s, spaceDelimitedClaims: [roles]",
+        "fromHeaders: [{name: x-jwt}, {name: Authorization, prefix: 'Bearer '}]",
+        "forwardOriginalToken: false",
+    ],
+)
+def test_what_rules_for_tokens_usually_ask_is_not(rule: str) -> None:
+    """Keys that are carried out, or that only say where keys come from, are not told."""
+    assert not list(odd_values(read_policies([PolicyFile("a.yaml", TOKENS % rule)])[0]))

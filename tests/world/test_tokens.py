@@ -171,6 +171,12 @@ def test_a_token_that_nobody_checks_is_a_header_field(tmp_path: Path) -> None:
     assert set(outcomes(checked, "honest")) == {("denied", 403)}
 
 
+EVERYBODY = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: everybody, namespace: default}
+spec: {rules: [{}]}
+"""
 AUTHENTICATION = """\
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
@@ -208,6 +214,27 @@ def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: 
     assert set(outcomes(result, "honest")) == {("ok", 200)}
     assert set(outcomes(result, "other")) == {ending}
     assert rules(result, "thief") == {rule}
+
+
+def test_istios_objects_come_and_go_while_a_run_goes_on(tmp_path: Path) -> None:
+    """A RequestAuthentication that a change brings has tokens checked from its push on, until another takes it away."""
+    (tmp_path / "with.yaml").write_text(AUTHENTICATION, encoding="utf-8")
+    (tmp_path / "none.yaml").write_text(EVERYBODY, encoding="utf-8")
+    check = "\n    request_authentication: {issuers: [desk], audiences: [plans], required: true}"
+    changes = "changes: [{at: 1 s, policy: {files: [with.yaml]}}, {at: 3 s, policy: {files: [none.yaml]}}]\n"
+    settings = ["mesh.policy={engine: istio, files: [none.yaml]}", "traffic.1.token=forged", "duration=4 s"]
+    settings += ["mesh.control.debounce=0 ms"]
+    text = SCENARIO.replace(check, "") + changes
+    real, modelled = (
+        Result(load_text(text, tmp_path / "b.yaml", [*settings, f"fidelity={level}"])) for level in ("real", "modelled")
+    )
+    assert real.content() == modelled.content()
+    seconds: dict[int, set[int]] = {}
+    for row in real.requests:
+        if row.source == "other" and row.t_intended_ns % 1_000_000_000 > 100_000_000:
+            seconds.setdefault(row.t_intended_ns // 1_000_000_000, set()).add(row.status)
+    assert seconds == {0: {200}, 1: {401}, 2: {401}, 3: {200}}
+    assert {row.rule for row in real.decisions if row.engine == "jwt"} == {token_check.BAD_SIGNATURE}
 
 
 @pytest.mark.parametrize("fidelity", ["real", "sampled"])
