@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
 from meshsim.inquiry.ask import Verdict, ask
+from meshsim.inquiry.other_policies import holds_scenario, subject_of_files
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import (
     Subject,
-    holds_scenario,
-    subject_of_files,
     subject_of_manifests,
     subject_of_scenario,
 )

@@ -58,7 +58,7 @@ def looks_at_tokens(subject: Subject, callee: Callee) -> bool:
     """Whether anybody checks tokens there; else policies see no claims."""
     if callee.token_check is not None:
         return True
-    return isinstance(subject.engine, IstioEngine) and subject.engine.looks_at_tokens(callee.name)
+    return isinstance(subject.engine, IstioEngine) and subject.engine.looks_at_tokens(callee.service, callee.version)
 
 
 def refusal(check: TokenCheck, claims: str | None, said: Container[str] | None = None) -> str:

@@ -13,7 +13,7 @@ from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.path_classes import RAW
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
-from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
@@ -97,7 +97,7 @@ class Narrowed(msgspec.Struct, frozen=True):
 
     def wants(self, caller: Caller, callee: Callee) -> bool:
         """Whether a pair is in the part."""
-        return self.source in (None, caller.spiffe_id) and self.destination in (None, callee.name)
+        return self.source in (None, caller.spiffe_id) and self.destination in (None, callee.name, callee.service)
 
 
 ALL = Narrowed()
@@ -110,7 +110,11 @@ def build_matrix(
     """Ask every question; raises UsageError if there are more than ``most``."""
     constants = _constants(subject)
     space = space_of([subject], constants)
-    pairs = [pair for pair in _pairs([subject], constants, space, subject.callees) if narrowed.wants(*pair[:2])]
+    pairs = [
+        pair
+        for pair in _pairs([subject], constants, space, split(subject.callees, versioned(subject)))
+        if narrowed.wants(*pair[:2])
+    ]
     combinations = list(space.combinations())
     total = _bounded(len(pairs) * len(combinations), most)
     cells = []
@@ -139,8 +143,10 @@ def compare(
     """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
     constants = merged([_constants(before), _constants(after)])
     space = space_of([before, after], constants)
-    later = {callee.name: callee for callee in after.callees}
-    both = [callee for callee in before.callees if callee.name in later]
+    apart = versioned(before) | versioned(after)
+    earlier = split(before.callees, apart)
+    later = {callee.name: callee for callee in split(after.callees, apart)}
+    both = [callee for callee in earlier if callee.name in later]
     asked = _pairs([before, after], constants, space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
     combinations = list(space.combinations())
@@ -159,7 +165,7 @@ def compare(
         if same is not None:
             second = _decisions(after, space, combinations, (other, same, port))
         flips += _flips(space, combinations, (one, callee, port), (first, second))
-    known = {callee.name for callee in before.callees}
+    known = {callee.name for callee in earlier}
     return Comparison(
         space=space,
         flips=tuple(sorted(flips, key=lambda flip: not flip.now_allowed)),

@@ -11,6 +11,7 @@ from meshsim.identity.spiffe import check_spiffe_id
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.engine import trust_domain_of
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.words import expected
 
 NOBODY = "anyone"
 """The caller that proves no identity."""
@@ -56,8 +57,17 @@ def find_callee(subject: Subject, text: str, what: str = "--destination") -> Cal
     """Return the service that ``text`` names.
 
     That is its name, ``namespace/service``, its host in Kubernetes (``service.namespace.svc.cluster.local``, or as far
-    as the namespace or ``svc``), or a beginning of one of these that fits it alone. Raises UsageError.
+    as the namespace or ``svc``), or a beginning of one of these that fits it alone; with a colon and a version behind
+    it, that version. Raises UsageError.
     """
+    service, colon, version = text.partition(":")
+    if colon:
+        found = find_callee(subject, service, what)
+        versions = {one.version: one for one in found.versions}
+        if version not in versions:
+            said = f"{found.name} has no version {version!r}"
+            raise UsageError(f"{what}: {said}; {expected(version, list(versions), 'expected the service alone')}")
+        return versions[version]
     names: _Names[Callee] = {}
     for callee in subject.callees:
         whole = f"{callee.namespace}/{callee.name}"

@@ -12,7 +12,7 @@ import msgspec
 from meshsim.inquiry.admission import Admission, admission
 from meshsim.inquiry.checks import check_request
 from meshsim.inquiry.names import find_callee, find_caller, find_name
-from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.inquiry.subject import Callee, Caller, Subject, versioned
 from meshsim.policy.question import Question, server_name
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_duration_ns
@@ -69,6 +69,9 @@ def resolve(subject: Subject, request: Request) -> Asked:
     check_request(request)
     caller = find_caller(subject, request.source)
     callee = find_callee(subject, request.destination)
+    if not callee.version and callee.service in versioned(subject):
+        known = ", ".join(one.name for one in callee.versions)
+        raise UsageError(f"--destination: policies tell the versions of {callee.name} apart; expected one of {known}")
     port = next(iter(callee.ports)) if request.port is None else request.port
     if port not in callee.ports:
         known = ", ".join(
@@ -88,7 +91,8 @@ def resolve(subject: Subject, request: Request) -> Asked:
         "claims": "" if request.claims is None else json.dumps(request.claims, sort_keys=True, separators=(",", ":")),
         "query": query,
         "destination_ip": callee.address,
-        "sni": "" if plaintext else server_name(callee.name, callee.namespace, port),
+        "version": callee.version,
+        "sni": "" if plaintext else server_name(callee.service, callee.namespace, port),
     }
     base: dict[str, Any] = {key: extra.pop(key) for key in ("slice", "site")}
     return Asked(
@@ -101,7 +105,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         question=Question(
             principal=caller.spiffe_id if proves else "",
             source=caller.workload,
-            destination=callee.name,
+            destination=callee.service,
             method=request.method,
             path=path,
             mutual=proves,
@@ -165,7 +169,7 @@ def _usual(subject: Subject, caller: Caller, callee: Callee, port: int, admitted
         "node": callee.node,
         "source_node": caller.node,
         "port": callee.targets[port],
-        "host": callee.name,
+        "host": callee.service,
         "source_ip": caller.address,
         "tls_version": "" if come_to is None else come_to.version,
         "cipher": "" if come_to is None else come_to.cipher,

@@ -83,7 +83,12 @@ class Space(msgspec.Struct, frozen=True):
 
     def question(self, caller: Caller, callee: Callee, port: int, combination: Combination) -> Question:
         """The question that stands for a combination."""
-        fields: dict[str, Any] = {"port": callee.targets[port], "host": callee.name, "destination_ip": callee.address}
+        fields: dict[str, Any] = {
+            "port": callee.targets[port],
+            "host": callee.service,
+            "destination_ip": callee.address,
+            "version": callee.version,
+        }
         headers: list[tuple[str, str]] = []
         claims: dict[str, Any] = {}
         for dimension, value in zip(self.dimensions, combination, strict=True):
@@ -98,13 +103,13 @@ class Space(msgspec.Struct, frozen=True):
         fields["claims"] = json.dumps(claims, sort_keys=True, separators=(",", ":")) if claims else ""
         base = {name: fields.pop(name) for name in ("method", "path", "slice", "site")}
         encrypted = not admission(caller, callee, port).plaintext
-        fields["sni"] = server_name(callee.name, callee.namespace, port)
+        fields["sni"] = server_name(callee.service, callee.namespace, port)
         if not encrypted:
             fields |= dict.fromkeys(("tls_version", "cipher", "group", "sni"), "") | {"certificate_age_s": -1}
         return Question(
             principal=caller.spiffe_id if encrypted else "",
             source=caller.workload,
-            destination=callee.name,
+            destination=callee.service,
             mutual=encrypted,
             **base,
             **{name: value for name, value in fields.items() if name in self.reads},

@@ -11,17 +11,15 @@ import msgspec
 from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
-from meshsim.inquiry.odd import odd_in, odd_in_files
+from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import PolicyEngine, PolicyFile
-from meshsim.scenario.errors import ScenarioError, UsageError
-from meshsim.scenario.manifest_reader import read_manifests
-from meshsim.scenario.manifests.kinds import ALL_KINDS, HANDED_ON
+from meshsim.policy.istio import IstioEngine
+from meshsim.scenario.errors import UsageError
 from meshsim.scenario.manifests.starter import load_manifests
-from meshsim.scenario.reading import bad_byte_message, decode, read_bounded
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants
 from meshsim.telemetry.recorder import Recorder
-from meshsim.world.hosts import Device
+from meshsim.world.hosts import Device, Replica
 from meshsim.world.templates import header_rules
 from meshsim.world.tls_terms import tls_settings
 from meshsim.world.tokens import iss_of
@@ -79,9 +77,11 @@ class TokenCheck(msgspec.Struct, frozen=True):
 
 
 class Callee(msgspec.Struct, frozen=True):
-    """A service that may be called."""
+    """A service that may be called, or one of its versions."""
 
     name: str
+    """The service; with its version behind a colon, of one."""
+    service: str
     namespace: str
     ports: Mapping[int, str]
     """Protocol by port, the first one first."""
@@ -102,6 +102,9 @@ class Callee(msgspec.Struct, frozen=True):
     """Which tokens its sidecars accept; None if they look at none."""
     token_keys: Keys = no_keys
     """Keys of token issuers in the bundles that they begin with."""
+    version: str = ""
+    versions: tuple[Callee, ...] = ()
+    """Of a service: its versions, if it has any."""
     token_check: TokenCheck | None = None
     """None: no ``request_authentication``; Istio's policies may still have tokens checked."""
 
@@ -239,16 +242,19 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
     return list(found.values())
 
 
-def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> Callee:
+def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, version: str = "") -> Callee:
     service = scenario.services[name]
     own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), service.tls)
     ports = {int(number): tls_of(own, port.tls) for number, port in service.ports.items()}
-    replica = next((host for host in hosts if host.workload == name), None)
-    variant = next(iter(variants(name, service)))
+    replicas = (host for host in hosts if host.workload == name and (not version or _version_of(host) == version))
+    replica = next(replicas, None)
+    variant = next(one for one in variants(name, service) if version in ("", one.version))
     said = scenario.mesh.destinations.get(name)
     told = ["", *(() if said is None else said.callers_in)]
+    parts = [] if version else [_callee(scenario, world, hosts, name, one) for one in service.versions]
     return Callee(
-        name=name,
+        name=f"{name}:{version}" if version else name,
+        service=name,
         namespace=service.namespace,
         ports=service.protocols,
         targets={number: service.target_port(number) for number in ports},
@@ -260,8 +266,14 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str) -> C
         address="" if replica is None else world.address_of(replica),
         token_rules=None if replica is None else world.token_rules_of(replica),
         token_keys=no_keys if replica is None else world.token_keys_of(replica),
+        version=version,
+        versions=tuple(parts),
         token_check=_token_check(scenario, name),
     )
+
+
+def _version_of(host: Host) -> str:
+    return host.version if isinstance(host, Replica) else ""
 
 
 def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str) -> dict[int, bool | None]:
@@ -283,53 +295,19 @@ def _trusted_by(scenario: Scenario, workload: str) -> frozenset[str]:
     return frozenset({own, *mesh.trusted_by(own), *(aliases if own == mesh.trust_domain else ())})
 
 
-def holds_scenario(path: Path) -> bool:
-    """Whether a YAML file is a scenario, and no policy: it has a key ``scenario`` at its top."""
-    return any(line.startswith("scenario:") for line in _read(path).splitlines())
-
-
-def subject_of_files(subject: Subject, paths: Sequence[Path]) -> Subject:
-    """The names of ``subject`` around the policies of other files, by the same engine with the same settings.
-
-    Raises UsageError for files that cannot be read, and ScenarioError with every mistake in them.
-    """
-    if subject.rebuild is None:
-        raise UsageError(f"{subject.name} has no policies; expected mesh.policy with its files")
-    files = tuple(PolicyFile(path.name, _read(path), str(path)) for path in paths)
-    engine = needs_policy(subject).name
-    if engine == "istio":
-        _check_kinds(files)
-    other = with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
-    return msgspec.structs.replace(other, warnings=tuple(odd_in_files(engine, files)))
-
-
-def _check_kinds(files: Sequence[PolicyFile]) -> None:
-    """Raise ScenarioError for what is known to Kubernetes or Istio, and no policy."""
-    mistakes = []
-    for file in files:
-        for manifest in read_manifests(file.text, file.place, ALL_KINDS)[0]:
-            if manifest.kind not in HANDED_ON:
-                message = f"a {manifest.kind} stands among policies; expected {' or '.join(HANDED_ON)} alone in a file"
-                place = manifest.whole.child("kind", manifest.kind).place
-                mistakes.append(place.diagnostic(f"{message} (a folder of manifests may hold all kinds)"))
-    if mistakes:
-        raise ScenarioError(mistakes)
-
-
-def _read(path: Path) -> str:
-    try:
-        content = read_bounded(path)
-    except ValueError as error:
-        raise UsageError(f"{path}: {error}") from None
-    text, bad = decode(content, str(path))
-    if bad is not None:
-        raise ScenarioError([bad.diagnostic(bad_byte_message(content))])
-    return text
-
-
 def with_engine(subject: Subject, name: str, engine: PolicyEngine, files: Sequence[PolicyFile]) -> Subject:
     """The same names around other policies."""
     return msgspec.structs.replace(subject, name=name, engine=engine, files=tuple(files))
+
+
+def versioned(subject: Subject) -> frozenset[str]:
+    """Services of which some policy holds for some versions alone."""
+    return subject.engine.versioned if isinstance(subject.engine, IstioEngine) else frozenset()
+
+
+def split(callees: Sequence[Callee], services: frozenset[str]) -> list[Callee]:
+    """The versions of these services in place of them, and the others as they are."""
+    return [part for one in callees for part in (one.versions or (one,) if one.service in services else (one,))]
 
 
 def needs_policy(subject: Subject) -> PolicyEngine:

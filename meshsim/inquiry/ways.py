@@ -11,7 +11,7 @@ import msgspec
 from meshsim.inquiry.constants import constants_of
 from meshsim.inquiry.request import Request, resolve
 from meshsim.inquiry.space import space_of
-from meshsim.inquiry.subject import Subject, subject_of
+from meshsim.inquiry.subject import Subject, split, subject_of, versioned
 from meshsim.scenario.loader import LoadedScenario
 from meshsim.scenario.manifests.starter import FindWay
 from meshsim.scenario.manifests.starter_text import Way
@@ -31,8 +31,10 @@ def survey(loaded: LoadedScenario) -> FindWay:
 
     def find(caller: str, versions: tuple[str, ...], callee: str) -> Way | None:
         identities = _identities(subject, loaded, caller, versions)
+        called = next(one for one in subject.callees if one.name == callee)
+        pairs = list(product(identities, [one.name for one in split([called], versioned(subject))]))
         candidates = islice(_candidates(subject, callee), MOST_TRIED)
-        return next((way for way in candidates if all(_lets(subject, one, callee, way) for one in identities)), None)
+        return next((way for way in candidates if all(_lets(subject, *pair, way) for pair in pairs)), None)
 
     return find
 

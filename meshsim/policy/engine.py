@@ -46,8 +46,8 @@ class Directory(msgspec.Struct, frozen=True):
     """Service or fleet → its namespace."""
     labels: Mapping[str, Mapping[str, str]] = {}
     """Service or fleet → the labels of its workloads; those without any are left out."""
-    version_labels: Mapping[str, tuple[Mapping[str, str], ...]] = {}
-    """Service → the labels of each of its versions beside its own; those without versions are left out."""
+    version_labels: Mapping[str, Mapping[str, Mapping[str, str]]] = {}
+    """Service → version → its labels beside those of the service; those without versions are left out."""
     ports: Mapping[str, Mapping[int, str]] = {}
     """Service → port that its replicas listen on → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
     root_namespace: str = "istio-system"

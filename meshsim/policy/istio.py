@@ -18,7 +18,7 @@ from meshsim.policy.istio_conditions import Claims
 from meshsim.policy.istio_path import normalized
 from meshsim.policy.istio_plans import Fixed, Plan, Planner
 from meshsim.policy.istio_read import read_policies
-from meshsim.policy.istio_scope import outside
+from meshsim.policy.istio_scope import outside, told_apart, workloads
 from meshsim.policy.istio_types import JwtRule, Policies
 from meshsim.policy.question import Decision, Question, RuleAccount
 from meshsim.scenario.errors import Diagnostic, ScenarioError
@@ -56,9 +56,14 @@ class IstioEngine:
             for name, provider in settings.extension_providers.items()
         }
         self._planner = Planner(policies, directory, settings, asked, allow_nothing=default == "deny")
-        self._workloads = {name: self._planner.workload(name) for name in sorted(directory.services)}
-        self._plans = {name: workload.only for name, workload in self._workloads.items()}
-        self.reads = frozenset(name for workload in self._workloads.values() for name in workload.reads)
+        scopes = [*(one.scope for one in policies.authorization), *(one.scope for one in policies.authentication)]
+        self.versioned = told_apart(scopes, directory)
+        """Services of which some policy holds for some versions alone."""
+        kinds = dict.fromkeys((name, self._kind(name, version)) for name, version in workloads(directory))
+        self._workloads = {kind: self._planner.workload(*kind) for kind in kinds}
+        self._plans = {name: workload.only for (name, version), workload in self._workloads.items() if not version}
+        read = frozenset(name for workload in self._workloads.values() for name in workload.reads)
+        self.reads = read | {"version"} if self.versioned else read
 
     @classmethod
     def from_sources(
@@ -114,19 +119,29 @@ class IstioEngine:
 
     def _plan(self, question: Question) -> Plan:
         """The plan for the port of a question; services from outside of the directory get one too."""
-        workload = self._workloads.get(question.destination)
+        kind = (question.destination, self._kind(question.destination, question.version))
+        workload = self._workloads.get(kind)
         if workload is None:
-            workload = self._workloads[question.destination] = self._planner.workload(question.destination)
+            name = question.destination
+            assert name not in self.versioned, f"{name} has no version {question.version!r}, and its policies differ"
+            workload = self._workloads[kind] = self._planner.workload(name)
         return workload.plan(question.port)
 
-    def looks_at_tokens(self, service: str) -> bool:
-        """Whether a RequestAuthentication with rules holds for a service; else its policies see no claims."""
-        workload = self._workloads.get(service)
-        return workload is not None and workload.by_request.tokens.has_rules
+    def _kind(self, service: str, version: str) -> str:
+        """The version of a service where policies tell its versions apart; else empty."""
+        return version if service in self.versioned else ""
 
-    def bearer_rules(self, service: str) -> tuple[JwtRule, ...]:
-        """The rules that hold for a service and look for a token where bearer tokens are (RFC 6750, section 2.1)."""
-        workload = self._workloads.get(service)
+    def looks_at_tokens(self, service: str, version: str = "") -> bool:
+        """Whether a RequestAuthentication with rules holds there, or for some version; else policies see no claims."""
+        return any(
+            workload.by_request.tokens.has_rules
+            for (name, kind), workload in self._workloads.items()
+            if name == service and (not version or kind == self._kind(service, version))
+        )
+
+    def bearer_rules(self, service: str, version: str = "") -> tuple[JwtRule, ...]:
+        """The rules that hold there and look for a token where bearer tokens are (RFC 6750, section 2.1)."""
+        workload = self._workloads.get((service, self._kind(service, version)))
         return () if workload is None else workload.by_request.tokens.bearer_rules
 
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
@@ -141,9 +156,10 @@ class IstioEngine:
             elif seen is None:
                 early = f"the token is refused by {plan.tokens.names[0]} before any policy is looked at"
         here = {rule.number: rule for rule in plan.rules}
+        version = self._kind(question.destination, question.version)
         accounts: list[RuleAccount] = []
         for policy in self.policies.authorization:
-            away = early or outside(policy.scope, question.destination, self._directory)
+            away = early or outside(policy.scope, question.destination, self._directory, version)
             for rule in policy.rules:
                 rule_here = here.get(len(accounts))
                 unseen = f"its provider {policy.provider} is asked about HTTP alone, which is not spoken on this port"

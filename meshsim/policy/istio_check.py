@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from meshsim.policy.engine import Directory
 from meshsim.policy.istio_identities import unknown_identities
-from meshsim.policy.istio_scope import is_for, of_versions, unused
+from meshsim.policy.istio_scope import is_for, unused, workloads
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Policies
 from meshsim.policy.istio_values import HEADERS, METADATA, in_brackets
 from meshsim.scenario.errors import Diagnostic
@@ -18,7 +18,6 @@ def check(policies: Policies, directory: Directory, settings: IstioPolicy) -> li
     """Every mistake that only shows in a mesh with these services and settings."""
     mistakes: list[Diagnostic] = []
     for scope in (one.scope for either in (policies.authorization, policies.authentication) for one in either):
-        mistakes += of_versions(scope, directory)  # never ignored: that would drop a policy that holds in the cluster
         if settings.unmatched == "error":
             mistakes += unused(scope, directory)
     if settings.unmatched == "error":
@@ -56,8 +55,8 @@ def _providers(policies: Policies, directory: Directory, settings: IstioPolicy) 
             near = expected(policy.provider, list(declared), "expected it below mesh.policy.istio.extension_providers")
             yield policy.provider_place.diagnostic(f"unknown extension provider {show(policy.provider)}; {near}")
     first: dict[str, AuthorizationPolicy] = {}
-    for service in sorted(directory.services):
-        here = [policy for policy in asking if is_for(policy.scope, service, directory)]
+    for service, version in workloads(directory):
+        here = [policy for policy in asking if is_for(policy.scope, service, directory, version)]
         for policy in here:
             if policy.provider != here[0].provider and policy.name not in first:
                 first[policy.name] = policy

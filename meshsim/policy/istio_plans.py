@@ -174,14 +174,15 @@ class Planner:
             yield policy, tuple(applied(policy, rule, number + n, setting) for n, rule in enumerate(policy.rules))
             number += len(policy.rules)
 
-    def workload(self, service: str) -> Workload:
-        """The plans of a service."""
+    def workload(self, service: str, version: str = "") -> Workload:
+        """The plans of a service, or of one of its versions."""
         ports = self._directory.ports.get(service, {})
-        return Workload(self._plan(service, http=True), self._plan(service, http=False), ports)
+        return Workload(self._plan(service, version, http=True), self._plan(service, version, http=False), ports)
 
-    def _plan(self, service: str, *, http: bool) -> Plan:
-        here = [one for one in self._applied[http] if is_for(one[0].scope, service, self._directory)]
-        tokens = [one for one in self._policies.authentication if is_for(one.scope, service, self._directory)]
+    def _plan(self, service: str, version: str, *, http: bool) -> Plan:
+        directory = self._directory
+        here = [one for one in self._applied[http] if is_for(one[0].scope, service, directory, version)]
+        tokens = [one for one in self._policies.authentication if is_for(one.scope, service, directory, version)]
         return Plan(
             http=http,
             tokens=Tokens(tokens),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from meshsim.policy.engine import Directory
 from meshsim.policy.istio_types import Scope
@@ -67,13 +67,30 @@ def _reference(value: Value) -> str:
     return texts.get("name", "")
 
 
-def is_for(scope: Scope, service: str, directory: Directory) -> bool:
-    """Whether an object holds for the replicas of a service."""
-    return not outside(scope, service, directory)
+def is_for(scope: Scope, service: str, directory: Directory, version: str = "") -> bool:
+    """Whether an object holds for the replicas of a service, or of one of its versions."""
+    return not outside(scope, service, directory, version)
 
 
-def outside(scope: Scope, service: str, directory: Directory) -> str:
-    """Why an object does not hold for the replicas of a service; empty if it does."""
+def workloads(directory: Directory) -> Iterator[tuple[str, str]]:
+    """Every service with each of its versions; without one where it has none."""
+    for service in sorted(directory.services):
+        yield from ((service, version) for version in directory.version_labels.get(service, {"": {}}))
+
+
+def told_apart(scopes: Iterable[Scope], directory: Directory) -> frozenset[str]:
+    """Services of which some object holds for some versions alone."""
+    each = list(scopes)
+    found = {
+        (service, tuple(is_for(one, service, directory, version) for one in each))
+        for service, version in workloads(directory)
+    }
+    names = [service for service, _ in found]
+    return frozenset(name for name in names if names.count(name) > 1)
+
+
+def outside(scope: Scope, service: str, directory: Directory, version: str = "") -> str:
+    """Why an object does not hold for the replicas of a service, or of one of its versions; empty if it does."""
     namespace = directory.namespaces.get(service, DEFAULT_NAMESPACE)
     if scope.services:
         if scope.namespace == namespace and service in scope.services:
@@ -81,41 +98,20 @@ def outside(scope: Scope, service: str, directory: Directory) -> str:
         return f"it is attached to {one_of(scope.services)} in {scope.namespace}; {service} is in {namespace}"
     if scope.namespace not in (namespace, directory.root_namespace):
         return f"it is for the namespace {scope.namespace}; {service} is in {namespace}"
-    labels = directory.labels.get(service, {})
+    labels = {**directory.labels.get(service, {}), **directory.version_labels.get(service, {}).get(version, {})}
     for key, value in scope.selector.items():
         if labels.get(key) != value:
             found = f"the label is {labels[key]}" if key in labels else "it has no such label"
-            return f"it is for workloads with {key}={value}; of {service}, {found}"
+            of = f"{service} {version}" if version else service
+            return f"it is for workloads with {key}={value}; of {of}, {found}"
     return ""
-
-
-def of_versions(scope: Scope, directory: Directory) -> Iterator[Diagnostic]:
-    """The mistake in a selector that chooses some version of a service alone, which policies do not reach here."""
-    chosen = [name for name in sorted(directory.version_labels) if _chooses_version(scope, name, directory)]
-    if chosen and scope.selector:
-        wanted = ", ".join(f"{key}={value}" for key, value in scope.selector.items())
-        said = f"selectors reach services here, not versions of them, and {wanted} is a version of {one_of(chosen)}"
-        yield scope.place.diagnostic(f"{said}; expected labels that all versions have, or a service for each version")
-
-
-def _chooses_version(scope: Scope, service: str, directory: Directory) -> bool:
-    if is_for(scope, service, directory):
-        return False
-    if scope.namespace not in (directory.namespaces.get(service, DEFAULT_NAMESPACE), directory.root_namespace):
-        return False
-    own = directory.labels.get(service, {})
-    return any(
-        scope.selector.items() <= {**own, **labels}.items() for labels in directory.version_labels.get(service, ())
-    )
 
 
 def unused(scope: Scope, directory: Directory) -> Iterator[Diagnostic]:
     """The mistake in a scope that no workload is in, if it is one that nothing else was said of."""
     if any(not key or "*" in key + value for key, value in scope.selector.items()):
         return
-    if any(is_for(scope, service, directory) for service in directory.services):
-        return
-    if any(of_versions(scope, directory)):
+    if any(is_for(scope, service, directory, version) for service, version in workloads(directory)):
         return
     namespaces = sorted(set(directory.namespaces.values()) | {directory.root_namespace})
     if scope.namespace not in namespaces:

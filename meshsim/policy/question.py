@@ -73,6 +73,8 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Address of the called replica."""
     sni: str = ""
     """Name of the server that the caller asked for in the TLS handshake, as Istio's sidecars do; empty on plaintext."""
+    version: str = ""
+    """Version of the service that the called replica is of; only where selectors of Istio tell its versions apart."""
 
 
 def server_name(service: str, namespace: str, port: int) -> str:
@@ -80,7 +82,7 @@ def server_name(service: str, namespace: str, port: int) -> str:
     return f"outbound_.{port}_._.{service}.{namespace}.svc.cluster.local"
 
 
-EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :])
+EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :]) - {"version"}
 """The attributes that are filled only for an engine whose ``reads`` names them."""
 
 TIMED = frozenset({"certificate_age_s", "time_s"})

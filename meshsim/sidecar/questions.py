@@ -86,6 +86,7 @@ _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
         "query": lambda facts: facts.message.template.path.partition("?")[2],
         "destination_ip": lambda facts: facts.settings.address,
         "sni": _sni,
+        "version": lambda facts: facts.settings.version,
     }
 )
 """What fills each attribute that is filled on demand."""

@@ -35,6 +35,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Which of ``meshsim.policy.question.EXTRA_ATTRIBUTES`` questions are filled with."""
     namespace: str = ""
     """Namespace of its workload; empty of a device."""
+    version: str = ""
+    """Version of its service that it is of; empty if the service has none."""
     node: str = ""
     """Node on which it runs."""
     wallet: Wallet | None = None

@@ -207,6 +207,7 @@ def make_sidecar(
         SidecarSettings(
             name=host.name,
             workload=host.workload,
+            version=host.version if isinstance(host, Replica) else "",
             clock_offset_ns=state.scenario.epoch_ns + host.machine.skew_ns,
             pool=PoolSettings(mesh.pool.streams_per_connection, mesh.pool.max_connections, mesh.pool.idle_timeout_ns),
             resilience=ResilienceSettings(

@@ -45,7 +45,7 @@ def directory_of(state: State) -> Directory:
         namespaces={name: service.namespace for name, service in scenario.services.items()},
         labels={name: service.labels for name, service in scenario.services.items() if service.labels},
         version_labels={
-            name: tuple(version.labels for version in service.versions.values())
+            name: {key: version.labels for key, version in service.versions.items()}
             for name, service in scenario.services.items()
             if service.versions
         },

@@ -22,6 +22,7 @@ from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.tokens import LEEWAY_NS, token_key
 from meshsim.scenario.units import NS_PER_S, PPM
 from meshsim.sidecar.wallet import OWN, Entry, Wallet
+from meshsim.world.hosts import Replica
 from meshsim.world.policies import Ruling
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ class Tokens:
         }
         self._thumbprints: dict[Svid, str] = {}
         self._confirmed: set[tuple[str, int, str, str, frozenset[str]]] = set()
-        self._rules: dict[tuple[str, int], TokenRules | None] = {}
-        """By workload, and the version of the policies whose RequestAuthentications they come from."""
+        self._rules: dict[tuple[str, str, int], TokenRules | None] = {}
+        """By workload, its version, and the number of the policies whose RequestAuthentications they come from."""
         self._held: dict[str, int] = {}
-        """Which version hosts go by that have heard of a change, by name."""
+        """By which number of policies hosts go that have heard of a change, by name."""
 
     def signers(self, trust_domain: str) -> tuple[Issuer, ...]:
         """Return the issuers whose keys are in the bundle of a trust domain."""
@@ -122,7 +123,7 @@ class Tokens:
 
     def rules(self, host: Host) -> TokenRules | None:
         """Return which tokens a host accepts of its callers by what it holds; None if it looks at none."""
-        key = (host.workload, self._held.get(host.name, 0))
+        key = (host.workload, host.version if isinstance(host, Replica) else "", self._held.get(host.name, 0))
         if key not in self._rules:
             service = self._scenario.services.get(host.workload)
             check = None if service is None else service.request_authentication
@@ -134,24 +135,24 @@ class Tokens:
                 self._rules[key] = TokenRules(accepted, *settings)
         return self._rules[key]
 
-    def hold(self, host: Host, version: int) -> None:
+    def hold(self, host: Host, number: int) -> None:
         """Have a host check tokens by the policies of this number from now on."""
         before = self.rules(host)
-        self._held[host.name] = version
+        self._held[host.name] = number
         after = self.rules(host)
         if after != before and host.starts:
             host.sidecar.check_tokens_by(after)
 
-    def _istio_rules(self, service: str, version: int) -> TokenRules | None:
-        """Return what the RequestAuthentications for a service come to, if a version of the policies has any.
+    def _istio_rules(self, service: str, version: str, number: int) -> TokenRules | None:
+        """Return what the RequestAuthentications for a service come to, if the policies of a number have any.
 
         The keys of an issuer are those of the scenario's issuer with that ``iss``; tokens of others do not exist here.
         """
         from meshsim.policy.istio import IstioEngine
 
         policy = self._state.policy
-        engine = None if policy is None else policy.versions[version].engine
-        rules = engine.bearer_rules(service) if isinstance(engine, IstioEngine) else ()
+        engine = None if policy is None else policy.versions[number].engine
+        rules = engine.bearer_rules(service, version) if isinstance(engine, IstioEngine) else ()
         accepted = tuple(
             Accepted(issuer, rule.audiences)
             for rule in rules

@@ -9,10 +9,11 @@ import pytest
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants import constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
+from meshsim.inquiry.other_policies import subject_of_files
 from meshsim.inquiry.patterns import exactly, prefix, suffix
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
-from meshsim.inquiry.subject import Subject, subject_of_files, subject_of_scenario
+from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import ScenarioError
 from tests.inquiry.conftest import SCENARIO

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+import meshsim
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.matrix import build_matrix, compare
 from meshsim.inquiry.request import Request
-from meshsim.inquiry.subject import Subject, subject_of_manifests
+from meshsim.inquiry.subject import Subject, subject_of_manifests, subject_of_scenario
 from meshsim.scenario.errors import ScenarioError, UsageError
 
 WORKLOAD = """\
@@ -178,27 +180,63 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{wrong / 'peers.yaml'}:4:21: ")
 
 
-@pytest.mark.parametrize("settings", [[], ["mesh.policy.istio.unmatched=ignore"]])
-@pytest.mark.parametrize("labels", ["app: stock, version: v2", "version: v1"])
-def test_a_policy_for_one_version_is_told_as_what_it_is(tmp_path: Path, labels: str, settings: list[str]) -> None:
-    """A selector that only a version has is an error that is true, and that ignoring does not turn into no policy."""
-    deny = POLICY.replace("{app: stock}", f"{{{labels}}}").replace("ALLOW", "DENY")
-    folder = write_shop(tmp_path / "shop", policy=deny)
-    second = (
-        WORKLOAD.format(name="stock")
-        .split("---\n")[2]
-        .replace("stock-v1", "stock-v2")
-        .replace("version: v1", "version: v2")
-    )
+def _with_two_versions(folder: Path, policy: str) -> Path:
+    write_shop(folder, policy=policy)
+    second = WORKLOAD.format(name="stock").split("---\n")[2]
+    second = second.replace("stock-v1", "stock-v2").replace("version: v1", "version: v2")
     (folder / "second.yaml").write_text(second, encoding="utf-8")
-    with pytest.raises(ScenarioError) as caught:
-        subject_of_manifests(folder, settings)
-    (one,) = caught.value.diagnostics
-    assert (Path(one.file).name, one.line) == ("policy.yaml", 5)
-    assert one.message == (
-        f"selectors reach services here, not versions of them, and {labels.replace(': ', '=')} is a version of stock; "
-        "expected labels that all versions have, or a service for each version"
+    return folder
+
+
+@pytest.mark.parametrize("labels", ["app: stock, version: v2", "version: v2"])
+def test_a_policy_can_be_for_one_version(tmp_path: Path, labels: str) -> None:
+    """A selector on the labels of a version holds for its replicas alone: questions, the matrix and a change say so."""
+    deny = POLICY.replace("{app: stock}", f"{{{labels}}}").replace("ALLOW", "DENY")
+    subject = subject_of_manifests(_with_two_versions(tmp_path / "shop", deny))
+    for version, allowed in (("v1", True), ("v2", False)):
+        verdict = ask(subject, Request(source="front", destination=f"stock:{version}"))
+        assert verdict.decision.allowed == allowed
+        assert verdict.asked.question.version == version
+    assert verdict.decision.rule == READERS
+    first = ask(subject, Request(source="front", destination="stock:v1")).accounts[0]
+    assert first.why == "it is for workloads with version=v2; of stock v1, the label is v1"
+    for text, said in (
+        ("stock", "policies tell the versions of stock apart; expected one of stock:v2, stock:v1"),
+        ("stock:v3", "stock has no version 'v3'; expected v2 or v1"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(f"--destination: {said}")):
+            ask(subject, Request(source="front", destination=text))
+    cells = {(cell.caller.name, cell.callee.name, cell.port): cell.extent for cell in build_matrix(subject).cells}
+    assert [cells["front", name, 80] for name in ("stock:v1", "stock:v2", "mail")] == ["all", "some", "all"]
+    before = subject_of_manifests(_with_two_versions(tmp_path / "before", ""))
+    flips = {(flip.callee.name, flip.now_allowed) for flip in compare(before, subject).flips}
+    assert flips == {("stock:v2", False)}
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_a_policy_for_one_version_holds_for_its_replicas_in_a_run(tmp_path: Path, fidelity: str) -> None:
+    """Calls are denied by the replicas of that version alone, as questions say it."""
+    deny = POLICY.replace("{app: stock}", "{version: v2}").replace("ALLOW", "DENY").partition("  rules:")[0]
+    _with_two_versions(tmp_path / "shop", f"{deny}  rules: [{{}}]\n")
+    scenario = tmp_path / "shop.yaml"
+    scenario.write_text(
+        "scenario: shop\nduration: 2 s\n"
+        "network: {nodes: {edge: {kind: edge}}, slices: {web: {sst: 1, five_qi: 9}}}\n"
+        "services:\n"
+        "  front: {placement: [edge], work: {constant: 1 ms}, calls: [{to: stock}]}\n"
+        "  stock: {placement: [edge], work: {constant: 1 ms}}\n"
+        "fleets: {users: {node: edge}}\n"
+        "mesh: {preset: istio, manifests: [shop]}\n"
+        "traffic: [{from: users, to: front, slice: web, arrivals: {constant: 40 /s}}]\n",
+        encoding="utf-8",
     )
+    run = meshsim.run(scenario, fidelity=fidelity, out=tmp_path / "run")
+    calls = run.frame("calls")
+    found = calls[calls["destination"] == "stock"].groupby("destination_version")["outcome"].agg(set).to_dict()
+    assert found == {"v1": {"ok"}, "v2": {"denied"}}
+    subject = subject_of_scenario(scenario)
+    asked = {one: ask(subject, Request(source="front", destination=f"stock:{one}")).decision for one in ("v1", "v2")}
+    assert {one: decision.allowed for one, decision in asked.items()} == {"v1": True, "v2": False}
 
 
 def test_folders_without_a_mesh(tmp_path: Path) -> None:
