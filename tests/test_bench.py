@@ -9,14 +9,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from OpenSSL import SSL
 
 from meshsim.bench import run as bench
 from meshsim.bench import scale
 from meshsim.bench.chain import REQUESTS_PER_S, Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
-from meshsim.bench.mesh import SCENARIO, run_handshakes, run_mesh
+from meshsim.bench.mesh import SCENARIO, handshakes_openssl_share, mesh_openssl_share, run_handshakes, run_mesh
 from meshsim.results.tables import ParquetSink
 from meshsim.scenario.errors import InvariantViolation, UsageError
 from meshsim.scenario.loader import load_scenario
+from meshsim.sidecar.tls.openssl_engine import Calls
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.world import World
 
@@ -27,6 +29,8 @@ CONTRACT = {
     "mesh_sampled_per_s",
     "mesh_real_per_s",
     "handshakes_real_per_s",
+    "handshakes_real_openssl_share",
+    "mesh_real_openssl_share",
     "peak_rss_mb",
 }
 
@@ -53,6 +57,14 @@ def test_mesh_runs_at_every_fidelity_with_one_digest() -> None:
 def test_handshakes_take_cpu_time() -> None:
     """Real handshakes agree with their prediction and take some time."""
     assert run_handshakes(3) > 0
+
+
+def test_openssl_takes_a_part() -> None:
+    """OpenSSL's share lies between nothing and all, and its functions are themselves again afterwards."""
+    before = (SSL._lib, Calls._verify)
+    assert 0 < handshakes_openssl_share(3) < 1
+    assert 0 < mesh_openssl_share(60) < 1
+    assert before == (SSL._lib, Calls._verify)
 
 
 def test_result_has_the_keys_of_the_contract() -> None:

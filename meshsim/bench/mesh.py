@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from meshsim.bench.chain import REQUESTS_PER_S
+from meshsim.bench.openssl_time import OpenSslTime, openssl_timed
 from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.results.content import run_digest
@@ -48,8 +49,11 @@ def run_mesh(requests: int, fidelity: str) -> MeshTime:
     return MeshTime(tables["requests"][0], cpu_s, run_digest(tables))
 
 
-def run_handshakes(count: int) -> float:
-    """Return the CPU time of ``count`` full handshakes of OpenSSL at both ends, each held against its prediction."""
+def run_handshakes(count: int, openssl: OpenSslTime | None = None) -> float:
+    """Return the CPU time of ``count`` full handshakes of OpenSSL at both ends, each held against its prediction.
+
+    ``openssl`` has afterwards what OpenSSL took of that.
+    """
     authority = Authority(TRUST_DOMAIN, "root", 1, "ecdsa-p256", 0, _YEAR_NS)
     bundles = by_trust_domain([TrustBundle(TRUST_DOMAIN, frozenset((authority.id,)))])
     client, server = (
@@ -66,7 +70,23 @@ def run_handshakes(count: int) -> float:
     )
     oracle = Oracle({authority.id: authority})
     oracle.check(case, predict(case))  # certificates are made when they are first wanted
+    if openssl is not None:
+        openssl.spent_ns = 0
     began_s = time.process_time()
     for _ in range(count):
         oracle.check(case, predict(case))
     return time.process_time() - began_s
+
+
+def handshakes_openssl_share(count: int) -> float:
+    """Return OpenSSL's share of the CPU time of real handshakes."""
+    with openssl_timed() as openssl:
+        cpu_s = run_handshakes(count, openssl)
+    return openssl.spent_ns / (cpu_s * 1e9)
+
+
+def mesh_openssl_share(requests: int) -> float:
+    """Return OpenSSL's share of the CPU time of the mesh at fidelity real."""
+    with openssl_timed() as openssl:
+        mesh = run_mesh(requests, "real")
+    return openssl.spent_ns / (mesh.cpu_s * 1e9)

@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 from meshsim.bench.chain import Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
-from meshsim.bench.mesh import MeshTime, run_handshakes, run_mesh
+from meshsim.bench.mesh import MeshTime, handshakes_openssl_share, mesh_openssl_share, run_handshakes, run_mesh
 from meshsim.scenario.errors import InvariantViolation, UsageError
 
 DEFAULT_REQUESTS = 40_000
@@ -45,6 +45,10 @@ class BenchResult(msgspec.Struct, frozen=True):
     mesh_real_per_s: float
     handshakes_real_per_s: float
     """Full mutual TLS 1.3 handshakes of OpenSSL, both ends, each compared with its prediction."""
+    handshakes_real_openssl_share: float
+    """OpenSSL's part of the CPU time of those; the rest is the prediction, and what drives and compares."""
+    mesh_real_openssl_share: float
+    """OpenSSL's part of the CPU time of the mesh at fidelity real."""
     chain_of_floor: float
     mesh_modelled_of_floor: float
     mesh_sampled_of_floor: float
@@ -71,12 +75,20 @@ class BenchResult(msgspec.Struct, frozen=True):
         rows = [(what, f"{per_s:,.0f}", _ratio(ratio)) for what, per_s, ratio in speeds]
         return [*rows, ("real handshakes", f"{self.handshakes_real_per_s:,.0f}", "")]
 
+    def shares(self) -> str:
+        """Return what OpenSSL takes of the real parts, as a sentence."""
+        return (
+            f"OpenSSL takes {self.handshakes_real_openssl_share:.0%} of real handshakes' CPU time, "
+            f"{self.mesh_real_openssl_share:.0%} of the mesh's at fidelity real"
+        )
+
     def notes(self) -> list[str]:
         """Return what else there is to say, a line each."""
         verdict = "agrees" if self.theory_agrees else "DISAGREES"
         return [
             f"mean latency of the chain {self.chain_mean_ms:.3f} ms, by theory {self.theory_mean_ms:.3f} ms: "
             f"{verdict} (within {self.theory_tolerance_ms:.3f} ms)",
+            self.shares(),
             f"peak memory {self.peak_rss_mb:,.0f} MB",
         ]
 
@@ -89,7 +101,7 @@ def run_bench(requests: int = DEFAULT_REQUESTS, progress: Progress | None = None
     """
     if requests < MINIMUM_REQUESTS:
         raise UsageError(f"{requests} requests are too few to time; expected at least {MINIMUM_REQUESTS}")
-    steps = REPETITIONS * 4
+    steps = REPETITIONS * 4 + 1
     rounds: list[_Round] = []
     for number in range(REPETITIONS):
         one = _Round(requests)
@@ -99,7 +111,20 @@ def run_bench(requests: int = DEFAULT_REQUESTS, progress: Progress | None = None
             if progress is not None:
                 progress(number * 4 + step + 1, steps)
         rounds.append(one)
-    return _result(requests, rounds)
+    shares = handshakes_openssl_share(handshakes_of(requests)), mesh_openssl_share(real_of(requests))
+    if progress is not None:
+        progress(steps, steps)
+    return _result(requests, rounds, shares)
+
+
+def real_of(requests: int) -> int:
+    """Return how many requests fidelity real gets."""
+    return max(1, requests // REAL_EVERY)
+
+
+def handshakes_of(requests: int) -> int:
+    """Return how many real handshakes are timed."""
+    return max(1, requests // HANDSHAKE_EVERY)
 
 
 class _Round:
@@ -130,7 +155,7 @@ class _Round:
 
     def real(self) -> None:
         """Time the mesh with real bytes throughout."""
-        self._mesh("real", max(1, self._requests // REAL_EVERY))
+        self._mesh("real", real_of(self._requests))
 
     def _mesh(self, fidelity: str, requests: int) -> MeshTime:
         mesh = run_mesh(requests, fidelity)
@@ -139,11 +164,11 @@ class _Round:
 
     def handshakes(self) -> None:
         """Time real handshakes."""
-        count = max(1, self._requests // HANDSHAKE_EVERY)
+        count = handshakes_of(self._requests)
         self.per_s["handshakes"] = count / run_handshakes(count)
 
 
-def _result(requests: int, rounds: list[_Round]) -> BenchResult:
+def _result(requests: int, rounds: list[_Round], shares: tuple[float, float]) -> BenchResult:
     def per_s(name: str) -> float:
         return median(one.per_s[name] for one in rounds)
 
@@ -160,6 +185,8 @@ def _result(requests: int, rounds: list[_Round]) -> BenchResult:
         mesh_sampled_per_s=per_s("sampled"),
         mesh_real_per_s=per_s("real"),
         handshakes_real_per_s=per_s("handshakes"),
+        handshakes_real_openssl_share=shares[0],
+        mesh_real_openssl_share=shares[1],
         chain_of_floor=ratio("chain"),
         mesh_modelled_of_floor=ratio("modelled"),
         mesh_sampled_of_floor=ratio("sampled"),

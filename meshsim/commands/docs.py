@@ -82,6 +82,8 @@ KEYS: dict[str, dict[str, str]] = {
         "mesh_sampled_per_s": "likewise, sampled",
         "mesh_real_per_s": "likewise, real",
         "handshakes_real_per_s": "full mutual handshakes of OpenSSL, both ends",
+        "handshakes_real_openssl_share": "OpenSSL's part of their CPU time",
+        "mesh_real_openssl_share": "the same of the mesh at fidelity real",
         "chain_of_floor": "ratio to the floor of the same repetition, median",
         "mesh_modelled_of_floor": "likewise",
         "mesh_sampled_of_floor": "likewise",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -73,6 +74,10 @@ ERRORS: Final[Mapping[str, int]] = {
 wrong name."""
 
 
+_REMEMBERED: Final = 1_024
+"""Certificates of which it is remembered what they say: OpenSSL checks the same ones again and again."""
+
+
 class CertificateFacts(msgspec.Struct, frozen=True):
     """What an X.509-SVID says."""
 
@@ -84,15 +89,18 @@ class CertificateFacts(msgspec.Struct, frozen=True):
     """Epoch."""
 
 
+@lru_cache(_REMEMBERED)
+def read_certificate(encoded: bytes) -> x509.Certificate:
+    """Return the certificate that these bytes are, in DER."""
+    return x509.load_der_x509_certificate(encoded)
+
+
+@lru_cache(_REMEMBERED)
 def certificate_facts(certificate: x509.Certificate) -> CertificateFacts:
     """Read an X.509-SVID that has been accepted: it has exactly one URI name."""
     (spiffe_id,) = _uris(certificate)
-    return CertificateFacts(
-        spiffe_id=spiffe_id,
-        serial=certificate.serial_number,
-        not_before_ns=_epoch_ns(certificate.not_valid_before_utc),
-        not_after_ns=_epoch_ns(certificate.not_valid_after_utc),
-    )
+    not_before_ns, not_after_ns = _lifetime_ns(certificate)
+    return CertificateFacts(spiffe_id, certificate.serial_number, not_before_ns, not_after_ns)
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:
@@ -103,6 +111,7 @@ def _uris(certificate: x509.Certificate) -> list[str]:
     return names.get_values_for_type(x509.UniformResourceIdentifier)
 
 
+@lru_cache(_REMEMBERED)
 def svid_flaw(certificate: x509.Certificate) -> str | None:
     """Return what keeps a certificate from being a workload's X.509-SVID (X.509-SVID, section 5.2), if anything."""
     uris = _uris(certificate)
@@ -124,6 +133,7 @@ def svid_flaw(certificate: x509.Certificate) -> str | None:
     return None if is_workload_id(uris[0]) else INVALID_SPIFFE_ID
 
 
+@lru_cache(_REMEMBERED)
 def key_type_name(certificate: x509.Certificate) -> str:
     """Return the key type of a certificate, as ``KEY_TYPES`` names it."""
     key = certificate.public_key()
@@ -148,7 +158,13 @@ def _found(error: int) -> str:
 
 def has_ended(certificate: x509.Certificate, clock_ns: int) -> bool:
     """Say whether a certificate is past its last second."""
-    return clock_ns > _epoch_ns(certificate.not_valid_after_utc)
+    return clock_ns > _lifetime_ns(certificate)[1]
+
+
+@lru_cache(_REMEMBERED)
+def _lifetime_ns(certificate: x509.Certificate) -> tuple[int, int]:
+    """Return the first and the last second of a certificate, since the epoch."""
+    return _epoch_ns(certificate.not_valid_before_utc), _epoch_ns(certificate.not_valid_after_utc)
 
 
 def _epoch_ns(time: datetime) -> int:
@@ -257,8 +273,9 @@ class PeerCheck:
         return REVOKED if error == LISTED else None
 
     def _time_flaw(self, certificate: x509.Certificate, *, intermediate: bool) -> str | None:
-        if self.clock_ns < _epoch_ns(certificate.not_valid_before_utc):
+        not_before_ns, not_after_ns = _lifetime_ns(certificate)
+        if self.clock_ns < not_before_ns:
             return INTERMEDIATE_NOT_YET_VALID if intermediate else NOT_YET_VALID
-        if self.clock_ns > _epoch_ns(certificate.not_valid_after_utc):
+        if self.clock_ns > not_after_ns:
             return INTERMEDIATE_EXPIRED if intermediate else EXPIRED
         return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from meshsim.identity.keys import PrivateKey
     from meshsim.identity.revocation import Crl
-    from meshsim.identity.svid import IssuerFacts
+    from meshsim.identity.svid import IssuerFacts, Svid
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
 _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
@@ -40,6 +39,9 @@ NO_AUTO_CHAIN: Final = 0x8
 LONGEST_SESSION_S: Final = 604_800
 """Longest lifetime of a TLS 1.3 ticket (RFC 8446, section 4.6.1)."""
 
+MOST_LOADED: Final = 1_024
+"""Certificates that are kept as OpenSSL has them."""
+
 _VERSIONS: Final = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 
 
@@ -49,18 +51,30 @@ def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
     assert done == 1, f"OpenSSL does not know one of {groups}"
 
 
-def use_key(end: SSL.Connection | SSL.Context, key: PrivateKey) -> None:
-    """Give a connection or a context its private key, of any type; pyOpenSSL has no public call for ML-DSA."""
-    if not isinstance(key, MLDSA44PrivateKey | MLDSA65PrivateKey):
-        end.use_privatekey(key)
-        return
-    encoded = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    raw = crypto.load_privatekey(crypto.FILETYPE_ASN1, encoded)._pkey  # there is no public name for it
-    if isinstance(end, SSL.Context):
-        done = _lib.SSL_CTX_use_PrivateKey(end._context, raw)
-    else:
-        done = _lib.SSL_use_PrivateKey(end._ssl, raw)
+def use_key(context: SSL.Context, key: PrivateKey) -> None:
+    """Give a context its private key, of any type; pyOpenSSL has no public call for ML-DSA."""
+    done = _lib.SSL_CTX_use_PrivateKey(context._context, _loaded_key(key)._pkey)
     assert done == 1, "the key of the certificate that was given before"
+
+
+def _loaded_key(key: PrivateKey) -> Any:
+    """Return a key as OpenSSL has it."""
+    encoded = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return crypto.load_privatekey(crypto.FILETYPE_ASN1, encoded)
+
+
+class _Loaded(NamedTuple):
+    """A certificate and its key as OpenSSL has them, which takes as long to make as a tenth of a handshake."""
+
+    certificate: Any
+    key: Any
+
+    def use(self, connection: SSL.Connection) -> None:
+        """Have an end of a connection show the certificate; pyOpenSSL's own calls would load it anew."""
+        done = _lib.SSL_use_certificate(connection._ssl, self.certificate._x509)
+        assert done == 1, "a certificate that was minted here"
+        done = _lib.SSL_use_PrivateKey(connection._ssl, self.key._pkey)
+        assert done == 1, "the key of the certificate that was given before"
 
 
 class _Context(NamedTuple):
@@ -89,6 +103,7 @@ class Engines:
         self._keylog = keylog
         self._calls = Calls()
         self._contexts: dict[_Context, SSL.Context] = {}
+        self._loaded: dict[Svid, _Loaded] = {}
         self._roots: dict[_Context, set[str]] = {}
         self._names: dict[Certificate, str] = {}
         """Names of the authorities whose roots have been used, by root."""
@@ -105,7 +120,7 @@ class Engines:
 
     def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None) -> OpenSslEngine:
         own = side.svid if (side.serves if role == "server" else side.settings.mutual) else None
-        material = None if own is None else self._authorities[own.issuer].material(own)
+        loaded = None if own is None else self._load(own)
         # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
         ticket_key = side.ticket_key if role == "server" else ""
         if role == "server" and side.settings.bound and side.svid is not None:
@@ -120,9 +135,8 @@ class Engines:
                 # connection began with.
                 key = _Context(role, side.settings, chain=chain, crls=side.crls, second=second)
                 connection.set_context(self._context(key, side))
-            if material is not None:
-                connection.use_certificate(material.certificate)
-                use_key(connection, material.private_key)
+            if loaded is not None:
+                loaded.use(connection)
             return connection
 
         lists = {each.issuer: each for each in (self._authorities[crl.issuer].real_crl(crl) for crl in side.crls)}
@@ -130,13 +144,24 @@ class Engines:
         usable = own if role == "client" or has_tls13(own, side.settings) else None
         engine = OpenSslEngine(role, make(), check, usable, self._calls)
         if side.settings.bound:
-            shown = material.certificate if role == "server" and material is not None else None
+            shown = None if role == "client" or own is None else self._authorities[own.issuer].material(own).certificate
             engine.bound = Bound(make, self._path, shown)
         if role == "client" and side.settings.ocsp != "off":
             engine.ask_for_staple(side.settings.ocsp)
         if side.ocsp_staple is not None:
             engine.staple = self._authorities[side.ocsp_staple.issuer].real_staple(side.ocsp_staple)
         return engine
+
+    def _load(self, svid: Svid) -> _Loaded:
+        """Return an SVID's certificate and key as OpenSSL has them; those of the last ones are kept."""
+        loaded = self._loaded.get(svid)
+        if loaded is None:
+            material = self._authorities[svid.issuer].material(svid)
+            certificate = crypto.X509.from_cryptography(material.certificate)
+            if len(self._loaded) >= MOST_LOADED:
+                self._loaded.clear()
+            loaded = self._loaded[svid] = _Loaded(certificate, _loaded_key(material.private_key))
+        return loaded
 
     def _path(self, certificate: Certificate) -> list[Certificate]:
         """Return a certificate that an authority here has issued, and those above it."""

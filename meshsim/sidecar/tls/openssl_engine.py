@@ -14,7 +14,7 @@ from OpenSSL import SSL, crypto
 
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls.agreement import EngineReport
-from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name
+from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name, read_certificate
 from meshsim.sidecar.tls.damage import CHANGE_CIPHER_SPEC_TYPE, record_starts
 from meshsim.sidecar.tls.openssl_sessions import (
     Maker,
@@ -132,7 +132,16 @@ def _path(store_context: Any) -> list[Certificate]:
     # Each certificate has been counted once more for us: this wrapper gives that back.
     wrapped = [crypto.X509._from_raw_x509_ptr(_lib.sk_X509_value(stack, at)) for at in range(_lib.sk_X509_num(stack))]
     _lib.sk_X509_free(stack)
-    return [certificate.to_cryptography() for certificate in wrapped]
+    return [read_certificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)) for certificate in wrapped]
+
+
+def _peer_certificate(connection: SSL.Connection) -> Certificate | None:
+    """Return what the other end proved to be, if anything."""
+    raw = _lib.SSL_get_peer_certificate(connection._ssl)
+    if raw == _ffi.NULL:
+        return None
+    wrapped = crypto.X509._from_raw_x509_ptr(raw)  # counted once more for us: this wrapper gives that back
+    return read_certificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, wrapped))
 
 
 class Bound(NamedTuple):
@@ -266,17 +275,19 @@ class OpenSslEngine:
         )
 
     def _read_output(self) -> bytes:
-        parts = []
-        while True:
-            try:
-                parts.append(self._connection.bio_read(READ_BYTES))
-            except SSL.WantReadError:
-                return b"".join(parts)
+        connection = self._connection
+        parts: list[bytes] = []
+        try:
+            while not parts or len(parts[-1]) == READ_BYTES:  # what is shorter than asked for was all
+                parts.append(connection.bio_read(READ_BYTES))
+        except SSL.WantReadError:
+            pass
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _describe(self, output: bytes) -> Established:
         connection = self._connection
         resumed = bool(_lib.SSL_session_reused(connection._ssl))
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        certificate = _peer_certificate(connection)
         peer = None if certificate is None else certificate_facts(certificate)
         if self.role == "client":
             assert certificate is not None

@@ -1,0 +1,84 @@
+"""How much of a process's CPU time OpenSSL takes: every call of it that does work, timed.
+
+Calls into OpenSSL go through one object, ``OpenSSL.SSL._lib``. While it is measured another stands in its place, which
+times what it passes on, less the time in which OpenSSL calls back into Python.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from OpenSSL import SSL, crypto
+
+from meshsim.sidecar.tls import openssl, openssl_engine, openssl_sessions
+
+_MODULES: tuple[Any, ...] = (SSL, crypto, openssl, openssl_engine, openssl_sessions)
+_WORKING = (
+    *("SSL_new", "SSL_do_handshake", "SSL_read", "SSL_write", "SSL_use_certificate", "SSL_use_PrivateKey"),
+    *("SSL_set_session", "SSL_CTX_new", "BIO_new", "BIO_read", "BIO_write", "BIO_new_mem_buf"),
+    *("d2i_X509_bio", "i2d_X509_bio", "d2i_PrivateKey_bio", "d2i_SSL_SESSION", "i2d_SSL_SESSION"),
+)
+"""What does more than hand out a pointer or a number."""
+
+
+class OpenSslTime:
+    """The CPU time that OpenSSL has taken so far."""
+
+    def __init__(self) -> None:
+        self.spent_ns = 0
+
+    def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of OpenSSL's whose time is added."""
+
+        def passed_on(*arguments: Any) -> Any:
+            began_ns = time.thread_time_ns()
+            try:
+                return call(*arguments)
+            finally:
+                self.spent_ns += time.thread_time_ns() - began_ns
+
+        return passed_on
+
+    def taken_off(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method that OpenSSL calls back, whose time is taken off again."""
+
+        def passed_on(*arguments: Any) -> Any:
+            began_ns = time.thread_time_ns()
+            try:
+                return callback(*arguments)
+            finally:
+                self.spent_ns -= time.thread_time_ns() - began_ns
+
+        return passed_on
+
+
+class _Lib:
+    """OpenSSL's functions, those that work timed."""
+
+    def __init__(self, lib: Any, known: OpenSslTime) -> None:
+        self._lib = lib
+        for name in _WORKING:
+            setattr(self, name, known.timed(getattr(lib, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lib, name)
+
+
+@contextmanager
+def openssl_timed() -> Iterator[OpenSslTime]:
+    """Time what OpenSSL does for engines that are made from now on."""
+    known = OpenSslTime()
+    before = [module._lib for module in _MODULES]
+    verify = openssl_engine.Calls._verify
+    for module in _MODULES:
+        module._lib = _Lib(module._lib, known)
+    openssl_engine.Calls._verify = known.taken_off(verify)  # type: ignore[method-assign] # put back below
+    try:
+        yield known
+    finally:
+        openssl_engine.Calls._verify = verify  # type: ignore[method-assign] # as it was
+        for module, lib in zip(_MODULES, before, strict=True):
+            module._lib = lib
