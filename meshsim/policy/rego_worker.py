@@ -54,9 +54,19 @@ def _answer(request: dict[str, Any], bundles: dict[int, Any]) -> dict[str, Any]:
 
 
 def _watch(most_bytes: int) -> None:
-    """End the process when it has taken too much memory."""
-    per_unit = 1 if sys.platform == "darwin" else 1024
+    """End the process when it takes too much memory."""
     never = threading.Event()
     while not never.wait(_LOOK_EVERY_S):
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * per_unit > most_bytes:
+        if _resident_bytes() > most_bytes:
             os._exit(OUT_OF_MEMORY)
+
+
+def _resident_bytes() -> int:
+    """Memory that is in use; where the system does not say, the most that ever was."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        # Not on Linux, where the peak begins with that of the process that started this one.
+        per_unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * per_unit

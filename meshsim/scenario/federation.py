@@ -91,7 +91,7 @@ class Federation(Model):
     endpoint: BundleEndpoint = BundleEndpoint()
     """Bundle endpoint of the mesh's own trust domain."""
     polls: Polls = Polls()
-    """When bundles are fetched."""
+    """How often bundles are fetched, and how evenly."""
     stale_after_polls: int = Field(default=3, ge=1, le=1000)
     """A bundle is stale when so many fetches in a row have brought nothing. Default: 3."""
     when_stale: Literal["keep", "refuse"] = "keep"

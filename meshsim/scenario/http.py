@@ -32,11 +32,11 @@ class ClientCert(Model):
     """X-Forwarded-Client-Cert, in which a sidecar tells its workload who has called; modes as Envoy names them."""
 
     from_fleets: ClientCertMode = "SANITIZE"
-    """What becomes of it in requests of fleets. Default: SANITIZE, it is removed; SANITIZE_SET with the preset istio,
-    as its gateways."""
+    """What becomes of it in requests of fleets: SANITIZE removes it. The preset istio has SANITIZE_SET, as its
+    gateways. Default: SANITIZE."""
     from_services: ClientCertMode = "SANITIZE"
-    """What becomes of it in requests of services. Default: SANITIZE; APPEND_FORWARD with the preset istio, as its
-    sidecars."""
+    """What becomes of it in requests of services. The preset istio has APPEND_FORWARD, as its sidecars.
+    Default: SANITIZE."""
     fields: Annotated[tuple[CertificateField, ...], FromList, Field(min_length=1)] = ("By", "Hash", "Subject", "URI")
     """What is said of the caller's certificate. Default: By, Hash, Subject, URI, as Istio's sidecars."""
 

@@ -261,8 +261,8 @@ class Radio(Model):
     """Scheduling interval of a cell (a slot): the longest that a slice waits for another to pause. Default: 500 us."""
     rlc_buffer_bytes: Size = Field(default=6 * 1024**2, alias="rlc_buffer", ge=1500)
     """Bytes that may wait or be sent at a time, of each device in each slice, each way: the transmission buffer of an
-    RLC entity (3GPP TS 38.322); a packet that finds something there and does not fit is dropped. Default: 6 MiB, about
-    what srsRAN's base station keeps, and what one TCP connection may have under way."""
+    RLC entity (3GPP TS 38.322); a packet that finds something there and does not fit is dropped. The
+    standard names no size; the default is about what one TCP connection may have under way. Default: 6 MiB."""
     handover_interruption_ns: Duration = Field(default=0, alias="handover_interruption")
     """Time after a cell change in which nothing passes, on top of what a trace shows. Default: 0 ms."""
     handover_changes_address: bool = False

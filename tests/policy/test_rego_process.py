@@ -49,6 +49,14 @@ def test_memory_is_bounded(limits: pytest.MonkeyPatch) -> None:
         deciding(ENDLESS).decide(QUESTION)
 
 
+def test_memory_of_who_asks_is_not_counted(limits: pytest.MonkeyPatch) -> None:
+    """A large process has small engines."""
+    limits.setattr(rego_process, "MOST_BYTES", 200 * 1024**2)
+    large = bytearray(b"1") * (300 * 1024**2)
+    assert deciding("true").decide(QUESTION).allowed
+    assert large
+
+
 def test_a_crash_is_told() -> None:
     """A regular expression that overflows the engine's stack ends nobody else's process."""
     with pytest.raises(ScenarioError, match=r"a.rego:5:1: .* crashes the engine"):

@@ -74,7 +74,7 @@ def test_everything_is_filled_when_read(stage: Any) -> None:
         time_s=EPOCH_S + 2,
         query="fast=1",
         destination_ip="10.244.0.2",
-        sni="outbound_.9443_._.planner.default.svc.cluster.local",
+        sni="outbound_.8080_._.planner.default.svc.cluster.local",  # the service's port; 9443 is the container's
     )
 
 
