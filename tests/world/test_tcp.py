@@ -92,18 +92,18 @@ class Run:
         self.sent: list[tuple[int, int, int]] = []
         self.delivered: list[tuple[int, int]] = []
         self.units: list[tuple[int, int, Any]] = []
-        send, deliver = state.transport.send, state.transport._deliver
+        dispatch, deliver = state.transport.dispatch, state.transport._deliver
 
-        def sending(transfer: Any) -> None:
+        def sending(transfer: Any) -> Any:
             self.sent.append((state.clock.now_ns, transfer.direction, transfer.unsent_bytes))
-            send(transfer)
+            return dispatch(transfer)
 
-        def delivering(transfer: Any) -> None:
+        def delivering(transfer: Any) -> Any:
             self.delivered.append((state.clock.now_ns, transfer.direction))
             self.units.append((state.clock.now_ns, transfer.direction, transfer.unit))
-            deliver(transfer)
+            return deliver(transfer)
 
-        state.transport.send = sending  # type: ignore[method-assign]  # to look on
+        state.transport.dispatch = sending  # type: ignore[method-assign]  # to look on
         state.transport._deliver = delivering
         world.run()
 
