@@ -10,7 +10,7 @@ from typing import Any
 from meshsim.policy.question import Decision
 from meshsim.policy.rego_check import DECISION_KEYS
 from meshsim.policy.rego_native import Answer
-from meshsim.scenario.headers import FIELDS_OF_THE_MESH, MOST_BYTES, NAME, VALUE
+from meshsim.scenario.headers import FIELDS_OF_THE_MESH, MOST_BYTES, NAME, VALUE, on_the_wire
 
 
 def verdict(answer: Answer) -> Decision:
@@ -37,7 +37,7 @@ def verdict(answer: Answer) -> Decision:
         raise ValueError(f"the decision's http_status is {_shown(status)}; expected one that refuses, 300 to 599")
     if not isinstance(body, str):
         raise ValueError(f"the decision's body is {_shown(body)}; expected text")
-    fields = tuple(sorted((name.lower(), text) for name, text in headers.items()))
+    fields = on_the_wire(dict(sorted((name.lower(), text) for name, text in headers.items())))
     return Decision(False, "", status=status, headers=fields, body=body)
 
 

@@ -43,6 +43,12 @@ class AnswerRules(msgspec.Struct, frozen=True):
         return tuple(found)
 
 
+def overlaid(own: Fields, said: Fields) -> Fields:
+    """What a sidecar adds, and of what somebody else says the fields that it does not write itself."""
+    names = {name for name, _ in own}
+    return own + tuple(field for field in said if field[0] not in names)
+
+
 def tells_of_the_mesh(fields: Fields) -> str:
     """The names of the fields that tell who made an answer and how, in one text; empty if none does."""
     return " ".join(name for name, _ in fields if name == SERVER or name.startswith("x-envoy-"))

@@ -36,7 +36,7 @@ allow if {
 allow := {
 	"allowed": false,
 	"http_status": 401,
-	"headers": {"WWW-Authenticate": "Bearer realm=plant"},
+	"headers": {"WWW-Authenticate": "Bearer realm=plant", "Cookie": "a=b", "Server": "opa"},
 	"body": "a token, please",
 } if {
 	http.method == "PUT"
@@ -50,15 +50,26 @@ def run(tmp_path: Path, line: Data) -> Any:
     """A function that runs the line with Rego policies, with requests of some methods."""
     (tmp_path / "mesh.rego").write_text(POLICY)
 
-    def simulate(*methods: str, fidelity: str = "sampled", **policy: Any) -> Result:
+    def simulate(*methods: str, fidelity: str = "sampled", http: Data | None = None, **policy: Any) -> Result:
         flow = line["traffic"][0]
         line["traffic"] = [flow | {"name": f"flow-{n}", "method": method} for n, method in enumerate(methods)]
         line["duration"] = "4 s"
         line["fidelity"] = fidelity
-        line["mesh"] = {"policy": {"engine": "rego", "files": ["mesh.rego"]} | policy}
+        line["mesh"] = {"policy": {"engine": "rego", "files": ["mesh.rego"]} | policy, "http": http or {}}
         return Result(load_text(json.dumps(line), tmp_path / "scenario.yaml", []))
 
     return simulate
+
+
+@pytest.mark.parametrize("http", [{}, {"proxy_headers": {}}])
+def test_fields_of_refusals_are_on_the_wire_once(run: Any, http: Data) -> None:
+    """What Rego has a refusal say is received as it was sent, and a field that the sidecar writes itself not twice."""
+    contents = []
+    for fidelity in ("real", "modelled"):
+        result = run("PUT", fidelity=fidelity, http=http)
+        assert {(row.status, row.exposed) for row in result.requests} == {(401, "server")}
+        contents.append(result.content())
+    assert contents[0] == contents[1]
 
 
 def test_rules_decide_and_are_named(run: Any) -> None:
@@ -79,7 +90,7 @@ def test_a_refusal_has_the_response_of_the_decision(run: Any) -> None:
     """Status, header fields and body of a decision travel back to the caller, and their bytes are charged."""
     put, delete = (run(method).calls[0] for method in ("PUT", "DELETE"))
     assert (put.outcome, delete.outcome) == ("denied", "denied")
-    fields = (("www-authenticate", "Bearer realm=plant"),)
+    fields = (("www-authenticate", "Bearer realm=plant"), ("server", "opa"), ("cookie", "a=b"))
     told = response_size_bytes(401, len("a token, please"), fields, first=True)
     assert put.bytes_received - delete.bytes_received == told - response_size_bytes(403, 19, first=True)
     statuses = {row.status for row in run("PUT").requests}
