@@ -23,7 +23,7 @@ from meshsim.sidecar.http import (
 )
 from meshsim.sidecar.http1 import Reading, Request1, read
 from meshsim.sidecar.http1_write import request1, response1, sent_fields
-from meshsim.sidecar.malformed import BAD_REQUEST, malformed_request, why_unread
+from meshsim.sidecar.malformed import bad_request, malformed_request, why_unread
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _http1(message: RequestMessage) -> bytes:
 def _response1(message: ResponseMessage) -> bytes:
     """The answer to a request in HTTP/1.1."""
     if why_unread(message.template):
-        return BAD_REQUEST
+        return bad_request(message.headers)
     body = _body(message.call_id, message.body_bytes)
     return response1(message.status, request_id(message.call_id, message.attempt), message.headers, body)
 

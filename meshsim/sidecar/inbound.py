@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.identity.token_check import Keys, TokenRules, TokenVerdict, bearer_text, judge, judge_text
+from meshsim.sidecar.answers import overlaid
 from meshsim.sidecar.commands import (
     PEER_REVOKED,
     AskPolicy,
@@ -19,11 +20,11 @@ from meshsim.sidecar.commands import (
 )
 from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.http1_write import response1_size_bytes
-from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, why_unread
+from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import READY, Phase
 from meshsim.sidecar.questions import Questions, seen
-from meshsim.sidecar.received import Fields, end_to_end, kept, removed
+from meshsim.sidecar.received import Fields, end_to_end, kept, named, removed
 from meshsim.sidecar.tls.end import rests_on_revoked
 from meshsim.sidecar.tls.flights import Flight, Plaintext
 from meshsim.sidecar.tls.machine import TlsServer
@@ -58,6 +59,7 @@ class Downstream:
         "port",
         "principal",
         "questions",
+        "removed",
         "requests",
         "source_ip",
         "tls",
@@ -83,6 +85,8 @@ class Downstream:
         """When the workload was handed each of them; where answers tell how long it took."""
         self.questions: dict[tuple[int, str] | tuple[int, str, str], Question] = {}
         """By kind of call, and the caller's site or node."""
+        self.removed: dict[int, str] = {}
+        """Names of the header fields that are taken off, by kind of call."""
         self.asked_s = 0
         """The second that they are of, where policies read a clock."""
         self.fresh = True
@@ -203,9 +207,7 @@ class Inbound:
         downstream.requests[message.call_id, message.attempt] = template
         if (template.malformed or template.http1) and (reason := why_unread(template)):
             return AskPolicy(downstream.connection_id, message, None, malformed=reason)
-        gone = ""
-        if template.headers and (template.http1 or self._settings.header_rules is not None):
-            gone = removed(template.headers, seen(self._settings, downstream, message))
+        gone = self._removed(downstream, message) if template.headers else ""
         asked = self._settings.policy_asked
         rules = self._settings.token_rules
         if rules is None:
@@ -219,6 +221,16 @@ class Inbound:
         asked = asked and not verdict.reason
         question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
         return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint, removed=gone)
+
+    def _removed(self, downstream: Downstream, message: RequestMessage) -> str:
+        """The names of the fields that were taken off; of one kind on one connection always the same."""
+        template = message.template
+        found = downstream.removed.get(template.index)
+        if found is None:
+            before = message.headers if "authorization" in named(template.headers) else template.headers
+            found = removed(before, seen(self._settings, downstream, message))
+            downstream.removed[template.index] = found
+        return found
 
     def _thumbprint(self, svid: Svid | None) -> str:
         thumbprint = self._settings.thumbprint
@@ -236,16 +248,18 @@ class Inbound:
         key = (message.call_id, message.attempt)
         if (template.malformed or template.http1) and why_unread(template):
             return [self._bad_request(downstream, key, template)]
-        headers = self._added(template, None) + decision.headers
+        headers = overlaid(self._added(template, None), decision.headers)
         body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
         return [self._response(downstream, key, template, decision.status, body_bytes, headers)]
 
     def _bad_request(self, downstream: Downstream, key: tuple[int, int], template: CallTemplate) -> Send:
         """Refuse a request in HTTP/1.1 that is not well-formed; the connection is of no more use."""
         encrypted = downstream.tls is not None
-        size_bytes = sealed_size_bytes(len(BAD_REQUEST)) if encrypted else len(BAD_REQUEST)
+        headers = self._added(template, None)
+        plain_bytes = len(bad_request(headers))
+        size_bytes = sealed_size_bytes(plain_bytes) if encrypted else plain_bytes
         facts = (*key, template, 400, BAD_REQUEST_BODY_BYTES, size_bytes, encrypted)
-        return Send(downstream.connection_id, ResponseMessage(*facts))
+        return Send(downstream.connection_id, ResponseMessage(*facts, headers=headers))
 
     def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int, now_ns: int) -> list[Command]:
         """Send a response."""
@@ -272,8 +286,8 @@ class Inbound:
         rules = self._answers
         if rules is None:
             return NO_FIELDS
-        asked = template.headers
-        if self._settings.header_rules is not None:
+        asked = template.headers if rules.metadata else NO_FIELDS
+        if asked and self._settings.header_rules is not None:
             asked = kept(asked, self._settings.header_rules, outside=template.outside, mutual=True)
         return rules.fields(end_to_end(asked), taken_ns)
 
@@ -299,7 +313,12 @@ class Inbound:
 
 
 def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys) -> TokenVerdict:
-    """The verdict on a request's token, or on what its workload wrote in the place of one."""
+    """The verdict on a request's token, or on what its workload wrote in the place of one.
+
+    A token that Connection names is gone before anybody looks at it, as in Envoy.
+    """
+    if message.template.http1 and "authorization" in named(message.template.headers):
+        return judge(None, rules, clock_s, thumbprint, keys)
     written = bearer_text(message.template.headers) if message.token is None else None
     if written is None:
         return judge(message.token, rules, clock_s, thumbprint, keys)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from meshsim.sidecar import http1
+from meshsim.sidecar.received import Fields
 
 if TYPE_CHECKING:
     from meshsim.sidecar.messages import CallTemplate
@@ -26,13 +27,14 @@ EXPECTED: Final = MappingProxyType(
 )
 """Why each shape is refused."""
 
-BAD_REQUEST: Final = (
-    b"HTTP/1.1 400 Bad Request\r\n"
-    b"content-length: 11\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n"
-    b"Bad Request"
-)
-"""The answer, as Envoy words it."""
 BAD_REQUEST_BODY_BYTES: Final = 11
+
+
+def bad_request(fields: Fields) -> bytes:
+    """The answer, as Envoy words it, with the fields that a sidecar adds."""
+    own = (("content-length", "11"), ("content-type", "text/plain"), *fields, ("connection", "close"))
+    lines = ("HTTP/1.1 400 Bad Request", *(f"{name}: {value}" for name, value in own), "", "Bad Request")
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def why_unread(template: CallTemplate) -> str:

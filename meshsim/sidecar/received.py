@@ -57,15 +57,20 @@ def end_to_end(fields: Fields) -> Fields:
 
     Of ``te`` the word ``trailers`` stays, as in Envoy: HTTP/2 carries it, and gRPC asks for it.
     """
-    named = {option for name, value in fields if name == "connection" for option in options(value)} | HOP_BY_HOP
+    ending = named(fields) | HOP_BY_HOP
     kept = []
     for name, value in fields:
         if name == "te":
             if "trailers" in options(value):
                 kept.append((name, "trailers"))
-        elif name not in named:
+        elif name not in ending:
             kept.append((name, value))
     return tuple(kept)
+
+
+def named(fields: Fields) -> frozenset[str]:
+    """The names that Connection says are about one hop."""
+    return frozenset(option for name, value in fields if name == "connection" for option in options(value))
 
 
 def options(value: str) -> list[str]:
@@ -74,8 +79,9 @@ def options(value: str) -> list[str]:
 
 
 def removed(before: Fields, after: Fields) -> str:
-    """The names of the fields that are gone or were put in place of others, in one text."""
-    return " ".join(dict.fromkeys(name for name, value in before if (name, value) not in after))
+    """The names of the fields that are gone or of which less is left, in one text; not those with something behind."""
+    left = dict(after)
+    return " ".join(name for name, value in before if name not in left or not f"{left[name]},".startswith(f"{value},"))
 
 
 def kept(fields: Fields, rules: HeaderRules, *, outside: bool, mutual: bool) -> Fields:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meshsim.identity.token_check import (
     ABSENT,
+    MISSING,
     Accepted,
     Keys,
     TokenRules,
@@ -178,7 +179,7 @@ class Tokens:
 
         Raises InvariantViolation when it comes to something else than the prediction.
         """
-        if token is None or verdict is ABSENT or self._scenario.fidelity == "modelled":
+        if token is None or verdict is ABSENT or verdict.reason == MISSING or self._scenario.fidelity == "modelled":
             return
         rules = self.rules(host)
         assert rules is not None

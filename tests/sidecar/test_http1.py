@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from meshsim.scenario.headers import Malformed
 from meshsim.sidecar import http1
 from meshsim.sidecar.http1 import REFUSALS, Reading, Request1, read
-from meshsim.sidecar.malformed import BAD_REQUEST, BAD_REQUEST_BODY_BYTES, EXPECTED, malformed_request
+from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, EXPECTED, bad_request, malformed_request
 
 HOST = b"host: a\r\n"
 
@@ -162,7 +162,7 @@ def test_shapes_are_refused(shape: str, body_bytes: int) -> None:
 def test_shapes_are_those_of_scenarios() -> None:
     """A scenario can name every shape, and the answer is the length that it says."""
     assert set(EXPECTED) == set(Malformed.__args__)  # type: ignore[attr-defined] # the values of a Literal
-    assert len(BAD_REQUEST.partition(b"\r\n\r\n")[2]) == BAD_REQUEST_BODY_BYTES
+    assert len(bad_request(()).partition(b"\r\n\r\n")[2]) == BAD_REQUEST_BODY_BYTES
 
 
 # Laws

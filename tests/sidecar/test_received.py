@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.sidecar.received import CLIENT_CERT, Caller, Fields, HeaderRules, end_to_end, received
+from meshsim.sidecar.received import CLIENT_CERT, Caller, Fields, HeaderRules, end_to_end, received, removed
 
 OWN = "spiffe://mesh.example/service/planner"
 PEER = "spiffe://mesh.example/fleet/robots/0"
@@ -98,3 +98,19 @@ def test_nothing_forged_comes_through(fields: list[tuple[str, str]], mode: str, 
     assert told == ([SAID] if mode == "SANITIZE_SET" and mutual else [])
     assert not {"connection", "x-user-id"}.intersection(name for name, _ in found)
     assert {value for name, value in found if name == "te"} <= {"trailers"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ((("x-a", "1"), ("x-b", "2")), (("x-b", "2"),), "x-a"),
+        ((FORGED,), (SAID,), CLIENT_CERT),
+        ((FORGED,), ((CLIENT_CERT, f"{FORGED[1]},{SAID[1]}"),), ""),
+        ((("te", "gzip, trailers"),), (("te", "trailers"),), "te"),
+        ((("te", "trailers"),), (("te", "trailers"),), ""),
+        ((("x-a", "1"),), (("x-a", "12"),), "x-a"),
+    ],
+)
+def test_what_was_removed_is_named(before: Fields, after: Fields, names: str) -> None:
+    """A field is gone where nothing or less of it is left, and not where a sidecar put its own word behind."""
+    assert removed(before, after) == names

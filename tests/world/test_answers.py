@@ -85,6 +85,14 @@ def test_refusals_tell_less(simulate: Simulate) -> None:
     assert {(row.status, row.exposed) for row in result.requests} == {(401, "server")}
 
 
+def test_requests_that_are_not_read_are_answered_likewise(simulate: Simulate) -> None:
+    """Envoy's 400 says who gives it, and so does a sidecar's here, unless the field is left to workloads."""
+    malformed = {"traffic__0__malformed": "two-lengths"}
+    assert {(row.status, row.exposed) for row in told(simulate, "{}", **malformed).requests} == {(400, "server")}
+    quiet = told(simulate, "{server: {disabled: true}}", **malformed)
+    assert {(row.status, row.exposed) for row in quiet.requests} == {(400, "")}
+
+
 def test_metadata_is_a_protobuf_of_the_workload(simulate: Simulate) -> None:
     """It holds what Istio's sidecars exchange: the pod's name, its namespace, its address and labels."""
     result = told(simulate, "{}", ASKING)

@@ -115,6 +115,18 @@ def test_refusals_and_tokens_go_over_http1(tmp_path: Path) -> None:
     assert {row.status for row in result.requests} == {403}
 
 
+@pytest.mark.parametrize("required", [True, False])
+def test_a_token_that_connection_names_is_looked_at_by_nobody(tmp_path: Path, required: bool) -> None:
+    """Envoy takes the field off before its filters run: where a token is required, there is none."""
+    token = "{tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}"
+    settings = [f"mesh={token}", "fleets.browsers.token={issuer: depot, audiences: [a]}"]
+    check = f"{{issuers: [depot], audiences: [a], required: {str(required).lower()}}}"
+    settings.append(f"services.front.request_authentication={check}")
+    result = played(tmp_path, "Authorization", ALL, *settings)
+    assert {row.status for row in result.requests if row.source == "old"} == {401 if required else 200}
+    assert {row.removed for row in result.decisions if row.source == "browsers"} == {"authorization connection"}
+
+
 @pytest.mark.parametrize(
     ("replace", "by", "said"),
     [
