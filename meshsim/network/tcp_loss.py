@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from meshsim.network.tcp_timer import RoundTripEstimate
+
+if TYPE_CHECKING:
+    from meshsim.network.tcp_scoreboard import Scoreboard
 
 NEVER = -1
 REORDERING_SEGMENTS = 3
@@ -63,28 +66,17 @@ class Rack:
         """Say whether something has arrived that was sent after this segment."""
         return (segment.sent_ns, segment.end) < self._sent
 
-    def detect(self, outstanding: Iterable[Segment], recovering: bool, now_ns: int) -> int:
+    def detect(self, board: Scoreboard, recovering: bool, now_ns: int) -> int:
         """Mark what is lost; return for how long to wait for the rest, 0 if there is nothing to wait for."""
         if self._sent[0] == NEVER:
             return 0
-        segments = list(outstanding)
-        patience_ns = self._round_trip_ns + self._reordering_window_ns(segments, recovering)
-        wait_ns = 0
-        for segment in segments:
-            if segment.sacked or (segment.lost and not segment.in_retransmission):
-                continue
-            if (segment.sent_ns, segment.end) >= self._sent:
-                continue
-            left_ns = segment.sent_ns + patience_ns - now_ns
-            if left_ns <= 0:
-                segment.lost, segment.in_retransmission = True, False
-            else:
-                wait_ns = max(wait_ns, left_ns)
-        return wait_ns
+        patience_ns = self._round_trip_ns + self._reordering_window_ns(board.sacked, recovering)
+        last_ns = board.lose_overdue(self._sent, now_ns - patience_ns)
+        return 0 if last_ns == NEVER else last_ns + patience_ns - now_ns
 
-    def _reordering_window_ns(self, segments: list[Segment], recovering: bool) -> int:
+    def _reordering_window_ns(self, sacked: int, recovering: bool) -> int:
         minimum_ns = self._estimate.minimum_ns
-        hasty = recovering or sum(segment.sacked for segment in segments) >= REORDERING_SEGMENTS
+        hasty = recovering or sacked >= REORDERING_SEGMENTS
         if minimum_ns < 0 or (hasty and not self._reordering_seen):
             return 0
         return min(minimum_ns // 4, self._estimate.smoothed_ns)

@@ -81,7 +81,7 @@ class Sender:
 
     def rest(self) -> None:
         """Take it that all was acknowledged, at a time of which nothing is known any more."""
-        self.outstanding.clear()
+        self._board.clear()
         self.acknowledged_bytes = self.sent_bytes
         self.timer, self.timer_ns, self._probe_end = None, NEVER, NEVER
 
@@ -192,7 +192,7 @@ class Sender:
     def _detect_losses(self, now_ns: int) -> None:
         """Mark what is lost, and come back for what may only be late."""
         recovering = self.state in (State.RECOVERY, State.LOSS)
-        wait_ns = self._rack.detect(self.outstanding, recovering, now_ns)
+        wait_ns = self._rack.detect(self._board, recovering, now_ns)
         if wait_ns:
             tick_ns = self.parameters.tick_ns
             self._set(Timer.REORDERING, now_ns, whole_ticks_ns(wait_ns, tick_ns) + 2 * tick_ns)
@@ -220,7 +220,7 @@ class Sender:
             end = min(self.sent_bytes + self.parameters.segment_bytes, self.written_bytes)
             probe = Segment(self.sent_bytes, end, now_ns)
             self.sent_bytes = end
-            self.outstanding.append(probe)
+            self._board.sent([probe])
             self.last_sent_ns = now_ns
         else:
             probe = self._again(self.outstanding[-1], now_ns)
@@ -250,8 +250,7 @@ class Sender:
         """The original arrived after all: the timeout was spurious."""
         self.window.undo()
         self.spurious_timeouts += 1
-        for segment in self.outstanding:
-            segment.lost = False
+        self._board.find_all()
         self._reopen()
 
     # Sending
@@ -273,7 +272,7 @@ class Sender:
                 run.append(Segment(self.sent_bytes, end, now_ns))
                 self.sent_bytes = end
                 in_flight += 1
-            self.outstanding.extend(run)
+            self._board.sent(run)
             runs.append(run)
         if runs or in_flight >= window:
             self.window.used(in_flight)
@@ -293,22 +292,20 @@ class Sender:
             return []
         runs: Runs = []
         room = self.window.segments - self.in_flight
-        for segment in self.outstanding:
-            if room <= 0:
+        while room > 0:
+            segment = self._board.next_missing()
+            if segment is None:
                 break
-            if segment.lost and not segment.in_retransmission:
-                runs.append([self._again(segment, now_ns)])
-                if self._reduction is not None:
-                    self._reduction.sent(1)
-                room -= 1
-                if segment is self.outstanding[0]:
-                    self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
+            runs.append([self._again(segment, now_ns)])
+            if self._reduction is not None:
+                self._reduction.sent(1)
+            room -= 1
+            if segment is self.outstanding[0]:
+                self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         return runs
 
     def _again(self, segment: Segment, now_ns: int) -> Segment:
-        segment.retransmitted = True
-        segment.in_retransmission = segment.lost
-        segment.sent_ns = now_ns
+        self._board.send_again(segment, now_ns)
         self.last_sent_ns = now_ns
         self.retransmissions += 1
         return segment

@@ -33,7 +33,7 @@ def test_a_sliced_link_isolates_as_a_cell_does(run_shipped: Callable[..., Any]) 
     narrow = (
         "network.radios.hall.uplink=10 Gbit/s",
         "network.links.0.bandwidth=50 Mbit/s",
-        "network.links.0.queue=512 MiB",
+        "network.links.0.queue=64 MiB",
     )
     sliced = run_shipped("slice-isolation", *narrow, "network.links.0.slicing=true")
     plain = run_shipped("slice-isolation", *narrow)
