@@ -189,11 +189,13 @@ def _documents(text: str, file: str, mistakes: list[Diagnostic]) -> list[tuple[A
     except ScenarioError as whole:
         starts = [0, *(match.start() for match in _SEPARATOR.finditer(text) if match.start()), len(text)]
         found, noted = [], []
+        lines_before = 0
         for begin, end in itertools.pairwise(starts):
             try:
-                found += parse_documents("\n" * text.count("\n", 0, begin) + text[begin:end], file)
+                found += parse_documents(text[begin:end], file, lines_before)
             except ScenarioError as error:
                 noted += error.diagnostics
+            lines_before += text.count("\n", begin, end)
         mistakes += noted or whole.diagnostics
         return found if noted else []
 

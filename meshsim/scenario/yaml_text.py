@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import Reader
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
@@ -62,22 +63,25 @@ def parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     return documents[0] if documents else (None, Positions(file))
 
 
-def parse_documents(text: str, file: str) -> list[tuple[Any, Positions]]:
+def parse_documents(text: str, file: str, lines_before: int = 0) -> list[tuple[Any, Positions]]:
     """Return the plain data of each document of ``text`` (between lines ``---``) and the places of its keys and values.
 
-    Paths begin anew in each document, lines go on. Documents without anything in them are left out. The bounds hold for
-    all documents together. Raises ScenarioError as :func:`parse_yaml` does, with the mistakes of all documents.
+    Paths begin anew in each document, lines go on; ``lines_before``: those of the file that stand before the text.
+    Documents without anything in them are left out. The bounds hold for all documents together. Raises ScenarioError as
+    :func:`parse_yaml` does, with the mistakes of all documents.
     """
-    return [(data, positions) for data, positions in _parse(text, file, several=True) if data is not None]
+    parsed = _parse(text, file, several=True, lines_before=lines_before)
+    return [(data, positions) for data, positions in parsed if data is not None]
 
 
-def _parse(text: str, file: str, *, several: bool) -> list[tuple[Any, Positions]]:
+def _parse(text: str, file: str, *, several: bool, lines_before: int = 0) -> list[tuple[Any, Positions]]:
     bad = _UNPRINTABLE.search(text)
     if bad:
-        line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
+        line = lines_before + text.count("\n", 0, bad.start()) + 1
+        column = bad.start() - text.rfind("\n", 0, bad.start())
         message = f"the control character U+{ord(bad.group()):04X} is not allowed; expected printable text"
         raise ScenarioError([Diagnostic(file, line, column, message)])
-    reader = _Reader(file, several=several)
+    reader = _Reader(file, several=several, lines_before=lines_before)
     documents, count = [], [0]
     for root in reader.read(text):
         positions = Positions(file)
@@ -105,10 +109,11 @@ class _Open(msgspec.Struct, eq=False):
 class _Reader:
     """Builds the tree of nodes from parser events, collecting what can be said about more than one place."""
 
-    def __init__(self, file: str, *, several: bool) -> None:
+    def __init__(self, file: str, *, several: bool, lines_before: int) -> None:
         self.file = file
         self.diagnostics: list[Diagnostic] = []
         self._several = several
+        self._lines_before = lines_before
         self._anchors: dict[str, Node] = {}
         self._open: list[_Open] = []
         self._roots: list[Node] = []
@@ -137,7 +142,8 @@ class _Reader:
     def _events(self, text: str) -> Iterator[Event]:
         try:
             yaml = YAML(typ="safe", pure=True)
-            yaml.Scanner, yaml.Parser = QuickScanner, QuickParser
+            yaml.Reader, yaml.Scanner, yaml.Parser = Reader, QuickScanner, QuickParser
+            yaml.reader.line = self._lines_before
             yield from yaml.parse(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark

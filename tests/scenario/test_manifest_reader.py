@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from meshsim.scenario import manifest_reader
 from meshsim.scenario.manifest_reader import Manifest, read_manifests
+from meshsim.scenario.positions import Positions
+from meshsim.scenario.yaml_text import parse_documents
 
 KNOWN = {"Thing": ("example.org/v1", "example.org/v1beta1"), "Service": ("v1",)}
 HEAD = "apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: a, namespace: plant}\n"
@@ -123,6 +128,21 @@ def test_one_broken_document_hides_no_mistake_of_another() -> None:
     found, mistakes = read_manifests(text, "m.yaml", KNOWN)
     assert [one.name for one in found] == ["a"]
     assert sorted(one.line for one in mistakes) == [6, 8, 12, 14]
+
+
+def test_documents_beside_a_broken_one_are_read_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are: none is read with what stands before it, and its lines are those of the file."""
+    lengths: list[int] = []
+
+    def counted(text: str, file: str, lines_before: int = 0) -> list[tuple[Any, Positions]]:
+        lengths.append(len(text))
+        return parse_documents(text, file, lines_before)
+
+    monkeypatch.setattr(manifest_reader, "parse_documents", counted)
+    text = "a: [\n" + 300 * "---\n" + "a: 1\na: 2\n"
+    _, mistakes = read_manifests(text, "m.yaml", KNOWN)
+    assert str(mistakes[-1]).startswith("m.yaml:303:1: the key 'a' stands twice in one mapping, first at line 302;")
+    assert sum(lengths) == 2 * len(text)
 
 
 def test_one_broken_document_among_no_others() -> None:
