@@ -11,7 +11,7 @@ from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import subject_of_manifests
 from meshsim.inquiry.ways import survey
 from meshsim.scenario.errors import ScenarioError
-from meshsim.scenario.loader import load_scenario, load_text
+from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
 from meshsim.scenario.manifests.starter import import_manifests
 from tests.scenario.test_manifests import SHOP, home, told
 from tests.world.conftest import Result
@@ -78,15 +78,36 @@ def test_an_import_lets_users_in_by_the_gateway(tmp_path: Path) -> None:
     assert decided == {("istio-ingressgateway", True)}
 
 
-def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
-    """Its calls elsewhere are not routed, as a gateway answers 404; those of others go on as before."""
-    path = home(tmp_path, more=GATEWAY + ROUTES)
-    own = "  istio-ingressgateway: {placement: [edge], work: {constant: 1 ms}, calls: [{to: front, path: /welcome}]}\n"
+def _called_by(tmp_path: Path, routes: str, path: str) -> LoadedScenario:
+    """A scenario whose users call the gateway, which calls the service ``front``."""
+    calls = f"[{{to: front, path: {path}}}]"
+    own = f"  istio-ingressgateway: {{placement: [edge], work: {{constant: 1 ms}}, calls: {calls}}}\n"
     text = SHOP.replace("  front:\n", f"{own}  front:\n", 1).replace("to: front, s", "to: istio-ingressgateway, s")
-    loaded = load_text(text, path)
+    return load_text(text, home(tmp_path, more=GATEWAY + routes), ["duration=1 s"])
+
+
+def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
+    """Its other calls are answered with 404, as a gateway answers them; those of others go on as before."""
+    loaded = _called_by(tmp_path, ROUTES, "/welcome")
     routes = [route for route in loaded.scenario.mesh.routes if route.to == "front"]
-    assert [one.match[0].source_labels.get("istio") for one in routes[:1]] == ["ingressgateway"]
-    assert [(one.match, one.split[0].to) for one in routes[1:]] == [((), "front")]
+    assert [one.match[0].source_labels.get("istio") for one in routes[:2]] == ["ingressgateway", "ingressgateway"]
+    assert [(one.match, one.split[0].to) for one in routes[2:]] == [((), "front")]
+    for path, answers in (("/welcome", {200}), ("/static/a", {200}), ("/welcomes", {404})):
+        calls = Result(_called_by(tmp_path, ROUTES, path)).calls
+        found = {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
+        assert found == answers, path
+
+
+def test_a_match_for_other_labels_is_none_of_a_gateway(tmp_path: Path) -> None:
+    """Labels of callers in a route hold for a gateway as they hold for others: it has to have them."""
+    for labels, answers in (("{istio: other}", {404}), ("{istio: ingressgateway}", {200}), ("{more: x}", {404})):
+        routes = ROUTES.replace("{uri: {exact: /welcome}}", f"{{uri: {{exact: /welcome}}, sourceLabels: {labels}}}")
+        calls = Result(_called_by(tmp_path, routes, "/welcome")).calls
+        found = {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
+        assert found == answers, labels
+    alone = ROUTES.replace("[{uri: {exact: /welcome}}, {uri: {prefix: /static}}]", "[{sourceLabels: {istio: other}}]")
+    left = _called_by(tmp_path, alone, "/").scenario.mesh.routes
+    assert not any(route.split for route in left if route.match and route.to == "front")
 
 
 def test_a_gateway_that_does_not_take_part_is_left_out(tmp_path: Path) -> None:

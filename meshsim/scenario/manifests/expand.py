@@ -13,7 +13,7 @@ from meshsim.scenario.manifest_reader import Manifest
 from meshsim.scenario.manifests.destination_rules import Rules, read_destination_rules
 from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
-from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, read_gateways
+from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, not_found, read_gateways
 from meshsim.scenario.manifests.hosts import Hosts
 from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
@@ -55,10 +55,13 @@ class Mesh(msgspec.Struct):
     """Routes for what gateways take."""
 
     def routes_of(self, key: str, kept: Collection[str]) -> list[Draft]:
-        """The routes of calls to a service: those of gateways that take part come first."""
+        """The routes of calls to a service: those of gateways that take part come first, and what they do not take."""
         own = self.routes.get(key, [])
-        first = [one.draft for one in self.gateways if one.to == key and one.gateway in kept]
-        return [*first, *own] if own or not first else [*first, everything_else(self.cluster.services[key])]
+        first = [one for one in self.gateways if one.to == key and one.gateway in kept]
+        if not first:
+            return own
+        refused = [not_found(self.cluster.services[name]) for name in dict.fromkeys(one.gateway for one in first)]
+        return [*(one.draft for one in first), *refused, *(own or [everything_else(self.cluster.services[key])])]
 
 
 def read_mesh(
@@ -180,9 +183,8 @@ def _named(data: Any) -> list[str]:
         for owner in owners:
             for entry in step(owner, "calls") or ():
                 found += [str(step(call, "to")) for call in (entry, *(step(entry, "parallel") or ()))]
-    for part in ("traffic",):
-        entries = step(data, part)
-        found += [str(step(flow, "to")) for flow in entries] if isinstance(entries, list) else []
+    flows = step(data, "traffic")
+    found += [str(step(flow, "to")) for flow in flows] if isinstance(flows, list) else []
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -11,7 +11,7 @@ from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.kubernetes import Cluster, KubePort, KubeService
 from meshsim.scenario.manifests.values import Notes, body, labels, number, take
 from meshsim.scenario.manifests.workloads import Deployment
-from meshsim.scenario.positions import Path
+from meshsim.scenario.positions import Path, Place
 from meshsim.scenario.words import expected, show
 
 ISTIOS_LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
@@ -58,11 +58,6 @@ class Gateways:
         known = ["mesh", *(f"{one.namespace}/{one.name}" for one in self._gateways)]
         value.wrong(f"there is no gateway {show(text)}; {expected(text, known)}")
         return None
-
-    @property
-    def services(self) -> set[str]:
-        """The services that are gateways."""
-        return {one.service.key for one in self._gateways}
 
 
 def read_gateways(manifests: list[Manifest], cluster: Cluster, notes: Notes) -> Gateways:
@@ -135,18 +130,37 @@ def for_gateways(draft: Draft, gateways: list[KubeService]) -> Iterator[GatewayR
     """A route for each gateway that it is bound to: it takes the gateway's calls to where it leads first."""
     route = draft.data["route"]
     targets = [target["to"] for target in route.get("split", ()) if "to" in target]
-    place = draft.places["route",]
+    matches: list[Path] = [("route", "match", index) for index in range(len(route.get("match", ())))]
     for gateway in gateways if targets else []:
+        own = _labels_of(gateway)
+        held = [at for at in matches if _can_hold(draft.at((*at, "source_labels")) or {}, own)]
+        if matches and not held:
+            continue  # it is for other workloads alone
         made = Draft()
         made.take(draft, ("route",), ("route",))
-        shared = gateway.deployments[0].labels if gateway.deployments else {}
-        for index in range(max(1, len(route.get("match", ())))):
-            at: Path = ("route", "match", index)
-            if made.at(at) is None:
-                made.put(at, {}, place)
-            for key, label in shared.items():
-                made.put((*at, "source_labels", key), label, place)
-        yield GatewayRoute(gateway.key, targets[0], _path_of(route), made)
+        made.remove(("route", "match"))
+        for index, at in enumerate(held):
+            made.take(draft, at, ("route", "match", index))
+        _put_source(made, max(1, len(held)), own, draft.places["route",])
+        yield GatewayRoute(gateway.key, targets[0], _path_of(made.data["route"]), made)
+
+
+def _labels_of(gateway: KubeService) -> Mapping[str, str]:
+    return gateway.deployments[0].labels if gateway.deployments else {}
+
+
+def _can_hold(source_labels: Mapping[str, str], own: Mapping[str, str]) -> bool:
+    return all(own.get(key, label) == label for key, label in source_labels.items())
+
+
+def _put_source(draft: Draft, count: int, labels: Mapping[str, str], place: Place) -> None:
+    """Have so many matches of a route hold for calls of workloads with these labels."""
+    for index in range(count):
+        at: Path = ("route", "match", index)
+        if draft.at(at) is None:
+            draft.put(at, {}, place)
+        for key, label in labels.items():
+            draft.put((*at, "source_labels", key), label, place)
 
 
 def _path_of(route: dict[str, object]) -> str:
@@ -157,6 +171,15 @@ def _path_of(route: dict[str, object]) -> str:
             if key in wanted:
                 return str(wanted[key])
     return ""
+
+
+def not_found(gateway: KubeService) -> Draft:
+    """The route of those calls of a gateway that none of its routes takes: it answers them itself."""
+    draft = Draft()
+    draft.put(("route",), {}, gateway.place)
+    _put_source(draft, 1, _labels_of(gateway), gateway.place)
+    draft.put(("route", "abort"), {"share": "100 %", "status": 404}, gateway.place)
+    return draft
 
 
 def everything_else(service: KubeService) -> Draft:
