@@ -12,8 +12,8 @@ from itertools import product
 
 import msgspec
 
-from meshsim.inquiry.patterns import MOST_STATES, Machine, Pattern, class_words
-from meshsim.policy.istio_path import CANONICAL_PATH, normalized, settled_after
+from meshsim.inquiry.patterns import Machine, Pattern, class_words, shortest_texts
+from meshsim.policy.istio_path import CANONICAL_PATH, Context, normalized, settled_after
 
 RAW = "RAW"
 """The mode of engines that are asked about paths as they are written."""
@@ -28,6 +28,8 @@ _REFUSED = -1
 
 Key = tuple[int, ...]
 """What a path matches, as each mode has it."""
+_State = tuple[int, int, bool, bool, Context]
+"""What patterns make of a path, and of it with slashes merged; whether it ends with a slash, and is nothing else."""
 
 
 class PathClass(msgspec.Struct, frozen=True):
@@ -105,30 +107,25 @@ def _search(machine: Machine, modes: tuple[str, ...], *, doubles: bool) -> tuple
     canonical = not {RAW, "NONE"} & set(modes)
     alphabet = [one for one in (*machine.alphabet, _NO_DIGIT) if not canonical or one in CANONICAL_PATH]
     decoding = "DECODE_AND_MERGE_SLASHES" in modes
-    state, text = machine.first()
-    start = (state, state, True, True, ("", ""))
-    queue, seen, found = [(start, text)], {start}, dict[tuple[int, int], str]()
-    exhausted = True
-    two_slashes = machine.ends_of("//") if "MERGE_SLASHES" in modes else 0
-    for (state, merged, slash, only_slashes, context), so_far in queue:
-        if settled_after(context, "/", decoding=decoding) is not None or not canonical:
-            second = two_slashes if only_slashes and len(so_far) > 1 else merged & machine.ends
-            found.setdefault((state & machine.ends, second), so_far)
+
+    def follow(at: _State) -> Iterator[tuple[str, _State]]:
+        state, merged, slash, only_slashes, context = at
         for character in alphabet:
             again = slash and character == "/"
             after = settled_after(context, character, decoding=decoding) if canonical else context
-            if after is None or (again and not doubles):
-                continue
-            one = machine.step(state, character)
-            other = merged if again else machine.step(merged, character)
-            reached = (one, other, character == "/", only_slashes and character == "/", after)
-            if reached in seen:
-                continue
-            if len(seen) >= MOST_STATES:
-                exhausted = False
-                break
-            seen.add(reached)
-            queue.append((reached, so_far + character))
+            if after is not None and (doubles or not again):
+                one = machine.step(state, character)
+                other = merged if again else machine.step(merged, character)
+                yield character, (one, other, character == "/", only_slashes and character == "/", after)
+
+    state, text = machine.first()
+    reached, exhausted = shortest_texts((state, state, True, True, ("", "")), text, follow)
+    found: dict[tuple[int, int], str] = {}
+    two_slashes = machine.ends_of("//") if "MERGE_SLASHES" in modes else 0
+    for (state, merged, _, only_slashes, context), path in reached:
+        if not canonical or settled_after(context, "/", decoding=decoding) is not None:
+            second = two_slashes if only_slashes and len(path) > 1 else merged & machine.ends
+            found.setdefault((state & machine.ends, second), path)
     return list(found.values()), exhausted
 
 

@@ -8,7 +8,8 @@ text that does: the classes are exact, not sampled.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,11 @@ MOST_STATES = 20_000
 
 _OTHERS = string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_~"
 """Characters of which one that no pattern names stands for all others."""
+
+OTHER = "any other"
+"""The class of what no policy names."""
+
+_State = TypeVar("_State", bound=Hashable)
 
 
 class Pattern(msgspec.Struct, frozen=True, order=True):
@@ -87,21 +93,37 @@ class TextClass(msgspec.Struct, frozen=True):
 def class_words(matched: Sequence[Pattern]) -> str:
     """A class for people: the text if it is but one, else every pattern that it matches; or none of them."""
     exact = next((one.shown for one in matched if one.exact), None)
-    return exact or " and ".join(one.shown for one in matched) or "any other"
+    return exact or " and ".join(one.shown for one in matched) or OTHER
 
 
-def text_classes(patterns: Iterable[Pattern]) -> tuple[tuple[TextClass, ...], bool]:
-    """The classes of all texts, and whether all of them were found."""
+def text_classes(patterns: Iterable[Pattern], *, empty: bool = True) -> tuple[tuple[TextClass, ...], bool]:
+    """The classes of all texts, or of all but the empty one, and whether all of them were found."""
     machine = Machine(tuple(sorted(set(patterns))), path=False)
     first, text = machine.first()
     found: dict[int, str] = {}
-    seen = {first}
-    queue = [(first, text)]
+    reached, exhausted = shortest_texts(
+        (first, empty),
+        text,
+        lambda at: ((character, (machine.step(at[0], character), True)) for character in machine.alphabet),
+    )
+    for (state, counts), so_far in reached:
+        if counts:
+            found.setdefault(state & machine.ends, so_far)
+    classes = (TextClass(witness, machine.matched(ends)) for ends, witness in found.items())
+    return tuple(sorted(classes, key=lambda one: (not one.matched, one.witness))), exhausted
+
+
+def shortest_texts(
+    start: _State, text: str, follow: Callable[[_State], Iterable[tuple[str, _State]]]
+) -> tuple[list[tuple[_State, str]], bool]:
+    """Every state that can be reached, with a shortest text that does; and whether there was room for all of them.
+
+    ``text`` leads to the first one; ``follow`` says which characters lead on from one, and to which.
+    """
+    queue, seen = [(start, text)], {start}
     exhausted = True
     for state, so_far in queue:
-        found.setdefault(state & machine.ends, so_far)
-        for character in machine.alphabet:
-            after = machine.step(state, character)
+        for character, after in follow(state):
             if after in seen:
                 continue
             if len(seen) >= MOST_STATES:
@@ -109,8 +131,7 @@ def text_classes(patterns: Iterable[Pattern]) -> tuple[tuple[TextClass, ...], bo
                 break
             seen.add(after)
             queue.append((after, so_far + character))
-    classes = (TextClass(witness, machine.matched(ends)) for ends, witness in found.items())
-    return tuple(sorted(classes, key=lambda one: (not one.matched, one.witness))), exhausted
+    return queue, exhausted
 
 
 class Machine:

@@ -15,7 +15,7 @@ from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.path_classes import PathClasses
-from meshsim.inquiry.patterns import Machine, Pattern, text_classes
+from meshsim.inquiry.patterns import OTHER, Machine, Pattern, text_classes
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.question import Question, server_name
@@ -25,10 +25,7 @@ _READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 STRANGER = "/ns/unknown/sa/stranger"
 OTHER_DOMAIN = "elsewhere.example"
 OTHER_HOST = "other.example"
-
-
-OTHER = "any other"
-"""The class of what no policy names."""
+"""A host that nobody here has."""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -226,22 +223,21 @@ def _methods(constants: Constants) -> tuple[Value, ...]:
 
 
 def _texts(name: str, constants: Constants, approximate: set[str], *, missing: bool = False) -> Dimension:
-    classes, exhausted = text_classes(constants.texts.get(name, ()))
+    patterns = constants.texts.get(name, ())
+    classes, exhausted = text_classes(patterns, empty=name != "host")  # every request is for some host
     if not exhausted:
         approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
     values = [Value(one.shown, one.witness, tuple(each.shown for each in one.matched)) for one in classes]
     if name == "host":
-        values = [one for one in values if one.witness] + _another_host(constants.texts.get(name, ()), values)
+        values = _with_another_host(values, patterns)
     return Dimension(name, (*([Value("missing", None)] if missing else []), *values))
 
 
-def _another_host(patterns: Iterable[Pattern], values: Sequence[Value]) -> list[Value]:
-    """The class that the empty text is in, by a host, if there is one in it: every request is for some host."""
+def _with_another_host(values: Sequence[Value], patterns: Iterable[Pattern]) -> list[Value]:
+    """Classes of hosts; that of a host which nobody here has stands for its class."""
     machine = Machine(tuple(sorted(set(patterns))), path=False)
-    matched = {one.shown for one in machine.matched(machine.ends_of(OTHER_HOST))}
-    return [
-        Value(one.shown, OTHER_HOST, one.matched) for one in values if not one.witness and matched == {*one.matched}
-    ]
+    matched = tuple(one.shown for one in machine.matched(machine.ends_of(OTHER_HOST)))
+    return [Value(one.shown, OTHER_HOST, matched) if one.matched == matched else one for one in values]
 
 
 def _paths(constants: Constants, approximate: set[str]) -> Dimension:

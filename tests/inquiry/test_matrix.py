@@ -71,6 +71,15 @@ def test_the_witness_of_another_host_names_one(plant: Subject) -> None:
     assert [ask(each, request).decision.allowed for each in (before, after)] == [True, False]
 
 
+def test_hosts_that_no_pattern_names_are_a_class(plant: Subject) -> None:
+    """A pattern that the host in witnesses matches leaves the others in the matrix, by another host."""
+    subject = variant(plant, 'permit (principal, action, resource) when { context.host like "*.example" };')
+    matrix = build_matrix(subject)
+    cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == ("planner", "vision"))
+    assert (cell.extent, matrix.space.approximate) == ("some", ())
+    assert region_words(cell.allowed, matrix.space.dimensions) == ["any request when host is *.example"]
+
+
 def test_matrix_says_who_may_do_what(plant: Subject) -> None:
     """Each cell holds just what the policies allow, in the classes that their own literals make."""
     matrix = build_matrix(plant)

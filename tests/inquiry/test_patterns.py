@@ -77,3 +77,11 @@ def test_every_text_is_in_a_class(patterns: list[Pattern], text: str) -> None:
     """Whatever a text matches, some class matches just that."""
     classes, _ = text_classes(patterns)
     assert {pattern for pattern in patterns if matches(pattern, text)} in [set(one.matched) for one in classes]
+
+
+@given(PATTERNS, st.text("ab/c", min_size=1, max_size=6))
+def test_every_text_is_in_a_class_without_the_empty_one(patterns: list[Pattern], text: str) -> None:
+    """Where no text is empty, no witness is, and still whatever a text matches, some class matches just that."""
+    classes, _ = text_classes(patterns, empty=False)
+    assert all(one.witness for one in classes)
+    assert {pattern for pattern in patterns if matches(pattern, text)} in [set(one.matched) for one in classes]
