@@ -10,13 +10,14 @@ from meshsim.inquiry.admission import admission
 from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
 from meshsim.inquiry.ask import MUTUAL_TLS
 from meshsim.inquiry.constants import Constants, constants_of, merged
-from meshsim.inquiry.path_classes import RAW
+from meshsim.inquiry.path_classes import BLIND, RAW
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.ports import HTTP
 
 MOST_QUESTIONS = 1_000_000
 """Questions of one matrix, unless the user wants more."""
@@ -142,11 +143,13 @@ def compare(
 ) -> Comparison:
     """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
     constants = merged([_constants(before), _constants(after)])
-    space = space_of([before, after], constants)
     apart = versioned(before) | versioned(after)
     earlier = split(before.callees, apart)
     later = {callee.name: callee for callee in split(after.callees, apart)}
     both = [callee for callee in earlier if callee.name in later]
+    if any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both):
+        constants.path_modes.add(BLIND)
+    space = space_of([before, after], constants)
     asked = _pairs([before, after], constants, space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
     combinations = list(space.combinations())
@@ -223,6 +226,13 @@ def _constants(subject: Subject) -> Constants:
     constants = of_mesh(subject, constants_of(subject.engine.name, subject.files))
     constants.path_modes.add(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
     return constants
+
+
+def _looks_at_paths(subject: Subject, callee: Callee) -> frozenset[int]:
+    """The ports where paths are normalised, and some refused, before policies see them."""
+    if not isinstance(subject.engine, IstioEngine):
+        return frozenset()
+    return frozenset(port for port, protocol in callee.ports.items() if protocol in HTTP)
 
 
 def _pairs(

@@ -17,6 +17,8 @@ from meshsim.policy.istio_path import CANONICAL_PATH, Context, normalized, settl
 
 RAW = "RAW"
 """The mode of engines that are asked about paths as they are written."""
+BLIND = "BLIND"
+"""The mode of a side that sees no paths, so that it refuses none either: one without policies, or without HTTP."""
 APPROXIMATE = "paths are normalised in different ways ({}); paths that are made to differ are tried, not all"
 _ORDER = (RAW, "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
 _MOST_PAIRED = 60
@@ -25,6 +27,8 @@ _NO_DIGIT = "~"
 """A character that follows a percent sign without making an escape of it."""
 _REFUSED = -1
 """In place of what a path matches that is answered with status 400."""
+_REFUSED_PATHS = ("/%00", "/#")
+"""Paths that are, but for the first one where nothing is normalised."""
 
 Key = tuple[int, ...]
 """What a path matches, as each mode has it."""
@@ -46,14 +50,17 @@ class PathClasses:
 
     def __init__(self, patterns: Iterable[Pattern], modes: Set[str]) -> None:
         self._modes = tuple(mode for mode in _ORDER if mode in modes) or (RAW,)
+        self._blind = BLIND in modes
         self._machine = Machine(tuple(sorted(set(patterns))), path=True)
         self.exhausted = True
         """Whether the search looked at everything that it set out to."""
-        exact = set(self._modes) <= {RAW, "NONE"} or set(self._modes) <= {"BASE", "MERGE_SLASHES"}
-        mixed = len(self._modes) > 1 and not exact
+        mixed = len(self._modes) > 1 and not set(self._modes) <= {"BASE", "MERGE_SLASHES"}
         self.approximate = APPROXIMATE.format(", ".join(self._modes)) if mixed and self._machine.patterns else ""
         found: dict[Key, str] = {}
-        for path in self._mixed() if mixed else self._searched(self._modes):
+        for path in (
+            *(self._mixed() if mixed else self._searched(self._modes)),
+            *(_REFUSED_PATHS if self._blind else ()),
+        ):
             found.setdefault(self._key(path), path)
         each = [self._class(key, witness) for key, witness in found.items()]
         self.classes = tuple(sorted(each, key=lambda one: (not one.matched, one.witness)))
@@ -94,7 +101,7 @@ class PathClasses:
         """Paths of each class of each mode, and paths that are of one class to one and of another to the other."""
         plain = list(dict.fromkeys(path for mode in self._modes for path in self._searched((mode,))))
         yield from plain
-        yield "/%00"
+        yield from _REFUSED_PATHS
         some = plain[:_MOST_PAIRED]
         for path in some:
             yield from _disguised(path)

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants_istio import read
 from meshsim.inquiry.matrix import compare
-from meshsim.inquiry.path_classes import PathClasses
+from meshsim.inquiry.path_classes import RAW, PathClasses
 from meshsim.inquiry.patterns import exactly, prefix, suffix, within
+from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.istio import IstioEngine
@@ -142,3 +144,39 @@ def test_another_normalisation_is_a_difference(tmp_path: Path) -> None:
     assert not compare(base, base).flips
     assert compare(base, decoding).space.approximate
     assert {flip.now_allowed for flip in compare(base, decoding).flips} == {False, True}
+
+
+@pytest.mark.parametrize(
+    ("change", "denied"),
+    [
+        (("  policy: {engine", "  #policy: {engine"), {"/admin", "/admin/*", "what is refused by BASE"}),
+        (("namespace: plant}", "namespace: plant, ports: {8080: {protocol: tcp}}}"), {"what is refused by BASE"}),
+    ],
+)
+def test_paths_that_one_side_alone_refuses_are_a_difference(
+    tmp_path: Path, change: tuple[str, str], denied: set[str]
+) -> None:
+    """Without policies, and where no HTTP is spoken, nobody refuses a path: whoever begins to is told by a witness."""
+    subject = _subject(tmp_path, "BASE")
+    if len(denied) == 1:  # connections are denied altogether by a rule about paths
+        head = (tmp_path / "p.yaml").read_text(encoding="utf-8").partition("spec")[0]
+        rule = 'spec: {rules: [{from: [{source: {principals: ["*"]}}]}]}'
+        (tmp_path / "p.yaml").write_text(head + rule, encoding="utf-8")
+        subject = subject_of_scenario(tmp_path / "BASE.yaml")
+    (tmp_path / "blind.yaml").write_text((tmp_path / "BASE.yaml").read_text().replace(*change), encoding="utf-8")
+    blind = subject_of_scenario(tmp_path / "blind.yaml")
+    found = compare(blind, subject)
+    assert not found.space.approximate
+    flips = [flip for flip in found.flips if (flip.caller.name, flip.callee.name) == ("robots", "planner")]
+    assert {shown for flip in flips for box in flip.region.boxes for shown in box["path"]} == denied
+    assert {flip.now_allowed for flip in flips} == {False}
+    for path, allowed in (("/%00", [True, False]), ("/x", [True, True])):
+        request = Request(source="robots/0", destination="planner", path=path)
+        assert [ask(one, request).decision.allowed for one in (blind, subject)] == allowed
+
+
+def test_modes_that_differ_in_nothing_but_what_is_refused() -> None:
+    """A path as it is written, beside one that is looked at first and not changed: some paths are refused there."""
+    classes = PathClasses([prefix("/a")], {RAW, "NONE"})
+    assert classes.approximate
+    assert "what is any other by RAW and refused by NONE" in {one.shown for one in classes.classes}
