@@ -27,7 +27,9 @@ QUERY: Final = "data.envoy.authz.allow"
 
 _T = TypeVar("_T")
 
-_LESS: Final = "expected a policy that is decided at once, without long ranges and regular expressions that go back"
+_LESS: Final = (
+    "expected a policy that is decided at once, without long ranges, deep nesting and regular expressions that go back"
+)
 
 
 class RegoEngine:

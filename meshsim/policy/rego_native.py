@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import regopy
 from regopy import NodeKind, rego_shared
 
+_DEEPEST = 400
+"""Levels of an answer that are followed; ctypes hides it when Python's own limit is met."""
 _CONSTANTS = {NodeKind.True_: True, NodeKind.False_: False, NodeKind.Null: None}
 
 
@@ -115,15 +117,17 @@ def _children(node: Any) -> list[Any]:
     return [rego_shared.rego_node_get(node, index) for index in range(rego_shared.rego_node_size(node))]
 
 
-def _value(node: Any) -> Any:
+def _value(node: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        raise RecursionError(f"an answer nests deeper than {_DEEPEST} levels")
     kind = rego_shared.rego_node_type(node)
     if kind in (NodeKind.Term, NodeKind.Scalar):
-        return _value(rego_shared.rego_node_get(node, 0))
+        return _value(rego_shared.rego_node_get(node, 0), depth)
     if kind in (NodeKind.Array, NodeKind.Set):
-        return [_value(one) for one in _children(node)]
+        return [_value(one, depth + 1) for one in _children(node)]
     if kind == NodeKind.Object:
         pairs = [_children(one) for one in _children(node)]
-        return {str(_value(key)): _value(value) for key, value in pairs}
+        return {str(_value(key, depth + 1)): _value(value, depth + 1) for key, value in pairs}
     text = str(rego_shared.rego_node_value(node))
     if kind in _CONSTANTS:
         return _CONSTANTS[kind]

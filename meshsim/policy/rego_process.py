@@ -15,11 +15,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
 from meshsim.policy.rego_native import Answer
-from meshsim.policy.rego_worker import OUT_OF_MEMORY
+from meshsim.policy.rego_worker import OUT_OF_MEMORY, TOO_DEEP
 from meshsim.scenario.errors import InfrastructureError
 
 MOST_SECONDS = 5
@@ -29,7 +30,10 @@ MOST_BUILDING_SECONDS = 60
 MOST_BYTES = 2 * 1024**3
 """Most memory of the process."""
 
-_START: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from {worker} import serve; serve({bytes})"
+_START: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from meshsim.policy.rego_worker import serve; serve(int(sys.argv[2]))"
+)
 
 
 class Exceeded(Exception):  # noqa: N818 - not an error of the program
@@ -37,30 +41,32 @@ class Exceeded(Exception):  # noqa: N818 - not an error of the program
 
 
 class _Process:
-    """Starts the process when something is asked, and again when it has ended."""
+    """The one process of this one: started when something is asked, and again when it has ended."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()
+        """Held by whoever asks, from making sure that it runs until the answer is there."""
         self._dropped: list[int] = []
         self.generation = 0
         """How often it was started: what was built in an earlier one is gone."""
 
     def exchange(self, seconds: float, **request: Any) -> Any:
-        """Ask for something, and wait for the answer; raises :class:`Exceeded`, and ValueError for what is refused."""
-        with self._turn:
-            process = self.running()
-            dropped, self._dropped = self._dropped, []
-            text = json.dumps({**request, "seconds": seconds, "dropped": dropped})
-            try:
-                answer = _exchanged(process, text.encode() + b"\n")
-            except BaseException:  # interrupted: nobody would know what the next answer belongs to
-                self.end()
-                raise
-            if not answer:
-                code = process.wait()
-                self._process = None
-                raise Exceeded(_why(code, seconds))
+        """Ask what is running for something, and wait for the answer.
+
+        Raises :class:`Exceeded`, and ValueError for what is refused.
+        """
+        process = self._process
+        assert process is not None
+        dropped, self._dropped = self._dropped, []
+        text = json.dumps({**request, "seconds": seconds, "dropped": dropped})
+        try:
+            answer = _exchanged(process, text.encode() + b"\n")
+        except BaseException:  # interrupted: nobody would know what the next answer belongs to
+            self.end()
+            raise
+        if not answer:
+            raise _why(self._leave(process), seconds)
         said = json.loads(answer)
         if "refused" in said:
             raise ValueError(said["refused"])
@@ -69,10 +75,12 @@ class _Process:
         return said["answer"]
 
     def running(self) -> subprocess.Popen[bytes]:
-        """The process."""
-        if self._process is None or self._process.poll() is not None:
-            code = _START.format(worker="meshsim.policy.rego_worker", bytes=MOST_BYTES)
-            command = [sys.executable, "-I", "-c", code, json.dumps(sys.path)]
+        """The process, which is started if it does not run."""
+        if self._process is not None and self._process.poll() is not None:
+            self._leave(self._process)
+        if self._process is None:
+            paths = [path for path in sys.path if isinstance(path, str)]  # others are nothing to Python
+            command = [sys.executable, "-I", "-c", _START, json.dumps(paths), str(MOST_BYTES)]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
             try:
                 self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
@@ -89,13 +97,22 @@ class _Process:
         """End the process, whatever it is doing."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            self._process = None
+            self._leave(self._process)
+
+    def _leave(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the process, which ends; returns its exit code."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = None
+        with suppress(OSError):  # of what it was not told any more
+            process.stdin.close()
+        process.stdout.close()
+        return process.wait()
 
     def forget(self) -> None:
         """In a copy of this process: the engine belongs to the original."""
         self._process = None
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()
 
 
 def _exchanged(process: subprocess.Popen[bytes], line: bytes) -> bytes:
@@ -109,12 +126,16 @@ def _exchanged(process: subprocess.Popen[bytes], line: bytes) -> bytes:
     return process.stdout.readline()
 
 
-def _why(code: int, seconds: float) -> str:
+def _why(code: int, seconds: float) -> Exception:
     if code == -signal.SIGPROF:
-        return f"takes more than {seconds:g} s of computing"
+        return Exceeded(f"takes more than {seconds:g} s of computing")
     if code in (OUT_OF_MEMORY, -signal.SIGKILL):
-        return f"takes more than {round(MOST_BYTES / 1024**3, 1):g} GiB of memory"
-    return "crashes the engine, as a regular expression on a very long text or very deep nesting does"
+        return Exceeded(f"takes more than {round(MOST_BYTES / 1024**3, 1):g} GiB of memory")
+    if code == TOO_DEEP:
+        return Exceeded("comes to an answer that nests too deep")
+    if code < 0:
+        return Exceeded("crashes the engine, as a regular expression on a very long text or very deep nesting does")
+    return InfrastructureError(f"the Rego engine ended with exit code {code}, whatever it was asked")
 
 
 _PROCESS = _Process()
@@ -134,17 +155,22 @@ class Bundle:
 
     def ask(self, document: Any) -> Answer:
         """Evaluate the query with an input document."""
-        _PROCESS.running()
-        if self._generation != _PROCESS.generation:
-            self._build()
-        return Answer(*_PROCESS.exchange(MOST_SECONDS, ask=self._number, document=document))
+        with _PROCESS.turn:
+            _PROCESS.running()
+            if self._generation != _PROCESS.generation:
+                self._build()
+            return Answer(*_PROCESS.exchange(MOST_SECONDS, ask=self._number, document=document))
 
     def _build(self) -> None:
-        _PROCESS.exchange(MOST_BUILDING_SECONDS, build=self._number, **self._definition)
-        self._generation = _PROCESS.generation
+        with _PROCESS.turn:
+            _PROCESS.running()
+            _PROCESS.exchange(MOST_BUILDING_SECONDS, build=self._number, **self._definition)
+            self._generation = _PROCESS.generation
 
 
 def refusals(name: str, text: str) -> list[tuple[int, str]]:
     """What the engine's own parser says of a module: offsets and messages; empty if it accepts it."""
-    found = _PROCESS.exchange(MOST_BUILDING_SECONDS, refusals=name, text=text)
+    with _PROCESS.turn:
+        _PROCESS.running()
+        found = _PROCESS.exchange(MOST_BUILDING_SECONDS, refusals=name, text=text)
     return [(offset, message) for offset, message in found]

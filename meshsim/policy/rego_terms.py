@@ -202,7 +202,10 @@ class Terms(Cursor):
         token = self.advance()
         value: str | int | float | bool | None
         if token.kind == "number":
-            value = float(token.text) if any(character in token.text for character in ".eE") else int(token.text)
+            try:
+                value = float(token.text) if any(character in token.text for character in ".eE") else int(token.text)
+            except ValueError:  # Python reads some thousand digits
+                raise Stop(token.start, f"{token.text[:20]}… is too long a number; expected fewer digits") from None
         elif token.kind == "word":
             value = _CONSTANTS[token.text]
         else:

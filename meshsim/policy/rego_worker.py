@@ -13,6 +13,8 @@ from typing import Any, Final
 
 OUT_OF_MEMORY: Final = 77
 """Exit code of a process that took more memory than it may."""
+TOO_DEEP: Final = 78
+"""Exit code of a process that was to read or write what nests deeper than Python follows."""
 
 _LOOK_EVERY_S: Final = 0.02
 
@@ -27,12 +29,22 @@ def serve(most_bytes: int) -> None:
     os.dup2(2, 1)  # what native code prints is no answer
     bundles: dict[int, Any] = {}
     for line in sys.stdin.buffer:
-        request = json.loads(line)
-        # The kernel ends the process when the time is over: native code hears of no signal.
-        signal.setitimer(signal.ITIMER_PROF, request["seconds"])
-        answers.write(json.dumps(_answer(request, bundles)).encode() + b"\n")
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        try:
+            answer = _limited(json.loads(line), bundles)
+        except RecursionError:
+            os._exit(TOO_DEEP)
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        answers.write(answer.encode() + b"\n")
         answers.flush()
+
+
+def _limited(request: dict[str, Any], bundles: dict[int, Any]) -> str:
+    # The kernel ends the process when the time is over: native code hears of no signal.
+    signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+    answer = json.dumps(_answer(request, bundles))
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    return answer
 
 
 def _answer(request: dict[str, Any], bundles: dict[int, Any]) -> dict[str, Any]:
@@ -49,6 +61,8 @@ def _answer(request: dict[str, Any], bundles: dict[int, Any]) -> dict[str, Any]:
         return {"answer": bundles[request["ask"]].ask(request["document"])}
     except ValueError as error:
         return {"refused": str(error)}
+    except (RecursionError, MemoryError):
+        raise
     except Exception:  # told to whoever asked, where it is a mistake of this program
         return {"broken": traceback.format_exc()}
 

@@ -115,6 +115,7 @@ def test_syntax(rules: str, line: int, column: int, said: str) -> None:
             *(2, 47, "did you mean 'spiffe://plant.example/ns/shop/sa/vision'?"),
         ),
         ("allow contains 1", 2, 1, "`allow` decides, and is a set here"),
+        ("allow if input.meshsim.time_ns == " + "1" * 5000, 2, 35, "is too long a number"),
         ("allow(x) := x", 2, 1, "`allow` decides, and is a function here"),
         ('allow := "yes"', 2, 10, "this is no decision"),
         ('allow := {"allowed": true, "dynamic_metadata": {}}', 2, 28, "'dynamic_metadata' is not simulated"),

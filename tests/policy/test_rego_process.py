@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from meshsim.policy import rego_process
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.rego import RegoEngine
-from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.errors import InfrastructureError, ScenarioError
 from tests.policy.test_rego import DIRECTORY, QUESTION
 
 PATIENT = 'regex.match("(a+)+$", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab")'
@@ -61,6 +63,40 @@ def test_a_crash_is_told() -> None:
     """A regular expression that overflows the engine's stack ends nobody else's process."""
     with pytest.raises(ScenarioError, match=r"a.rego:5:1: .* crashes the engine"):
         deciding(LONG).decide(QUESTION)
+
+
+def test_answers_that_nest_too_deep_are_told() -> None:
+    """An answer that nobody could follow is an error of the policy, and none of the program."""
+    many = 'concat("", ["{}" | some i in numbers.range(1, 900)])'
+    text = f'allow := json.unmarshal(concat("", [{many.format("[")}, {many.format("]")}]))'
+    engine = RegoEngine.from_sources([PolicyFile("a.rego", f"package envoy.authz\n\n{text}\n")], DIRECTORY)
+    with pytest.raises(ScenarioError, match=r"a.rego:3:1: .* comes to an answer that nests too deep"):
+        engine.decide(QUESTION)
+
+
+def test_an_engine_that_cannot_work_is_no_mistake_of_the_policy(limits: pytest.MonkeyPatch) -> None:
+    """A process that ends by itself, whatever it is asked, is told as what it is."""
+    limits.setattr(rego_process, "_START", "raise SystemExit(3)")
+    with pytest.raises(InfrastructureError, match="the Rego engine ended with exit code 3"):
+        deciding("true")
+
+
+def test_what_is_no_text_in_the_path_of_modules_is_left_out(limits: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Notebooks put paths there, which Python passes over too."""
+    limits.setattr(sys, "path", [*sys.path, tmp_path])
+    assert deciding("true").decide(QUESTION).allowed
+
+
+def test_an_engine_that_has_ended_is_started_again(limits: pytest.MonkeyPatch) -> None:
+    """Whoever asks next gets an answer from a new process, which leaves nothing of the old one behind."""
+    engine = deciding("true")
+    ended = rego_process._PROCESS.running()
+    ended.kill()
+    ended.wait()
+    assert engine.decide(QUESTION).allowed
+    assert rego_process._PROCESS.running() is not ended
+    assert ended.stdin is not None
+    assert ended.stdin.closed
 
 
 def test_other_engines_go_on(limits: pytest.MonkeyPatch) -> None:
