@@ -147,7 +147,8 @@ def compare(
     earlier = split(before.callees, apart)
     later = {callee.name: callee for callee in split(after.callees, apart)}
     both = [callee for callee in earlier if callee.name in later]
-    if any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both):
+    engines = before.engine is not None and after.engine is not None
+    if engines and any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both):
         constants.path_modes.add(BLIND)
     space = space_of([before, after], constants)
     asked = _pairs([before, after], constants, space, both, later)

@@ -18,7 +18,7 @@ from meshsim.policy.istio_path import CANONICAL_PATH, Context, normalized, settl
 RAW = "RAW"
 """The mode of engines that are asked about paths as they are written."""
 BLIND = "BLIND"
-"""The mode of a side that sees no paths, so that it refuses none either: one without policies, or without HTTP."""
+"""The mode of a side that sees no paths, so that it refuses none either: one without HTTP."""
 APPROXIMATE = "paths are normalised in different ways ({}); paths that are made to differ are tried, not all"
 _ORDER = (RAW, "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
 _MOST_PAIRED = 60

@@ -149,14 +149,14 @@ def test_another_normalisation_is_a_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "denied"),
     [
-        (("  policy: {engine", "  #policy: {engine"), {"/admin", "/admin/*", "what is refused by BASE"}),
+        (("  policy: {engine", "  #policy: {engine"), {"/admin", "/admin/*"}),
         (("namespace: plant}", "namespace: plant, ports: {8080: {protocol: tcp}}}"), {"what is refused by BASE"}),
     ],
 )
 def test_paths_that_one_side_alone_refuses_are_a_difference(
     tmp_path: Path, change: tuple[str, str], denied: set[str]
 ) -> None:
-    """Without policies, and where no HTTP is spoken, nobody refuses a path: whoever begins to is told by a witness."""
+    """Where no HTTP is spoken nobody refuses a path: whoever begins to is told; a first policy is not blamed."""
     subject = _subject(tmp_path, "BASE")
     if len(denied) == 1:  # connections are denied altogether by a rule about paths
         head = (tmp_path / "p.yaml").read_text(encoding="utf-8").partition("spec")[0]
@@ -170,7 +170,7 @@ def test_paths_that_one_side_alone_refuses_are_a_difference(
     flips = [flip for flip in found.flips if (flip.caller.name, flip.callee.name) == ("robots", "planner")]
     assert {shown for flip in flips for box in flip.region.boxes for shown in box["path"]} == denied
     assert {flip.now_allowed for flip in flips} == {False}
-    for path, allowed in (("/%00", [True, False]), ("/x", [True, True])):
+    for path, allowed in (("/%00", [True, False]), ("/x", [True, True])) if len(denied) == 1 else ():
         request = Request(source="robots/0", destination="planner", path=path)
         assert [ask(one, request).decision.allowed for one in (blind, subject)] == allowed
 
