@@ -36,9 +36,9 @@ class Deciding:
     rollout: Rollout | None = None
     """Holds every decision against what ought to hold; None where that does not change."""
 
-    def __init__(self, state: State, told: Callable[[Host, events.Event], Alarm | None]) -> None:
+    def __init__(self, state: State, tell_last: Callable[[Host, events.Event], Alarm | None]) -> None:
         self._state = state
-        self._told = told
+        self._tell_last = tell_last
         self._clock = state.clock
         self._accounts = state.accounts
         self._connections = state.connections
@@ -56,7 +56,7 @@ class Deciding:
 
         authorizers.tell(ruled)
 
-    def ask(self, host: Host, command: AskPolicy) -> Alarm | None:
+    def take_question(self, host: Host, command: AskPolicy) -> Alarm | None:
         """Charge reading the request, and the decision or its asking for."""
         message, question = command.message, command.question
         connection = self._connections.get(command.connection_id)
@@ -104,7 +104,7 @@ class Deciding:
         if ruling is not None:
             return self._ruled(host, command, ruling)
         if command.question is None:
-            return self._told(host, events.PolicyAnswered(command.connection_id, message, None))
+            return self._tell_last(host, events.PolicyAnswered(command.connection_id, message, None))
         assert self._authorizing is not None
         self._authorizing.ask(host, command, account)
         return None
@@ -112,7 +112,7 @@ class Deciding:
     def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> Alarm | None:
         """Record a decision, and tell the sidecar."""
         self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
-        return self._told(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
+        return self._tell_last(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
 
 
 def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollout | None) -> DecisionRow:

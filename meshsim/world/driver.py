@@ -43,13 +43,13 @@ class Driver:
         self._accounts = state.accounts
         self._connections = state.connections
         self._real = state.real
-        self.deciding = Deciding(state, self.told)
+        self.deciding = Deciding(state, self.tell_last)
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_sealed = self._sealed
         self._when_opened = self._opened
         self._carry_out: dict[type, Callable[[Any, Any], Alarm | None]] = {
             commands.Send: self._send,
-            commands.AskPolicy: self.deciding.ask,
+            commands.AskPolicy: self.deciding.take_question,
             commands.Deliver: self._deliver,
             commands.FinishCall: self._finish_call,
             commands.OpenConnection: self._open_connection,
@@ -79,9 +79,9 @@ class Driver:
 
     def tell(self, host: Host, event: events.Event) -> None:
         """Tell a sidecar what happened, and do what it says."""
-        self._clock.put(self.told(host, event))
+        self._clock.put(self.tell_last(host, event))
 
-    def told(self, host: Host, event: events.Event) -> Alarm | None:
+    def tell_last(self, host: Host, event: events.Event) -> Alarm | None:
         """Do the same as the last thing that an action does; return what follows, which it has to return."""
         sidecar = host.sidecar
         carry_out = self._carry_out
@@ -185,7 +185,7 @@ class Driver:
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
         return self._state.transport.dispatch(transfer)
 
-    def arrived(self, transfer: Transfer) -> Alarm | None:
+    def take_unit(self, transfer: Transfer) -> Alarm | None:
         """Hand a unit that came over a connection to whom it is for."""
         connection, unit, direction = transfer.connection, transfer.unit, transfer.direction
         receiver = connection.server if direction == UP else connection.client
@@ -204,12 +204,12 @@ class Driver:
             self._handshakes.received(connection, direction, unit)
         elif self._real:
             receiver.sidecar.decode(connection.connection_id, unit)
-        return self.told(receiver, events.UnitReceived(connection.connection_id, unit))
+        return self.tell_last(receiver, events.UnitReceived(connection.connection_id, unit))
 
     # Workload
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> Alarm | None:
-        return self.workloads.begin(host, command)
+        return self.workloads.serve_call(host, command)
 
     def _finish_call(self, host: Host, command: commands.FinishCall) -> Alarm | None:
         account = self._accounts[command.call_id]
@@ -220,7 +220,7 @@ class Driver:
             if account.waits_for >= 0:
                 self._gave_up_waiting(account)
             account.settle(now_ns)
-            return self.workloads.ended(account, command.outcome, command.status)
+            return self.workloads.end_call(account, command.outcome, command.status)
         account.bytes_received += response.size_bytes
         if response.headers:
             account.exposed = tells_of_the_mesh(response.headers)
@@ -244,7 +244,7 @@ class Driver:
         parts[CRYPTO] += crypto_ns
         parts[PROXY] += proxy_ns
         account.mark_ns = self._clock.now_ns
-        return self.workloads.ended(account, command.outcome, command.status)
+        return self.workloads.end_call(account, command.outcome, command.status)
 
     def _back_off(self, host: Host, command: commands.BackOff) -> None:
         account = self._accounts[command.call_id]

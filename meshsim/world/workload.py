@@ -47,14 +47,14 @@ class Workloads:
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
         account = self._account(template, request, device, None)
         if device.up:
-            return self._driver.told(device, events.CallStarted(account.call_id, template))
-        return self.ended(account, "unreachable", 503)
+            return self._driver.tell_last(device, events.CallStarted(account.call_id, template))
+        return self.end_call(account, "unreachable", 503)
 
     def refuse(self, device: Device, source: str, template: CallTemplate) -> None:
         """End a request at once whose flow was not admitted."""
         self._request_count += 1
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
-        self.ended(self._account(template, request, device, None), "not-admitted", 503)
+        self._clock.put(self.end_call(self._account(template, request, device, None), "not-admitted", 503))
 
     def _account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
         call_id = self._next_call_id()
@@ -64,7 +64,7 @@ class Workloads:
 
     # Work at a replica
 
-    def begin(self, replica: Replica, command: Deliver) -> Alarm | None:
+    def serve_call(self, replica: Replica, command: Deliver) -> Alarm | None:
         """Queue the work of a request that a sidecar has let in; return the alarm at its end."""
         message = command.message
         account = self._accounts.get(message.call_id)
@@ -114,17 +114,17 @@ class Workloads:
             self._clock.put(following)
             template = self._templates.of(call, replica.service, account.template, replica.workload)
             child = self._account(template, account.request, replica, handling)
-            following = self._driver.told(replica, events.CallStarted(child.call_id, template))
+            following = self._driver.tell_last(replica, events.CallStarted(child.call_id, template))
         return following
 
     def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> Alarm | None:
         if replica.service.memory_per_request_bytes:
             self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
-        return self._driver.told(replica, answer)
+        return self._driver.tell_last(replica, answer)
 
     # The end of a call
 
-    def ended(self, account: Account, outcome: str, status: int) -> Alarm | None:
+    def end_call(self, account: Account, outcome: str, status: int) -> Alarm | None:
         """Give a call its one outcome; return what follows."""
         now_ns = self._clock.now_ns
         account.attempt = 0
@@ -219,7 +219,7 @@ class Workloads:
     def kill(self, account: Account) -> None:
         """End a call whose caller lost its memory: nobody will hear of its outcome."""
         account.spend(OTHER, self._clock.now_ns)
-        self._clock.put(self.ended(account, "reset", 503))
+        self._clock.put(self.end_call(account, "reset", 503))
 
 
 def _mark_critical(account: Account) -> None:

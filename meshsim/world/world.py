@@ -105,7 +105,7 @@ class World:
         state.routes = templates.routes()
         driver.workloads = self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
         driver.connections = connections = Connections(state, driver, handshakes)
-        state.transport = Transport(state, tcp_parameters(scenario.network.tcp), driver.arrived)
+        state.transport = Transport(state, tcp_parameters(scenario.network.tcp), driver.take_unit)
         state.transport.connections = connections
         self._identities.driver = driver
         asking = [replica for replica in state.replicas if domains.of(replica).identity.at_start == "onboarding"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import ast
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL, URGENT
 
+from meshsim.world import clock as clock_module
 from meshsim.world.clock import STRETCH_NS, Alarm, Clock
 
+ROOM = Path(clock_module.__file__).parent
 DELAYS_NS = st.sampled_from(
     [0, 1, STRETCH_NS // 2, STRETCH_NS - 1, STRETCH_NS, STRETCH_NS + 1, 3 * STRETCH_NS, 10**12, 10**17]
 )
@@ -61,6 +65,51 @@ def test_everything_happens_in_order(steps: list[tuple[str, int, int]]) -> None:
         set_some(2)
         clock.run_to_end()
     assert happened == sorted(expected)
+
+
+def _returning_alarms(tree: ast.AST) -> Iterator[tuple[str, str, bool]]:
+    """Name the class and the function, and say whether it returns an alarm, of all that a module defines."""
+    for holder in ast.walk(tree):
+        for function in getattr(holder, "body", ()) if isinstance(holder, (ast.Module, ast.ClassDef)) else ():
+            if isinstance(function, ast.FunctionDef):
+                returned = "" if function.returns is None else ast.unparse(function.returns)
+                yield getattr(holder, "name", ""), function.name, returned == "Alarm | None"
+
+
+def _dropped(sources: Mapping[str, str]) -> list[str]:
+    """Find calls whose alarm nobody takes: expressions that are statements, by the names of what they call."""
+    trees = {name: ast.parse(source) for name, source in sources.items()}
+    defined = [each for tree in trees.values() for each in _returning_alarms(tree)]
+    by_class = {(holder, name): alarm for holder, name, alarm in defined}
+    alarms, others = ({name for _, name, alarm in defined if alarm is wanted} for wanted in (True, False))
+    # Of what another object does only the name is seen here.
+    assert not {name for name in alarms & others if not name.startswith("_")}
+    found = []
+    for name, tree in trees.items():
+        for holder in ast.walk(tree):
+            for statement in ast.walk(holder) if isinstance(holder, ast.ClassDef) else ():
+                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                    called = ast.unparse(statement.value.func)
+                    owner, _, method = called.rpartition(".")
+                    by_name = method.removeprefix("_") in alarms or method in alarms - others
+                    if by_class.get((holder.name, method), by_name) if owner == "self" else by_name:
+                        found.append(f"{name}:{statement.lineno}: {called}")
+    return found
+
+
+def test_no_alarm_is_dropped_in_the_world() -> None:
+    """What an action or a part of one returns is never thrown away: it would be an event that does not happen."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in ROOM.glob("*.py")}
+    assert _dropped(sources) == []
+    for file, kept, thrown in (  # and would be found
+        ("driver.py", "self._clock.put(self.tell_last(host, event))", "self.tell_last(host, event)"),
+        ("transport.py", "self._clock.put(self.dispatch(transfer))", "self.dispatch(transfer)"),
+        ("driver.py", "return self.workloads.end_call(", "self.workloads.end_call("),
+        ("driver.py", "return self.workloads.serve_call(", "self.workloads.serve_call("),
+        ("deciding.py", "return self._tell_last(", "self._tell_last("),
+    ):
+        assert kept in sources[file]
+        assert _dropped({**sources, file: sources[file].replace(kept, thrown)}), kept
 
 
 def test_far_alarms_take_few_steps() -> None:

@@ -8,10 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+from meshsim.world import state
+from meshsim.world.clock import Clock
 
 Data = dict[str, Any]
 Simulate = Callable[..., Any]
@@ -266,6 +269,37 @@ def test_accounts_close(simulate: Simulate, data: Data) -> None:
         assert row.t_sent_ns == -1 or row.t_intended_ns <= row.t_sent_ns <= row.t_done_ns, row
         numbers.append(row.request_id)
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+class _Tallying(Clock):
+    """A clock that remembers the place in the order of each alarm that goes off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone_off: list[int] = []
+
+    def run_to_end(self) -> None:
+        """Let everything happen, alarm by alarm."""
+        while self._alarms:
+            self.gone_off.append(self._alarms[0][1])
+            self.step()
+
+
+@_laws
+@given(data=scenarios())
+def test_no_alarm_is_dropped(simulate: Simulate, data: Data) -> None:
+    """Every alarm that anybody made goes off once: none that an action returns is dropped on its way to the clock."""
+    clocks: list[_Tallying] = []
+
+    def clock() -> _Tallying:
+        clocks.append(_Tallying())
+        return clocks[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "Clock", clock)
+        assert simulate(data, fidelity="modelled").requests
+    (used,) = clocks
+    assert sorted(place for place in used.gone_off if place > 0) == list(range(1, used.order()))
 
 
 @_laws
