@@ -12,6 +12,8 @@ from meshsim.scenario.positions import Path
 
 MOST_BYTES: Final = 4096
 """Names and values of one request together: in HTTP/2 they never outgrow one frame."""
+MOST_FIELDS: Final = 90
+"""Fields that a scenario gives a request: Envoy takes 100 (``max_headers_count``), and the mesh adds up to ten."""
 
 ABOUT_ONE_HOP: Final = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te")
 """Fields that a sender of HTTP/2 leaves out (RFC 9113, section 8.2.2)."""
@@ -48,7 +50,7 @@ Malformed = Literal[
 
 
 def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False) -> Iterator[Finding]:
-    """Fields that a request cannot carry (in HTTP/2, if not ``http1``), stated twice, or too long together."""
+    """Fields that a request cannot carry (in HTTP/2, if not ``http1``), stated twice, or too much together."""
     seen: dict[str, str] = {}
     for name in headers:
         folded = name.lower()
@@ -61,6 +63,8 @@ def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False
             message = f"{name!r} and {seen[folded]!r} are one field; expected it once, its values joined by commas"
             yield Finding((*path, name), message, at_key=True)
         seen[folded] = name
+    if len(headers) > MOST_FIELDS:
+        yield Finding(path, f"there are {len(headers)} header fields; expected at most {MOST_FIELDS}")
     total = sum(len(name) + len(value) for name, value in headers.items())
     if total > MOST_BYTES:
         yield Finding(path, f"the header fields have {total} characters; expected at most {MOST_BYTES}")

@@ -11,6 +11,7 @@ Fields = tuple[tuple[str, str], ...]
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 """Stands for any id where sizes are computed: all have its length."""
 TRACEPARENT: Final = f"00-{'0' * 32}-{'0' * 16}-01"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def request1(line: tuple[str, str, str], ids: tuple[str, str], fields: Fields, body: bytes) -> bytes:
@@ -31,7 +32,9 @@ def sent_fields(authority: str, ids: tuple[str, str], fields: Fields, body_bytes
 @lru_cache(maxsize=4096)
 def request1_size_bytes(line: tuple[str, str, str], fields: Fields, body_bytes: int) -> int:
     """The size of a request; ids have one length, so it is exact."""
-    return len(request1(line, (REQUEST_ID, TRACEPARENT), fields, bytes(body_bytes)))
+    method, target, authority = line
+    head = _head(f"{method} {target} HTTP/1.1", sent_fields(authority, (REQUEST_ID, TRACEPARENT), fields, body_bytes))
+    return len(head) + (_chunked_bytes(body_bytes) if _is_chunked(fields) else body_bytes)
 
 
 def response1(status: int, request_id: str, fields: Fields, body: bytes) -> bytes:
@@ -48,8 +51,9 @@ def response1_size_bytes(status: int, fields: Fields, body_bytes: int) -> int:
 
 
 def _head(first: str, fields: Fields) -> bytes:
+    """The lines before a body; a scenario can put nothing but visible ASCII, spaces and tabs into them."""
     lines = (first, *(f"{name}: {value}" for name, value in fields))
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
 
 
 def _is_chunked(fields: Fields) -> bool:
@@ -60,4 +64,10 @@ def _framed(fields: Fields, body: bytes) -> bytes:
     if not _is_chunked(fields):
         return body
     chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-    return chunk + b"0\r\n\r\n"
+    return chunk + _LAST_CHUNK
+
+
+def _chunked_bytes(body_bytes: int) -> int:
+    """The size of a body in one chunk."""
+    chunk = len(f"{body_bytes:x}\r\n\r\n") + body_bytes if body_bytes else 0
+    return chunk + len(_LAST_CHUNK)

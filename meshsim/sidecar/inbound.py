@@ -248,14 +248,14 @@ class Inbound:
         key = (message.call_id, message.attempt)
         if (template.malformed or template.http1) and why_unread(template):
             return [self._bad_request(downstream, key, template)]
-        headers = overlaid(self._added(template, None), decision.headers)
+        headers = overlaid(self._added(downstream, template, None), decision.headers)
         body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
         return [self._response(downstream, key, template, decision.status, body_bytes, headers)]
 
     def _bad_request(self, downstream: Downstream, key: tuple[int, int], template: CallTemplate) -> Send:
         """Refuse a request in HTTP/1.1 that is not well-formed; the connection is of no more use."""
         encrypted = downstream.tls is not None
-        headers = self._added(template, None)
+        headers = self._added(downstream, template, None)
         plain_bytes = len(bad_request(headers))
         size_bytes = sealed_size_bytes(plain_bytes) if encrypted else plain_bytes
         facts = (*key, template, 400, BAD_REQUEST_BODY_BYTES, size_bytes, encrypted)
@@ -267,7 +267,7 @@ class Inbound:
         body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
         if self._answers is not None or template.http1:
             begun_ns = downstream.begun.pop((call_id, attempt), now_ns)
-            headers = self._added(template, now_ns - begun_ns)
+            headers = self._added(downstream, template, now_ns - begun_ns)
             return [self._response(downstream, (call_id, attempt), template, status, body_bytes, headers)]
         encrypted = downstream.tls is not None  # what nearly always happens: nothing is added
         key = (body_bytes, status, downstream.fresh, encrypted)
@@ -281,14 +281,14 @@ class Inbound:
         message = ResponseMessage(call_id, attempt, template, status, body_bytes, size_bytes, encrypted)
         return [Send(downstream.connection_id, message)]
 
-    def _added(self, template: CallTemplate, taken_ns: int | None) -> Fields:
+    def _added(self, downstream: Downstream, template: CallTemplate, taken_ns: int | None) -> Fields:
         """What the sidecar adds to an answer."""
         rules = self._answers
         if rules is None:
             return NO_FIELDS
         asked = template.headers if rules.metadata else NO_FIELDS
         if asked and self._settings.header_rules is not None:
-            asked = kept(asked, self._settings.header_rules, outside=template.outside, mutual=True)
+            asked = kept(asked, self._settings.header_rules, outside=template.outside, mutual=downstream.mutual)
         return rules.fields(end_to_end(asked), taken_ns)
 
     def _response(

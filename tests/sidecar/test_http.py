@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.scenario.headers import FIELDS_OF_THE_MESH, NAME, VALUE, on_the_wire
 from meshsim.sidecar.http import (
     ID_SLACK_BYTES,
     H2Client,
@@ -63,6 +66,21 @@ def test_real_ends_carry_what_was_sent_in_nominal_size(exchanges: list[tuple], a
         nominal = response_size_bytes(status, response_bytes, first=index == 0)
         assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
         assert client.receive(wire) == [(stream_id, response)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    fields=st.dictionaries(st.from_regex(NAME, fullmatch=True), st.from_regex(VALUE, fullmatch=True), max_size=4),
+    path=st.from_regex(r"^/[!-~]{0,100}$", fullmatch=True),
+)
+def test_nothing_that_a_scenario_can_write_needs_mending(fields: dict[str, str], path: str) -> None:
+    """What the patterns of scenarios let through is sent as by ends that check and normalise all that they send."""
+    headers = on_the_wire({name: value for name, value in fields.items() if name.lower() not in FIELDS_OF_THE_MESH})
+    request = Request("POST", path, "vision", str(UUID(int=1)), f"00-{1:032x}-{1:016x}-01", b"", headers)
+    client, careful = H2Client(), H2Client()
+    careful._connection.config.validate_outbound_headers = True
+    careful._connection.config.normalize_outbound_headers = True
+    assert client.request(request) == careful.request(request)
 
 
 def exchange(number: int, body_bytes: int = 10) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from meshsim.scenario.headers import Malformed
 from meshsim.sidecar import http1
 from meshsim.sidecar.http1 import REFUSALS, Reading, Request1, read
+from meshsim.sidecar.http1_write import REQUEST_ID, TRACEPARENT, request1, request1_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, EXPECTED, bad_request, malformed_request
 
 HOST = b"host: a\r\n"
@@ -269,3 +271,26 @@ def test_what_is_accepted_says_one_thing(data: bytes) -> None:
         (found,) = again.requests
         assert (found.method, found.target, found.body) == (plain.method, plain.target, plain.body)
         assert found.fields[:-1] == plain.fields
+
+
+@given(st.integers(0, 5000), st.booleans())
+def test_sizes_are_those_of_the_bytes(body_bytes: int, chunked: bool) -> None:
+    """The size of a request that is told beforehand is that of its bytes, with a length or in a chunk."""
+    fields = (("x-tenant", "blue"), *((("transfer-encoding", "chunked"),) if chunked else ()))
+    line = ("POST", "/a?b=c", "front")
+    wire = request1(line, (REQUEST_ID, TRACEPARENT), fields, b"q" * body_bytes)
+    assert request1_size_bytes(line, fields, body_bytes) == len(wire)
+    assert read(wire).requests[0].body == b"q" * body_bytes
+
+
+def test_the_size_of_a_vast_body_takes_no_memory() -> None:
+    """A body of a terabyte is counted and not made."""
+    line, chunked = ("POST", "/", "front"), (("transfer-encoding", "chunked"),)
+    tracemalloc.start()
+    try:
+        sizes = [request1_size_bytes(line, fields, 10**12) for fields in ((), chunked)]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    framing = len(f"transfer-encoding: chunked\r\n{10**12:x}\r\n\r\n0\r\n\r\n") - len(f"content-length: {10**12}\r\n")
+    assert sizes[1] - sizes[0] == framing

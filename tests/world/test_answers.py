@@ -110,3 +110,14 @@ def test_a_service_has_settings_of_its_own(simulate: Simulate) -> None:
     """They stand in place of the mesh's."""
     own = {"services__shop__proxy_headers": {"envoy_debug_headers": {"disabled": True}}}
     assert {row.exposed for row in told(simulate, "{}", **own).requests} == {"server"}
+
+
+@pytest.mark.parametrize("mode", ["STRICT", "PERMISSIVE", "DISABLE"])
+def test_who_asks_is_told_whether_or_not_it_shows_a_certificate(simulate: Simulate, mode: str) -> None:
+    """Envoy answers the question of anybody, in plain text too, unless it is taken off."""
+    asked = told(simulate, "{}", ASKING, mesh__tls__mode=mode)
+    assert {row.exposed for row in asked.requests} == {
+        f"server x-envoy-upstream-service-time {PEER_METADATA} {PEER_METADATA_ID}"
+    }
+    off = told(simulate, "{}", ASKING, mesh__tls__mode=mode, mesh__http__identity_headers=["x-envoy-peer-*"])
+    assert {row.exposed for row in off.requests} == {"server x-envoy-upstream-service-time"}

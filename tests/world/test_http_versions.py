@@ -38,6 +38,11 @@ BLUE = f"permit (principal, action, resource) when {{{IS_BLUE}}};"
 ALL = "permit (principal, action, resource);"
 
 
+def many(number: int) -> str:
+    """So many header fields, as a scenario has them."""
+    return ", ".join(f"x-{index}: v" for index in range(number))
+
+
 def played(folder: Path, connection: str, policy: str, *settings: str) -> Result:
     """The outcome of a run, which is the same at every fidelity."""
     (folder / "a.cedar").write_text(policy, encoding="utf-8")
@@ -95,6 +100,14 @@ def test_bytes_are_those_of_http1(tmp_path: Path) -> None:
     assert sent["robots"] < sent["browsers"]
 
 
+def test_as_many_fields_as_can_be_are_read(tmp_path: Path) -> None:
+    """What a scenario may write is not too much for the reader, with all that the mesh adds to it, a token too."""
+    tokens = "{tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}"
+    settings = [f"mesh={tokens}", "fleets.browsers.token={issuer: depot, audiences: [a]}"]
+    result = played(tmp_path, f'close", {many(87)}, x-last: "v', ALL, *settings)
+    assert {row.status for row in result.requests} == {200}
+
+
 def test_connection_that_names_where_a_request_goes_is_refused(tmp_path: Path) -> None:
     """Envoy refuses it with 400, and so does a sidecar here, at every fidelity."""
     result = played(tmp_path, "x-forwarded-for", ALL)
@@ -130,6 +143,7 @@ def test_a_token_that_connection_names_is_looked_at_by_nobody(tmp_path: Path, re
 @pytest.mark.parametrize(
     ("replace", "by", "said"),
     [
+        ('HEADERS"', f'close", {many(90)}', "there are 92 header fields; expected at most 90"),
         (
             '    http_version: "1.1"\n',
             "",
