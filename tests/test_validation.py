@@ -141,6 +141,24 @@ def test_what_chance_may_miss_is_judged_together(monkeypatch: pytest.MonkeyPatch
     assert chance_line(many).endswith("**That is no chance.**")
 
 
+def test_nothing_is_drawn_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A section that misses is not tried with another seed, with which it would hold; nor is one that must be right."""
+    seeds: list[int] = []
+
+    def make(seed: int) -> Section:
+        seeds.append(seed)
+        hits, sure = (5_000, 1) if seed > 1 else (6_000, 2)
+        criteria = (share_in_interval("Share", 0.5, hits, 10_000), within("Sure", 1, sure, 0))
+        return Section("Drawn", "About.", (), (), criteria)
+
+    monkeypatch.setitem(SECTIONS, "drawn", make)
+    found = validation.run_validation(["drawn"])
+    assert seeds == [1]
+    assert [criterion.passed for criterion in found.sections["drawn"].criteria] == [False, False]
+    assert not found.passed
+    assert validation.run_validation(["drawn"], seed=2).passed
+
+
 def test_probability_of_outliers_by_hand() -> None:
     """None or more is certain, and two of two are one in ten thousand."""
     assert chance_of(0, 5) == 1

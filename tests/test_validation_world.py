@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from meshsim.validation import world_flights, world_handshakes
@@ -64,3 +66,28 @@ def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 2)
     criterion, _ = world_handshakes._against_the_probe(1)
     assert not criterion.passed  # 400 handshakes tell too little
+
+
+def test_transfers_that_lose_twice_as_much_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe whose path loses twice what the world's does not take as long as the world's transfers."""
+    monkeypatch.setattr(world_flights, "LOSSY_REQUESTS", 150)
+    criterion, _ = world_flights._lossy(1)
+    assert criterion.passed
+    true_probe_ms = world_flights._probe_ms
+    monkeypatch.setattr(world_flights, "_probe_ms", lambda loss, *rest: true_probe_ms(2 * loss, *rest))
+    criterion, _ = world_flights._lossy(1)
+    assert not criterion.passed
+
+
+@pytest.mark.parametrize(("errors", "passed"), [(2.9, True), (3.1, False)])
+def test_transfers_may_be_three_standard_errors_apart(
+    monkeypatch: pytest.MonkeyPatch, errors: float, passed: bool
+) -> None:
+    """What a world and a probe come to may differ by three standard errors, and not by more."""
+    took = [SimpleNamespace(tcp_ns=each * MS, network_ns=0, outcome="ok") for each in (99, 101)]
+    tables = {"requests": took, "calls": [SimpleNamespace(bytes_sent=1, bytes_received=1)]}
+    monkeypatch.setattr(world_flights, "run_world", lambda data: tables)
+    apart = 100 + errors  # the world's mean has an error of sqrt(1 / 2), the probe's too: 1 together
+    monkeypatch.setattr(world_flights, "_probe_ms", lambda *rest: [apart - 1, apart + 1])
+    criterion, _ = world_flights._lossy(1)
+    assert criterion.passed is passed

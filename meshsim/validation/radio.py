@@ -178,9 +178,9 @@ occasion, T for the request, none to be granted, K2 T, and T for the data. Error
         rows=tuple(rows),
         criteria=(
             Criterion(
-                "Theory lies inside the joint interval in every case.",
-                f"at most {worst:.2f} times the interval shown, {NORMAL_JOINT / NORMAL_99:.2f} allowed",
-                worst <= NORMAL_JOINT / NORMAL_99,
+                "Theory lies inside the 99 % interval in every case.",
+                f"{outside} outside; at most {worst:.2f} times the interval away",
+                outside == 0,
                 compared,
                 outside,
             ),

@@ -40,6 +40,9 @@ GRID_DRAWS = 2_000
 JUDGED = 4
 """Quantiles: P5, P50, P95 and P99."""
 TOLERANCE = 0.05
+MEDIAN = 1
+"""Place of the median among the judged quantiles."""
+LEAST_RATIO, MOST_RATIO = 0.25, 1.15
 
 ABOUT = """\
 How far general knowledge of a network gets; nobody published these networks' settings. The carrier gives the
@@ -97,6 +100,7 @@ def allowed(settings: dict[str, Any], direction: int) -> list[dict[str, Any]]:
 def new_radio_measured(seed: int, folder: Path = MEASUREMENTS) -> Section:
     """New Radio's delays against networks of the kind that its settings describe."""
     rows: list[tuple[str, ...]] = []
+    ratios: list[float] = []
     too_slow = too_fast = 0.0
     for network, settings in LIKE:
         points = measured_points(folder, network)
@@ -105,6 +109,7 @@ def new_radio_measured(seed: int, folder: Path = MEASUREMENTS) -> Section:
             like_ns = _quantiles_ns(settings, direction, DRAWS, name)
             grid_ns = [_quantiles_ns(one, direction, GRID_DRAWS, name) for one in allowed(settings, direction)]
             grid_ns.append(like_ns)
+            ratios.append(like_ns[MEDIAN] / points[direction][MEDIAN][1])
             cells = []
             for place, (_, measured_ns) in enumerate(points[direction][:JUDGED]):
                 fastest_ns, slowest_ns = (pick(each[place] for each in grid_ns) for pick in (min, max))
@@ -120,6 +125,12 @@ def new_radio_measured(seed: int, folder: Path = MEASUREMENTS) -> Section:
         columns=("network", *(column.removesuffix("_ms") for column in list(QUANTILES_PPM)[:JUDGED])),
         rows=tuple(rows),
         criteria=(
+            Criterion(
+                "With such settings the air alone is hardly slower than the whole way: medians are "
+                f"{LEAST_RATIO} to {MOST_RATIO} of those measured.",
+                f"{min(ratios):.2f} to {max(ratios):.2f}",
+                min(ratios) >= LEAST_RATIO and max(ratios) <= MOST_RATIO,
+            ),
             _criterion("No quantile was measured shorter than the fastest air", too_slow),
             _criterion("No quantile of an uplink was measured longer than the slowest air", too_fast),
         ),
