@@ -47,10 +47,7 @@ def test_wrong_theory_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("factor", "failing"), [(0.1, {0, 1}), (0.9, {0}), (4, {0, 2}), (1.3, {0, 2})])
 def test_other_measurements_would_fail(tmp_path: Path, factor: float, failing: set[int]) -> None:
-    """Networks ten times as fast, or four times as slow, as those measured are not what the parameters give.
-
-    Of those faster by a tenth or slower by three tenths the medians tell it.
-    """
+    """Networks much faster or slower than those measured, or a tenth faster, are not what the parameters give."""
     rows = (radio.MEASUREMENTS / radio.QUANTILES_FILE).read_text(encoding="utf-8").splitlines()
     changed = [rows[0]]
     for row in rows[1:]:
