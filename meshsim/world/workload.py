@@ -213,6 +213,8 @@ class Workloads:
                 account.destination_version,
             )
         )
+        # Each of them knows through its parent the call that waited for it: else only the collector would free them.
+        account.children = ()
 
     # Crashes
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshsim.bench.scale import scenario_text
+from meshsim.scenario.loader import load_text
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.accounts import Account, Request
 from meshsim.world.collector import rare_collections
+from meshsim.world.handling import Handling
+from meshsim.world.world import World
 
 
 class _Node:
@@ -49,3 +57,21 @@ def test_what_was_there_is_collected_afterwards() -> None:
         assert lost() is not None
     gc.collect()
     assert lost() is None
+
+
+class _Nowhere:
+    def write(self, table: str, rows: list[Any]) -> None:
+        """Take a batch of rows, as a sink; keep nothing."""
+
+
+def test_requests_leave_no_cycles() -> None:
+    """Counting references alone frees what was made for a request, the calls between services included."""
+    kinds = (Account, Request, Handling)
+    world = World(load_text(scenario_text(10, 6, 50), Path("scale.yaml")), Recorder(_Nowhere()))
+    gc.collect()
+    gc.disable()
+    try:
+        world.run()
+        assert not [one for one in gc.get_objects() if isinstance(one, kinds)]
+    finally:
+        gc.enable()
