@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshsim.control.debounce import Debounce
 from meshsim.identity.spiffe import trust_domain_of
-from meshsim.telemetry.rows import ConfigRow
+from meshsim.world.pushing import Pushing
 from meshsim.world.reach import again_after_ns, one_way_ns
 
 if TYPE_CHECKING:
@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 class Bundles:
-    """Pushes what is trusted to the hosts of a trust domain.
-
-    One that cannot be reached keeps what it has, and is tried again.
-    """
+    """Brings what is trusted to the hosts of a trust domain."""
 
     def __init__(
         self,
@@ -35,15 +32,15 @@ class Bundles:
         self._authorities = authorities
         self._issuer_node = issuer_node
         self._control_node = control_node
-        self._arrived = arrived
+        self._pushing = Pushing(state, lambda host: control_node, self._current, arrived)
         control = state.scenario.mesh.control
         self._debounce = Debounce(control.debounce_ns, control.debounce_max_ns)
         self._waiting: list[str] = []
         """News that wait for more of their kind."""
-        self._rejected: dict[str, str] = {}
-        """News that hosts have rejected, by the host's name."""
-        state.rejecting.resumed.append(self._resumed)
-        self._record = state.recorder.appender("configs")
+
+    def _current(self, host: Host) -> Trust | None:
+        own = trust_domain_of(host.spiffe_id) == self._authorities.trust_domain
+        return self._authorities.trust if own else None
 
     def publish(self, news: str, *, waits: bool = False) -> None:
         """Send what is trusted now to the control plane; ``news`` says what changed.
@@ -54,7 +51,7 @@ class Bundles:
 
     def _report(self, report: tuple[Trust, str, bool, int]) -> None:
         trust, news, waits, tries = report
-        if self._outdated(trust):
+        if trust.sequence < self._authorities.trust.sequence or self._state.over:
             return
         up = self._state.machines[self._issuer_node].up and self._state.machines[self._control_node].up
         way_ns = one_way_ns(self._state, self._issuer_node, self._control_node) if up else None
@@ -80,51 +77,10 @@ class Bundles:
             news, self._waiting = self._waiting[-1], []
             self._push((self._authorities.trust, news))
 
-    def _resumed(self) -> None:
-        """Push to those that take pushes again what they have rejected."""
-        for host in self._state.hosts():
-            if host.name in self._rejected and self._state.rejecting.of(host.workload) is None:
-                news = self._rejected.pop(host.name)
-                self._write(host, self._authorities.trust, "sent", news)
-                self._try((host, self._authorities.trust, news, 0))
-
     def _push(self, report: tuple[Trust, str]) -> None:
-        trust, news = report
         for host in self._state.hosts():
-            if host.configured and trust_domain_of(host.spiffe_id) == self._authorities.trust_domain:
-                self._write(host, trust, "sent", news)
-                self._try((host, trust, news, 0))
-
-    def _try(self, push: tuple[Host, Trust, str, int]) -> None:
-        host, trust, news, tries = push
-        if self._outdated(trust) or not host.configured:
-            return  # a newer one is on its way, or comes with its configuration
-        up = host.up and self._state.machines[self._control_node].up
-        way_ns = one_way_ns(self._state, self._control_node, host.node) if up else None
-        if way_ns is None:
-            self._write(host, trust, "stale", news)
-            self._later(tries, self._try, (host, trust, news, tries + 1))
-        else:
-            self._clock.at(self._clock.now_ns + way_ns, self._received, push)
-
-    def _received(self, push: tuple[Host, Trust, str, int]) -> None:
-        host, trust, news, _ = push
-        if not host.up or not host.configured:
-            return
-        rejecting = self._state.rejecting.of(host.workload)
-        if rejecting is not None:
-            rejecting.configurations += 1
-            self._rejected[host.name] = news
-            self._write(host, trust, "rejected", news)
-            return
-        self._write(host, trust, "acked", news)
-        self._arrived(host, trust)
-
-    def _outdated(self, trust: Trust) -> bool:
-        return trust.sequence < self._authorities.trust.sequence or self._state.over
+            if host.configured and self._current(host) is not None:
+                self._pushing.send(host, *report)
 
     def _later(self, tries: int, action: Callable[[Any], None], argument: Any) -> None:
         self._clock.at(self._clock.now_ns + again_after_ns(tries), action, argument)
-
-    def _write(self, host: Host, trust: Trust, event: str, news: str) -> None:
-        self._record(ConfigRow(self._clock.now_ns, trust.sequence, host.name, event, news))

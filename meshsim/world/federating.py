@@ -18,8 +18,8 @@ from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.world.domains import Foreign
 from meshsim.world.endpoints import MALFORMED, Documents, Endpoint, Published, Vouching
 from meshsim.world.foreign_denials import ForeignDenials
-from meshsim.world.foreign_pushes import ForeignPushes
 from meshsim.world.parcels import Parcel, Parcels
+from meshsim.world.pushing import Pushing
 from meshsim.world.reach import one_way_ns
 from meshsim.world.relationship import NO_ANSWER, Relationship
 
@@ -55,7 +55,9 @@ class Federating:
         self._state = state
         self._clock = state.clock
         self._domains = domains
-        self._pushes = ForeignPushes(state, domains, heard)
+        self._pushing = Pushing(
+            state, lambda host: domains.nodes[domains.of(host).trust_domain], domains.foreign, heard
+        )
         self._stale_after, self._keeps = federation.stale_after_polls, federation.when_stale == "keep"
         self.endpoints: dict[str, Endpoint] = {}
         """By trust domain."""
@@ -255,7 +257,10 @@ class Federating:
         self._push(relationship, news)
 
     def _push(self, relationship: Relationship, news: str) -> None:
-        self._pushes.publish(self._tell(relationship.trust_domain), news)
+        told = self._tell(relationship.trust_domain)
+        for host in self._state.hosts():
+            if host.configured and self._domains.foreign(host) is told:
+                self._pushing.send(host, told, news)
 
     # Rows
 

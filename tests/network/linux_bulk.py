@@ -12,21 +12,19 @@ read, and how many packets found no room. As root it asks for real-time scheduli
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import heapq
 import json
 import os
 import select
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 from typing import TypedDict
 
-NEAR, FAR, PORT = "10.77.0.1", "10.77.0.2", 4433
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+from linux_host import FAR, NEAR, PORT, open_tunnel, set_up, swapped, take  # beside this program
+
 TALKS = 2
 LAST_PORT_S = 0.05
 """Pause between cases, for what is left of the connection before."""
@@ -84,8 +82,7 @@ class Way:
                 leave_s = self._leaves_s(packet, time.monotonic())
                 if leave_s is not None:
                     order += 1
-                    swapped = packet[:12] + packet[16:20] + packet[12:16] + packet[20:]
-                    heapq.heappush(waiting, (leave_s, order, swapped))
+                    heapq.heappush(waiting, (leave_s, order, swapped(packet)))
             while waiting and waiting[0][0] <= time.monotonic():
                 os.write(self.tun, heapq.heappop(waiting)[2])
 
@@ -116,12 +113,6 @@ class Way:
             return None
         self.free_s = max(self.free_s, now_s) + len(packet) / bytes_per_s
         return self.free_s + half_s
-
-
-def take(connection: socket.socket, size: int) -> None:
-    """Read so many bytes."""
-    while size:
-        size -= len(connection.recv(65_536)) or size
 
 
 def serve(listener: socket.socket, cases: list[Case]) -> None:
@@ -156,17 +147,8 @@ def play(port: int, case: Case) -> float:
 
 def main() -> None:
     """Carry out all cases."""
-    tun = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH", b"meshsim0", IFF_TUN | IFF_NO_PI))
-    for command in (
-        "ip link set lo up",
-        "ip link set meshsim0 up mtu 1500",
-        f"ip address add {NEAR}/24 dev meshsim0",
-    ):
-        subprocess.run(command.split(), check=True)
-    for name, value in SETTINGS.items():
-        with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
-            file.write(value)
+    tun = open_tunnel()
+    set_up(SETTINGS)
     cases: list[Case] = json.load(sys.stdin)
     near, far = socket.socketpair()
     if not os.fork():

@@ -9,21 +9,19 @@ Reads cases as JSON on standard input, writes for each the seconds until connect
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import json
 import os
 import select
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
 from typing import TypedDict
 
-NEAR, FAR, PORT = "10.77.0.1", "10.77.0.2", 4433
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+from linux_host import FAR, NEAR, PORT, open_tunnel, set_up, swapped, take  # beside this program
+
 SYN, FIN = 0x02, 0x01
 
 
@@ -62,8 +60,7 @@ class Way:
                 now_s = time.monotonic()
                 if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP and not self._loses(packet):
                     self._order += 1
-                    swapped = packet[:12] + packet[16:20] + packet[12:16] + packet[20:]
-                    heapq.heappush(waiting, (now_s + self.delay_s, self._order, swapped))
+                    heapq.heappush(waiting, (now_s + self.delay_s, self._order, swapped(packet)))
             while waiting and waiting[0][0] <= time.monotonic():
                 os.write(self.tun, heapq.heappop(waiting)[2])
 
@@ -80,12 +77,6 @@ class Way:
             return False
         self.seen[direction] += 1
         return (direction, self.seen[direction]) in self.lost
-
-
-def take(connection: socket.socket, size: int) -> None:
-    """Read so many bytes."""
-    while size:
-        size -= len(connection.recv(size)) or size
 
 
 def serve(listener: socket.socket, cases: list[Case]) -> None:
@@ -123,24 +114,16 @@ def play(way: Way, port: int, case: Case) -> dict[str, float]:
 
 def main() -> None:
     """Carry out all cases."""
-    tun = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH", b"meshsim0", IFF_TUN | IFF_NO_PI))
-    for command in (
-        "ip link set lo up",
-        "ip link set meshsim0 up mtu 1500",
-        f"ip address add {NEAR}/24 dev meshsim0",
-    ):
-        subprocess.run(command.split(), check=True)
+    tun = open_tunnel()
     with open("/proc/sys/net/ipv4/tcp_allowed_congestion_control", encoding="ascii") as file:
         controls = file.read().split()
-    settings = {
-        "tcp_no_metrics_save": "1",
-        "tcp_congestion_control": "cubic" if "cubic" in controls else "reno",  # BBR would pace what it sends
-        "conf/meshsim0/rp_filter": "0",
-    }
-    for name, value in settings.items():
-        with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
-            file.write(value)
+    set_up(
+        {
+            "tcp_no_metrics_save": "1",
+            "tcp_congestion_control": "cubic" if "cubic" in controls else "reno",  # BBR would pace what it sends
+            "conf/meshsim0/rp_filter": "0",
+        }
+    )
     cases = json.load(sys.stdin)
     way = Way(tun)
     listener = socket.create_server((NEAR, PORT))

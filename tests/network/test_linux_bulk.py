@@ -1,17 +1,15 @@
 """Bulk transfers through a slow link with a short queue, against Linux: recorded, and on this host on request.
 
-``python tests/network/test_linux_bulk.py`` records anew what data/linux_bulk.csv holds (as root, on Linux).
+``python -m tests.network.test_linux_bulk`` records anew what data/linux_bulk.csv holds (as root, on Linux).
 """
 
 from __future__ import annotations
 
 import csv
 import itertools
-import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -25,6 +23,7 @@ from meshsim.network.tcp_packets import Data, Packet
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_path import DOWN, UP
 from meshsim.network.tcp_play import Play
+from tests.network.linux_host import answer_of
 
 HARNESS = Path(__file__).parent / "linux_bulk.py"
 RECORDED = Path(__file__).parent / "data" / "linux_bulk.csv"
@@ -92,18 +91,7 @@ def model_says(case: dict[str, Any]) -> tuple[float, int]:
 
 def host_says(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What this host's TCP takes, and drops."""
-    apart = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    done = subprocess.run(
-        [*apart, sys.executable, str(HARNESS)],
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"no network namespace with a TUN here: {done.stderr.strip().splitlines()[-1:]}")
-    answer: list[dict[str, Any]] = json.loads(done.stdout)
+    answer: list[dict[str, Any]] = answer_of(HARNESS, cases, 300, as_root=True)
     return answer
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from random import Random
@@ -18,6 +16,7 @@ from meshsim.network.tcp_packets import Data, Packet, Syn, SynAck
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_path import DOWN, UP, LossCountdown, SteadyPath
 from meshsim.network.tcp_play import Play
+from tests.network.linux_host import answer_of
 
 HARNESS = Path(__file__).parent / "linux_tcp.py"
 MS = 1_000_000
@@ -96,17 +95,7 @@ def model_ms(name: str, linear_syn_timeouts: int) -> list[float]:
 def host_says(names: list[str]) -> tuple[int, dict[str, float]]:
     """What this host's TCP takes for cases, in milliseconds, and its schedule of SYNs."""
     cases = [{"round_trip_s": ROUND_TRIP_MS / 1000, "sizes": CASES[name][0], "lost": CASES[name][1]} for name in names]
-    done = subprocess.run(
-        ["unshare", "--map-root-user", "--net", sys.executable, str(HARNESS)],
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"no network namespace with a TUN here: {done.stderr.strip().splitlines()[-1:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = answer_of(HARNESS, cases, 120)
     times_ms = [1_000 * each["answered_s"] for each in answer["times"]]
     return answer["linear_syn_timeouts"], dict(zip(names, times_ms, strict=True))
 

@@ -86,6 +86,12 @@ def _called_by(tmp_path: Path, routes: str, path: str) -> LoadedScenario:
     return load_text(text, home(tmp_path, more=GATEWAY + routes), ["duration=1 s"])
 
 
+def _answers(tmp_path: Path, routes: str, path: str) -> set[int]:
+    """What the gateway's calls of the service ``front`` are answered with."""
+    calls = Result(_called_by(tmp_path, routes, path)).calls
+    return {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
+
+
 def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
     """Its other calls are answered with 404, as a gateway answers them; those of others go on as before."""
     loaded = _called_by(tmp_path, ROUTES, "/welcome")
@@ -93,18 +99,14 @@ def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
     assert [one.match[0].source_labels.get("istio") for one in routes[:2]] == ["ingressgateway", "ingressgateway"]
     assert [(one.match, one.split[0].to) for one in routes[2:]] == [((), "front")]
     for path, answers in (("/welcome", {200}), ("/static/a", {200}), ("/welcomes", {404})):
-        calls = Result(_called_by(tmp_path, ROUTES, path)).calls
-        found = {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
-        assert found == answers, path
+        assert _answers(tmp_path, ROUTES, path) == answers, path
 
 
 def test_a_match_for_other_labels_is_none_of_a_gateway(tmp_path: Path) -> None:
     """Labels of callers in a route hold for a gateway as they hold for others: it has to have them."""
     for labels, answers in (("{istio: other}", {404}), ("{istio: ingressgateway}", {200}), ("{more: x}", {404})):
         routes = ROUTES.replace("{uri: {exact: /welcome}}", f"{{uri: {{exact: /welcome}}, sourceLabels: {labels}}}")
-        calls = Result(_called_by(tmp_path, routes, "/welcome")).calls
-        found = {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
-        assert found == answers, labels
+        assert _answers(tmp_path, routes, "/welcome") == answers, labels
     alone = ROUTES.replace("[{uri: {exact: /welcome}}, {uri: {prefix: /static}}]", "[{sourceLabels: {istio: other}}]")
     left = _called_by(tmp_path, alone, "/").scenario.mesh.routes
     assert not any(route.split for route in left if route.match and route.to == "front")

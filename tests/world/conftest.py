@@ -17,6 +17,15 @@ from meshsim.world.world import Outcome, World
 
 Data = dict[str, Any]
 
+TWO_EDGES = """\
+duration: 1 s
+network:
+  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
+  links: [{between: [edge-1, edge-2], latency: 1 ms}]
+  slices: {web: {sst: 1, five_qi: 9}}
+"""
+"""Time and network of a second's run over one link."""
+
 
 class Result:
     """The tables of one run, and what it says beside them."""

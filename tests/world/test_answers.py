@@ -7,15 +7,12 @@ from base64 import b64decode
 import pytest
 
 from meshsim.sidecar.answers import PEER_METADATA, PEER_METADATA_ID
-from tests.world.conftest import Result, Simulate
+from tests.world.conftest import TWO_EDGES, Result, Simulate
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES
+    + """\
 scenario: answers
-duration: 1 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   shop: {replicas: {edge-2: 1}, work: {constant: 25 ms}, labels: {release: summer}}
 fleets: {phones: {node: edge-1}}
@@ -23,6 +20,7 @@ traffic:
   - {from: phones, to: shop, slice: web, headers: ASKED, arrivals: {constant: 10 /s}}
 mesh: {http: {proxy_headers: HEADERS}}
 """
+)
 ASKING = f"{{{PEER_METADATA}: a, {PEER_METADATA_ID}: a}}"
 
 

@@ -8,15 +8,12 @@ import pytest
 
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
-from tests.world.conftest import Result
+from tests.world.conftest import TWO_EDGES, Result
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES
+    + """\
 scenario: old-clients
-duration: 1 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   front: {replicas: {edge-2: 1}, work: {constant: 1 ms}, forward_headers: [x-tenant], calls: [{to: plans}]}
   plans: {replicas: {edge-2: 1}, work: {constant: 1 ms}}
@@ -33,9 +30,15 @@ traffic:
   - {from: robots, to: front, slice: web, headers: {x-tenant: blue}, arrivals: {constant: 10 /s}}
 mesh: {policy: {files: [a.cedar]}}
 """
+)
 IS_BLUE = 'context.headers has "x-tenant" && context.headers["x-tenant"] == "blue"'
 BLUE = f"permit (principal, action, resource) when {{{IS_BLUE}}};"
 ALL = "permit (principal, action, resource);"
+TOKENS = [
+    "mesh={tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}",
+    "fleets.browsers.token={issuer: depot, audiences: [a]}",
+]
+"""Settings by which browsers send tokens."""
 
 
 def many(number: int) -> str:
@@ -102,9 +105,7 @@ def test_bytes_are_those_of_http1(tmp_path: Path) -> None:
 
 def test_as_many_fields_as_can_be_are_read(tmp_path: Path) -> None:
     """What a scenario may write is not too much for the reader, with all that the mesh adds to it, a token too."""
-    tokens = "{tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}"
-    settings = [f"mesh={tokens}", "fleets.browsers.token={issuer: depot, audiences: [a]}"]
-    result = played(tmp_path, f'close", {many(87)}, x-last: "v', ALL, *settings)
+    result = played(tmp_path, f'close", {many(87)}, x-last: "v', ALL, *TOKENS)
     assert {row.status for row in result.requests} == {200}
 
 
@@ -119,10 +120,8 @@ def test_connection_that_names_where_a_request_goes_is_refused(tmp_path: Path) -
 
 def test_refusals_and_tokens_go_over_http1(tmp_path: Path) -> None:
     """What a policy denies is answered in HTTP/1.1 too, and requests carry tokens."""
-    token = "{tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}"
-    settings = [f"mesh={token}", "fleets.browsers.token={issuer: depot, audiences: [a]}"]
-    settings.append("services.front.request_authentication={issuers: [depot], audiences: [a], required: true}")
-    result = played(tmp_path, "keep-alive", ALL, *settings)
+    required = "services.front.request_authentication={issuers: [depot], audiences: [a], required: true}"
+    result = played(tmp_path, "keep-alive", ALL, *TOKENS, required)
     assert {(row.source, row.status) for row in result.requests} == {("old", 200), ("robots", 401)}
     result = played(tmp_path, "keep-alive", 'forbid (principal in Service::"front", action, resource);')
     assert {row.status for row in result.requests} == {403}
@@ -131,11 +130,8 @@ def test_refusals_and_tokens_go_over_http1(tmp_path: Path) -> None:
 @pytest.mark.parametrize("required", [True, False])
 def test_a_token_that_connection_names_is_looked_at_by_nobody(tmp_path: Path, required: bool) -> None:
     """Envoy takes the field off before its filters run: where a token is required, there is none."""
-    token = "{tokens: {issuers: {depot: {}}}, policy: {files: [a.cedar]}}"
-    settings = [f"mesh={token}", "fleets.browsers.token={issuer: depot, audiences: [a]}"]
     check = f"{{issuers: [depot], audiences: [a], required: {str(required).lower()}}}"
-    settings.append(f"services.front.request_authentication={check}")
-    result = played(tmp_path, "Authorization", ALL, *settings)
+    result = played(tmp_path, "Authorization", ALL, *TOKENS, f"services.front.request_authentication={check}")
     assert {row.status for row in result.requests if row.source == "old"} == {401 if required else 200}
     assert {row.removed for row in result.decisions if row.source == "browsers"} == {"authorization connection"}
 

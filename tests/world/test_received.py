@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 
 from meshsim.scenario.loader import load_text
-from tests.world.conftest import Result
+from tests.world.conftest import TWO_EDGES, Result
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES
+    + """\
 scenario: forged
-duration: 1 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   front: {replicas: {edge-2: 1}, work: {constant: 1 ms}, forward_headers: [x-user-id], calls: [{to: plans}]}
   plans: {replicas: {edge-2: 1}, work: {constant: 1 ms}}
@@ -28,6 +25,7 @@ traffic:
     arrivals: {constant: 10 /s}
 mesh: {policy: {files: [a.cedar]}}
 """
+)
 BY_USER = """\
 permit (principal, action, resource == Service::"front");
 permit (principal, action, resource == Service::"plans")

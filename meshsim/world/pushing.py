@@ -1,0 +1,89 @@
+"""News of trust on their way from a control plane to its proxies: of a trust domain's own authorities, or of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from meshsim.telemetry.rows import ConfigRow
+from meshsim.world.reach import again_after_ns, one_way_ns
+
+if TYPE_CHECKING:
+    from meshsim.world.hosts import Host
+    from meshsim.world.state import State
+
+
+class Numbered(Protocol):
+    """What is pushed: one version of it after the other."""
+
+    @property
+    def sequence(self) -> int:
+        """Counts from 1; a higher one takes the place of a lower."""
+
+
+Told = TypeVar("Told", bound=Numbered)
+
+
+class Pushing(Generic[Told]):
+    """Pushes what hosts are to know. One that cannot be reached keeps what it has, and is tried again."""
+
+    def __init__(
+        self,
+        state: State,
+        node_of: Callable[[Host], str],
+        current: Callable[[Host], Told | None],
+        arrived: Callable[[Host, Told], None],
+    ) -> None:
+        """``node_of`` says who tells a host, ``current`` what it is to know now; None where it is told nothing."""
+        self._state = state
+        self._clock = state.clock
+        self._node_of = node_of
+        self._current = current
+        self._arrived = arrived
+        self._rejected: dict[str, str] = {}
+        """News that hosts have rejected, by the host's name."""
+        state.rejecting.resumed.append(self._resumed)
+        self._record = state.recorder.appender("configs")
+
+    def send(self, host: Host, told: Told, news: str) -> None:
+        """Send a configured host what is new; ``news`` says what that is."""
+        self._write(host, told, "sent", news)
+        self._try((host, told, news, 0))
+
+    def _resumed(self) -> None:
+        """Push to those that take pushes again what they have rejected."""
+        for host in self._state.hosts():
+            told = self._current(host)
+            if host.name in self._rejected and told is not None and self._state.rejecting.of(host.workload) is None:
+                self.send(host, told, self._rejected.pop(host.name))
+
+    def _try(self, push: tuple[Host, Told, str, int]) -> None:
+        host, told, news, tries = push
+        current = self._current(host)
+        if current is None or told.sequence < current.sequence or not host.configured or self._state.over:
+            return  # a newer one is on its way, or comes with its configuration
+        node = self._node_of(host)
+        up = host.up and self._state.machines[node].up
+        way_ns = one_way_ns(self._state, node, host.node) if up else None
+        if way_ns is None:
+            self._write(host, told, "stale", news)
+            again_ns = self._clock.now_ns + again_after_ns(tries)
+            self._clock.at(again_ns, self._try, (host, told, news, tries + 1))
+        else:
+            self._clock.at(self._clock.now_ns + way_ns, self._received, push)
+
+    def _received(self, push: tuple[Host, Told, str, int]) -> None:
+        host, told, news, _ = push
+        if not host.up or not host.configured:
+            return
+        rejecting = self._state.rejecting.of(host.workload)
+        if rejecting is not None:
+            rejecting.configurations += 1
+            self._rejected[host.name] = news
+            self._write(host, told, "rejected", news)
+            return
+        self._write(host, told, "acked", news)
+        self._arrived(host, told)
+
+    def _write(self, host: Host, told: Told, event: str, news: str) -> None:
+        self._record(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news))
