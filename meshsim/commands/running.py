@@ -11,6 +11,7 @@ from meshsim.analysis.run import Run, open_run
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer, shown_path
 from meshsim.commands.progress import Bar
 from meshsim.experiment import load, run_folder
+from meshsim.inquiry.odd import unenforced_in_scenario
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,11 @@ def run_file(
     with Bar(f"Simulating {loaded.scenario.scenario}", "Judging and drawing", quiet=quiet) as bar:
         run = open_run(run_folder(loaded, out=out, progress=bar))
 
+    warnings = unenforced_in_scenario(loaded)
+
     def draw(console: Console) -> None:
+        for warning in () if quiet else warnings:
+            console.print(f"warning: {warning}", soft_wrap=True, style="yellow")
         if quiet:
             console.print(shown_path(run.path), soft_wrap=True)
             return
@@ -39,7 +44,7 @@ def run_file(
 
         draw_run(console, run)
 
-    return Answer(run_document(run), draw, EXIT_BY_VERDICT[overall(run.summary)])
+    return Answer(run_document(run) | {"warnings": list(warnings)}, draw, EXIT_BY_VERDICT[overall(run.summary)])
 
 
 def run_document(run: Run) -> dict[str, Any]:

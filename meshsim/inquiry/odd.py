@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.inquiry.constants import constants_of
-from meshsim.policy.engine import PolicyFile
+from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_trust import LOCAL
+from meshsim.policy.istio_unenforced import unenforced_in
+from meshsim.scenario.policy import root_namespace_of
+from meshsim.scenario.proxies import gateways_of, waypoints_of
 from meshsim.scenario.words import expected, show
 
 if TYPE_CHECKING:
@@ -32,6 +35,26 @@ def _odd_ports(files: Sequence[PolicyFile], services: Mapping[str, Service]) -> 
             if value.isdigit() and int(value) in leads and int(value) not in listened:
                 message = f"ports {show(value)} are on no replica: policies see the port of the container, and "
                 yield str(clause.place.diagnostic(f"{message}{leads[int(value)]}"))
+
+
+def _unenforced(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
+    """What stands in the policies of a scenario, and nobody enforces."""
+    services = scenario.services
+    directory = Directory(
+        services=frozenset(services),
+        namespaces={name: service.namespace for name, service in services.items()},
+        labels={name: service.labels for name, service in services.items()},
+        version_labels={
+            name: {key: version.labels for key, version in service.versions.items()}
+            for name, service in services.items()
+            if service.versions
+        },
+        ambient=scenario.mesh.ambient,
+        waypoints=waypoints_of(services),
+        gateways=gateways_of(services),
+        root_namespace=root_namespace_of(scenario.mesh.policy),
+    )
+    yield from (str(one) for one in unenforced_in(read_policies(files)[0], directory))
 
 
 def _odd_domains(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
@@ -66,16 +89,28 @@ def odd_in_files(engine: str, files: Sequence[PolicyFile]) -> Iterator[str]:
 
 def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     """The odd values in all policies of a scenario that is sound: those it starts with, of changes, and on trial."""
+    by_engine = _files_by_engine(loaded)
+    found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, files)]
+    found += unenforced_in_scenario(loaded)
+    found += _odd_ports(by_engine.get("istio", []), loaded.scenario.services)
+    found += _odd_domains(by_engine.get("istio", []), loaded.scenario)
+    return tuple(dict.fromkeys(found))
+
+
+def unenforced_in_scenario(loaded: LoadedScenario) -> tuple[str, ...]:
+    """What stands in all policies of a scenario that is sound, and nobody enforces."""
+    files = _files_by_engine(loaded).get("istio", [])
+    return tuple(dict.fromkeys(_unenforced(files, loaded.scenario)))
+
+
+def _files_by_engine(loaded: LoadedScenario) -> dict[str, list[PolicyFile]]:
     policy = loaded.scenario.mesh.policy
     if policy is None:
-        return ()
+        return {}
     providers = policy.istio.extension_providers if policy.istio is not None else {}
     engines = {file: one.engine for one in providers.values() if one.engine is not None for file in one.files}
     by_engine: dict[str, dict[str, PolicyFile]] = {}
     for name, text in (*loaded.policies, *(each for some in loaded.changed_policies.values() for each in some)):
         file = PolicyFile(name, text, str(loaded.base_dir / name))
         by_engine.setdefault(engines.get(name, policy.engine), {})[name] = file
-    found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, list(files.values()))]
-    found += _odd_ports(list(by_engine.get("istio", {}).values()), loaded.scenario.services)
-    found += _odd_domains(list(by_engine.get("istio", {}).values()), loaded.scenario)
-    return tuple(dict.fromkeys(found))
+    return {engine: list(files.values()) for engine, files in by_engine.items()}

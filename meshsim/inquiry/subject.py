@@ -305,6 +305,11 @@ def versioned(subject: Subject) -> frozenset[str]:
     return subject.engine.versioned if isinstance(subject.engine, IstioEngine) else frozenset()
 
 
+def unenforced_by(subject: Subject) -> tuple[str, ...]:
+    """What stands in its policies, and nobody enforces."""
+    return subject.engine.unenforced() if isinstance(subject.engine, IstioEngine) else ()
+
+
 def split(callees: Sequence[Callee], services: frozenset[str]) -> list[Callee]:
     """The versions of these services in place of them, and the others as they are."""
     return [part for one in callees for part in (one.versions or (one,) if one.service in services else (one,))]

@@ -50,6 +50,14 @@ class Directory(msgspec.Struct, frozen=True):
     """Service → version → its labels beside those of the service; those without versions are left out."""
     ports: Mapping[str, Mapping[int, str]] = {}
     """Service → port that its replicas listen on → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
+    ambient: bool = False
+    """Whether proxies see TCP alone, but for waypoints and gateways (Istio's ambient mode)."""
+    waypoints: Mapping[str, str] = {}
+    """Service → namespace/name of the waypoint that serves it; those without one are left out."""
+    open_to_gateways: frozenset[str] = frozenset()
+    """Services whose waypoint gateways go through too."""
+    gateways: Mapping[str, frozenset[str]] = {}
+    """Service → namespace/name of each Gateway of Istio's whose workload it is; those of none are left out."""
     root_namespace: str = "istio-system"
     """The namespace whose policies hold for the whole mesh."""
 

@@ -20,7 +20,9 @@ from meshsim.policy.istio_plans import Fixed, Plan, Planner
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_scope import outside, told_apart, workloads
 from meshsim.policy.istio_types import JwtRule, Policies
-from meshsim.policy.question import Decision, Question, RuleAccount
+from meshsim.policy.istio_unenforced import unenforced_in
+from meshsim.policy.istio_waypoints import both, is_behind_ztunnel
+from meshsim.policy.question import DEFAULT_DENY, Decision, Question, RuleAccount
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.policy import IstioPolicy
 
@@ -49,6 +51,7 @@ class IstioEngine:
         self.size = sum(len(policy.rules) for policy in policies.authorization)
         self.version = version
         self._directory = directory
+        self._default = default
         self.normalization = settings.path_normalization
         """How paths are normalised before policies see them."""
         asked: dict[str, Provider] = {
@@ -88,6 +91,10 @@ class IstioEngine:
         version = _version(files, default, settings, providers)
         return cls(policies, directory, default, settings, providers, version)
 
+    def unenforced(self) -> tuple[str, ...]:
+        """What stands in the policies, and nobody enforces."""
+        return tuple(str(one) for one in unenforced_in(self.policies, self._directory))
+
     def decide(self, question: Question) -> Decision:
         """Answer one question."""
         return self._decide(question, ask=True)
@@ -99,6 +106,8 @@ class IstioEngine:
     def provider(self, question: Question) -> tuple[str, Provider] | None:
         """Whom a CUSTOM policy brings a question before, with its name; None if none does."""
         plan = self._plans.get(question.destination) or self._plan(question)
+        if plan.passing is not None and not plan.passing.takes(question):
+            return None
         if not plan.http:
             return plan.asked(question, _NO_CLAIMS)
         claims = plan.tokens.seen(question.claims)
@@ -108,6 +117,18 @@ class IstioEngine:
 
     def _decide(self, question: Question, *, ask: bool) -> Decision:
         plan = self._plans.get(question.destination) or self._plan(question)
+        if plan.passing is None or plan.ztunnel is None:
+            return self._decide_at(plan, question, ask=ask)
+        waypoint = self._decide_at(plan, question, ask=ask) if plan.passing.takes(question) else None
+        if waypoint is not None and not waypoint.allowed:
+            return waypoint
+        ztunnel = plan.ztunnel.decide(plan.passing.onward(question), _NO_CLAIMS)
+        if waypoint is not None:
+            return both(waypoint, ztunnel)
+        said_nothing = ztunnel.allowed and not ztunnel.reasons
+        return Decision(False, DEFAULT_DENY) if said_nothing and self._default == "deny" else ztunnel
+
+    def _decide_at(self, plan: Plan, question: Question, *, ask: bool) -> Decision:
         if not plan.http:
             return plan.decide(question, _NO_CLAIMS, ask=ask)
         if normalized(question.path, self.normalization) is None:
@@ -148,22 +169,29 @@ class IstioEngine:
         """Say of every rule whether it matches the question, and if not, why."""
         plan = self._plans.get(question.destination) or self._plan(question)
         early, claims = "", _NO_CLAIMS
-        if plan.http:
+        detour = plan.passing.detour(question) if plan.passing is not None else ""
+        if plan.http and not detour:
             seen = plan.tokens.seen(question.claims)
             claims = seen if seen is not None else _NO_CLAIMS
             if normalized(question.path, self.normalization) is None:
                 early = "the path is refused with status 400 before any policy is looked at"
             elif seen is None:
                 early = f"the token is refused by {plan.tokens.names[0]} before any policy is looked at"
-        here = {rule.number: rule for rule in plan.rules}
+        here = {rule.number: (rule, question) for rule in plan.rules}
+        if plan.passing is not None and plan.ztunnel is not None:
+            here |= {rule.number: (rule, plan.passing.onward(question)) for rule in plan.ztunnel.rules}
         version = self._kind(question.destination, question.version)
         accounts: list[RuleAccount] = []
         for policy in self.policies.authorization:
             away = early or outside(policy.scope, question.destination, self._directory, version)
+            if policy.scope.targets:
+                away = away or detour
+            unseen = f"its provider {policy.provider} is asked about HTTP alone, which is not spoken on this port"
+            if is_behind_ztunnel(question.destination, self._directory) and not policy.scope.targets:
+                unseen = f"in ambient mode ztunnel looks at it, which knows no {policy.action} policy"
             for rule in policy.rules:
-                rule_here = here.get(len(accounts))
-                unseen = f"its provider {policy.provider} is asked about HTTP alone, which is not spoken on this port"
-                why = away or (unseen if rule_here is None else rule_here.why(question, claims))
+                rule_here, asked = here.get(len(accounts), (None, question))
+                why = away or (unseen if rule_here is None else rule_here.why(asked, claims))
                 place = f"{rule.place.file}:{rule.place.line}:{rule.place.column}"
                 accounts.append(RuleAccount(rule.name, place, _EFFECTS[policy.action], not why, why))
         return tuple(accounts)

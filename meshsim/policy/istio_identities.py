@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from meshsim.policy.engine import Directory, trust_domain_of
+from meshsim.policy.istio_attachment import waypoint_identity
 from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Policies
 from meshsim.scenario.errors import Diagnostic
@@ -26,6 +29,8 @@ def unknown_identities(policies: Policies, directory: Directory, settings: Istio
     """
     if not directory.workloads:
         return
+    waypoints = {waypoint_identity(one, directory): "" for one in directory.waypoints.values()}
+    directory = msgspec.structs.replace(directory, workloads={**directory.workloads, **waypoints})
     for policy in policies.authorization:
         for clause in _clauses(policy):
             for value in (*clause.values, *clause.not_values):

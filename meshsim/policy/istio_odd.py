@@ -24,10 +24,6 @@ Odd = Callable[[str], Iterator[str]]
 
 def odd_values(policies: Policies) -> Iterator[Diagnostic]:
     """Every value that is taken otherwise than it seems to be meant, and what of rules for tokens is not simulated."""
-    for scope in (*(one.scope for one in policies.authorization), *(one.scope for one in policies.authentication)):
-        if scope.services:
-            message = "targetRefs are for waypoints, and Istio's sidecars leave such an object aside; here it holds at "
-            yield scope.place.diagnostic(f"{message}the sidecars of {one_of(scope.services)}")
     for clause in clauses_of(policies):
         yield from _of_clause(clause)
     for authentication in policies.authentication:

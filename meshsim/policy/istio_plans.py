@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,10 +12,15 @@ from meshsim.policy.istio_conditions import Claims, Setting
 from meshsim.policy.istio_path import Normalization, normalized
 from meshsim.policy.istio_rules import Applied, applied
 from meshsim.policy.istio_scope import is_for
-from meshsim.policy.istio_types import AuthorizationPolicy, Policies
+from meshsim.policy.istio_types import AuthorizationPolicy, Policies, RequestAuthentication, Rule
+from meshsim.policy.istio_waypoints import ZTUNNEL_ACTIONS, Passing, at_ztunnel, is_behind_ztunnel, passing
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
 from meshsim.scenario.policy import IstioPolicy
 from meshsim.scenario.ports import HTTP
+
+Held = tuple[AuthorizationPolicy, tuple[Applied, ...]]
+"""A policy and its rules."""
+Apply = Callable[[AuthorizationPolicy, Rule, int, Setting], Applied]
 
 
 class Fixed:
@@ -54,6 +59,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     deny_on_trial: tuple[Applied, ...]
     allow_on_trial: tuple[Applied, ...]
     only_allowed_on_trial: bool
+    passing: Passing | None = None
+    """How requests come here, if this is the plan of a waypoint."""
+    ztunnel: Plan | None = None
+    """What is looked at behind that waypoint."""
 
     @property
     def rules(self) -> tuple[Applied, ...]:
@@ -69,7 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found |= rule.reads
         for one in self.custom:
             found |= one.provider.reads
-        return frozenset(found)
+        return frozenset(found) | (self.ztunnel.reads if self.ztunnel is not None else frozenset())
 
     def asked(self, question: Question, claims: Claims) -> tuple[str, Provider] | None:
         """Whom a question is brought before, with the name; None without a CUSTOM rule that matches it."""
@@ -158,9 +167,14 @@ class Planner:
         self._settings = settings
         self._providers = providers
         self._allow_nothing = allow_nothing
-        self._applied = {http: list(self._apply(http=http)) for http in (True, False)}
+        self._applied = {http: list(self._apply(applied, http=http)) for http in (True, False)}
+        self._at_ztunnel = [
+            one
+            for one in (self._apply(at_ztunnel, http=False) if directory.ambient else ())
+            if one[0].action in ZTUNNEL_ACTIONS and not one[0].scope.targets
+        ]
 
-    def _apply(self, *, http: bool) -> Iterable[tuple[AuthorizationPolicy, tuple[Applied, ...]]]:
+    def _apply(self, apply: Apply, *, http: bool) -> Iterable[Held]:
         number = 0
         settings = self._settings
         for policy in self._policies.authorization:
@@ -171,7 +185,7 @@ class Planner:
                 normalization=settings.path_normalization,
                 metadata=settings.filter_metadata,
             )
-            yield policy, tuple(applied(policy, rule, number + n, setting) for n, rule in enumerate(policy.rules))
+            yield policy, tuple(apply(policy, rule, number + n, setting) for n, rule in enumerate(policy.rules))
             number += len(policy.rules)
 
     def workload(self, service: str, version: str = "") -> Workload:
@@ -183,6 +197,26 @@ class Planner:
         directory = self._directory
         here = [one for one in self._applied[http] if is_for(one[0].scope, service, directory, version)]
         tokens = [one for one in self._policies.authentication if is_for(one.scope, service, directory, version)]
+        if not is_behind_ztunnel(service, directory):
+            return self._plan_of(here, tokens, http=http, only_allowed=self._allow_nothing)
+        behind = [one for one in self._at_ztunnel if is_for(one[0].scope, service, directory, version)]
+        if service not in directory.waypoints:
+            return self._plan_of(behind, [], http=False, only_allowed=self._allow_nothing)
+        plan = self._plan_of(
+            [one for one in here if one[0].scope.targets],
+            [one for one in tokens if one.scope.targets],
+            http=http,
+            only_allowed=self._allow_nothing,
+        )
+        return msgspec.structs.replace(
+            plan,
+            passing=passing(service, directory),
+            ztunnel=self._plan_of(behind, [], http=False, only_allowed=False),
+        )
+
+    def _plan_of(
+        self, here: Sequence[Held], tokens: Sequence[RequestAuthentication], *, http: bool, only_allowed: bool
+    ) -> Plan:
         return Plan(
             http=http,
             tokens=Tokens(tokens),
@@ -191,15 +225,13 @@ class Planner:
             audit=_rules(here, "AUDIT"),
             deny=_rules(here, "DENY"),
             allow=_rules(here, "ALLOW"),
-            only_allowed=self._allow_nothing or _any(here, dry_run=False),
+            only_allowed=only_allowed or _any(here, dry_run=False),
             deny_on_trial=_rules(here, "DENY", dry_run=True),
             allow_on_trial=_rules(here, "ALLOW", dry_run=True),
             only_allowed_on_trial=_any(here, dry_run=True),
         )
 
-    def _custom(
-        self, here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], *, http: bool
-    ) -> tuple[Asking, ...]:
+    def _custom(self, here: Sequence[Held], *, http: bool) -> tuple[Asking, ...]:
         """Who is asked by CUSTOM policies; a provider that is asked by HTTP is not asked about connections."""
         asking: dict[str, list[Applied]] = {}
         for policy, rules in here:
@@ -213,13 +245,11 @@ class Planner:
         )
 
 
-def _rules(
-    here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], action: str, *, dry_run: bool = False
-) -> tuple[Applied, ...]:
+def _rules(here: Sequence[Held], action: str, *, dry_run: bool = False) -> tuple[Applied, ...]:
     return tuple(
         rule for policy, rules in here if policy.action == action and policy.dry_run == dry_run for rule in rules
     )
 
 
-def _any(here: Sequence[tuple[AuthorizationPolicy, tuple[Applied, ...]]], *, dry_run: bool) -> bool:
+def _any(here: Sequence[Held], *, dry_run: bool) -> bool:
     return any(policy.action == "ALLOW" and policy.dry_run == dry_run for policy, _ in here)

@@ -66,12 +66,17 @@ def applied(policy: AuthorizationPolicy, rule: Rule, number: int, setting: Setti
         needs_http = next((condition for condition in everything if condition.http_only), None)
         if needs_http is not None and policy.action == "ALLOW":
             reason = f"{needs_http.words} needs HTTP, which is not spoken on this port; so the rule allows nothing"
-            return Applied(number, rule.name, _never, (), (), (), reason)
+            return left_out(number, rule.name, reason)
         alternatives = [[_without_http(one) for one in either] for either in alternatives]
         always = _without_http(always)
     sources, operations = (tuple(either) for either in alternatives)
     matches = _conjunction([*_disjunction(operations), *_disjunction(sources), *(one.test for one in always)])
     return Applied(number, rule.name, matches, sources, operations, always)
+
+
+def left_out(number: int, name: str, reason: str) -> Applied:
+    """A rule that never matches."""
+    return Applied(number, name, _never, (), (), (), reason)
 
 
 def _made(clauses: Sequence[Clause], setting: Setting) -> Conditions:

@@ -46,14 +46,24 @@ class Rule(msgspec.Struct, frozen=True):
     """All of these."""
 
 
+class Target(msgspec.Struct, frozen=True):
+    """What an object is attached to."""
+
+    kind: str
+    """As :mod:`meshsim.policy.istio_attachment` names it."""
+    name: str
+    """In the namespace of the object."""
+    place: Place
+
+
 class Scope(msgspec.Struct, frozen=True):
     """Which workloads an object is for."""
 
     namespace: str
     selector: Mapping[str, str]
     """Labels that a workload has to have; empty for any workload."""
-    services: tuple[str, ...]
-    """Services that it is attached to by ``targetRefs``; empty for a choice by selector."""
+    targets: tuple[Target, ...]
+    """What it is attached to by ``targetRefs``; empty for a choice by selector."""
     place: Place
     """Of the selector, of the first reference, or of the whole object."""
 

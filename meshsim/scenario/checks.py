@@ -27,7 +27,7 @@ from meshsim.scenario.check_network import (
     check_routers,
     check_slices,
 )
-from meshsim.scenario.check_policy import check_authorizer
+from meshsim.scenario.check_policy import check_authorizer, check_waypoints
 from meshsim.scenario.check_radio import check_five_qis, check_new_radios
 from meshsim.scenario.check_revocation import check_revocation
 from meshsim.scenario.check_routes import check_destinations, check_routes
@@ -85,6 +85,7 @@ def check_values(scenario: Scenario, named: Named, *, timed: bool, all_faults: b
         yield from check_phases(scenario)
         yield from check_changes(scenario)
         yield from check_authorizer(scenario)
+        yield from check_waypoints(scenario)
         if all_faults:
             yield from check_recoveries(scenario)
             yield from check_revocation(scenario)

@@ -99,6 +99,9 @@ class Mesh(Model):
     ignored_kinds: Annotated[tuple[Kind, ...], FromList] = ()
     """Kinds of objects in manifests that are left aside, though they may bear on calls or policies, such as
     NetworkPolicy. Default: none."""
+    ambient: bool = False
+    """Whether it is in Istio's ambient mode: policies of the engine istio are ztunnel's, which sees TCP alone, or those
+    of waypoints (`services.*.waypoint`). Default: false, every replica has a sidecar that reads HTTP."""
     trust_domain: TrustDomain = "mesh.example"
     """SPIFFE trust domain. Default: mesh.example."""
     tls: Tls = Tls()

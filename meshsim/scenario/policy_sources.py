@@ -10,6 +10,7 @@ import msgspec
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.policy import Policy
+from meshsim.scenario.proxies import qualified
 from meshsim.scenario.references import declared
 from meshsim.scenario.shape import step
 
@@ -32,6 +33,12 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     """Of each service that has any."""
     ports: Mapping[str, Mapping[int, str]]
     """Protocol of each port of each service."""
+    ambient: bool
+    """Whether the mesh is in ambient mode."""
+    waypoints: Mapping[str, str]
+    """Namespace and name of the waypoint of each service that has one."""
+    gateways: Mapping[str, frozenset[str]]
+    """Namespaces and names of the Gateways whose workload a service is."""
     trust_domain: str
     trust_domains: frozenset[str]
     """That one, and those that it federates with."""
@@ -60,6 +67,8 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
     trust_domain = step(step(data, "mesh"), "trust_domain")  # as written, though it may be refused
     own = str(trust_domain or scenario.mesh.trust_domain)
     others = step(step(step(data, "mesh"), "federation"), "domains")
+    namespaces = {name: str(step(service, "namespace") or "default") for name, service in homes[0].items()}
+    gateways = {name: step(service, "gateways") for name, service in homes[0].items()}
     return PolicySources(
         policy=scenario.mesh.policy,
         files=tuple(files),
@@ -67,9 +76,20 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         fleets=frozenset(names["fleet"]),
         slices=frozenset(names["slice"]),
         nodes=frozenset(names["node"]),
-        namespaces={name: str(step(service, "namespace") or "default") for name, service in homes[0].items()},
+        namespaces=namespaces,
         labels={name: _texts(step(service, "labels")) for name, service in homes[0].items()},
         ports={name: _protocols(step(service, "ports")) for name, service in homes[0].items()},
+        ambient=step(step(data, "mesh"), "ambient") is True,
+        waypoints={
+            name: qualified(waypoint, namespaces[name])
+            for name, service in homes[0].items()
+            if isinstance(waypoint := step(service, "waypoint"), str)
+        },
+        gateways={
+            name: frozenset(qualified(str(one), namespaces[name]) for one in each)
+            for name, each in gateways.items()
+            if isinstance(each, list)
+        },
         sites=frozenset(str(step(node, "site") or name) for name, node in nodes.items()),
         trust_domain=own,
         trust_domains=frozenset((own, *map(str, others if isinstance(others, dict) else ()))),

@@ -1,4 +1,4 @@
-"""Ports and labels of services, as Kubernetes has them."""
+"""Ports, labels and names of services, as Kubernetes has them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ LabelKey = Annotated[
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
 Labels = dict[LabelKey, LabelValue]
 """Labels as Kubernetes has them."""
+ObjectName = Annotated[
+    str,
+    StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),
+]
+"""Name of a Kubernetes object, with its namespace and a slash in front if it is in another."""
 Protocol = Literal["http", "http2", "grpc", "grpc-web", "https", "tls", "tcp"]
 
 HTTP = frozenset({"http", "http2", "grpc", "grpc-web"})

@@ -92,6 +92,7 @@ ZTUNNEL: Final = Preset(
     title="Istio ambient, ztunnel",
     source="istio/ztunnel, 2026",
     defaults=(
+        Default("ambient", True, "istio: ztunnel enforces policies of TCP, waypoints those of HTTP"),
         *_ISTIO_CA,
         Default("identity.issuer.retry.base", "1 s", "ztunnel: src/identity/manager.rs, current_interval"),
         Default("identity.issuer.retry.factor", 2, "ztunnel: src/identity/manager.rs, multiplier"),

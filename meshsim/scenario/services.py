@@ -10,7 +10,7 @@ from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share
 from meshsim.scenario.headers import VALUE, HeaderName, Headers, Malformed
 from meshsim.scenario.http import ProxyHeaders
 from meshsim.scenario.mobility import Path
-from meshsim.scenario.ports import DEFAULT_PORT, Labels, Port, PortKey, PortNumber
+from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortKey, PortNumber
 from meshsim.scenario.qos import FlowGuarantee
 from meshsim.scenario.tls import TlsOverride
 from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
@@ -164,6 +164,12 @@ class Service(Model):
     """Service account, part of its SPIFFE ID. Default: the service's name."""
     labels: Labels = {}
     """Labels of its replicas. Default: none."""
+    waypoint: ObjectName | None = None
+    """Waypoint that serves it (Istio's ambient mode), [NAMESPACE/]NAME: `targetRefs` hold there. Default: none."""
+    waypoint_for_gateways: bool = False
+    """Whether gateways too go through the waypoint (the label istio.io/ingress-use-waypoint). Default: false."""
+    gateways: Annotated[tuple[ObjectName, ...], FromList] = ()
+    """Gateways of networking.istio.io whose workload it is, [NAMESPACE/]NAME. Default: none."""
     ports: dict[PortKey, Port] = Field(default={str(DEFAULT_PORT): Port()}, min_length=1, max_length=64)
     """Ports that it listens on, by number; calls that name none go to the first. Default: 8080, http."""
     memory_bytes: Size = Field(default=128 * 1024**2, alias="memory")
@@ -212,6 +218,8 @@ class Service(Model):
 
     @model_validator(mode="after")
     def _one_placement(self) -> Service:
+        if self.waypoint_for_gateways and self.waypoint is None:
+            raise ValueError("waypoint_for_gateways stands without a waypoint; expected one, or it left out")
         if self.versions:
             if self.replicas is not None or self.count is not None:
                 raise ValueError("replicas or count stands beside versions; expected it in each of them")

@@ -11,6 +11,7 @@ from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
 from meshsim.scenario.policy import root_namespace_of
+from meshsim.scenario.proxies import gateways_of, open_to_gateways, waypoints_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,10 @@ def directory_of(state: State) -> Directory:
             if service.versions
         },
         ports={name: service.listeners for name, service in scenario.services.items()},
+        ambient=scenario.mesh.ambient,
+        waypoints=waypoints_of(scenario.services),
+        open_to_gateways=open_to_gateways(scenario.services),
+        gateways=gateways_of(scenario.services),
     )
 
 

@@ -85,14 +85,6 @@ def test_what_is_told_is_true(rule: str, question: dict[str, str]) -> None:
     assert not engine.decide(Question("", "x", "planner", asked["method"], asked["path"], "", "", False)).allowed
 
 
-def test_references_are_told() -> None:
-    """A policy with targetRefs holds at sidecars here, which Istio's sidecars would leave aside."""
-    text = POLICY.replace("spec: {", "spec: {targetRefs: [{kind: Service, name: planner}], ") % "{}"
-    (said,) = odd_values(read_policies([PolicyFile("a.yaml", text.replace("[{{}}]", "[{}]"))])[0])
-    assert said.message.startswith("targetRefs are for waypoints, and Istio's sidecars leave such an object aside")
-    assert (said.line, said.message.endswith("the sidecars of planner")) == (4, True)
-
-
 TOKENS = """\
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication

@@ -10,7 +10,7 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import Manifest, Value, read_manifests
-from meshsim.scenario.manifests.kinds import ALL_KINDS, READ, REFUSED, is_of_another_mesh, is_unused
+from meshsim.scenario.manifests.kinds import ALL_KINDS, GATEWAY_API, READ, REFUSED, is_of_another_mesh, is_unused
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.reading import Folder, bad_byte_message, decode
 from meshsim.scenario.words import show
@@ -22,6 +22,7 @@ MOST_BYTES = 30_000_000
 """Size of all manifests together."""
 
 
+WAYPOINT_CLASS = "istio-waypoint"
 _MESH_CONFIGS = ("istio", "istio-sidecar-injector")
 """ConfigMaps in which Istio keeps its own settings."""
 
@@ -97,7 +98,8 @@ def read_objects(folder: Folder, names: list[str], notes: Notes, ignored: Collec
         objects.noted.append(mistakes)
         own: set[tuple[str, str, str]] = set()
         for manifest in manifests:
-            key = (manifest.kind, manifest.namespace if manifest.kind != "Namespace" else "", manifest.name)
+            kind = "waypoint" if manifest.api_version in GATEWAY_API else manifest.kind
+            key = (kind, manifest.namespace if manifest.kind != "Namespace" else "", manifest.name)
             if manifest.kind in READ:
                 _hold(manifest, key, held, own, notes)
                 objects.of_file[id(manifest)] = name
@@ -118,8 +120,8 @@ class _Aside:
         """Whether an object is not read; what is worth saying of it is noted."""
         if kind in self._ignored:
             self._notes.ignored[kind] += 1
-        elif kind == "Gateway" and version.startswith("gateway.networking.k8s.io/"):
-            _refuse(whole, kind, "of gateways, Istio's own are read (networking.istio.io)")
+        elif kind == "Gateway" and version in GATEWAY_API and not is_waypoint(whole):
+            _refuse(whole, kind, "of gateways, Istio's own are read (networking.istio.io), and waypoints")
         elif is_unused(kind, version):
             self._notes.unused[kind] += 1
             metadata = whole.data.get("metadata")
@@ -134,6 +136,12 @@ class _Aside:
         else:
             return False
         return True
+
+
+def is_waypoint(whole: Value) -> bool:
+    """Whether a Gateway of the Gateway API is a waypoint."""
+    spec = whole.data.get("spec")
+    return isinstance(spec, dict) and spec.get("gatewayClassName") == WAYPOINT_CLASS
 
 
 def _refuse(whole: Value, kind: str, why: str) -> None:

@@ -15,12 +15,14 @@ from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
 from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, not_found, read_gateways
 from meshsim.scenario.manifests.hosts import Hosts
+from meshsim.scenario.manifests.kinds import GATEWAY_API
 from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
 from meshsim.scenario.manifests.policies import hand_on
 from meshsim.scenario.manifests.service_draft import put_destination, put_service
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
+from meshsim.scenario.manifests.waypoints import find_waypoints, read_waypoints
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
@@ -53,6 +55,8 @@ class Mesh(msgspec.Struct):
     peers: Peers
     gateways: list[GatewayRoute] = []
     """Routes for what gateways take."""
+    ambient: bool = False
+    """Whether it has ztunnel in place of sidecars."""
 
     def routes_of(self, key: str, kept: Collection[str]) -> list[Draft]:
         """The routes of calls to a service: those of gateways that take part come first, and what they do not take."""
@@ -65,16 +69,27 @@ class Mesh(msgspec.Struct):
 
 
 def read_mesh(
-    folder: Folder, names: list[str], root_namespace: str, notes: Notes, ignored: Collection[str] = ()
+    folder: Folder,
+    names: list[str],
+    root_namespace: str,
+    notes: Notes,
+    ignored: Collection[str] = (),
+    preset: str | None = None,
 ) -> Mesh:
-    """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``."""
+    """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``.
+
+    ``preset`` is the one that the scenario names, if it names one.
+    """
     objects = read_objects(folder, names, notes, ignored)
     complete = not objects.mistakes
     by_kind: dict[str, list[Manifest]] = {}
     for manifest in objects.manifests:
         by_kind.setdefault(manifest.kind, []).append(manifest)
     cluster = read_cluster(objects.manifests, notes)
-    gateways = read_gateways(by_kind.get("Gateway", []), cluster, notes)
+    edges = by_kind.get("Gateway", [])
+    gateways = read_gateways([one for one in edges if one.api_version not in GATEWAY_API], cluster, notes)
+    waypoints = read_waypoints([one for one in edges if one.api_version in GATEWAY_API], notes)
+    ambient = find_waypoints(cluster, by_kind.get("Namespace", []), waypoints, preset, notes)
     hosts = Hosts(cluster, complete=complete)
     rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
     namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
@@ -87,7 +102,7 @@ def read_mesh(
     services = by_kind.get("VirtualService", [])
     routes, at_gateways = read_virtual_services(services, hosts, rules, gateways, notes)
     peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
-    return Mesh(objects, cluster, routes, rules, peers, at_gateways)
+    return Mesh(objects, cluster, routes, rules, peers, at_gateways, ambient)
 
 
 def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], ManifestNotes]:
@@ -118,7 +133,9 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
     notes = Notes()
     policy = step(step(data, "mesh"), "policy")
     root = step(step(policy, "istio"), "root_namespace")
-    mesh = read_mesh(folder, list(names), root if isinstance(root, str) else ROOT_NAMESPACE, notes, ignored)
+    preset = step(step(data, "mesh"), "preset")
+    root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
+    mesh = read_mesh(folder, list(names), root_namespace, notes, ignored, preset if isinstance(preset, str) else None)
     for index, kind in enumerate(ignored):
         if not notes.ignored[kind]:
             message = f"there is no {kind} in the manifests; expected a kind that is there, or nothing"
@@ -193,6 +210,8 @@ def draft_of(mesh: Mesh, kept: list[str]) -> Draft:
     draft = Draft()
     if kept:
         draft.put(("mesh", "trust_domain"), TRUST_DOMAIN, mesh.cluster.services[kept[0]].place)
+    if mesh.ambient and kept:
+        draft.put(("mesh", "ambient"), True, mesh.cluster.services[kept[0]].place)
     if mesh.peers.mesh is not None:
         draft.put(("mesh", "tls", "mode"), mesh.peers.mesh.mode, mesh.peers.mesh.place)
     for key in kept:

@@ -8,23 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import msgspec
-
-
-class Fields(msgspec.Struct, frozen=True):
-    """The keys of one kind of mapping."""
-
-    read: Mapping[str, str]
-    """Key → what is taken from it."""
-    without_effect: tuple[str, ...] = ()
-    refused: Mapping[str, str] = {}
-    """Key → why it is not simulated."""
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every key that is known."""
-        return (*self.read, *self.without_effect, *self.refused)
-
+from meshsim.scenario.manifests.keys import Fields
+from meshsim.scenario.manifests.keys_gateways import GATEWAYS
 
 _POD = (
     *("restartPolicy", "terminationGracePeriodSeconds", "dnsPolicy", "dnsConfig", "schedulerName", "securityContext"),
@@ -235,17 +220,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "the mesh issues every certificate",
             ),
         ),
-        "Gateway": Fields({"spec": "which workload it is"}, ("status",)),
-        "Gateway.spec": Fields(
-            {"selector": "labels of the workload's pods, those of Istio's own gateway too", "servers": "its ports"}
-        ),
-        "Gateway.spec.servers": Fields(
-            {"port": "number and protocol: users speak HTTP to it"}, ("hosts", "tls", "bind", "defaultEndpoint", "name")
-        ),
-        "Gateway.spec.servers.port": Fields(
-            {"number": "its number", "protocol": "HTTP, HTTPS, HTTP2, GRPC or GRPC-WEB, all HTTP here"},
-            ("name", "targetPort"),
-        ),
+        **GATEWAYS,
         "VirtualService": Fields({"spec": "hosts and routes"}, ("status",)),
         "VirtualService.spec": Fields(
             {

@@ -79,6 +79,7 @@ def read_gateways(manifests: list[Manifest], cluster: Cluster, notes: Notes) -> 
         service = _behind(manifest, selector, cluster, fields["selector"])
         if service is not None:
             service.gateway = True
+            service.gateways.append(f"{manifest.namespace}/{manifest.name}")
             found.append(Gateway(manifest.name, manifest.namespace, service))
     return Gateways(found)
 

@@ -8,6 +8,8 @@ from types import MappingProxyType
 NETWORKING = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
 SECURITY = ("security.istio.io/v1", "security.istio.io/v1beta1")
 
+GATEWAY_API = ("gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1")
+
 READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Service": ("v1",),
@@ -20,7 +22,7 @@ READ: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Namespace": ("v1",),
         "VirtualService": NETWORKING,
         "DestinationRule": NETWORKING,
-        "Gateway": NETWORKING,
+        "Gateway": (*NETWORKING, *GATEWAY_API),
         "PeerAuthentication": SECURITY,
         "AuthorizationPolicy": SECURITY,
         "RequestAuthentication": SECURITY,

@@ -52,6 +52,12 @@ class KubeService(msgspec.Struct):
     """Whether it has no address of its own, so that callers look up its replicas and choose one."""
     gateway: bool = False
     """Whether it takes requests of users who are outside of the mesh, and so in plaintext."""
+    gateways: list[str] = []
+    """NAMESPACE/NAME of each Gateway whose workload it is."""
+    labels: Mapping[str, str] = {}
+    """Of the Service itself."""
+    waypoint: str = ""
+    """NAMESPACE/NAME of the waypoint that serves it; empty if none does."""
 
     @property
     def place(self) -> Place:
@@ -95,8 +101,10 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
     for kind in ("Namespace", "ServiceAccount"):
         for manifest in by_kind.get(kind, ()):
             body(manifest, kind, notes)
-            if manifest.labels.get("istio-injection") == "disabled" or manifest.labels.get(MODE_LABEL) == "ambient":
+            if manifest.labels.get("istio-injection") == "disabled":
                 manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
+            if manifest.labels.get(MODE_LABEL) == "ambient":
+                notes.ambient.append(manifest.whole)
     accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
     deployments = read_workloads([one for kind in WORKLOADS for one in by_kind.get(kind, ())], accounts, notes)
     services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]
@@ -140,7 +148,17 @@ def _service(manifest: Manifest, notes: Notes) -> KubeService:
     if not selector:
         fields.get("selector", spec).wrong("the Service selects no pods; expected labels of a Deployment's pods")
     headless = "clusterIP" in fields and fields["clusterIP"].data == "None"
-    return KubeService(manifest.name, manifest.name, manifest.namespace, ports, selector, [], manifest.whole, headless)
+    return KubeService(
+        key=manifest.name,
+        name=manifest.name,
+        namespace=manifest.namespace,
+        ports=ports,
+        selector=selector,
+        deployments=[],
+        whole=manifest.whole,
+        headless=headless,
+        labels=manifest.labels,
+    )
 
 
 def _check_port(value: Value, port: KubePort, before: list[KubePort], *, several: bool) -> None:

@@ -8,6 +8,7 @@ from meshsim.scenario.manifests.destination_rules import Rule, default_pool
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.kubernetes import KubeService
 from meshsim.scenario.manifests.peer_authentications import Peers
+from meshsim.scenario.manifests.waypoints import INGRESS_USE_WAYPOINT
 from meshsim.scenario.positions import Path
 
 
@@ -16,6 +17,12 @@ def put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
     at: Path = ("services", service.key)
     draft.put(at, {}, service.place)
     draft.put((*at, "namespace"), service.namespace, service.place)
+    if service.gateways:
+        draft.put((*at, "gateways"), service.gateways, service.place)
+    if service.waypoint:
+        draft.put((*at, "waypoint"), service.waypoint, service.place)
+        if service.labels.get(INGRESS_USE_WAYPOINT) == "true":
+            draft.put((*at, "waypoint_for_gateways"), True, service.place)
     for port in service.ports:
         path: Path = (*at, "ports", str(port.number))
         draft.put((*path, "protocol"), port.protocol, port.place)

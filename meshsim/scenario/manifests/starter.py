@@ -96,7 +96,9 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     ignored = step(own, "ignored_kinds")
     root = step(step(step(own, "policy"), "istio"), "root_namespace")
     names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
-    mesh = read_mesh(folder, names, root if isinstance(root, str) else ROOT_NAMESPACE, Notes(), names_given)
+    preset = step(own, "preset")
+    named = preset if isinstance(preset, str) else None
+    mesh = read_mesh(folder, names, root if isinstance(root, str) else ROOT_NAMESPACE, Notes(), names_given, named)
     if mesh.objects.mistakes:
         raise ScenarioError(mesh.objects.mistakes)
     services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}
@@ -111,7 +113,7 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
         if {one.caller, one.callee} <= services.keys():
             known.setdefault((one.caller, one.callee), one)
     calls = list(known.values())
-    return Starter(source.resolve().stem, inside, services, calls)
+    return Starter(source.resolve().stem, inside, services, calls, mesh.ambient)
 
 
 def _inside(source: Path, target: Path) -> str:

@@ -49,6 +49,13 @@ class Starter(msgspec.Struct, frozen=True):
     services: Mapping[str, KubeService]
     """Those with Deployments."""
     calls: Sequence[Evidence]
+    ambient: bool = False
+    """Whether the mesh has ztunnel in place of sidecars."""
+
+    @property
+    def preset(self) -> str:
+        """The preset with the defaults of such a mesh."""
+        return "ztunnel" if self.ambient else "istio"
 
     @property
     def called_by_users(self) -> list[str]:
@@ -59,7 +66,8 @@ class Starter(msgspec.Struct, frozen=True):
 
 def assumed(starter: Starter, ways: Ways) -> Iterator[str]:
     """What no manifest says, in sentences."""
-    yield "certificates, retries and all that manifests do not set are as Istio has them by itself (preset: istio)"
+    own = f"as Istio has them by itself (preset: {starter.preset})"
+    yield f"certificates, retries and all that manifests do not set are {own}"
     yield "one edge node with room for all replicas, a core node, and a link of 5 ms between them"
     yield "each request takes a service 2 ms of CPU time on average"
     for one in starter.calls:
@@ -122,7 +130,7 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     yield "fleets:"
     yield f"  {USERS}: {{node: core-1}}  # assumed"
     yield "mesh:"
-    yield "  preset: istio  # assumed: certificates, retries and the rest as Istio has them by itself"
+    yield f"  preset: {starter.preset}  # assumed: certificates, retries and the rest as Istio has them by itself"
     yield f"  manifests: [{_quoted(inside)}]"
     yield "traffic:  # assumed: users call every service that no other seems to call"
     for key in starter.called_by_users:

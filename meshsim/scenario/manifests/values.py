@@ -42,6 +42,8 @@ class Notes:
         self.warnings: list[str] = []
         """What is not used though it may bear on who may call whom."""
         self.texts: list[str] = []
+        self.ambient: list[Value] = []
+        """What is put into the mesh without sidecars (Istio's ambient mode): namespaces, and labels of pods."""
 
 
 def take(value: Value, table: str, notes: Notes, *also: str) -> dict[str, Value]:

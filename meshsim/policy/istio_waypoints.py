@@ -1,0 +1,117 @@
+"""Services that a waypoint serves (Istio's ambient mode): two proxies look at a request, one after the other.
+
+The waypoint is asked first, with the policies that are attached by ``targetRefs``. What it lets through it sends on by
+its own identity to ztunnel at the destination, which looks at all other policies, and at TCP alone: it drops HTTP from
+DENY rules and leaves out ALLOW rules with HTTP (istio: pilot/pkg/serviceregistry/kube/controller/ambient). Callers
+without an identity are not in the mesh and go past the waypoint; so do gateways, unless the service has them not do so.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshsim.policy.engine import Directory
+from meshsim.policy.istio_attachment import is_gateway, waypoint_identity
+from meshsim.policy.istio_conditions import Setting
+from meshsim.policy.istio_rules import Applied, applied, left_out
+from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Rule
+from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
+
+_SEEN = frozenset(
+    {
+        *("source.ip", "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain"),
+        *("destination.ip", "destination.port"),
+    }
+)
+"""Attributes that ztunnel sees."""
+_OWN = "meshsim."
+"""What the attributes begin with that Istio has not."""
+ZTUNNEL_ACTIONS = ("ALLOW", "DENY")
+
+
+class Passing(msgspec.Struct, frozen=True):
+    """How requests come to the waypoint of a service, and on from it."""
+
+    principal: str
+    """SPIFFE ID by which the waypoint speaks to ztunnel."""
+    past: frozenset[str]
+    """SPIFFE IDs of callers that go past it: gateways, and waypoints themselves."""
+
+    def takes(self, question: Question) -> bool:
+        """Whether a request goes through the waypoint."""
+        return not self.detour(question)
+
+    def detour(self, question: Question) -> str:
+        """Why a request goes past the waypoint; empty if it does not."""
+        if not question.principal:
+            return "the caller proves no identity, so it is not in the mesh and goes past the waypoint"
+        if question.principal in self.past:
+            return "the caller is a gateway or a waypoint, and these go past the waypoint of this service"
+        return ""
+
+    def onward(self, question: Question) -> Question:
+        """What ztunnel is asked: the waypoint is the caller, from an address that nobody knows here."""
+        if not self.takes(question):
+            return question
+        return msgspec.structs.replace(question, principal=self.principal, source_ip="")
+
+
+def is_behind_ztunnel(service: str, directory: Directory) -> bool:
+    """Whether ztunnel is the last to look at what arrives at a service: in ambient mode, but for gateways."""
+    return directory.ambient and not is_gateway(service, directory)
+
+
+def passing(service: str, directory: Directory) -> Passing:
+    """The way to a service that a waypoint serves."""
+    gateways = (
+        frozenset(identity for identity, name in directory.workloads.items() if is_gateway(name, directory))
+        if service not in directory.open_to_gateways
+        else frozenset()
+    )
+    waypoints = {waypoint_identity(one, directory) for one in directory.waypoints.values()}
+    return Passing(waypoint_identity(directory.waypoints[service], directory), gateways | waypoints)
+
+
+def both(waypoint: Decision, ztunnel: Decision) -> Decision:
+    """One decision of two proxies, of which the first has allowed the request."""
+    rule = waypoint.rule if waypoint.rule != DEFAULT_ALLOW or not ztunnel.allowed else ztunnel.rule
+    return Decision(
+        ztunnel.allowed,
+        rule if ztunnel.allowed else ztunnel.rule,
+        (*waypoint.reasons, *ztunnel.reasons) if ztunnel.allowed else ztunnel.reasons,
+        (*waypoint.errors, *ztunnel.errors),
+        waypoint.audited,
+        (waypoint.dry_run or ztunnel.dry_run) if ztunnel.allowed else "",
+    )
+
+
+def unseen(rule: Rule) -> list[str]:
+    """What a rule names that ztunnel does not see: fields and keys as they are written."""
+    return [
+        clause.field if clause.values else clause.not_field
+        for either in (*rule.sources, *rule.operations, rule.conditions)
+        for clause in either
+        if not _is_seen(clause)
+    ]
+
+
+def _is_seen(clause: Clause) -> bool:
+    return clause.attribute in _SEEN or clause.attribute.startswith(_OWN)
+
+
+def at_ztunnel(policy: AuthorizationPolicy, rule: Rule, number: int, setting: Setting) -> Applied:
+    """A rule as ztunnel applies it."""
+    hidden = unseen(rule)
+    if hidden and policy.action == "ALLOW":
+        return left_out(number, rule.name, f"{hidden[0]} needs HTTP, which ztunnel does not see: it allows nothing")
+    plain = msgspec.structs.replace(
+        rule,
+        sources=tuple(_seen(one) for one in rule.sources),
+        operations=tuple(_seen(one) for one in rule.operations),
+        conditions=_seen(rule.conditions),
+    )
+    return applied(policy, plain, number, setting)
+
+
+def _seen(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    return tuple(clause for clause in clauses if _is_seen(clause))

@@ -1,0 +1,121 @@
+"""Waypoints, the proxies of Istio's ambient mode that read HTTP, and the services that they serve.
+
+As Istio has it (pilot/pkg/serviceregistry/kube/controller/ambient/waypoints.go): a Service goes by its own label
+``istio.io/use-waypoint``, and without one by its namespace's; the waypoint has to be there, to be for services, and to
+allow the namespace. Sidecars do not go through waypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from meshsim.scenario.manifest_reader import Manifest
+from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
+from meshsim.scenario.manifests.values import Notes, labels, take
+
+INGRESS_USE_WAYPOINT = "istio.io/ingress-use-waypoint"
+"""Label by which gateways too go through the waypoint of a Service."""
+_USE = "istio.io/use-waypoint"
+_USE_NAMESPACE = "istio.io/use-waypoint-namespace"
+_FOR = "istio.io/waypoint-for"
+_NONE = "none"
+_INJECTION = "istio-injection"
+_SAME, _ALL, _SELECTOR = "Same", "All", "Selector"
+_FOR_SERVICES = ("service", "all")
+_MIXED = (
+    "ambient mode is for all services here or for none; expected mesh.preset: ztunnel or none, and no istio-injection"
+)
+
+
+class Waypoint(msgspec.Struct, frozen=True):
+    """A Gateway of the class ``istio-waypoint``."""
+
+    name: str
+    namespace: str
+    kind: str
+    """What it is for: service, workload, all or none."""
+    allowed: str
+    """From which namespaces services may use it: Same, All or Selector."""
+    labels: Mapping[str, str]
+    """That these namespaces have to have."""
+
+    def allows(self, namespace: str, of_namespaces: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether services of a namespace may use it."""
+        if self.allowed == _SELECTOR:
+            found = {"kubernetes.io/metadata.name": namespace, **of_namespaces.get(namespace, {})}
+            return self.labels.items() <= found.items()
+        return self.allowed == _ALL or namespace == self.namespace
+
+
+def read_waypoints(manifests: Iterable[Manifest], notes: Notes) -> dict[str, Waypoint]:
+    """The waypoints among Gateways of the Gateway API, by NAMESPACE/NAME; mistakes are noted at their places."""
+    found = {}
+    for manifest in manifests:
+        table = "Gateway of gateway.networking.k8s.io"
+        fields = take(manifest.whole, table, notes, "apiVersion", "kind", "metadata")
+        spec = take(fields["spec"], "Gateway.spec of gateway.networking.k8s.io", notes) if "spec" in fields else {}
+        allowed, wanted = _SAME, dict[str, str]()
+        for listener in spec["listeners"].items() if "listeners" in spec else ():
+            inner = take(listener, "Gateway.spec.listeners", notes)
+            for key in ("allowedRoutes", "namespaces"):
+                at = "Gateway.spec.listeners.allowedRoutes" + (".namespaces" if key == "namespaces" else "")
+                inner = take(inner[key], at, notes) if key in inner else {}
+            if "from" in inner:
+                allowed = inner["from"].choice((_SAME, _ALL, _SELECTOR)) or _SAME
+            if "selector" in inner:
+                chosen = take(inner["selector"], "Gateway.spec.listeners.allowedRoutes.namespaces.selector", notes)
+                wanted = labels(chosen["matchLabels"]) if "matchLabels" in chosen else {}
+        kind = manifest.labels.get(_FOR, _FOR_SERVICES[0])
+        one = Waypoint(manifest.name, manifest.namespace, kind, allowed, wanted)
+        found[f"{one.namespace}/{one.name}"] = one
+    return found
+
+
+def find_waypoints(
+    cluster: Cluster,
+    namespaces: Sequence[Manifest],
+    waypoints: Mapping[str, Waypoint],
+    preset: str | None,
+    notes: Notes,
+) -> bool:
+    """Find the waypoint of each service; whether the mesh has ztunnel in place of sidecars.
+
+    It has where the scenario's preset says so, and without a preset where the manifests do: a namespace or pods are in
+    ambient mode, or there is a waypoint, and no namespace has sidecars injected.
+    """
+    of_namespaces = {one.name: one.labels for one in namespaces}
+    injected = [one for one in namespaces if one.labels.get(_INJECTION) == "enabled"]
+    marked = bool(notes.ambient or waypoints)
+    ambient = preset == "ztunnel" if preset is not None else marked and not injected
+    if not ambient or injected:
+        for value in notes.ambient:
+            value.wrong(_MIXED)
+    for service in cluster.services.values():
+        said = _waypoint(service, of_namespaces, waypoints)
+        if isinstance(said, Waypoint) and ambient:
+            service.waypoint = f"{said.namespace}/{said.name}"
+        elif said is not None:
+            why = "sidecars do not go through waypoints" if isinstance(said, Waypoint) else said
+            notes.warnings.append(f"no waypoint serves {service.namespace}/{service.name}, though labelled: {why}")
+    return ambient
+
+
+def _waypoint(
+    service: KubeService, of_namespaces: Mapping[str, Mapping[str, str]], waypoints: Mapping[str, Waypoint]
+) -> Waypoint | str | None:
+    """The waypoint that a service asks for; why it gets none, as a text; None if it asks for none."""
+    own = service.labels if _USE in service.labels else of_namespaces.get(service.namespace, {})
+    name = own.get(_USE, "")
+    if not name or name == _NONE:
+        return None
+    home = own.get(_USE_NAMESPACE) or service.namespace
+    found = waypoints.get(f"{home}/{name}")
+    if found is None:
+        return f"there is no Gateway {home}/{name} of the class istio-waypoint among the manifests"
+    if found.kind not in _FOR_SERVICES:
+        return f"the waypoint {home}/{name} is for {found.kind} alone ({_FOR})"
+    if not found.allows(service.namespace, of_namespaces):
+        return f"the waypoint {home}/{name} allows no service of that namespace (allowedRoutes)"
+    return found

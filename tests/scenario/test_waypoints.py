@@ -1,0 +1,173 @@
+"""Waypoints in manifests: which services they serve, as istiod finds them, and meshes in which nobody goes by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.odd import odd_in
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import subject_of_manifests
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import LoadedScenario, load_scenario
+from meshsim.scenario.manifests.starter import load_manifests
+
+SHOP = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop, labels: {istio.io/waypoint-for: service}}
+spec:
+  gatewayClassName: istio-waypoint
+  listeners: [{name: mesh, port: 15008, protocol: HBONE}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop, labels: {app: cart}}
+spec: {selector: {app: cart}, ports: [{port: 80, name: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: a, image: x}]}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: carts, namespace: shop}
+spec: {action: DENY, targetRefs: [{kind: Service, name: cart}], rules: [{to: [{operation: {methods: [PUT]}}]}]}
+"""
+ELSEWHERE = "istio.io/use-waypoint: waypoint, istio.io/use-waypoint-namespace: edge"
+AMBIENT = "istio.io/dataplane-mode: ambient, "
+OWN_LABEL = ("labels: {app: cart}}\nspec: {sel", "labels: {app: cart, %s}}\nspec: {sel")
+
+
+def shop(folder: Path, *changes: tuple[str, str]) -> LoadedScenario:
+    """The shop with some changes, loaded as manifests alone."""
+    text = SHOP
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "shop").mkdir()
+    (folder / "shop" / "all.yaml").write_text(text, encoding="utf-8")
+    return load_manifests(folder / "shop")
+
+
+def test_a_service_is_served_by_the_waypoint_of_its_namespace(tmp_path: Path) -> None:
+    """The mesh is then in ambient mode, and policies that are attached to the service hold."""
+    loaded = shop(tmp_path)
+    assert (loaded.scenario.mesh.ambient, loaded.scenario.mesh.preset) == (True, "ztunnel")
+    assert loaded.scenario.services["cart"].waypoint == "shop/waypoint"
+    assert not loaded.scenario.services["cart"].waypoint_for_gateways
+    assert odd_in(loaded) == ()
+    subject = subject_of_manifests(tmp_path / "shop")
+    answers = [ask(subject, Request(source="cart", destination="cart", method=one)) for one in ("GET", "PUT")]
+    assert [one.decision.allowed for one in answers] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "waypoint"),
+    [
+        (
+            [
+                (", istio.io/use-waypoint: waypoint", ""),
+                (OWN_LABEL[0], OWN_LABEL[1] % "istio.io/use-waypoint: waypoint"),
+            ],
+            True,
+        ),
+        ([(OWN_LABEL[0], OWN_LABEL[1] % "istio.io/use-waypoint: none")], False),
+        ([(", istio.io/use-waypoint: waypoint", "")], False),
+        ([("waypoint-for: service", "waypoint-for: all")], True),
+        ([("istio.io/dataplane-mode: ambient, ", "")], True),  # the waypoint says that the mode is ambient
+    ],
+)
+def test_labels(tmp_path: Path, changes: list[tuple[str, str]], waypoint: bool) -> None:
+    """A service's own label comes before its namespace's, and 'none' takes it out."""
+    loaded = shop(tmp_path, *changes)
+    assert loaded.scenario.services["cart"].waypoint == ("shop/waypoint" if waypoint else None)
+    told = odd_in(loaded)
+    assert [("nothing enforces it" in one) for one in told] == ([] if waypoint else [True])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ([("metadata: {name: waypoint,", "metadata: {name: other,")], "there is no Gateway shop/waypoint of the class"),
+        ([("waypoint-for: service", "waypoint-for: workload")], "the waypoint shop/waypoint is for workload alone"),
+        (
+            [
+                ("istio.io/use-waypoint: waypoint", ELSEWHERE),
+                ("metadata: {name: waypoint, namespace: shop", "metadata: {name: waypoint, namespace: edge"),
+            ],
+            "the waypoint edge/waypoint allows no service of that namespace (allowedRoutes)",
+        ),
+        ([(AMBIENT, "istio-injection: enabled, ")], "sidecars do not go through waypoints"),
+    ],
+)
+def test_a_waypoint_that_serves_nothing_is_told(tmp_path: Path, changes: list[tuple[str, str]], why: str) -> None:
+    """A label that leads nowhere leaves the service without a waypoint, and its policies hold nowhere."""
+    loaded = shop(tmp_path, *changes)
+    assert loaded.scenario.services["cart"].waypoint is None
+    assert any(one.startswith("no waypoint serves shop/cart, though labelled: ") and why in one for one in loaded.aside)
+    (told,) = odd_in(loaded)
+    assert "ns[shop]-policy[carts] is attached to the service cart, which no waypoint serves" in told
+
+
+@pytest.mark.parametrize("allowed", ["from: All", "from: Selector, selector: {matchLabels: {team: a}}"])
+def test_a_waypoint_of_another_namespace(tmp_path: Path, allowed: str) -> None:
+    """It serves services of the namespaces that its listener allows."""
+    loaded = shop(
+        tmp_path,
+        ("istio.io/use-waypoint: waypoint", f"{ELSEWHERE}, team: a"),
+        ("metadata: {name: waypoint, namespace: shop", "metadata: {name: waypoint, namespace: edge"),
+        ("protocol: HBONE}", f"protocol: HBONE, allowedRoutes: {{namespaces: {{{allowed}}}}}}}"),
+        ("{kind: Service, name: cart}", "{kind: Service, group: core, name: cart}"),
+    )
+    assert loaded.scenario.services["cart"].waypoint == "edge/waypoint"
+
+
+def test_gateways_by_the_waypoint(tmp_path: Path) -> None:
+    """The label istio.io/ingress-use-waypoint has gateways go through the waypoint too."""
+    loaded = shop(tmp_path, (OWN_LABEL[0], OWN_LABEL[1] % 'istio.io/ingress-use-waypoint: "true"'))
+    assert loaded.scenario.services["cart"].waypoint_for_gateways
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("HBONE}", "HBONE, allowedRoutes: {namespaces: {from: Everywhere}}}", "'from' is 'Everywhere', which is not"),
+        ("gatewayClassName: istio-waypoint", "gatewayClassName: istio", "Istio's own are read"),
+        ("listeners: [", "listenrs: [", "unknown key 'listenrs'; did you mean 'listeners'?"),
+        (
+            "{istio.io/dataplane-mode: ambient",
+            "{istio-injection: enabled, istio.io/dataplane-mode: ambient",
+            "or for none",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """What cannot be meant is an error at its place."""
+    with pytest.raises(ScenarioError) as caught:
+        shop(tmp_path, (old, new))
+    assert any(said in one.message for one in caught.value.diagnostics)
+
+
+def test_a_waypoint_needs_ambient_mode(tmp_path: Path) -> None:
+    """A scenario that gives a service of a mesh of sidecars a waypoint is told so."""
+    shop(tmp_path)
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "scenario: s\nduration: 1 s\nnetwork: {nodes: {e: {kind: edge}}, slices: {d: {sst: 1, five_qi: 9}}}\n"
+        "services: {cart: {replicas: {e: 1}, work: {constant: 1 ms}, waypoint: w}}\nfleets: {u: {node: e}}\n"
+        "traffic: [{from: u, to: cart, slice: d, arrivals: {poisson: 1 /s}}]\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError, match=r"sidecars do not go through waypoints; expected mesh\.ambient: true"):
+        load_scenario(path)
+    assert load_scenario(path, ["mesh.preset=ztunnel"]).scenario.mesh.ambient
