@@ -60,6 +60,7 @@ CONTRARY = {
     "rotation-storm": "mesh.identity.rotate_jitter=10 %",
     "session-reuse": "mesh.pool.session_scope=replica",
     "session-reuse-per-replica": "mesh.pool.session_scope=service",
+    "token-endpoint-cut-off": "mesh.tokens.issuers.login.renew_at=20 %",
 }
 """What makes a study fail, because it is what the study is about."""
 

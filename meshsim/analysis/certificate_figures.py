@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meshsim.analysis.certificate_metrics import AFTER_ISSUE, ISSUANCES, attempts, events, gained
+from meshsim.analysis.certificate_metrics import (
+    AFTER_ISSUE,
+    ISSUANCES,
+    TOKEN,
+    attempts,
+    events,
+    gained,
+    token_attempts,
+)
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, to_json
@@ -34,7 +42,7 @@ def certificates(run: RunData) -> dict[str, Any]:
     """Figures of certificates; ``issuances`` is null where nobody had to ask for one."""
     rows = Selected(run, Selection())
     figures: dict[str, Any] = {event: count(events(rows, event)) for event in _EVENTS}
-    if not run.rows(ISSUANCES):
+    if not attempts(rows).any():
         return figures | {"issuances": None}
     outcomes, purposes = run.names(ISSUANCES, "outcome"), run.names(ISSUANCES, "purpose")
     had = gained(rows)
@@ -62,13 +70,40 @@ def certificates(run: RunData) -> dict[str, Any]:
     }
 
 
-def _failures(run: RunData) -> list[dict[str, Any]]:
+def tokens(run: RunData) -> dict[str, Any]:
+    """Figures of tokens that had to be fetched; an empty mapping where none had."""
+    rows = Selected(run, Selection())
+    mine = token_attempts(rows)
+    if not mine.any():
+        return {}
+    outcomes = run.names(ISSUANCES, "outcome")
+    took_ns = gained(rows, token_attempts).total_ns()
+    figures: dict[str, Any] = {name: count(mine & outcomes.is_in((name,))) for name in ("done", "failed", "cut")}
+    for name, ppm in (("p50", 500_000), ("p99", 990_000), ("max", PPM)):
+        figures[f"{name}_ns"] = quantile(took_ns, ppm)
+    return {"tokens": figures | {"failures": _failures(run, tokens=True)}}
+
+
+def explained_tokens(summary: Figures) -> list[Part]:
+    """What became of requests for tokens, for people; nothing where none had to be fetched."""
+    figures = summary.get("tokens")
+    if figures is None:
+        return []
+    row = (_took(figures), show(figures["done"], "count"))
+    parts: list[Part] = [("Tokens fetched", ("took", "tokens"), [row], "")]
+    if figures["failures"]:
+        failed = [(one["step"], one["reason"], show(one["count"], "count")) for one in figures["failures"]]
+        parts.append(("Tokens not had", ("at step", "because", "attempts"), failed, ""))
+    return parts
+
+
+def _failures(run: RunData, *, tokens: bool = False) -> list[dict[str, Any]]:
     """Attempts that failed: for what, at which step, why, and how often."""
     names = [run.names(ISSUANCES, name) for name in ("purpose", "step", "reason", "outcome")]
     counted: Counter[tuple[str, str, str]] = Counter()
     for row in range(run.rows(ISSUANCES)):
         purpose, step, reason, outcome = (found.values[found.codes[row]] for found in names)
-        if outcome == "failed":
+        if outcome == "failed" and (purpose == TOKEN) is tokens:
             counted[purpose, step, reason] += 1
     return [
         {"purpose": purpose, "step": step, "reason": reason, "count": number}

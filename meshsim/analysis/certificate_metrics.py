@@ -19,6 +19,8 @@ from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
 IDENTITIES = "identities"
 ISSUANCES = "issuances"
 CONFIGS = "configs"
+TOKEN = "token"
+"""The purpose of attempts that are about tokens."""
 TABLES = frozenset((IDENTITIES, ISSUANCES, CONFIGS))
 """The tables that these metrics are computed from."""
 
@@ -50,15 +52,24 @@ class Gained(NamedTuple):
 
 
 def attempts(rows: Selected) -> Flags:
-    """Which rows of ``issuances`` are selected."""
-    return _selected(rows, ISSUANCES, "t_end_ns") & _of_service(rows)
+    """Which rows of ``issuances`` are selected that are about certificates."""
+    return _selected(rows, ISSUANCES, "t_end_ns") & _of_service(rows) & ~_about_tokens(rows)
 
 
-def gained(rows: Selected) -> Gained:
-    """What the selected certificates took that were had in the end."""
+def token_attempts(rows: Selected) -> Flags:
+    """Those that are about tokens."""
+    return _selected(rows, ISSUANCES, "t_end_ns") & _of_service(rows) & _about_tokens(rows)
+
+
+def _about_tokens(rows: Selected) -> Flags:
+    return rows.run.names(ISSUANCES, "purpose").is_in((TOKEN,))
+
+
+def gained(rows: Selected, chosen: Callable[[Selected], Flags] = attempts) -> Gained:
+    """What the selected certificates took that were had in the end; or tokens, with their attempts."""
     run = rows.run
     ids, outcomes = run.ints(ISSUANCES, "issuance_id"), run.names(ISSUANCES, "outcome")
-    done = np.flatnonzero(attempts(rows) & (outcomes.codes == outcomes.code("done")))
+    done = np.flatnonzero(chosen(rows) & (outcomes.codes == outcomes.code("done")))
     size = int(ids.max(initial=0)) + 1
     parts_ns = {}
     for name in ISSUANCE_PARTS:
@@ -113,6 +124,14 @@ def _time(share_ppm: int, purposes: tuple[str, ...], less: tuple[str, ...]) -> C
     return lambda rows: quantile(gained(rows).of(*purposes).total_ns(*less), share_ppm)
 
 
+def _tokens(outcome: str) -> Callable[[Selected], int | None]:
+    return lambda rows: count(token_attempts(rows) & rows.run.names(ISSUANCES, "outcome").is_in((outcome,)))
+
+
+def _token_time(share_ppm: int) -> Callable[[Selected], int | None]:
+    return lambda rows: quantile(gained(rows, token_attempts).total_ns(), share_ppm)
+
+
 def _bundle_delay(rows: Selected) -> int | None:
     """The longest time from sending a trust bundle to the first proxy to its arrival at the last one that got it."""
     run = rows.run
@@ -163,6 +182,10 @@ def certificate_metrics() -> list[Metric]:
         of("issuer_queue_max", "count", ISSUANCES, "Most requests that waited when another came.", _largest("ahead")),
         of("issuer_wait_max", "duration", ISSUANCES, "Longest wait for the issuer's turn.", _largest("queue_ns")),
     ]
+    metrics += [
+        of("tokens_fetched", "count", ISSUANCES, "Tokens that their issuers' endpoints gave.", _tokens("done")),
+        of("token_failures", "count", ISSUANCES, "Attempts to get a token that failed.", _tokens("failed")),
+    ]
     text = "Longest time from sending a trust bundle until the last proxy had it that got it."
     metrics.append(of("bundle_delay_max", "duration", CONFIGS, text, _bundle_delay))
     for name, share_ppm in _QUANTILES_PPM.items():
@@ -171,5 +194,7 @@ def certificate_metrics() -> list[Metric]:
         purposes = ("onboarding", "rotation", "renewal")
         metrics.append(of(f"issue_time_{name}", "duration", ISSUANCES, text, _time(share_ppm, purposes, AFTER_ISSUE)))
         text = f"{what} from a workload's start to its place in the mesh, all attempts together."
+        what_of = f"{what} from the need for a token to having it, all attempts together."
+        metrics.append(of(f"token_time_{name}", "duration", ISSUANCES, what_of, _token_time(share_ppm)))
         metrics.append(of(f"onboarding_{name}", "duration", ISSUANCES, text, _time(share_ppm, ("onboarding",), ())))
     return metrics

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meshsim.analysis.certificate_figures import explained_certificates
+from meshsim.analysis.certificate_figures import explained_certificates, explained_tokens
 from meshsim.analysis.change_figures import explained_changes
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import explained_undecided
@@ -30,6 +30,7 @@ CALL_REASONS = {
     "aborted": "a route answered it on purpose",
     "overflow": "a limit on connections or requests was reached",
     "unrouted": "no route of the called service matches",
+    "no-token": "the caller had no token to send",
 }
 """Why a call fails with each outcome; `denied` is none, for policies doing their work are listed apart."""
 
@@ -177,7 +178,7 @@ def explained(summary: Figures) -> list[Explained]:
         *parts,
         *(Explained(*part) for part in (*before, *explained_headers(summary))),
         *(Explained(*part) for part in explained_revocations(summary)),
-        *(Explained(*part) for part in explained_certificates(summary)),
+        *(Explained(*part) for part in (*explained_certificates(summary), *explained_tokens(summary))),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from meshsim.analysis.certificate_figures import certificates
+from meshsim.analysis.certificate_figures import certificates, tokens
 from meshsim.analysis.change_figures import changes, trials
 from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import undecided
@@ -25,7 +25,7 @@ from meshsim.analysis.revocation_figures import revocations
 from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.expectations import RADIO_METRIC_NAMES
-from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+from meshsim.telemetry.rows import ATTRIBUTION, LATER_OUTCOMES, REQUEST_OUTCOMES
 
 SLOWEST_PPM = 990_000
 """The slowest answers are those at or above this quantile of latency."""
@@ -44,7 +44,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
     ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
-    ``expectations``; and where there are any, ``federation``, ``revocations``, ``exposed`` and ``removed``.
+    ``expectations``; and where there are any, ``tokens``, ``federation``, ``revocations``, ``exposed`` and ``removed``.
     Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where nothing was
     measured.
     """
@@ -62,6 +62,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "refusals": refusals(run),
         "failures": failures(run),
         "certificates": certificates(run),
+        **tokens(run),
         **({"federation": federation(run)} if run.scenario.mesh.federation is not None else {}),
         "changes": changes(run),
         **({"revocations": revocations(run)} if run.rows("revocations") else {}),
@@ -77,6 +78,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _totals(run: RunData) -> dict[str, Any]:
     rows = Selected(run, Selection())
     decisions = run.flags("decisions", "allowed")
+    outcomes = [(outcome, count(rows.outcome(outcome))) for outcome in REQUEST_OUTCOMES]
     return {
         **_request_figures(rows),
         **{name: _json(name, rows) for name in (*_HANDSHAKE_METRICS, "handshake_bytes")},
@@ -92,7 +94,7 @@ def _totals(run: RunData) -> dict[str, Any]:
         "decisions": len(decisions),
         "decisions_denied": count(~decisions),
         "oom_kills": int(run.ints("nodes", "oom_kills").sum()),
-        "outcomes": {outcome: count(rows.outcome(outcome)) for outcome in REQUEST_OUTCOMES},
+        "outcomes": {name: number for name, number in outcomes if number or name not in LATER_OUTCOMES},
     }
 
 

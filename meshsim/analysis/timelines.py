@@ -39,6 +39,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "aborted": (YELLOW, "////"),
     "overflow": (PURPLE, "////"),
     "unrouted": (BLUE, "////"),
+    "no-token": (VERMILLION, "////"),
 }
 """Colour and hatch of each outcome but ok."""
 

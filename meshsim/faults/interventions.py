@@ -52,6 +52,18 @@ class StartIssuer(msgspec.Struct, frozen=True, gc=False):
     """Whose it is; empty for the mesh's own."""
 
 
+class StopTokenEndpoint(msgspec.Struct, frozen=True, gc=False):
+    """End the process that signs the tokens of an issuer; its node goes on."""
+
+    issuer: str
+
+
+class StartTokenEndpoint(msgspec.Struct, frozen=True, gc=False):
+    """Start the process that signs the tokens of an issuer again."""
+
+    issuer: str
+
+
 class ReplaceAuthority(msgspec.Struct, frozen=True, gc=False):
     """Have a new certificate authority sign from now on."""
 
@@ -166,6 +178,8 @@ Intervention = (
     | ReinstateWorkload
     | DisturbResponder
     | RestoreResponder
+    | StopTokenEndpoint
+    | StartTokenEndpoint
 )
 
 

@@ -18,6 +18,7 @@ from meshsim.faults import (
     policy_slow,
     push_rejected,
     revoke,
+    token_outage,
 )
 from meshsim.faults.interventions import Intervention, Planned
 from meshsim.scenario.faults import end_ns as end_of_fault
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "bundle-endpoint": bundle_endpoint.plan,
         "revoke": revoke.plan,
         "ocsp-responder": ocsp_responder.plan,
+        "token-outage": token_outage.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

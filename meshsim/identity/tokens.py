@@ -92,7 +92,12 @@ class Grant(msgspec.Struct, frozen=True):
 
     def token(self, time_s: int, thumbprint: str = "") -> Token:
         """The token that the holder has at an instant, bound to the certificate with this thumbprint if any is."""
-        return _token(self, self._number(time_s), thumbprint if self.bound else "")
+        number = self._number(time_s)
+        return _token(self, self.begin_s + number * self.renew_s, number, thumbprint if self.bound else "")
+
+    def made(self, issued_s: int, thumbprint: str = "") -> Token:
+        """The token that the issuer makes when it is asked at an instant, bound likewise."""
+        return _token(self, issued_s, issued_s, thumbprint if self.bound else "")
 
     def issued_s(self, time_s: int) -> int:
         """When the token that the holder has at an instant was made."""
@@ -107,8 +112,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=65_536)
-def _token(grant: Grant, number: int, thumbprint: str) -> Token:
-    issued_s = grant.begin_s + number * grant.renew_s
+def _token(grant: Grant, issued_s: int, number: int, thumbprint: str) -> Token:
     claims: dict[str, Any] = {
         **json.loads(grant.more),
         "iss": grant.issuer.iss,

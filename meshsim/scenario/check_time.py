@@ -83,7 +83,8 @@ def check_faults(scenario: Scenario) -> Iterator[Finding]:
         elif end_ns > scenario.duration_ns:
             message = f"the fault ends at {_text(end_ns)}, the run at {_text(scenario.duration_ns)}"
             yield Finding((*path, "for"), f"{message}; expected it to end with the run or before")
-        target = f"endpoint of {fault.target}" if fault.kind == "bundle-endpoint" else fault.target
+        endpoints = ("bundle-endpoint", "token-outage")
+        target = f"endpoint of {fault.target}" if fault.kind in endpoints else fault.target
         other = last.get(target)
         if other is not None and fault.at_ns < other[0]:
             message = f"{fault.target!r} has another fault until {_text(other[0])}; expected one fault at a time on it"

@@ -10,7 +10,7 @@ from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken
+from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer
 from meshsim.scenario.words import expected, one_of, show
 
 OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
@@ -66,14 +66,42 @@ def _check_issuers(scenario: Scenario, held: dict[str, tuple[Path, HeldToken]]) 
             shown = units.format_duration(issuer_.ttl_ns)
             message = f"{shown!r} is no whole number of seconds; expected one, as JWTs have it"
             yield Finding((*at_issuer, "ttl"), message, alone=True)
+        if issuer_.endpoint is not None:
+            yield from _check_endpoint(scenario, issuer_, (*at_issuer, "endpoint"))
     if tokens is not None and tokens.leeway_ns % units.NS_PER_S:
         message = f"{units.format_duration(tokens.leeway_ns)!r} is no whole number of seconds; expected one"
         yield Finding(("mesh", "tokens", "leeway"), message, alone=True)
+    for index, fault in enumerate(scenario.faults):
+        if fault.kind == "token-outage" and (fault.target not in issuers or issuers[fault.target].endpoint is None):
+            known = [name for name, one in issuers.items() if one.endpoint is not None]
+            right = expected(fault.target, known, "expected an issuer in mesh.tokens.issuers with an endpoint")
+            message = f"there is no token issuer {show(fault.target)} with an endpoint; {right}"
+            yield Finding(("faults", index, "target"), message)
     names = [issuer.issuer or name for name, issuer in issuers.items()]
     for name, issuer_ in issuers.items():
         if issuer_.issuer is not None and names.count(issuer_.issuer) > 1:
             message = f"two issuers say {show(issuer_.issuer)} of themselves; expected a name of its own for each"
             yield Finding(("mesh", "tokens", "issuers", name, "issuer"), message)
+
+
+def _check_endpoint(scenario: Scenario, issuer: TokenIssuer, at: Path) -> Iterator[Finding]:
+    endpoint = issuer.endpoint
+    assert endpoint is not None
+    node = scenario.network.nodes.get(endpoint.node or "")
+    if node is not None and node.kind == "router":
+        message = "a router carries no workloads; expected a node of kind edge, regional, core or gnb"
+        yield Finding((*at, "node"), message)
+    retry, text = endpoint.retry, units.format_duration
+    if retry.base_ns > retry.cap_ns:
+        message = f"the first wait is {text(retry.base_ns)} and the longest {text(retry.cap_ns)}"
+        yield Finding(
+            (*at, "retry", "base"), f"{message}; expected base to be at most cap", rivals=((*at, "retry", "cap"),)
+        )
+    if endpoint.margin_ns >= issuer.ttl_ns:
+        message = (
+            f"a token lives for {text(issuer.ttl_ns)} and is not sent in the last {text(endpoint.margin_ns)} of it"
+        )
+        yield Finding((*at, "margin"), f"{message}; expected margin to be less than ttl", rivals=((*at[:-1], "ttl"),))
 
 
 def _check_claims(token: HeldToken, path: Path) -> Iterator[Finding]:

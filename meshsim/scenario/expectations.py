@@ -89,6 +89,16 @@ class MetricExpectation(Model):
     """Most requests that waited for the issuer when another came."""
     issuer_wait_max: DurationBound | None = None
     """Longest wait for the issuer's turn."""
+    tokens_fetched: CountBound | None = None
+    """Tokens that their issuers' endpoints gave."""
+    token_failures: CountBound | None = None
+    """Attempts to get a token that failed."""
+    token_time_p50: DurationBound | None = None
+    """Median time from the need for a token to having it, all attempts together."""
+    token_time_p99: DurationBound | None = None
+    """99th percentile of the same."""
+    token_time_max: DurationBound | None = None
+    """Longest of the same."""
     issue_time_p50: DurationBound | None = None
     """Median time from the need for a certificate to having it, all attempts together."""
     issue_time_p99: DurationBound | None = None

@@ -61,6 +61,15 @@ class CaOutage(_Fault):
     it is. Default: issuer."""
 
 
+class TokenOutage(_Fault):
+    """The endpoint of a token issuer is gone; whoever asks it is told so at once, and what it had is lost."""
+
+    kind: Literal["token-outage"]
+    """token-outage."""
+    target: Name
+    """Token issuer with an endpoint, of mesh.tokens.issuers."""
+
+
 class CaReplacement(_Fault):
     """The certificate authority is replaced at once by somebody's decision: a new one signs from the beginning on."""
 
@@ -157,7 +166,8 @@ Fault = Annotated[
     | PolicySlow
     | BundleEndpointFault
     | Revoke
-    | OcspResponderFault,
+    | OcspResponderFault
+    | TokenOutage,
     Field(discriminator="kind"),
 ]
 

@@ -91,6 +91,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
     yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
     issuer = ("mesh", "identity", "issuer", "node")
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False
+    for path, signer in _items(data, "mesh", "tokens", "issuers"):
+        yield (*path, "endpoint", "node"), "node", step(step(signer, "endpoint"), "node"), False
     authorizer = ("mesh", "policy", "authorizer", "node")
     yield authorizer, "node", step(step(step(step(data, "mesh"), "policy"), "authorizer"), "node"), False
     for path, provider in _items(data, "mesh", "policy", "istio", "extension_providers"):

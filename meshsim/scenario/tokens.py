@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
+from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, S, Share
+from meshsim.scenario.identity import Retry
 from meshsim.scenario.policy import TrustDomain
+from meshsim.scenario.units import PPM
 
 Algorithm = Literal["ES256", "ES384", "EdDSA", "RS256"]
 Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
@@ -15,6 +17,32 @@ ClaimName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confused", "other-audience", "other-issuer"]
 
 LEEWAY_NS = 60 * S
+
+
+class TokenEndpoint(Model):
+    """Where a token issuer is asked: a process on a node, reached over the network, with a queue and limits."""
+
+    node: Name | None = None
+    """Node it runs on. Default: the control plane's."""
+    cores: int | None = Field(default=None, ge=1)
+    """Tokens that it signs at the same time. Default: as many as its node has cores."""
+    signatures_uhz: Rate | None = Field(default=None, alias="signatures")
+    """Most requests that it takes on per second, with bursts of one second's worth. Default: no limit."""
+    signatures_per_node_uhz: Rate | None = Field(default=None, alias="signatures_per_node")
+    """The same for requests from one node or device. Default: no limit."""
+    longest_wait_ns: Duration | None = Field(default=None, alias="longest_wait")
+    """A request that the limits would hold up for longer is refused at once. Default: none is."""
+    queue: int = Field(default=10_000, ge=0)
+    """Requests that may wait for it; any more are refused. Default: 10000."""
+    timeout_ns: Duration = Field(default=10 * S, alias="timeout", gt=0)
+    """How long a holder waits for an answer. Default: 10 s."""
+    retry: Retry = Retry()
+    """When a holder asks again; what is said there of a certificate holds of its token."""
+    margin_ns: Duration = Field(default=10 * S, alias="margin")
+    """How long before its end a token is not sent any more. Default: 10 s, as golang.org/x/oauth2."""
+    without_token: Literal["refuse", "send"] = "refuse"
+    """What becomes of a request while its caller has no token that is good. refuse: its own sidecar answers 401
+    (outcome no-token), as Envoy's credential injector. send: it goes without. Default: refuse."""
 
 
 class TokenIssuer(Model):
@@ -32,6 +60,13 @@ class TokenIssuer(Model):
     """How long a token is valid, whole seconds. Default: 300 s, as SPIRE's JWT-SVIDs."""
     renew_at_ppm: Share = Field(default=500_000, alias="renew_at", gt=0)
     """Part of its lifetime after which its holder has the next one; 100 %: when it ends. Default: 50 %."""
+    endpoint: TokenEndpoint | None = None
+    """Where tokens are fetched. Default: nowhere, a holder has them at once and always."""
+
+    @property
+    def renew_after_ns(self) -> int:
+        """How long after its issue a token is replaced."""
+        return self.ttl_ns * self.renew_at_ppm // PPM
 
 
 class Tokens(Model):

@@ -19,7 +19,7 @@ from meshsim.sidecar.commands import (
 )
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import Phase, Pool, Upstream
-from meshsim.sidecar.pools import Pools, RequestSizes
+from meshsim.sidecar.pools import Pools, RequestSizes, presented
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
 from meshsim.sidecar.timers import Deadlines
@@ -139,7 +139,7 @@ class Outbound(Upstreams):
         upstream = pool.ready()
         if cluster is not None and cluster.is_full(waits=upstream is None):
             call.endpoint_id = 0
-            self._overflow(call, commands)
+            self._end(call, "overflow", commands)
             return
         active = self._balancer.active
         active[endpoint_id] = active.get(endpoint_id, 0) + 1
@@ -163,12 +163,19 @@ class Outbound(Upstreams):
             call.connection = upstream
             commands.append(WaitForConnection(call.call_id, upstream.connection_id))
 
-    def _overflow(self, call: OutboundCall, commands: list[Command]) -> None:
-        """End a call because of a limit of its cluster; like Envoy's, it is not tried again."""
+    def _end(self, call: OutboundCall, outcome: str, commands: list[Command]) -> None:
+        """End a call that this sidecar does not send (a limit of its cluster, no token); it is not tried again."""
         self._forget(call)
-        commands.append(FinishCall(call.call_id, "overflow", STATUS["overflow"], call.attempt, None))
+        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None))
 
     def _send(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
+        template, token = call.template, None
+        if template.token:
+            token, sent = presented(self._settings, template, upstream, now_ns)
+            if not sent:
+                self._balancer.active[call.endpoint_id] -= 1
+                self._end(call, "no-token", commands)
+                return
         call.connection = upstream
         call.pool = None
         upstream.streams[call.call_id] = None
@@ -180,14 +187,9 @@ class Outbound(Upstreams):
                 upstream.used_up = upstream.draining = True
                 upstream.pool.connections.remove(upstream)
                 upstream.pool.used_up += 1
-        template = call.template
         encrypted = upstream.tls is not None
-        token = None
         size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
-        if template.token:
-            assert self._settings.wallet is not None, "a scenario's tokens are checked"
-            shown = None if upstream.tls is None else upstream.tls.own_svid
-            token = self._settings.wallet.present(template.token, self._settings.clock_offset_ns + now_ns, shown)
+        if token is not None:
             size_bytes = self._sizes.with_token(template, token, upstream, encrypted=encrypted)
         elif not size_bytes:
             size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
@@ -213,7 +215,7 @@ class Outbound(Upstreams):
             cluster.pending -= 1
             if cluster.is_full(waits=False):
                 self._balancer.active[call.endpoint_id] -= 1
-                self._overflow(call, commands)
+                self._end(call, "overflow", commands)
                 return
         self._send(call, upstream, now_ns, commands)
 

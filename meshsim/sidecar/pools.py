@@ -94,6 +94,17 @@ def _protocol(template: CallTemplate) -> str:
     return HTTP1_CLOSE if closes or connection_problem(template.headers) else HTTP1
 
 
+def presented(
+    settings: SidecarSettings, template: CallTemplate, upstream: Upstream, now_ns: int
+) -> tuple[Token | None, bool]:
+    """The token that a request carries on a connection, and whether it is sent at all: some are not without one."""
+    wallet = settings.wallet
+    assert wallet is not None, "a scenario's tokens are checked"
+    shown = None if upstream.tls is None else upstream.tls.own_svid
+    token = wallet.present(template.token, settings.clock_offset_ns + now_ns, shown)
+    return token, token is not None or not wallet.needs(template.token)
+
+
 class RequestSizes:
     """Sizes of requests on the wire; remembered, since calls are of few kinds."""
 

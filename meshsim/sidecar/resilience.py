@@ -16,6 +16,7 @@ STATUS = {
     "failed": 502,
     "overflow": 503,
     "unrouted": 404,
+    "no-token": 401,
 }
 """The HTTP status with which a sidecar tells its workload of each outcome; of an abort, the route says it."""
 

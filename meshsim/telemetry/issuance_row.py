@@ -32,7 +32,10 @@ class IssuanceRow(msgspec.Struct, frozen=True, gc=False):
     node: Annotated[str, Meta(description="Node at which it was when the attempt ended.")]
     purpose: Annotated[
         str,
-        Meta(description="onboarding (a start), rotation (in time) or renewal (because the authority was replaced)."),
+        Meta(
+            description="onboarding (a start), rotation (in time) or renewal (because the authority was replaced); or "
+            "token: it asks the endpoint of its token issuer, which is the issuer of such a row."
+        ),
     ]
     t_start_ns: Annotated[int, Meta(description="When the need arose; of further attempts, when the last one ended.")]
     t_end_ns: Annotated[int, Meta(description="When it came to its outcome.")]
@@ -52,7 +55,12 @@ class IssuanceRow(msgspec.Struct, frozen=True, gc=False):
     backoff_ns: Annotated[int, Meta(description="Waiting before the attempt.")]
     node_attestation_ns: Annotated[int, Meta(description="Until its node was attested.")]
     workload_attestation_ns: Annotated[int, Meta(description="Until the workload was attested.")]
-    key_ns: Annotated[int, Meta(description="Making a key and a signing request, waits for a core included.")]
+    key_ns: Annotated[
+        int,
+        Meta(
+            description="Making a key and a signing request, waits for a core included; of a token, the own end of TLS."
+        ),
+    ]
     network_ns: Annotated[int, Meta(description="The signing request and its answer on their way.")]
     queue_ns: Annotated[int, Meta(description="Waiting at the issuer for its limits and for its turn.")]
     signing_ns: Annotated[int, Meta(description="Being signed, waits for a core of the issuer's node included.")]

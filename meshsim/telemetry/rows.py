@@ -37,7 +37,7 @@ ATTRIBUTION = (
 
 REQUEST_OUTCOMES = (
     *("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted"),
-    *("aborted", "overflow", "unrouted"),
+    *("aborted", "overflow", "unrouted", "no-token"),
 )
 """Every request and every call ends in exactly one of these.
 
@@ -48,7 +48,10 @@ endpoint (503). reset: the connection broke before the answer (503). failed: the
 because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that
 it was not sent (503); a request only. aborted: a route answered it on purpose, with the status that the route says.
 overflow: a limit of `mesh.destinations` was reached (503). unrouted: the service has routes, and none matches (404).
+no-token: the caller had no token from its issuer's endpoint and does not send without it (401).
 """
+LATER_OUTCOMES = frozenset({"no-token"})
+"""Those that came later than the others: summaries count them where there are any."""
 
 
 class RequestRow(msgspec.Struct, frozen=True, gc=False):
@@ -236,8 +239,8 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     certificates: Annotated[
         int,
         Meta(
-            description="Requests for certificates that failed for it; of a ca-rotation, certificates in use that the "
-            "former authority had signed; of a revoke, certificates that were revoked.",
+            description="Requests for certificates or tokens that failed for it; of a ca-rotation, certificates in use "
+            "that the former authority had signed; of a revoke, certificates that were revoked.",
             extra=LATER,
         ),
     ] = 0

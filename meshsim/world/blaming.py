@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meshsim.faults.interventions import AddLatency, CrashNode, CutLink, Planned, StopAuthorizer, StopIssuer
+from meshsim.faults.interventions import (
+    AddLatency,
+    CrashNode,
+    CutLink,
+    Planned,
+    StopAuthorizer,
+    StopIssuer,
+    StopTokenEndpoint,
+)
 from meshsim.world.authorizing import OVERLOADED
 
 if TYPE_CHECKING:
@@ -59,6 +67,15 @@ class Blaming:
         for effects in self._since(since_ns):
             begin = effects.planned.begin
             if of_issuer and isinstance(begin, StopIssuer) and (begin.trust_domain or self._own) == trust_domain:
+                effects.certificates += 1
+        for effects in self._in_the_way(node, goal, since_ns):
+            effects.certificates += 1
+
+    def blame_for_token(self, issuer: str, node: str, goal: str, since_ns: int) -> None:
+        """Count a request for a token from ``node`` that the issuer's endpoint on ``goal`` did not answer, likewise."""
+        for effects in self._since(since_ns):
+            begin = effects.planned.begin
+            if isinstance(begin, StopTokenEndpoint) and begin.issuer == issuer:
                 effects.certificates += 1
         for effects in self._in_the_way(node, goal, since_ns):
             effects.certificates += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshsim.sidecar import events
@@ -40,6 +40,8 @@ class Identities:
     """Where certificates come from; set when the world is assembled."""
     revoking: Revoking | None = None
     """Knows what is revoked, where anything is or word of it could spread."""
+    on_certificate: Callable[[Host, Svid], None] | None = None
+    """Told of each certificate that is put in place; set where tokens are fetched with them."""
 
     def __init__(self, state: State, domains: Domains) -> None:
         scenario = state.scenario
@@ -209,6 +211,8 @@ class Identities:
         if rotates_ns is None:
             rotates_ns = self.rotating.due_ns(host, svid)
         self._set_rotation(host, rotates_ns)
+        if self.on_certificate is not None:
+            self.on_certificate(host, svid)
         # A certificate is still valid at the instant at which it ends (RFC 5280, section 4.1.2.5), and not after that.
         self._at(svid.not_after_ns + 1 - self._epoch_ns, self._expire, (host, host.starts, svid))
 

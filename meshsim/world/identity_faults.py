@@ -15,7 +15,9 @@ from meshsim.faults.interventions import (
     RestoreResponder,
     RevokeWorkload,
     StartIssuer,
+    StartTokenEndpoint,
     StopIssuer,
+    StopTokenEndpoint,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from meshsim.world.issuing import IssuerProcess
     from meshsim.world.revoking import Revoking
     from meshsim.world.stapling import Stapling
+    from meshsim.world.token_endpoints import TokenProcess
+    from meshsim.world.token_fetching import TokenFetching
 
 
 class IdentityFaults:
@@ -39,6 +43,8 @@ class IdentityFaults:
         self._identities = identities
         self.endpoints: Mapping[str, Endpoint] = {}
         """Bundle endpoints by trust domain."""
+        self.fetching: TokenFetching | None = None
+        """Fetches tokens; None where no issuer of tokens has an endpoint."""
         self.revoking: Revoking | None = None
         """Knows what is revoked; None where nothing is and no word of it could spread."""
         self.carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -52,6 +58,8 @@ class IdentityFaults:
             ReinstateWorkload: self._reinstate_workload,
             DisturbResponder: self._disturb_responder,
             RestoreResponder: self._restore_responder,
+            StopTokenEndpoint: self._stop_token_endpoint,
+            StartTokenEndpoint: self._start_token_endpoint,
         }
 
     def _issuer(self, trust_domain: str) -> IssuerProcess:
@@ -65,6 +73,16 @@ class IdentityFaults:
 
     def _start_issuer(self, intervention: StartIssuer, effects: Effects) -> None:
         self._issuer(intervention.trust_domain).start()
+
+    def _token_process(self, issuer: str) -> TokenProcess:
+        assert self.fetching is not None, "scenarios with this fault have an endpoint"
+        return self.fetching.processes[issuer]
+
+    def _stop_token_endpoint(self, intervention: StopTokenEndpoint, effects: Effects) -> None:
+        self._token_process(intervention.issuer).stop()
+
+    def _start_token_endpoint(self, intervention: StartTokenEndpoint, effects: Effects) -> None:
+        self._token_process(intervention.issuer).start()
 
     def _replace_authority(self, intervention: ReplaceAuthority, effects: Effects) -> None:
         authorities = self._authorities(intervention.trust_domain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING
 
 from meshsim.world.enrolling import Enrolling
@@ -27,7 +26,6 @@ class Issuers:
         self.processes: dict[str, IssuerProcess] = {}
         """By trust domain."""
         self._ways: dict[str, Enrolling] = {}
-        ids = count(1)
         for name, authorities in domains.all.items():
             identity = authorities.identity
             if identity.issuer is None:
@@ -35,7 +33,7 @@ class Issuers:
             process = IssuerProcess(state, identity.issuer, domains.issuer_nodes[name], identity.ca_key)
             process.refusal = identities.refusal
             authorities.issuer = self.processes[name] = process
-            enrolling = Enrolling(state, identities, identity, process, domains.nodes[name], ids)
+            enrolling = Enrolling(state, identities, identity, process, domains.nodes[name], state.issuance_ids)
             enrolling.announcing = announcing
             self._ways[name] = enrolling
 

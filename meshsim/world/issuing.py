@@ -12,6 +12,7 @@ from meshsim.world.reach import one_way_ns
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
     from meshsim.scenario.identity import Issuer
+    from meshsim.scenario.tokens import TokenEndpoint
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
 
@@ -69,7 +70,7 @@ class SigningRequest:
 class IssuerProcess:
     """The process that signs. It is gone while its node is down, or while a fault holds it down."""
 
-    def __init__(self, state: State, settings: Issuer, node: str, key_type: str) -> None:
+    def __init__(self, state: State, settings: Issuer | TokenEndpoint, node: str, key_type: str) -> None:
         self._state = state
         self._clock = state.clock
         self._machine = state.machines[node]

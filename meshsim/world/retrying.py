@@ -16,8 +16,10 @@ PPM = 1_000_000
 class Retrying:
     """Draws waits; each host has a random stream of its own."""
 
-    def __init__(self, state: State, settings: Retry) -> None:
+    def __init__(self, state: State, settings: Retry, purpose: str = "issuing") -> None:
+        """``purpose`` names the random streams."""
         self._state = state
+        self._purpose = purpose
         self._settings = settings
         self._randoms: dict[str, Random] = {}
 
@@ -36,6 +38,6 @@ class Retrying:
         if settings.jitter_ppm:
             random = self._randoms.get(host.name)
             if random is None:
-                random = self._randoms[host.name] = self._state.streams.stream("issuing", host.name)
+                random = self._randoms[host.name] = self._state.streams.stream(self._purpose, host.name)
             wait_ns += wait_ns * (settings.jitter_ppm / PPM) * (2 * random.random() - 1)
         return max(1, int(wait_ns))

@@ -69,6 +69,7 @@ class State:
         """How calls are routed, by the caller's workload and version; only where any are."""
         self.connection_ids = count(1)
         self.call_ids = count(1)
+        self.issuance_ids = count(1)
         self.sources_open = 0
         """Flows that will still send."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from meshsim.identity.token_check import (
     ABSENT,
@@ -21,22 +24,25 @@ from meshsim.policy.question import Decision
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.tokens import LEEWAY_NS, token_key
-from meshsim.scenario.units import NS_PER_S, PPM
+from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.wallet import OWN, Entry, Wallet
 from meshsim.world.hosts import Replica
 from meshsim.world.policies import Ruling
+from meshsim.world.token_fetching import TokenFetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from meshsim.identity.svid import Svid
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer
+    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenEndpoint, TokenIssuer
     from meshsim.scenario.tokens import Tokens as TokenSettings
     from meshsim.sidecar.commands import AskPolicy
+    from meshsim.world.domains import Domains
     from meshsim.world.hosts import Host
     from meshsim.world.identities import Identities
     from meshsim.world.state import State
+    from meshsim.world.token_endpoints import TokenRequest
 
 STOLEN = "stolen "
 
@@ -83,6 +89,8 @@ class Tokens:
         self._confirmed: set[tuple[str, int, str, str, frozenset[str]]] = set()
         self._rules: dict[tuple[str, str, int], TokenRules | None] = {}
         """By workload, its version, and the number of the policies whose RequestAuthentications they come from."""
+        self.fetching: TokenFetching | None = None
+        """Fetches tokens; None where no issuer has an endpoint."""
         self._held: dict[str, int] = {}
         """By which number of policies hosts go that have heard of a change, by name."""
 
@@ -112,6 +120,8 @@ class Tokens:
         """Return the tokens that a host's workload can present; None if its flows and calls present none."""
         owner = self._scenario.fleets.get(host.workload) or self._scenario.services[host.workload]
         entries: dict[str, Entry] = {}
+        if owner.token is not None and self.fetching is not None and self._endpoint(owner.token) is not None:
+            self.fetching.hold(host, self._grant(host, owner.token), owner.token.issuer)
         for presented in self._presented(host.workload):
             key = token_key(presented, holds=owner.token is not None)
             if key.startswith(STOLEN):
@@ -119,7 +129,8 @@ class Tokens:
             elif key:
                 assert owner.token is not None, "the scenario's checks know"
                 flaw = "" if key == OWN else key
-                entries[key] = Entry(self._grant(host, owner.token), flaw, key_at=self._key_at(owner.token.issuer))
+                entry = Entry(self._grant(host, owner.token), flaw, key_at=self._key_at(owner.token.issuer))
+                entries[key] = entry if flaw else self._fetched(entry, host, owner.token)
         return Wallet(entries, self._leeway_s, self.thumbprint) if entries else None
 
     def rules(self, host: Host) -> TokenRules | None:
@@ -210,7 +221,7 @@ class Tokens:
             audiences=held.audiences,
             more=json.dumps(held.claims, sort_keys=True, separators=(",", ":")),
             ttl_s=ttl_s,
-            renew_s=max(1, ttl_s * issuer.renew_at_ppm // PPM),
+            renew_s=max(1, issuer.renew_after_ns // NS_PER_S),
             bound=held.bound,
             # The issuer's clock is right; a holder whose own is not asks for its token at another time.
             begin_s=self._scenario.epoch_ns // NS_PER_S,
@@ -222,7 +233,37 @@ class Tokens:
         owner = self._scenario.fleets.get(victim) or self._scenario.services[victim]
         assert owner.token is not None, "the scenario's checks know"
         key_at = self._key_at(owner.token.issuer)
-        return Entry(self._grant(host, owner.token), bound_to=self._holder_thumbprint(host), key_at=key_at)
+        entry = Entry(self._grant(host, owner.token), bound_to=self._holder_thumbprint(host), key_at=key_at)
+        return self._fetched(entry, host, owner.token)
+
+    def _fetched(self, entry: Entry, holder: Host, held: HeldToken) -> Entry:
+        """Return the same for a token that its holder has to fetch, if it has."""
+        fetching, endpoint = self.fetching, self._endpoint(held)
+        if fetching is None or endpoint is None:
+            return entry
+        at_hand_s = partial(fetching.at_hand_s, holder.name)
+        return msgspec.structs.replace(entry, at_hand_s=at_hand_s, needed=endpoint.without_token == "refuse")
+
+    def _endpoint(self, held: HeldToken) -> TokenEndpoint | None:
+        return self._settings[held.issuer].endpoint
+
+    def fetch_from(self, domains: Domains) -> None:
+        """Have holders fetch their tokens, where issuers have endpoints."""
+        if any(issuer.endpoint is not None for issuer in self._settings.values()):
+            self.fetching = TokenFetching(self._state, self._settings, domains, self._identities, self._made)
+            self._identities.on_certificate = self._certified
+
+    def _certified(self, host: Host, svid: Svid) -> None:
+        assert self.fetching is not None, "nobody else is told"
+        self.fetching.certificate(host, lambda: self.thumbprint(svid))
+
+    def _made(self, request: TokenRequest) -> Token:
+        """Return the token that an endpoint signs for a request."""
+        grant = request.grant
+        key_at = self._key_at(grant.issuer.name)
+        if key_at is not None:
+            grant = grant.signed_with(key_at(request.issued_s))
+        return grant.made(request.issued_s, request.thumbprint)
 
     def _key_at(self, name: str) -> Callable[[int], str] | None:
         """Return what tells with which key an issuer signs; None for one that has but one."""

@@ -88,6 +88,7 @@ class World:
             state.addresses = Addresses(state)
         if scenario.mesh.tokens is not None or (policy is not None and policy.engine.name == "istio"):
             state.tokens = Tokens(state, scenario.mesh.tokens, self._identities)
+            state.tokens.fetch_from(domains)
         self._sampler = HandshakeSampler(domains.by_id) if scenario.fidelity == "sampled" else None
         self._engines = self._make_engines()
         revocation = scenario.mesh.identity.revocation
@@ -145,6 +146,10 @@ class World:
         if self._rollout is not None:
             self._rollout.blame = blaming.blame_for_push
         self._issuers.tell_whom_to_blame(blaming, self._rollout)
+        tokens = self._state.tokens
+        if tokens is not None and tokens.fetching is not None:
+            tokens.fetching.blame = blaming.blame_for_token
+            self._identity_faults.fetching = tokens.fetching
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
             self._identity_faults.endpoints = self._federating.endpoints
@@ -258,6 +263,8 @@ class World:
             watch(state, progress)
         state.clock.run_to_end()
         self._issuers.finish()
+        if state.tokens is not None and state.tokens.fetching is not None:
+            state.tokens.fetching.finish()
         self._meters.finish()
         self._striking.record()
         if self._rollout is not None:

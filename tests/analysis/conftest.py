@@ -207,7 +207,7 @@ def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
     for name, fault in zip(scenario.fault_names(), scenario.faults, strict=True):
         end_ns = fault.at_ns + fault.for_ns
         record["faults"](FaultRow(name, fault.kind, fault.target, fault.at_ns, end_ns, 61, 50, 8, 3))
-    for number, purpose in enumerate(("onboarding", "rotation"), 1):
+    for number, purpose in enumerate(("onboarding", "rotation", "token"), 1):
         for attempt, outcome in ((1, "failed"), (2, "done")):
             reason = "the issuer is down" if outcome == "failed" else ""
             parts = (attempt * 20 * MS, 0, 0, MS, 0, 2 * MS, MS, 0, 0, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshsim.analysis.certificate_figures import certificates, explained_certificates
+from meshsim.analysis.certificate_figures import certificates, explained_certificates, explained_tokens, tokens
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import measure
 from meshsim.analysis.selection import Selection
@@ -35,6 +35,9 @@ def run(make_run: Callable[..., Any], corridor_scenario: Any) -> RunData:
         attempt(1, 2, "vision/0", "onboarding", "done", backoff=200, queue=40, network=20, announcement=30),
         attempt(3, 1, "hazard/0", "onboarding", "cut", failed=7),
         attempt(4, 1, "cars/3", "rotation", "done", network=5),
+        attempt(5, 1, "vision/0", "token", "failed", failed=900),
+        attempt(5, 2, "vision/0", "token", "done", backoff=700, queue=300, network=7),
+        attempt(6, 1, "cars/1", "token", "done", network=9),
     ]
 
     def fill(_: Any, record: dict[str, Callable[[Any], None]]) -> None:
@@ -101,6 +104,18 @@ def test_figures_and_how_they_read(run: RunData) -> None:
         "1 certificate ended while in use. At most 3 requests waited for the issuer, the longest for 40 ms."
     )
     assert lacked[2] == [("onboarding", "signing", "the issuer is down", "1")]
+
+
+def test_tokens_are_told_apart_from_certificates(run: RunData) -> None:
+    """Attempts to get a token have figures of their own, and count in none of those of certificates."""
+    assert (measure(run, "tokens_fetched"), measure(run, "token_failures")) == (2, 1)
+    assert measure(run, "token_time_max") == 1907 * MS
+    assert measure(run, "token_time_p50") == 9 * MS
+    assert measure(run, "tokens_fetched", Selection(service="vision")) == 1
+    figures = tokens(run)
+    (had, lacked) = explained_tokens(figures)
+    assert had[2] == [("median 9 ms, 99 % within 1.91 s, longest 1.91 s", "2")]
+    assert lacked[2] == [("signing", "the issuer is down", "1")]
 
 
 def test_nothing_is_said_where_nobody_asks(make_run: Callable[..., Any], corridor_scenario: Any) -> None:

@@ -47,6 +47,19 @@ def refusals(result: Any) -> list[tuple[int, str]]:
     return [(row.t_ns // S, row.rule) for row in result.decisions if not row.allowed]
 
 
+def test_fetched_tokens_of_another_trust_domain(simulate: Any, tokens: Data) -> None:
+    """An endpoint signs with the key of its trust domain's authority: the new one's from its activation on."""
+    rotated(tokens)
+    tokens["mesh"]["tokens"]["issuers"]["desk"]["endpoint"] = {"margin": "1 s"}
+    for hint, believed in (("2 s", True), ("1 h", False)):
+        tokens["mesh"]["federation"]["endpoint"] = {"refresh_hint": hint}
+        runs = [simulate(tokens, fidelity=level) for level in ("modelled", "real")]
+        assert runs[0].content() == runs[1].content()
+        assert all(row.outcome == "done" for row in runs[0].issuances if row.purpose == "token")
+        late = {(second >= 35, rule) for second, rule in refusals(runs[0])}
+        assert late == (set() if believed else {(True, token_check.UNKNOWN_KEY)})
+
+
 @pytest.mark.parametrize("fidelity", ["modelled", "real"])
 def test_a_token_of_another_trust_domain(simulate: Any, tokens: Data, fidelity: str) -> None:
     """The broker has the desk's key from the bundle of plant.example, and lets its tokens in."""
