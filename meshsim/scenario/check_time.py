@@ -170,6 +170,19 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
             if expectation.decisions_failed is not None and (policy is None or not any(policy.authorizers)):
                 message = "the mesh has no authorizer that could fail to answer; expected mesh.policy.authorizer"
                 yield Finding((*path, "decisions_failed"), message, at_key=True)
+            if expectation.requests_exposed is not None and not _anything_told(scenario):
+                message = "no sidecar says anything of itself in answers; expected mesh.http.proxy_headers"
+                yield Finding((*path, "requests_exposed"), message, at_key=True)
+
+
+def _anything_told(scenario: Scenario) -> bool:
+    """Say whether an answer can have fields that tell of the mesh; a Rego policy writes those of its refusals."""
+    policy, services = scenario.mesh.policy, scenario.services.values()
+    engines = [] if policy is None else [policy.engine]
+    if policy is not None and policy.istio is not None:
+        engines += [one.engine for one in policy.istio.extension_providers.values() if one.engine is not None]
+    said = scenario.mesh.http.proxy_headers is not None or "rego" in engines
+    return said or any(one.proxy_headers is not None or one.server is not None for one in services)
 
 
 def _check_air(scenario: Scenario, expectation: MetricExpectation, path: Path) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from meshsim.scenario import units
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.identity import Identity
+from meshsim.scenario.pattern_words import PATTERNS, refused_text
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.shape import ROOT, Spot, child, choices, has, kinds, known_keys, spot_at, step
 from meshsim.scenario.words import expected, one_of, shorten, show
@@ -20,44 +21,6 @@ MOST_KEPT = 1000
 MOST_SHOWN = 100
 """Mistakes that are printed."""
 
-_PATTERNS = {
-    "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?": (
-        "is not a name",
-        "at most 63 lower-case letters, digits and inner hyphens",
-    ),
-    "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[0-9]{1,9})?": (
-        "is no workload",
-        "a service or fleet, or one of its replicas or devices, such as 'planner/0'",
-    ),
-    "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
-    "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}": ("is no name of a header field", "one such as 'x-tenant'"),
-    "([!-~]([ \\t!-~]{0,4094}[!-~])?)?": (
-        "is no value of a header field",
-        "up to 4096 visible ASCII characters, no space at either end",
-    ),
-    r"data(\.[A-Za-z_][A-Za-z0-9_]{0,99}){1,20}": (
-        "is no rule of a Rego policy",
-        "the full path of one, such as 'data.envoy.authz.allow'",
-    ),
-    "[0-9A-Fa-f]{6}": ("is not a slice differentiator", "six hexadecimal digits in quotes, such as '000001'"),
-    "[0-9]{1,3}": ("is not a 5QI", "one of your own in quotes, '128' to '254'"),
-    "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])": (
-        "is not a port",
-        "a number from 1 to 65535",
-    ),
-    "([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?": (
-        "is not a label's key",
-        "at most 63 letters, digits, '-', '_' and '.', after a domain and '/' if need be",
-    ),
-    "([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?": (
-        "is not a label's value",
-        "at most 63 letters, digits, '-', '_' and '.', in quotes if it reads as a number",
-    ),
-    "[a-z0-9._-]{1,255}": (
-        "is not a trust domain",
-        "lower-case letters, digits, '.', '_' and '-', such as 'mesh.example'",
-    ),
-}
 _IDENTITY = Spot(Identity)
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
@@ -170,7 +133,7 @@ def _first_sentence(text: str) -> str:
 
 def _key_message(detail: ErrorDetails, path: Path) -> str:
     pattern = str(detail.get("ctx", {}).get("pattern", ""))
-    return _refused_text(path[-1], pattern)
+    return refused_text(path[-1], pattern)
 
 
 def _limit(limit: Any, value: Any) -> str:
@@ -226,8 +189,8 @@ def _list(_detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
 
 
 def _text(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
-    if spot.pattern is not None and spot.pattern.strip("^$") in _PATTERNS:
-        return f"{_name(path)} is {_empty(value)}; expected {_PATTERNS[spot.pattern.strip('^$')][1]}"
+    if spot.pattern is not None and spot.pattern.strip("^$") in PATTERNS:
+        return f"{_name(path)} is {_empty(value)}; expected {PATTERNS[spot.pattern.strip('^$')][1]}"
     quoted = f", in quotes: '{show(value)}'" if isinstance(value, int | float) else ""
     return f"{_name(path)} is {_empty(value)}; expected text{quoted}"
 
@@ -263,16 +226,12 @@ def _long_text(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str
     return f"{_name(path)} has {len(value)} characters; expected at most {detail['ctx']['max_length']}"
 
 
+def _short_text(_detail: ErrorDetails, _value: Any, _spot: Spot, path: Path) -> str:
+    return f"{_name(path)} is an empty text; expected some, or no such key"
+
+
 def _pattern(detail: ErrorDetails, value: Any, _spot: Spot, _path: Path) -> str:
-    return _refused_text(value, detail["ctx"]["pattern"])
-
-
-def _refused_text(value: Any, pattern: str) -> str:
-    problem, right = _PATTERNS.get(pattern.strip("^$"), ("is not allowed here", "another text"))
-    if problem == "is not a name":
-        slug = re.sub("[^a-z0-9]+", "-", str(value).lower()).strip("-")[:63].strip("-") or "edge-1"
-        right = f"{right}, such as {shorten(slug, 24)!r}"
-    return f"{show(value)} {problem}; expected {right}"
+    return refused_text(value, detail["ctx"]["pattern"])
 
 
 def _other(detail: ErrorDetails, value: Any, _spot: Spot, path: Path) -> str:
@@ -294,5 +253,6 @@ _SPEAKERS: dict[str, Callable[[ErrorDetails, Any, Spot, Path], str]] = {
     "too_short": _too_short,
     "too_long": _too_long,
     "string_too_long": _long_text,
+    "string_too_short": _short_text,
     "string_pattern_mismatch": _pattern,
 }

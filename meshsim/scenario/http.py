@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from meshsim.scenario.fields import FromList, Model
 from meshsim.scenario.headers import VALUE
@@ -48,6 +48,12 @@ class ServerHeader(Model):
     """Whether it is left as the workload wrote it. Default: false."""
     value: Annotated[str, StringConstraints(pattern=VALUE, min_length=1, max_length=128)] = "istio-envoy"
     """What the called sidecar puts in its place. Default: istio-envoy, as Istio."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ServerHeader:
+        if self.disabled and "value" in self.model_fields_set:
+            raise ValueError("the field is left as it is and has a value; expected disabled or value")
+        return self
 
 
 class DebugHeaders(Model):

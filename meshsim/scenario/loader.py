@@ -20,7 +20,7 @@ from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySampl
 from meshsim.scenario.diagnostics import MOST_KEPT
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.findings import Finding
-from meshsim.scenario.manifests.expand import expand, names_manifests
+from meshsim.scenario.manifests.expand import before_manifests, expand
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named, read_named
 from meshsim.scenario.overrides import apply_overrides
@@ -99,10 +99,11 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         message = "the file is not a mapping; expected keys such as scenario, duration, network, services, traffic"
         raise ScenarioError([positions.value(()).diagnostic(message)])
     folder = Folder(path.parent)
-    diagnostics = apply_overrides(data, positions, [one for one in overrides if names_manifests(one)])
+    first, others = before_manifests(overrides)
+    diagnostics = apply_overrides(data, positions, first)
     wrong_manifests, told = expand(data, positions, folder)
     diagnostics += wrong_manifests
-    diagnostics += apply_overrides(data, positions, [one for one in overrides if not names_manifests(one)])
+    diagnostics += apply_overrides(data, positions, others)
     apply_preset(data)
     reading = read_models(data, positions)
     diagnostics += reading.diagnostics

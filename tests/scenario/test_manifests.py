@@ -269,6 +269,31 @@ def test_refused_kinds_can_be_left_aside_if_that_is_said(tmp_path: Path) -> None
     assert "ignored_kinds is about manifests, of which there are none" in said
 
 
+def test_a_whole_mesh_on_the_command_line_can_name_manifests(tmp_path: Path) -> None:
+    """``--set mesh={...}`` says which manifests are read and what is left aside, as the file could."""
+    path = home(tmp_path, more="apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n")
+    assert any("a NetworkPolicy is not simulated" in line for line in told(path, SHOP, "mesh={manifests: [shop]}"))
+    whole = "mesh={manifests: [shop], ignored_kinds: [NetworkPolicy]}"
+    loaded = load_text(SHOP, path, ["mesh.tls.min_version='1.2'", whole, "mesh.tls.mode=PERMISSIVE"])
+    assert loaded.aside == ("left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",)
+    tls = loaded.scenario.mesh.tls
+    assert (tls.mode, tls.min_version) == ("PERMISSIVE", "1.3")  # what came before it is gone
+    assert loaded.scenario.mesh.routes
+
+
+def test_the_root_namespace_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+    """It is known before manifests are read: a PeerAuthentication in it holds for the whole mesh."""
+    peers = (
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+        "metadata: {name: default, namespace: meshwide}\nspec: {mtls: {mode: DISABLE}}\n"
+    )
+    allow = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: shop}\n"
+    path = home(tmp_path, more=f"{peers}---\n{allow}spec: {{rules: [{{}}]}}\n")
+    setting = "mesh.policy.istio.root_namespace=meshwide"
+    loaded = [load_text(SHOP, path, settings).scenario for settings in ([], [setting])]
+    assert [one.mesh.tls.mode == "DISABLE" for one in loaded] == [False, True]
+
+
 @pytest.mark.parametrize("kind", ["StatefulSet", "ReplicaSet"])
 def test_other_workloads_are_read_as_deployments(kind: str, tmp_path: Path) -> None:
     """A StatefulSet or ReplicaSet gives what a Deployment with the same pods gives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_scenario, load_text
+from meshsim.scenario.pattern_words import PATTERNS
+from meshsim.scenario.schema import schema_text
 from meshsim.scenario.yaml_text import parse_yaml
 
 DATA = Path(__file__).parent / "data"
@@ -139,3 +142,45 @@ def test_unused_things_are_mistakes() -> None:
         "valid.yaml:39:3: the service 'idle' is declared but never used; "
         "expected a flow or call to it, or not to be here",
     ]
+
+
+def _patterns(schema: Any) -> set[str]:
+    """Every pattern in a JSON Schema, of values and of keys."""
+    if isinstance(schema, list):
+        return set().union(*map(_patterns, schema))
+    if not isinstance(schema, dict):
+        return set()
+    found = {one for key, one in schema.items() if key == "pattern" and isinstance(one, str)}
+    keys = schema.get("patternProperties")
+    found |= set(keys) if isinstance(keys, dict) else set()
+    return found.union(*map(_patterns, schema.values()))
+
+
+def test_every_pattern_has_words() -> None:
+    """A text that a pattern refuses is told what it is not, and what would be right; quantities have words of units."""
+    patterns = _patterns(json.loads(schema_text()))
+    assert len(patterns) > 20
+    named = {pattern.strip("^$") for pattern in patterns if "[0-9]{1,18}" not in pattern}
+    assert named - PATTERNS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("services.planner.server=''", "'server' is an empty text; expected some, or no such key"),
+        ('services.planner.server="a\\nb"', "is no value of a header field; expected up to 4096 visible ASCII"),
+        (
+            "services.planner.proxy_headers={server: {disabled: true, value: x}}",
+            "the field is left as it is and has a value; expected disabled or value",
+        ),
+        ("mesh.http={identity_headers: [X-User]}", "'X-User' stands for no header fields; expected a name in lower"),
+        (
+            "expect=[{requests_exposed: {at_most: 0}}]",
+            "no sidecar says anything of itself in answers; expected mesh.http.proxy_headers",
+        ),
+    ],
+)
+def test_mistakes_in_what_answers_tell(override: str, says: str) -> None:
+    """Fields about header fields and manifests refuse what would say nothing, with words of their own."""
+    found = told(VALID, override)
+    assert any(says in line for line in found), found
