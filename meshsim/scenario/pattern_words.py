@@ -51,6 +51,10 @@ PATTERNS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "stands for no header fields",
             "a name in lower case, or its beginning and a star, such as 'x-user-*'",
         ),
+        "([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?": (
+            "is no name of an object",
+            "one in lower case, perhaps with its namespace, such as 'shop/waypoint'",
+        ),
         "[A-Za-z0-9._:-]{1,253}": ("is no authority", "a host, and perhaps a port, such as 'reviews:9080'"),
         "[A-Z][A-Za-z0-9]{0,62}": ("is no kind of object", "one as manifests have it, such as 'NetworkPolicy'"),
         "[!-~]{1,255}": ("cannot stand in a token", "1 to 255 visible ASCII characters, without spaces"),
