@@ -10,7 +10,7 @@ import msgspec
 from meshsim.control.matching import Caller, matches, rewritten_path
 from meshsim.scenario.destinations import DestinationBalancing, DestinationPool, DestinationSettings, OutlierDetection
 from meshsim.scenario.tls import tls_of
-from meshsim.scenario.variants import variants
+from meshsim.scenario.variants import variants, version_tls
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way
@@ -155,6 +155,7 @@ class Router:
             service=service,
             versions=self._versions(service, subset, namespace),
             plaintext=plaintext_to(self._scenario, settings, service, port),
+            plaintext_to=self._plaintext_to(settings, service, port),
             balancing=balancing.policy or mesh.load_balancing.policy,
             locality=mesh.load_balancing.locality if balancing.locality is None else balancing.locality,
             pool=PoolSettings(
@@ -170,6 +171,15 @@ class Router:
             outlier=_outlier(settings.outlier_detection),
         )
 
+    def _plaintext_to(self, settings: DestinationSettings, service: str, port: int) -> dict[str, bool]:
+        """Versions that callers are told to speak to otherwise than to the others, and whether in plaintext."""
+        usual = plaintext_to(self._scenario, settings, service, port)
+        of_version = {
+            version: plaintext_to(self._scenario, settings, service, port, version)
+            for version in self._scenario.services[service].versions
+        }
+        return {version: told for version, told in of_version.items() if told is not None and told != usual}
+
     def _versions(self, service: str, subset: str, namespace: str) -> frozenset[str] | None:
         if not subset:
             return None
@@ -181,14 +191,16 @@ class Router:
         return frozenset(kind.version for kind in kinds if wanted.items() <= kind.labels.items())
 
 
-def plaintext_to(scenario: Scenario, settings: DestinationSettings, service: str, port: int) -> bool | None:
-    """Say whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode."""
+def plaintext_to(
+    scenario: Scenario, settings: DestinationSettings, service: str, port: int, version: str = ""
+) -> bool | None:
+    """Say whether callers are told to speak plaintext to a port, or TLS; None: each goes by its own mode.
+
+    ``version``: of its replicas; left out, of those whose version says nothing of its own.
+    """
     if settings.tls == "auto":
-        callee = scenario.services[service]
-        return (
-            tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(service), callee.tls, callee.ports[str(port)].tls).mode
-            == "DISABLE"
-        )
+        given = version_tls(scenario.services[service], version, port)
+        return tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(service), *given).mode == "DISABLE"
     return {"mutual": False, "plaintext": True}.get(settings.tls or "own")
 
 

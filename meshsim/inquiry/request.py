@@ -71,7 +71,8 @@ def resolve(subject: Subject, request: Request) -> Asked:
     callee = find_callee(subject, request.destination)
     if not callee.version and callee.service in versioned(subject):
         known = ", ".join(one.name for one in callee.versions)
-        raise UsageError(f"--destination: policies tell the versions of {callee.name} apart; expected one of {known}")
+        said = f"policies tell the versions of {callee.name} apart, or TLS does"
+        raise UsageError(f"--destination: {said}; expected one of {known}")
     port = next(iter(callee.ports)) if request.port is None else request.port
     if port not in callee.ports:
         known = ", ".join(

@@ -17,7 +17,7 @@ from meshsim.policy.istio import IstioEngine
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.manifests.starter import load_manifests
 from meshsim.scenario.tls import tls_of
-from meshsim.scenario.variants import spiffe_id, variants
+from meshsim.scenario.variants import spiffe_id, variants, version_tls
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device, Replica
 from meshsim.world.templates import header_rules
@@ -28,7 +28,8 @@ from meshsim.world.world import World
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.tls import Tls
+    from meshsim.scenario.services import Fleet, Service
+    from meshsim.scenario.tls import PortTls, Tls
     from meshsim.sidecar.received import HeaderRules
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host
@@ -236,16 +237,22 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             slices=tuple(sends) if device else tuple(scenario.network.slices),
             in_mesh=not device,
             end=_end(
-                scenario, host.workload, tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), group.tls)
+                scenario,
+                host.workload,
+                tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), *_own_tls(host, group)),
             ),
         )
     return list(found.values())
 
 
+def _own_tls(host: Host, group: Service | Fleet) -> tuple[PortTls | None, ...]:
+    return version_tls(host.service, host.version) if isinstance(host, Replica) else (group.tls,)
+
+
 def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, version: str = "") -> Callee:
     service = scenario.services[name]
-    own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), service.tls)
-    ports = {int(number): tls_of(own, port.tls) for number, port in service.ports.items()}
+    own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name))
+    ports = {number: tls_of(own, *version_tls(service, version, number)) for number in service.protocols}
     replicas = (host for host in hosts if host.workload == name and (not version or _version_of(host) == version))
     replica = next(replicas, None)
     variant = next(one for one in variants(name, service) if version in ("", one.version))
@@ -261,7 +268,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
         modes={number: tls.mode for number, tls in ports.items()},
         spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain_of(name)),
         ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
-        plaintext={one: _plaintext(scenario, name, list(ports), one) for one in told},
+        plaintext={one: _plaintext(scenario, name, list(ports), one, version) for one in told},
         node="" if replica is None else replica.node,
         address="" if replica is None else world.address_of(replica),
         token_rules=None if replica is None else world.token_rules_of(replica),
@@ -276,9 +283,10 @@ def _version_of(host: Host) -> str:
     return host.version if isinstance(host, Replica) else ""
 
 
-def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str) -> dict[int, bool | None]:
+def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str, version: str) -> dict[int, bool | None]:
     return {
-        port: plaintext_to(scenario, settings_of(scenario, name, "", port, namespace), name, port) for port in ports
+        port: plaintext_to(scenario, settings_of(scenario, name, "", port, namespace), name, port, version)
+        for port in ports
     }
 
 
@@ -301,8 +309,13 @@ def with_engine(subject: Subject, name: str, engine: PolicyEngine, files: Sequen
 
 
 def versioned(subject: Subject) -> frozenset[str]:
-    """Services of which some policy holds for some versions alone."""
-    return subject.engine.versioned if isinstance(subject.engine, IstioEngine) else frozenset()
+    """Services whose versions policies tell apart, or which take TLS in different ways."""
+    apart = subject.engine.versioned if isinstance(subject.engine, IstioEngine) else frozenset[str]()
+    return apart | {one.service for one in subject.callees if any(_differs(one, part) for part in one.versions)}
+
+
+def _differs(callee: Callee, version: Callee) -> bool:
+    return (callee.modes, callee.ends, callee.plaintext) != (version.modes, version.ends, version.plaintext)
 
 
 def unenforced_by(subject: Subject) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from meshsim.scenario.check_identity_changes import change_order, check_identity
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.tls import Tls, TlsOverride, tls_of
+from meshsim.scenario.variants import settings_key, version_tls
 
 _text = units.format_duration
 
@@ -32,6 +33,7 @@ def check_changes(scenario: Scenario) -> Iterator[Finding]:
             yield Finding((*at, "policy"), message, at_key=True)
     for name, service in scenario.services.items():
         own = [number for number, port in service.ports.items() if port.tls is not None]
+        own += [number for one in service.versions.values() if one.tls is not None for number in one.tls.ports]
         for index, change in enumerate(scenario.changes):
             if own and (change.tls is not None or name in change.workloads):
                 message = f"port {own[0]} of {name!r} has TLS settings of its own, which would not change"
@@ -55,7 +57,7 @@ def _pushes_trust(scenario: Scenario) -> bool:
 
 
 def settings_over_time(scenario: Scenario) -> dict[str, list[tuple[int, Tls]]]:
-    """The TLS settings of each service and fleet: at the start (index -1), and after each change that is about it.
+    """The TLS settings of services, fleets and versions of their own: at the start (-1), after each change of them.
 
     Changes count in the order of their instants, those of one instant in the order of the file.
     """
@@ -71,6 +73,12 @@ def settings_over_time(scenario: Scenario) -> dict[str, list[tuple[int, Tls]]]:
         own |= {name: override for name, override in change.workloads.items() if name in own}
         for name in _touched(change, own):
             settings[name].append((index, tls_of(mesh, scenario.mesh.domain_tls(name), own[name])))
+    for name, service in scenario.services.items():
+        for version in service.versions:
+            key = settings_key(name, service, version)
+            if key != name:
+                mode = version_tls(service, version)[-1]
+                settings[key] = [(index, tls_of(tls, mode)) for index, tls in settings[name]]
     return settings
 
 

@@ -54,6 +54,7 @@ def check_ports(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(path, message, involved=(("services", to),))
     for name, service in scenario.services.items():
         yield from _check_listeners(name, service)
+        yield from _check_versions(name, service)
 
 
 def _check_listeners(name: str, service: Service) -> Iterator[Finding]:
@@ -71,6 +72,21 @@ def _check_listeners(name: str, service: Service) -> Iterator[Finding]:
                 "expected the same of both"
             )
             yield Finding(("services", name, "ports", number), message, at_key=True)
+
+
+def _check_versions(name: str, service: Service) -> Iterator[Finding]:
+    """Modes of ports of versions: of ports that are there, and of one listener the same."""
+    for key, version in service.versions.items():
+        modes: dict[int, str] = {}
+        for number, mode in version.tls.ports.items() if version.tls is not None else ():
+            at = ("services", name, "versions", key, "tls", "ports", number)
+            if number not in service.ports:
+                yield Finding(
+                    at, f"{name!r} has no port {number}; {expected(number, list(service.ports))}", at_key=True
+                )
+            elif modes.setdefault(service.target_port(int(number)), mode) != mode:
+                message = f"another port leads to the same listener, {service.target_port(int(number))}"
+                yield Finding(at, f"{message}, and has another mode; expected the same of both", at_key=True)
 
 
 def check_service_accounts(scenario: Scenario) -> Iterator[Finding]:

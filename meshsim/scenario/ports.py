@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import Model
-from meshsim.scenario.tls import PortTls
+from meshsim.scenario.tls import PortTls, TlsMode
 
 PortNumber = Annotated[int, Field(ge=1, le=65_535)]
 PortKey = Annotated[
@@ -46,3 +46,12 @@ class Port(Model):
     """Settings of its listener that differ from the service's. Default: none."""
     target: PortNumber | None = None
     """Port on which the replicas listen. Default: the same."""
+
+
+class VersionTls(Model):
+    """How the listeners of one version of a service take mutual TLS, whatever changes say of the service."""
+
+    mode: TlsMode | None = None
+    """As in mesh.tls. Default: the service's."""
+    ports: dict[PortKey, TlsMode] = Field(default={}, max_length=64)
+    """Mode of single ports of the service. Default: as the port says, else as `mode` does."""

@@ -10,7 +10,7 @@ from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, Share
 from meshsim.scenario.headers import VALUE, HeaderName, Headers, Malformed
 from meshsim.scenario.http import ProxyHeaders
 from meshsim.scenario.mobility import Path
-from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortKey, PortNumber
+from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortKey, PortNumber, VersionTls
 from meshsim.scenario.qos import FlowGuarantee
 from meshsim.scenario.tls import TlsOverride
 from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
@@ -128,6 +128,8 @@ class Version(Model):
     """Labels of its replicas, beside the service's. Default: none."""
     service_account: Name | None = None
     """Service account, part of its SPIFFE ID. Default: the service's."""
+    tls: VersionTls | None = None
+    """How its listeners take mutual TLS. Default: as the service's."""
     work: Work | None = None
     """CPU time of one request, before its calls. Default: the service's."""
     calls: Annotated[tuple[Step, ...] | None, FromList] = None

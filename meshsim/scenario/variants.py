@@ -8,6 +8,7 @@ import msgspec
 
 from meshsim.scenario.positions import Path
 from meshsim.scenario.services import Service, Step, Version, Work
+from meshsim.scenario.tls import PortTls
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -107,3 +108,18 @@ def spiffe_ids(name: str, service: Service, trust_domain: str) -> dict[str, None
 def spiffe_id(service: Service, variant: Variant, trust_domain: str) -> str:
     """The SPIFFE ID of one variant's replicas: ``spiffe://trust-domain/ns/namespace/sa/service-account``."""
     return f"spiffe://{trust_domain}/ns/{service.namespace}/sa/{variant.service_account}"
+
+
+def version_tls(service: Service, version: str, port: int | None = None) -> tuple[PortTls | None, ...]:
+    """What listeners of a version have of TLS settings that are not their trust domain's, the most special last."""
+    own = service.versions[version].tls if version in service.versions else None
+    mode = None if own is None else PortTls(mode=own.mode)
+    if port is None:
+        return (service.tls, mode)
+    said = None if own is None else own.ports.get(str(port))
+    return (service.tls, mode, service.ports[str(port)].tls, None if said is None else PortTls(mode=said))
+
+
+def settings_key(name: str, service: Service, version: str) -> str:
+    """Under which TLS settings of replicas are kept: the service's name, or a version's that has some of its own."""
+    return f"{name}:{version}" if version in service.versions and service.versions[version].tls else name

@@ -5,6 +5,7 @@ Which calls a route is for, the control plane has found out; the sidecar carries
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 import msgspec
@@ -63,6 +64,8 @@ class Destination(msgspec.Struct, frozen=True):
     """Waiting for a connection at the same time."""
     connect_timeout_ns: int
     outlier: OutlierSettings | None
+    plaintext_to: Mapping[str, bool] = {}
+    """The same as ``plaintext``, of versions for which it differs."""
 
 
 class Way(msgspec.Struct, frozen=True):

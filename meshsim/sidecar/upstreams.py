@@ -82,15 +82,18 @@ class Upstreams:
         commands.append(OpenConnection(upstream.connection_id, endpoint.endpoint_id, template.slice, port))
         return upstream
 
-    def _is_plaintext(self, pool: Pool) -> bool:
-        asked = None if pool.cluster is None else pool.cluster.settings.plaintext
+    def _is_plaintext(self, pool: Pool, endpoint: Endpoint) -> bool:
+        asked = None
+        if pool.cluster is not None:
+            settings = pool.cluster.settings
+            asked = settings.plaintext_to.get(endpoint.version, settings.plaintext)
         return self.side.settings.mode == "DISABLE" if asked is None else asked
 
     def connected(self, upstream: Upstream, now_ns: int) -> list[Command]:
         """TCP is there: begin TLS, or send at once where there is none."""
         if upstream.phase is not Phase.CONNECTING:
             return []
-        if self._is_plaintext(upstream.pool):
+        if self._is_plaintext(upstream.pool, upstream.endpoint):
             return self._ready(upstream, now_ns)
         upstream.phase = Phase.HANDSHAKING
         clock_ns = self._settings.clock_offset_ns + now_ns

@@ -15,7 +15,7 @@ from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.scenario.tls import tls_of
-from meshsim.scenario.variants import spiffe_id, variants
+from meshsim.scenario.variants import spiffe_id, variants, version_tls
 from meshsim.sidecar.balancer import Balancer, Endpoint
 from meshsim.sidecar.pool import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
@@ -260,14 +260,13 @@ def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
     """Return the settings of a replica's listeners that have some of their own, by the port that they are on."""
     if not isinstance(host, Replica):
         return {}
-    service = host.service
+    service, mesh = host.service, scenario.mesh
+    of_domain = mesh.domain_tls(host.workload)
     return {
-        service.target_port(int(number)): tls_settings(
-            tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), service.tls, port.tls),
-            scenario.mesh.identity.revocation,
-        )
-        for number, port in service.ports.items()
-        if port.tls is not None
+        service.target_port(int(number)): tls_settings(tls_of(mesh.tls, of_domain, *given), mesh.identity.revocation)
+        for number in service.ports
+        for given in (version_tls(service, host.version, int(number)),)
+        if given[-2:] != (None, None)
     }
 
 

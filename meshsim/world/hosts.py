@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from meshsim.scenario.variants import settings_key
 from meshsim.world.compute import Cores
 
 if TYPE_CHECKING:
@@ -141,6 +142,11 @@ class Host:
         """Site at which it is."""
         return self.machine.site
 
+    @property
+    def settings_key(self) -> str:
+        """Under which its TLS settings are kept."""
+        return self.workload
+
 
 class Replica(Host):
     """One replica of a service."""
@@ -183,6 +189,11 @@ class Replica(Host):
         """Memory that it takes of its node while it is up, its sidecar included."""
         self.grown_bytes = 0
         """What its requests and connections take on top now."""
+
+    @property
+    def settings_key(self) -> str:
+        """Under which its TLS settings are kept: the service's name, or its version's."""
+        return settings_key(self.workload, self.service, self.version)
 
 
 class Device(Host):

@@ -46,7 +46,7 @@ class Content:
         self.policy = policy
         """Number of its policies among all there are."""
         self.settings = settings
-        """TLS settings and type of keys by service or fleet."""
+        """TLS settings and type of keys, by ``Host.settings_key``."""
         self.identity = identity
         """Terms of certificates in the mesh's own trust domain."""
         self.renewals = renewals
@@ -125,7 +125,7 @@ class Rollout:
 
     def settings(self, host: Host) -> TlsSettings:
         """Return the TLS settings with which a host starts now; its key is of their type, too."""
-        settings, host.key_type = self._announced.settings[host.workload]
+        settings, host.key_type = self._announced.settings[host.settings_key]
         self._identities.rotating.agree(host, self._announced.identity)
         return settings
 
@@ -259,11 +259,11 @@ class Rollout:
         self._take(host, content)
         if isinstance(host, AuthorizerProcess):
             return  # it has no settings of TLS, and no certificate
-        settings, key_type = content.settings[host.workload]
+        settings, key_type = content.settings[host.settings_key]
         due, was_due = content.renewals[host.workload], before.renewals[host.workload]
         other_key = key_type != host.key_type
         host.key_type = key_type
-        if settings != before.settings[host.workload][0]:
+        if settings != before.settings[host.settings_key][0]:
             self._identities.configure(host, settings)
         if content.identity is not before.identity:
             self._identities.agree(host, content.identity)

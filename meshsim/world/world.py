@@ -11,7 +11,7 @@ from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
 from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
-from meshsim.scenario.tls import tls_of
+from meshsim.scenario.check_changes import settings_over_time
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
@@ -93,12 +93,9 @@ class World:
         self._engines = self._make_engines()
         revocation = scenario.mesh.identity.revocation
         self._settings: dict[str, TlsSettings] = {
-            name: tls_settings(tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), own), revocation)
-            for name, own in (
-                *((name, service.tls) for name, service in scenario.services.items()),
-                *((name, fleet.tls) for name, fleet in scenario.fleets.items()),
-            )
+            key: tls_settings(each[0][1], revocation) for key, each in settings_over_time(scenario).items()
         }
+        """TLS settings of the start."""
         handshakes = Handshakes(state, self._sampler)
         self._driver = driver = Driver(state, handshakes)
         templates = Templates(scenario)
@@ -277,7 +274,7 @@ class World:
         return Outcome(tuple(self._striking.effects), state.clock.now_ns, compared)
 
     def _start(self, host: Host) -> None:
-        settings = self._settings[host.workload] if self._rollout is None else self._rollout.settings(host)
+        settings = self._settings[host.settings_key] if self._rollout is None else self._rollout.settings(host)
         if self._rollout is not None:
             self._rollout.give(host)
         build.make_sidecar(self._state, host, self._identities, settings, self._engines)

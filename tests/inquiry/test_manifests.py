@@ -201,7 +201,7 @@ def test_a_policy_can_be_for_one_version(tmp_path: Path, labels: str) -> None:
     first = ask(subject, Request(source="front", destination="stock:v1")).accounts[0]
     assert first.why == "it is for workloads with version=v2; of stock v1, the label is v1"
     for text, said in (
-        ("stock", "policies tell the versions of stock apart; expected one of stock:v2, stock:v1"),
+        ("stock", "policies tell the versions of stock apart, or TLS does; expected one of stock:v2, stock:v1"),
         ("stock:v3", "stock has no version 'v3'; expected v2 or v1"),
     ):
         with pytest.raises(UsageError, match=re.escape(f"--destination: {said}")):

@@ -32,6 +32,10 @@ class Peers(msgspec.Struct):
     """By the service's name in the scenario."""
     ports: dict[tuple[str, int], Mode] = {}
     """By service, and the port that its replicas listen on."""
+    versions: dict[tuple[str, str], Mode] = {}
+    """By service and version, where not all versions of it are chosen."""
+    version_ports: dict[tuple[str, str, int], Mode] = {}
+    """The same of single ports."""
 
     def of_service(self, service: KubeService) -> Mode | None:
         """The mode of a service that differs from the mesh's, as far as one was said."""
@@ -40,7 +44,7 @@ class Peers(msgspec.Struct):
 
 def read_peers(manifests: list[Manifest], cluster: Cluster, root_namespace: str, notes: Notes) -> Peers:
     """Find the mode of each listener; mistakes are noted at their places."""
-    peers = Peers(None, {}, {}, {})
+    peers = Peers(None, {}, {}, {}, {}, {})
     seen: dict[tuple[str, ...], Place] = {}
     for manifest in manifests:
         spec = body(manifest, "PeerAuthentication", notes).get("spec", manifest.spec)
@@ -61,21 +65,32 @@ def read_peers(manifests: list[Manifest], cluster: Cluster, root_namespace: str,
             elif mode is not None:
                 peers.namespaces[manifest.namespace] = mode
             continue
-        for service in chosen:
-            if _is_second(manifest, seen, ("workload", service.key)):
+        for service, versions in chosen:
+            levels = [("workload", service.key, one) for one in versions or service.versions()]
+            if any(_is_second(manifest, seen, level) for level in levels):
                 continue
-            if mode is not None:
-                peers.workloads[service.key] = mode
-            if "portLevelMtls" in fields:
-                _ports(fields["portLevelMtls"], service, peers, notes)
+            ports = _ports(fields["portLevelMtls"], service, notes) if "portLevelMtls" in fields else {}
+            _put(peers, service.key, versions, mode, ports)
     return peers
+
+
+def _put(peers: Peers, key: str, versions: tuple[str, ...], mode: Mode | None, ports: dict[int, Mode]) -> None:
+    """Note what one PeerAuthentication says of a service, or of some versions of it."""
+    if not versions:
+        if mode is not None:
+            peers.workloads[key] = mode
+        peers.ports |= {(key, port): said for port, said in ports.items()}
+    for version in versions:
+        if mode is not None:
+            peers.versions[key, version] = mode
+        peers.version_ports |= {(key, version, port): said for port, said in ports.items()}
 
 
 def _is_second(manifest: Manifest, seen: dict[tuple[str, ...], Place], level: tuple[str, ...]) -> bool:
     place = manifest.whole.place
     before = seen.setdefault(level, place)
     if before is not place:
-        what = {"mesh": "the mesh"}.get(level[0], f"the {level[0]} {level[-1]}")
+        what = {"mesh": "the mesh"}.get(level[0], f"the {' '.join(level[:2])}")
         message = f"{what} has the PeerAuthentication at {before.file}:{before.line} already; expected one"
         manifest.whole.wrong(message)
     return before is not place
@@ -87,7 +102,11 @@ def _mode(value: Value, notes: Notes) -> Mode | None:
     return None if word in ("", "UNSET") else Mode(word, fields["mode"].place)
 
 
-def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], notes: Notes) -> list[KubeService] | None:
+Chosen = list[tuple[KubeService, tuple[str, ...]]]
+"""Services, each with those of its versions that are meant; none of them means all."""
+
+
+def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], notes: Notes) -> Chosen | None:
     """The services whose workloads a selector chooses among some; None without a selector."""
     if value is None:
         return None
@@ -96,21 +115,19 @@ def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], not
     if not wanted:
         return None
     chosen_pods = [one for one in pods if wanted.items() <= one.labels.items()]
-    found = []
+    found: Chosen = []
     for service in cluster.services.values():
-        chosen = [one for one in service.deployments if one in chosen_pods]
-        if chosen and len(chosen) < len(service.deployments):
-            message = f"it chooses some versions of {service.name!r} alone; expected labels that all of them have"
-            fields["matchLabels"].wrong(message)
-        elif chosen:
-            found.append(service)
+        chosen = tuple(name for name, one in service.versions().items() if one in chosen_pods)
+        if chosen:
+            found.append((service, () if len(chosen) == len(service.deployments) else chosen))
     if not chosen_pods:
         shown = ", ".join(f"{key}={label}" for key, label in wanted.items())
         fields["matchLabels"].wrong(f"no Deployment's pods that it is for have {shown}; expected labels of some")
     return found
 
 
-def _ports(value: Value, service: KubeService, peers: Peers, notes: Notes) -> None:
+def _ports(value: Value, service: KubeService, notes: Notes) -> dict[int, Mode]:
+    found = {}
     known = {service.target_port(port) for port in service.ports}
     for key, entry in value.entries().items():
         if not key.isdigit() or not 1 <= int(key[:6]) <= 65_535:
@@ -121,4 +138,5 @@ def _ports(value: Value, service: KubeService, peers: Peers, notes: Notes) -> No
             shown = sorted(str(port) for port in known if port is not None)
             entry.wrong_key(f"no replica of {service.name!r} listens on {key}; {expected(key, shown)}")
         elif mode is not None:
-            peers.ports[service.key, int(key)] = mode
+            found[int(key)] = mode
+    return found

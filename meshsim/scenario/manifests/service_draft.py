@@ -50,9 +50,21 @@ def put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
         draft.put(version, {}, deployment.place)
         draft.put((*version, "count"), deployment.count, deployment.count_place)
         draft.put((*version, "service_account"), deployment.service_account, deployment.account_place)
+        _put_version_modes(draft, service, name, peers, version)
         for label, text in deployment.labels.items():
             if label not in common:
                 draft.put((*version, "labels", label), text, deployment.labels_place)
+
+
+def _put_version_modes(draft: Draft, service: KubeService, version: str, peers: Peers, at: Path) -> None:
+    """How the listeners of one version take mutual TLS, where that is not as those of all."""
+    mode = peers.versions.get((service.key, version))
+    if mode is not None:
+        draft.put((*at, "tls", "mode"), mode.mode, mode.place)
+    for port in [] if service.gateway else service.ports:
+        mode = peers.version_ports.get((service.key, version, service.target_port(port) or port.number))
+        if mode is not None:
+            draft.put((*at, "tls", "ports", str(port.number)), mode.mode, mode.place)
 
 
 def put_destination(draft: Draft, service: KubeService, at: Path, said: Rule | None) -> None:
