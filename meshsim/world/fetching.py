@@ -1,7 +1,7 @@
 """Proxies that fetch something again and again from a node: revocation lists, or an OCSP response.
 
-A fetch takes a round trip for the connection and one for the request, which wait in no link's queue, and CPU time at
-both ends. One that gets no answer is tried again.
+A fetch takes a round trip for the connection and the way of a request, which wait in no link's queue, CPU time at both
+ends, and for the answer the time of its bytes on links, among all others there. One that gets no answer is tried again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshsim.world.parcels import Parcel, Parcels
 from meshsim.world.reach import again_after_ns, one_way_ns
 
 if TYPE_CHECKING:
     from meshsim.world.hosts import Host
     from meshsim.world.state import State
+
+TIMEOUT_NS = 10_000_000_000
+"""How long who fetches waits for an answer, at most until the next fetch is due."""
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -32,6 +36,15 @@ class Errand(msgspec.Struct, frozen=True):
     """Operation that it takes on the node of who has fetched it."""
 
 
+class Delivery(msgspec.Struct, eq=False):
+    """An answer on its way."""
+
+    fetch: tuple[Host, int, int]
+    answer: Any
+    awaited: bool = True
+    """Whether nobody has given it up, and it has not come."""
+
+
 class Fetching:
     """Sees to it that hosts have what they fetch."""
 
@@ -43,15 +56,18 @@ class Fetching:
         state: State,
         errand: Errand,
         ask: Callable[[Host], Any],
+        size_bytes: Callable[[Any], int],
         took: Callable[[Host, Any], None],
         missed: Callable[[Host], None],
     ) -> None:
-        """``ask`` gives the answer, None where there is none; ``took`` is told of one that has arrived."""
+        """``ask`` gives the answer, None where there is none, of so many bytes; ``took`` is told of one that came."""
         self._state = state
         self._clock = state.clock
         self._errand = errand
         self._machine = state.machines[errand.node]
         self._ask = ask
+        self._size_bytes = size_bytes
+        self._parcels = Parcels(state)
         self._took = took
         self._missed = missed
 
@@ -98,16 +114,30 @@ class Fetching:
         self._clock.at(done_ns, self._answered, (fetch, answer))
 
     def _answered(self, job: tuple[tuple[Host, int, int], Any]) -> None:
-        fetch, _ = job
-        way_ns = one_way_ns(self._state, self._errand.node, fetch[0].node) if self._machine.up else None
-        if way_ns is None:
+        """Send the answer, which is awaited for a while."""
+        fetch, answer = job
+        host, node = fetch[0], self._errand.node
+        if not self._machine.up or self._state.topology.route(node, host.node) is None:
             self._failed(fetch)
-        else:
-            self._clock.at(self._clock.now_ns + way_ns, self._came, job)
+            return
+        delivery = Delivery(fetch, answer)
+        self._clock.at(self._clock.now_ns + min(TIMEOUT_NS, self._errand.every_ns), self._given_up, delivery)
+        size_bytes = self._size_bytes(answer)
+        self._parcels.send(Parcel(node, host.node, size_bytes, lambda: delivery.awaited, lambda: self._came(delivery)))
 
-    def _came(self, job: tuple[tuple[Host, int, int], Any]) -> None:
-        host = job[0][0]
-        if host.up and host.starts == job[0][1]:
+    def _given_up(self, delivery: Delivery) -> None:
+        host, starts, _ = delivery.fetch
+        if delivery.awaited and host.up and host.starts == starts and not self._state.over:
+            self._failed(delivery.fetch)
+        delivery.awaited = False
+
+    def _came(self, delivery: Delivery) -> None:
+        if not delivery.awaited:
+            return
+        delivery.awaited = False
+        host, starts, _ = delivery.fetch
+        if host.up and host.starts == starts:
+            job = delivery.fetch, delivery.answer
             self._clock.at(self._work(host.machine, self._errand.work_here), self._read, job)
 
     def _read(self, job: tuple[tuple[Host, int, int], Any]) -> None:

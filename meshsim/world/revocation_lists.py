@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.identity.revocation import Crl
+from meshsim.identity.sizes import crl_size_bytes
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
 
@@ -27,7 +28,7 @@ class RevocationLists:
         self._settings = settings
         key_type = state.scenario.mesh.identity.ca_key
         errand = Errand("crl-fetch", node, settings.fetch_ns, "", f"{key_type}.verify")
-        self.fetching = Fetching(state, errand, self._answer, self._take, self._missed)
+        self.fetching = Fetching(state, errand, self._answer, self._size_bytes, self._take, self._missed)
         self._machine = state.machines[node]
         self._signature_ns = self._machine.costs.operations[f"{key_type}.sign"]
         self._number = 0
@@ -84,6 +85,9 @@ class RevocationLists:
 
     def _answer(self, host: Host) -> Lists:
         return self._newest()
+
+    def _size_bytes(self, lists: Lists) -> int:
+        return sum(crl_size_bytes(crl, self._revoking.key_type_of(crl.issuer)) for crl in lists)
 
     def _take(self, host: Host, lists: Lists) -> None:
         held = self.of(host)

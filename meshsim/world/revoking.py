@@ -159,6 +159,10 @@ class Revoking:
         """Return the authorities that there have been so far, of all trust domains, by their ids."""
         return tuple(self._domains.by_id)
 
+    def key_type_of(self, authority: str) -> str:
+        """Return the type of the key with which an authority signs."""
+        return self._domains.by_id[authority].key_type
+
     def serials_of(self, authority: str) -> frozenset[int]:
         """Return the serial numbers of the certificates of one authority that are revoked."""
         return frozenset(serial for serial, svid in self._revoked.items() if svid.issuer == authority)

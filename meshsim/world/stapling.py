@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from meshsim.identity.revocation import OcspStaple, OcspStatus, staple_for
+from meshsim.identity.sizes import staple_size_bytes
 from meshsim.identity.svid import SECOND_NS
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
@@ -33,7 +34,7 @@ class Stapling:
         self._settings = settings
         key_type = state.scenario.mesh.identity.ca_key
         errand = Errand("ocsp-fetch", node, settings.fetch_ns, f"{key_type}.sign", f"{key_type}.verify")
-        self.fetching = Fetching(state, errand, self._answer, self._take, self._missed)
+        self.fetching = Fetching(state, errand, self._answer, staple_size_bytes, self._take, self._missed)
         self._certificates: dict[str, Svid] = {}
         """The certificate that each server has, by its name."""
         self._staples: dict[str, OcspStaple] = {}

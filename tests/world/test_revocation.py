@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.identity.revocation import Crl, OcspStaple
+from meshsim.identity.sizes import crl_size_bytes, staple_size_bytes
 from meshsim.scenario.loader import load_text
 from tests.world.conftest import Result
 
@@ -364,3 +366,48 @@ def test_a_certificate_that_comes_while_the_responder_is_down() -> None:
     refused = [each for each in result.handshakes if each.reason == "no server certificate"]
     assert refused
     assert all(9 * SECOND < each.t_start_ns < 20 * SECOND + SECOND // 10 for each in refused)
+
+
+def _fetched(way: str, *overrides: str) -> Result:
+    """A run in which devices are revoked and nothing but what proxies fetch goes over the link to the issuer."""
+    return run(
+        WAYS[way], "other", BOUND, *overrides, **{"other: {node: edge, size: 1}": "other: {node: edge, size: 40}"}
+    )
+
+
+LISTS = [crl_size_bytes(Crl("", 1, 0, 0, frozenset(range(count))), "ecdsa-p256") for count in (0, 40)]
+"""Bytes of a list of nobody, and of one of forty certificates."""
+HEADER_BYTES = 52
+
+
+def test_lists_that_are_fetched_take_their_bytes_on_links() -> None:
+    """The link from the issuer carries a list for each proxy every two seconds, longer ones after the revocation."""
+    sent = {each.t_ns // SECOND: each.sent_bytes for each in _fetched("crl").links if each.link == "ca->core"}
+    before, after = (sum(sent[second] for second in span) for span in (range(4, 10), range(18, 24)))
+    proxies = 46
+    assert before == 3 * proxies * (LISTS[0] + HEADER_BYTES)
+    assert after == 3 * proxies * (LISTS[1] + HEADER_BYTES * 2)
+
+
+def test_responses_that_are_fetched_take_their_bytes_on_links() -> None:
+    """The link from the responder carries a response for each server every two seconds, of the size of its DER."""
+    sent = {each.t_ns // SECOND: each.sent_bytes for each in _fetched("ocsp").links if each.link == "ca->core"}
+    staple = OcspStaple("", "ecdsa-p256", 1, "good", 0, 0)
+    assert sum(sent[second] for second in range(4, 10)) == 3 * 3 * (staple_size_bytes(staple) + HEADER_BYTES)
+
+
+def test_a_long_list_comes_late_over_a_slow_link() -> None:
+    """The last peer obeys later by the time that a list of 40 certificates takes over a slow link, and waits."""
+    fast, slow = (row(_fetched("crl", f"network.links.1.bandwidth={rate} Mbit/s")) for rate in (1000, 1))
+    list_ns = LISTS[1] * 8 * 1000
+    late_ns = slow.t_obeyed_ns - fast.t_obeyed_ns
+    assert list_ns * 0.99 < late_ns < 10 * list_ns
+
+
+def test_what_does_not_come_in_time_is_given_up() -> None:
+    """Over a link that is slower than what is fetched over it, proxies give up, say so, and try again."""
+    result = _fetched("crl", "network.links.1.bandwidth=50 kbit/s")
+    missed = [each for each in result.configs if each.event == "stale"]
+    assert missed
+    assert {each.reason for each in missed} == {"revocation list not to be had"}
+    assert row(result).t_obeyed_ns == -1
