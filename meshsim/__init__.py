@@ -11,6 +11,7 @@ nothing.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ _HOMES = {
     "InvariantViolation": "meshsim.scenario.errors",
     "InfrastructureError": "meshsim.scenario.errors",
 }
+
+
+class _Compiled:
+    """Stands for the finder of compiled modules until one of the package's modules is wanted, and gives way to it."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+        """Ask the finder, once it is there; its own module is found as others are."""
+        if not name.startswith("meshsim.") or name == "meshsim.compiled":
+            return None
+        from meshsim.compiled import FINDER
+
+        if cls in sys.meta_path:
+            sys.meta_path[sys.meta_path.index(cls)] = FINDER
+        return FINDER.find_spec(name)
+
+
+sys.meta_path.insert(0, _Compiled)
 
 
 def __getattr__(name: str) -> Any:

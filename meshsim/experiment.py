@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshsim import __version__
+from meshsim import __version__, compiled
 from meshsim.results.folder import RESULTS_ROOT, RunFolder
 from meshsim.results.manifest import RunFacts
 from meshsim.scenario.errors import ScenarioError, UsageError
@@ -111,6 +111,7 @@ def run_folder(
                 "machine": platform.machine(),
                 "wall_s": round(time.perf_counter() - began_s, 3),
                 "compared_handshakes": outcome.compared_handshakes,
+                "compiled": compiled.in_use(),
             },
         )
         for name, content in loaded.files.items():

@@ -97,6 +97,7 @@ KEYS: dict[str, dict[str, str]] = {
         "theory_agrees": "whether they are closer than that; if not, exit code 1",
         "requests": "requests of each repetition",
         "repetitions": "repetitions",
+        "compiled": "whether the hot path ran compiled (`make fast`)",
     },
     "bench --scale": {
         "load_s": "CPU seconds of reading and checking a scenario and assembling its world, which has `load_nodes` "
@@ -111,6 +112,7 @@ KEYS: dict[str, dict[str, str]] = {
         "shorter_peak_mb": "largest resident memory of a process with a run of `shorter_requests`, in 10^6 bytes",
         "longer_peak_mb": "likewise, of `longer_requests`",
         "peak_growth": "the second to the first",
+        "compiled": "whether the hot path ran compiled (`make fast`)",
         "shorter_requests": "a quarter of the longer run's",
         "longer_requests": "as `--requests` says",
     },

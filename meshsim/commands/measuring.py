@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim import compiled
 from meshsim.commands.answer import EXIT_FAILED, EXIT_PASSED, Answer
 from meshsim.commands.progress import Bar
 from meshsim.scenario.errors import InfrastructureError, UsageError
@@ -95,12 +96,13 @@ def measure_speed(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
         for row in result.rows():
             table.add_row(*row)
         console.print(table)
-        for note in [] if quiet else result.notes():
+        for note in [] if quiet else [*result.notes(), compiled.describe()]:
             console.print(note, soft_wrap=True)
         if quick:
             console.print(ROUGH, soft_wrap=True)
 
-    return Answer(msgspec.to_builtins(result), draw, EXIT_PASSED if result.theory_agrees else EXIT_FAILED)
+    document = {**msgspec.to_builtins(result), "compiled": compiled.in_use()}
+    return Answer(document, draw, EXIT_PASSED if result.theory_agrees else EXIT_FAILED)
 
 
 def measure_scale(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
@@ -118,5 +120,7 @@ def measure_scale(requests: int | None, *, quick: bool, quiet: bool) -> Answer:
     def draw(console: Console) -> None:
         for what, much in result.rows():
             console.print(f"{what:<44} {much}", soft_wrap=True)
+        if not quiet:
+            console.print(compiled.describe(), soft_wrap=True)
 
-    return Answer(msgspec.to_builtins(result), draw)
+    return Answer({**msgspec.to_builtins(result), "compiled": compiled.in_use()}, draw)

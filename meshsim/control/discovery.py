@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from meshsim.sidecar.balancer import Endpoint
+from meshsim.sidecar.endpoint import Endpoint
 
 
 class Announcement(msgspec.Struct, frozen=True):

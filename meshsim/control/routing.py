@@ -11,7 +11,7 @@ from meshsim.control.matching import Caller, matches, rewritten_path
 from meshsim.scenario.destinations import DestinationBalancing, DestinationPool, DestinationSettings, OutlierDetection
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import variants, version_tls
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way
 

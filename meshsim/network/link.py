@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
 from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, Train
 
-_NEVER = -(2**62)
-MTU_BYTES = 1500
+_NEVER: Final = -(2**62)
+MTU_BYTES: Final = 1500
 """Largest IP packet of Ethernet without jumbo frames."""
 
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from meshsim.network.promise import AirTally
 from meshsim.network.train import Train
 
-WAITING = -2
+WAITING: Final = -2
 """What a hop returns when a train has to wait for the medium: ``advance`` will name it."""
-NEVER = 2**62
+NEVER: Final = 2**62 - 1
 
 _BITS_NS = 8 * 1_000_000_000
 _PPM = 1_000_000

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from meshsim.network.train import Train
 
-BITS_NS = 8 * 1_000_000_000
+BITS_NS: Final = 8 * 1_000_000_000
 """Bits of a byte times nanoseconds of a second."""
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import mypyc_attr
 
 if TYPE_CHECKING:
     from meshsim.network.medium import SliceQueue
 
-LOST = -1
+LOST: Final = -1
 """What a hop returns when nothing of a train came through."""
-COPY = -1
+COPY: Final = -1
 """Marks a train that repeats segments of another: it takes its place on every hop, and nothing is drawn for it."""
-NO_LIMIT = 1 << 62
+NO_LIMIT: Final = 2**62 - 1
 
 
 def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns: int) -> list[int]:
@@ -32,6 +34,7 @@ def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns:
     return times_ns
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Train:
     """A run of TCP segments sent together, on its way.
 

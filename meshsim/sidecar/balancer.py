@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
-import msgspec
-
-
-class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """One replica of a service, as the control plane announces it."""
-
-    endpoint_id: int
-    service: str
-    node: str
-    site: str
-    spiffe_id: str
-    version: str = ""
-    """Version of the service that it runs; empty if there are none."""
-
+from meshsim.sidecar.endpoint import Endpoint
 
 DistanceNs = Callable[[str, str], int | None]
 """Network latency from one node to another; None when there is no way."""
 
-_UNREACHABLE = 2**62
+_UNREACHABLE: Final = 2**62 - 1
 
 
 class Balancer:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from meshsim.sidecar.balancer import Balancer, Endpoint
+from meshsim.sidecar.balancer import Balancer
+from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.outlier import Outliers
 from meshsim.sidecar.routing import Destination
 

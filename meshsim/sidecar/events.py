@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from meshsim.policy.question import Decision
-from meshsim.sidecar.balancer import Endpoint
+from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.messages import CallTemplate, Message, RequestMessage
 from meshsim.sidecar.tls.flights import Flight
 from meshsim.sidecar.tls.outcome import TlsStep

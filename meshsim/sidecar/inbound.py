@@ -22,7 +22,7 @@ from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.http1_write import response1_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import READY, Phase
+from meshsim.sidecar.pool_settings import READY, Phase
 from meshsim.sidecar.questions import Questions, seen
 from meshsim.sidecar.received import Fields, end_to_end, kept, named, removed
 from meshsim.sidecar.tls.end import rests_on_revoked

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING
 
 from meshsim.sidecar.calls import OutboundCall
 from meshsim.sidecar.clusters import Cluster
-from meshsim.sidecar.commands import (
-    BackOff,
-    CloseConnection,
-    Command,
-    FinishCall,
-    HoldCall,
-    Send,
-    WaitForConnection,
-)
+from meshsim.sidecar.commands import BackOff, CloseConnection, Command, FinishCall, HoldCall, Send, WaitForConnection
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import Phase, Pool, Upstream
+from meshsim.sidecar.pool import Pool, Upstream
+from meshsim.sidecar.pool_settings import Phase
 from meshsim.sidecar.pools import Pools, RequestSizes, presented
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
@@ -26,7 +19,8 @@ from meshsim.sidecar.timers import Deadlines
 from meshsim.sidecar.upstreams import Upstreams
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.balancer import Balancer, Endpoint
+    from meshsim.sidecar.balancer import Balancer
+    from meshsim.sidecar.endpoint import Endpoint
     from meshsim.sidecar.settings import SidecarSettings
     from meshsim.sidecar.timers import Timers
     from meshsim.sidecar.tls.openssl import Engines

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from meshsim.sidecar.balancer import Endpoint
 from meshsim.sidecar.codec import ClientCodec
+from meshsim.sidecar.endpoint import Endpoint
+from meshsim.sidecar.pool_settings import READY, Phase, PoolSettings
 from meshsim.sidecar.tls.machine import TlsClient
 
 if TYPE_CHECKING:
@@ -20,32 +18,6 @@ PoolKey = tuple[int, int, str, str]
 """Endpoint id, port, slice (empty where slices share), and cluster (empty of calls that are not routed).
 
 Before the cluster stands ``http/1.1`` or ``malformed`` where that is spoken."""
-
-
-class PoolSettings(msgspec.Struct, frozen=True):
-    """Limits of the pool to one endpoint."""
-
-    streams_per_connection: int
-    """Requests at the same time on one connection."""
-    max_connections: int
-    """Connections to one endpoint."""
-    idle_timeout_ns: int
-    """An unused connection is closed after this."""
-    requests_per_connection: int = 0
-    """Requests after which a connection is closed; 0: never for that."""
-
-
-class Phase(IntEnum):
-    """How far a connection is."""
-
-    CONNECTING = 0
-    HANDSHAKING = 1
-    READY = 2
-    CLOSED = 3
-
-
-READY = Phase.READY
-"""Asked for every message: a member of an enumeration takes ten times as long to look up as a plain name."""
 
 
 class Upstream:

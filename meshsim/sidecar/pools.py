@@ -17,8 +17,9 @@ from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
     from meshsim.identity.tokens import Token
-    from meshsim.sidecar.balancer import Balancer, Endpoint
+    from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.calls import OutboundCall
+    from meshsim.sidecar.endpoint import Endpoint
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.sidecar.routing import RouteRandoms
     from meshsim.sidecar.settings import SidecarSettings

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 
 from meshsim.sidecar.messages import CallTemplate
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 
 PPM = 1_000_000

@@ -8,7 +8,7 @@ import msgspec
 
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
 from meshsim.sidecar.answers import AnswerRules
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.received import HeaderRules
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
-from typing import Any
+from typing import Any, Final
 
-NEVER = 2**62
+NEVER: Final = 2**62 - 1
 """An instant that does not come."""
 
 Action = Callable[[Any, int, list[Any]], None]

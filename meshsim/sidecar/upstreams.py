@@ -14,7 +14,8 @@ from meshsim.sidecar.commands import (
     OpenConnection,
     Send,
 )
-from meshsim.sidecar.pool import Phase, Pool, PoolKey, Upstream
+from meshsim.sidecar.pool import Pool, PoolKey, Upstream
+from meshsim.sidecar.pool_settings import Phase
 from meshsim.sidecar.tls.end import rests_on_revoked
 from meshsim.sidecar.tls.flights import Flight, SessionTicket
 from meshsim.sidecar.tls.machine import TlsClient
@@ -22,7 +23,7 @@ from meshsim.sidecar.tls.outcome import TlsStep
 from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.balancer import Endpoint
+    from meshsim.sidecar.endpoint import Endpoint
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.sidecar.settings import SidecarSettings
     from meshsim.sidecar.timers import Timers

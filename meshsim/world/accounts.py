@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.telemetry.rows import ATTRIBUTION
@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from meshsim.world.handling import Handling
     from meshsim.world.hosts import Host
 
-(RADIO, NETWORK, TCP, HANDSHAKE, CRYPTO, PROXY, POLICY, QUEUE, SERVICE, BACKOFF, INJECTED, OTHER) = range(
-    len(ATTRIBUTION)
-)
+RADIO: Final = 0
+NETWORK: Final = 1
+TCP: Final = 2
+HANDSHAKE: Final = 3
+CRYPTO: Final = 4
+PROXY: Final = 5
+POLICY: Final = 6
+QUEUE: Final = 7
+SERVICE: Final = 8
+BACKOFF: Final = 9
+INJECTED: Final = 10
+OTHER: Final = 11
 """Places in an account's ``parts``, in the order of the columns."""
 NOTHING = [0] * len(ATTRIBUTION)
 """The parts of an account that begins."""

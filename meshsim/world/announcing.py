@@ -13,7 +13,7 @@ from meshsim.world.reach import again_after_ns, one_way_ns
 
 if TYPE_CHECKING:
     from meshsim.control.discovery import Announcement, Discovery
-    from meshsim.sidecar.balancer import Endpoint
+    from meshsim.sidecar.endpoint import Endpoint
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Host, Replica
     from meshsim.world.state import State

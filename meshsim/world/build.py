@@ -16,8 +16,9 @@ from meshsim.scenario.network import BurstLoss
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants, version_tls
-from meshsim.sidecar.balancer import Balancer, Endpoint
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.balancer import Balancer
+from meshsim.sidecar.endpoint import Endpoint
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import RouteRandoms

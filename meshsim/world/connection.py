@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final
 
 from meshsim.network import tcp
-from meshsim.network.train import NO_LIMIT, Train
+from meshsim.network.train import Train
+from meshsim.world.way import NO_WAY, Way
 
 if TYPE_CHECKING:
     from meshsim.network.access import RadioAccess
@@ -24,28 +23,13 @@ if TYPE_CHECKING:
     from meshsim.world.hosts import Host, Replica
     from meshsim.world.wire import Wire
 
-UP, DOWN = 0, 1
+UP: Final = 0
+DOWN: Final = 1
 """Directions: from client to server, and back."""
 
 Path = tuple["LinkDirection | RadioAccess", ...]
-LOG_PASSAGES = 8
+LOG_PASSAGES: Final = 8
 """Trains, both ways together, of which it is remembered when they were sent and arrived: as many as a handshake has."""
-
-
-class Way(msgspec.Struct, frozen=True, gc=False):
-    """What there is to know of a path in one direction beside its hops."""
-
-    latency_ns: int
-    """Propagation over its links."""
-    segment_ns: int
-    """Time that a full segment takes on its slowest hop."""
-    lossy: tuple[LinkDirection, ...]
-    """Links that may lose a packet at random."""
-    queue_bytes: int
-    """The shortest queue of its links, or buffer of its radio."""
-
-
-NO_WAY = Way(0, 0, (), NO_LIMIT)
 
 
 class Handshake:

@@ -11,7 +11,7 @@ from meshsim.world.connection import UP, Path, Transfer
 if TYPE_CHECKING:
     from meshsim.network.access import RadioAccess
     from meshsim.network.link import LinkDirection
-    from meshsim.world.clock import Alarm, Clock
+    from meshsim.world.alarms import Alarm, Alarms
 
 
 class Copy:
@@ -23,7 +23,7 @@ class Copy:
 class Crossing:
     """Takes transfers over the hops of their paths."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Alarms) -> None:
         self.clock = self._clock = clock
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_crossed = self._cross

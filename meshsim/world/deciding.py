@@ -13,8 +13,8 @@ from meshsim.world.policies import Ruling
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
+    from meshsim.world.alarms import Alarm
     from meshsim.world.authorizers import Authorizers
-    from meshsim.world.clock import Alarm
     from meshsim.world.hosts import Host
     from meshsim.world.rollout import Rollout
     from meshsim.world.state import State

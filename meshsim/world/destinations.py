@@ -10,13 +10,13 @@ from meshsim.world.connection import Connection
 if TYPE_CHECKING:
     from meshsim.network.tcp_exchange import Memories
     from meshsim.network.tcp_replay import Passage
-    from meshsim.world.clock import Clock
+    from meshsim.world.alarms import Alarms
 
 
 class Destinations:
     """The memories of all hosts. A connection is learnt from when both ends have closed it in order."""
 
-    def __init__(self, clock: Clock, parameters: TcpParameters) -> None:
+    def __init__(self, clock: Alarms, parameters: TcpParameters) -> None:
         self._clock = clock
         self._parameters = parameters
         self._memories: dict[tuple[str, str], tuple[DestinationMemory, DestinationMemory]] = {}

@@ -18,7 +18,7 @@ from meshsim.world.wire import Fin, Reset
 
 if TYPE_CHECKING:
     from meshsim.sidecar.timers import Timers
-    from meshsim.world.clock import Alarm
+    from meshsim.world.alarms import Alarm
     from meshsim.world.connections import Connections
     from meshsim.world.handshakes import Handshakes
     from meshsim.world.hosts import Host, Replica
@@ -42,7 +42,7 @@ class Driver:
         self._damage = Damage(state, handshakes, self.tell)
         self._accounts = state.accounts
         self._connections = state.connections
-        self._real = state.real
+        self._carries_bytes = state.real
         self.deciding = Deciding(state, self.tell_last)
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_sealed = self._sealed
@@ -180,7 +180,7 @@ class Driver:
             account.mark_ns = now_ns = self._clock.now_ns
             if account.parent is None and account.request.t_sent_ns < 0:
                 account.request.t_sent_ns = now_ns
-        if self._real:
+        if self._carries_bytes:
             host = connection.client if direction == UP else connection.server
             transfer.unit = host.sidecar.encode(connection.connection_id, unit)
         return self._state.transport.dispatch(transfer)
@@ -202,7 +202,7 @@ class Driver:
             return None
         if not message:
             self._handshakes.received(connection, direction, unit)
-        elif self._real:
+        elif self._carries_bytes:
             receiver.sidecar.decode(connection.connection_id, unit)
         return self.tell_last(receiver, events.UnitReceived(connection.connection_id, unit))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.network import Radio
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.world.admission import Admission
-    from meshsim.world.clock import Alarm
+    from meshsim.world.alarms import Alarm
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device
     from meshsim.world.state import State

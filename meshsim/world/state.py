@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
+from meshsim.world.alarms import Alarms
 from meshsim.world.clock import Clock
 from meshsim.world.memory import Memory
 from meshsim.world.rejecting import Rejecting
@@ -43,7 +44,7 @@ class State:
     def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
         self.scenario = scenario
         self.recorder = recorder
-        self.clock = Clock()
+        self.clock: Alarms = Clock()
         self.streams = Streams(scenario.seed)
         self.memory = Memory(self)
         self.rejecting = Rejecting()

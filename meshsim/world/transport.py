@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from meshsim.network.link import LinkDirection
     from meshsim.network.tcp_receiver import Receiver
-    from meshsim.world.clock import Alarm
+    from meshsim.world.alarms import Alarm
     from meshsim.world.connections import Connections
     from meshsim.world.state import State
 

@@ -11,18 +11,19 @@ from meshsim.network.link import MTU_BYTES, LinkDirection
 from meshsim.network.room import BITS_NS
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.train import NO_LIMIT
-from meshsim.world.connection import Connection, Path, Way
+from meshsim.world.connection import Connection, Path
 from meshsim.world.hosts import Device, Host
+from meshsim.world.way import Way
 
 if TYPE_CHECKING:
     from meshsim.network.routing import Topology
-    from meshsim.world.clock import Clock
+    from meshsim.world.alarms import Alarms
 
 
 class Ways:
     """Finds the way of each connection, and again when routes or the client's place have changed."""
 
-    def __init__(self, clock: Clock, topology: Topology, parameters: TcpParameters) -> None:
+    def __init__(self, clock: Alarms, topology: Topology, parameters: TcpParameters) -> None:
         self._clock = clock
         self._topology = topology
         self.parameters = parameters

@@ -16,7 +16,7 @@ from meshsim.world.handling import Handling
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import Deliver
     from meshsim.sidecar.messages import CallTemplate
-    from meshsim.world.clock import Alarm
+    from meshsim.world.alarms import Alarm
     from meshsim.world.driver import Driver
     from meshsim.world.hosts import Device, Host, Replica
     from meshsim.world.state import State

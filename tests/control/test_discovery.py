@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshsim.control.discovery import Discovery
-from meshsim.sidecar.balancer import Endpoint
+from meshsim.sidecar.endpoint import Endpoint
 
 
 def endpoint(number: int, service: str, node: str) -> Endpoint:

@@ -13,9 +13,10 @@ import pytest
 from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.sidecar import events
-from meshsim.sidecar.balancer import Balancer, Endpoint
+from meshsim.sidecar.balancer import Balancer
+from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route, RouteRandoms

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.sidecar import commands, events
-from meshsim.sidecar.balancer import Balancer, Endpoint
+from meshsim.sidecar.balancer import Balancer
+from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.resilience import STATUS, ResilienceSettings, backoff_ns, outcome_of_status
 from meshsim.sidecar.timers import NEVER, Timers

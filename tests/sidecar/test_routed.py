@@ -23,7 +23,7 @@ from meshsim.sidecar.commands import (
     WaitForConnection,
 )
 from meshsim.sidecar.outlier import Outliers
-from meshsim.sidecar.pool import PoolSettings
+from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way, choose_way, drawn
 

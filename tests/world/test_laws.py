@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
-from meshsim.world import state
+from meshsim.world import accounts, state
 from meshsim.world.clock import Clock
 
 Data = dict[str, Any]
@@ -252,6 +252,12 @@ def scenarios(draw: st.DrawFn) -> Data:
     network["slices"] = {name: entry for name, entry in network["slices"].items() if name in used}
     data["faults"] = draw(faults(network))
     return data
+
+
+def test_parts_are_named_as_their_columns() -> None:
+    """The places of an account's parts are in the order of the columns that they become."""
+    places = [getattr(accounts, name.removesuffix("_ns").upper()) for name in ATTRIBUTION]
+    assert places == list(range(len(ATTRIBUTION)))
 
 
 @_laws

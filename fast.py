@@ -1,0 +1,125 @@
+"""Compiles the hot path with mypyc into the environment that runs this (``make fast``).
+
+The build is made aside of a copy of the sources, and put in its place when it is whole, with their fingerprint (see
+``meshsim.compiled``, which loads it). What is built of these very sources already is left as it is. Ends with exit code
+3 where a tool is missing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
+
+from meshsim import compiled
+
+ROOT = compiled.PACKAGE.parent
+TOOL_MISSING = 3
+# `make types` is strict. Here types of other packages bring nothing, and reading them takes long.
+MYPY = """
+[mypy]
+follow_imports = silent
+[mypy-cedarpy.*,cryptography.*,gmpy2.*,h2.*,hpack.*,jwt.*,matplotlib.*,networkx.*,numpy.*,OpenSSL.*]
+follow_imports = skip
+ignore_missing_imports = True
+[mypy-pandas.*,pyarrow.*,pydantic.*,regopy.*,rich.*,ruamel.*,simpy.*,spiffe.*,typer.*]
+follow_imports = skip
+ignore_missing_imports = True
+"""
+TRY = "import meshsim.world.world; from meshsim.compiled import in_use; raise SystemExit(not in_use())"
+
+
+def main() -> None:
+    """Build, unless that is done; end with a line about what is missing if it cannot be."""
+    if compiled.fits():
+        print(f"{len(compiled.MODULES)} modules are compiled already, of these sources")
+        return
+    _look_for_tools()
+    began_s = time.monotonic()
+    print(f"Compiling {len(compiled.MODULES)} modules (a minute or two) ...", flush=True)
+    # Made beside its place, so that it can be moved there whole.
+    with TemporaryDirectory(prefix=f"{compiled.HOME.name}-", dir=compiled.HOME.parent) as folder:
+        made, sources = Path(folder) / "made", Path(folder) / "meshsim"
+        shutil.copytree(compiled.PACKAGE, sources, ignore=shutil.ignore_patterns("__pycache__"))
+        _build(Path(folder), made)
+        (made / compiled.FINGERPRINT).write_text(compiled.fingerprint(sources), encoding="ascii")
+        if compiled.HOME.exists():
+            compiled.HOME.rename(Path(folder) / "former")
+        made.rename(compiled.HOME)
+    environment = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
+    if subprocess.run([sys.executable, "-c", TRY], check=False, cwd=ROOT, env=environment).returncode:
+        shutil.rmtree(compiled.HOME)
+        sys.exit("make fast: what was built does not work here, and is removed again")
+    print(f"Compiled in {time.monotonic() - began_s:.0f} s. meshsim takes these modules until a source changes.")
+
+
+def _look_for_tools() -> None:
+    """End with one line unless there are a C compiler and Python's headers."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    without = "meshsim works without, at half the speed"
+    if shutil.which(compiler) is None:
+        _miss(f"there is no C compiler {compiler!r} (CC=... names another one); {without}")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.is_file():
+        _miss(f"{header} is missing (Debian and Ubuntu have it in python3-dev); {without}")
+
+
+def _miss(what: str) -> NoReturn:
+    print(f"make fast: {what}", file=sys.stderr)
+    sys.exit(TOOL_MISSING)
+
+
+def _build(scratch: Path, made: Path) -> None:
+    """Translate the modules of a scratch folder into C, and compile that."""
+    from mypyc.build import mypycify
+    from setuptools._distutils.ccompiler import new_compiler
+    from setuptools._distutils.sysconfig import customize_compiler
+
+    (scratch / "mypy.ini").write_text(MYPY, encoding="utf-8")
+    sources = [f"meshsim/{name.replace('.', '/')}.py" for name in compiled.MODULES]
+    said = io.StringIO()
+    try:
+        with chdir(scratch), redirect_stdout(said):  # mypy finds the rest of the package by the folder it is in
+            extensions = mypycify(
+                ["--config-file", "mypy.ini", "--cache-dir", str(ROOT / ".mypy_cache" / "fast"), *sources],
+                opt_level="2",
+                debug_level="0",
+                multi_file=True,  # so that files can be compiled at the same time
+                group_name=compiled.GROUP,
+                target_dir=str(scratch / "c"),
+            )
+    except SystemExit:
+        sys.exit(f"{said.getvalue()}make fast: mypyc refuses these sources")
+    compiler: Any = new_compiler()
+    customize_compiler(compiler)
+
+    def compile_one(job: tuple[Any, str]) -> list[str]:
+        extension, source = job
+        flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
+        include = [*extension.include_dirs, sysconfig.get_path("include")]
+        found: list[str] = compiler.compile([source], "/", include_dirs=include, extra_postargs=flags)
+        return found
+
+    jobs = [(extension, source) for extension in extensions for source in extension.sources]
+    jobs.sort(key=lambda job: -Path(job[1]).stat().st_size)  # the longest first
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = dict(zip((source for _, source in jobs), pool.map(compile_one, jobs), strict=True))
+    for extension in extensions:
+        target = made / compiled.file_of(extension.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parts = [one for source in extension.sources for one in objects[source]]
+        compiler.link_shared_object(parts, str(target), extra_postargs=extension.extra_link_args)
+
+
+if __name__ == "__main__":
+    main()

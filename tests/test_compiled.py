@@ -1,0 +1,258 @@
+"""The compiled hot path: the same results as the sources, never in the place of other sources, as well-behaved.
+
+Needs a build of these sources, which `make fast` makes; what notices builds of other sources needs none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from meshsim import compiled
+
+ROOT = Path(__file__).parent.parent
+SCENARIOS = ROOT / "scenarios"
+LIMIT_S = 300
+DIGEST = """
+import sys, tempfile
+from pathlib import Path
+from meshsim import compiled
+from meshsim.experiment import load
+from meshsim.results.content import run_digest
+from meshsim.results.tables import ParquetSink
+from meshsim.telemetry.recorder import Recorder
+from meshsim.world.world import World
+
+with tempfile.TemporaryDirectory() as folder:
+    sink = ParquetSink(Path(folder))
+    World(load(sys.argv[1], None, sys.argv[2], sys.argv[3:]), Recorder(sink)).run()
+    print(compiled.in_use(), run_digest(sink.close()))
+"""
+
+
+@pytest.fixture(scope="module")
+def build() -> None:
+    """A build of these sources. MESHSIM_EXPECT_COMPILED says that there has to be one."""
+    if not compiled.fits():
+        assert not os.environ.get("MESHSIM_EXPECT_COMPILED"), "no build of these sources, though one was made"
+        pytest.skip("no compiled build of these sources: `make fast` makes one, with a C compiler")
+
+
+def python(*arguments: str | Path, pure: bool = False, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run Python with or without the compiled modules."""
+    others = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=others | ({compiled.PURE_VARIABLE: "1"} if pure else {}) | {"PYTHONPATH": str(ROOT)},
+        timeout=LIMIT_S,
+    )
+
+
+def digest(*arguments: str, pure: bool = False) -> str:
+    """Run a scenario; return its digest."""
+    done = python("-c", DIGEST, *arguments, pure=pure)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    in_use, text = done.stdout.split()
+    assert in_use == str(not pure)
+    return text
+
+
+@pytest.mark.usefixtures("build")
+@pytest.mark.parametrize(
+    ("scenario", "fidelities"),
+    [
+        ("hello-mesh", ("modelled", "sampled", "real")),
+        ("plant-control", ("sampled",)),
+        ("what-answers-tell", ("modelled", "real")),
+        ("v2x-corridor", ("sampled",)),
+    ],
+)
+def test_same_digest_as_the_sources(scenario: str, fidelities: tuple[str, ...]) -> None:
+    """Compiled, each fidelity comes to the digest to which the sources come."""
+    path = str(SCENARIOS / f"{scenario}.yaml")
+    expected = digest(path, "modelled", pure=True)
+    assert {fidelity: digest(path, fidelity) for fidelity in fidelities} == dict.fromkeys(fidelities, expected)
+
+
+@pytest.mark.usefixtures("build")
+def test_every_module_is_compiled_or_none() -> None:
+    """All modules of the list come from the build, and with the variable that asks for it from the sources."""
+    names = json.dumps([f"meshsim.{name}" for name in compiled.MODULES])
+    program = f"import importlib, json; print(*[importlib.import_module(n).__file__ for n in json.loads('{names}')])"
+    assert all(Path(file).is_relative_to(compiled.HOME) for file in python("-c", program).stdout.split())
+    sources = python("-c", program, pure=True).stdout.split()
+    assert len(sources) == len(compiled.MODULES)
+    assert all(Path(file).suffix == ".py" for file in sources)
+
+
+RAISING = """
+import traceback
+from types import SimpleNamespace
+from meshsim.scenario.errors import InvariantViolation
+from meshsim.world.accounts import Account, Request
+from meshsim.world.compute import Cores
+from meshsim.world.hosts import Host, Machine, Records
+
+costs = SimpleNamespace(proxy_request_ns=1, proxy_response_ns=1, tcp_message_ns=1)
+caller = Host("h", "w", Machine("n", "s", 1, costs, 0, Records(costs)), "spiffe://a.example/h")
+account = Account(7, SimpleNamespace(destination="shop"), Request(3, "s", "c", "web", 0), caller, None, 0)
+account.end_ns = 5
+account.spend(0, 9)
+try:
+    account.check()
+except InvariantViolation:
+    traceback.print_exc()
+try:
+    Cores(1).submit("now", 5)
+except TypeError:
+    traceback.print_exc()
+"""
+
+
+@pytest.mark.usefixtures("build")
+def test_errors_name_their_lines() -> None:
+    """What compiled code raises can be caught as its own kind, and its traceback names the line of the source."""
+    told = python("-c", RAISING)
+    assert (told.returncode, told.stdout) == (0, ""), told.stderr
+    violation, wrong = told.stderr.split("Traceback (most recent call last):")[1:]
+    line = 1 + next(
+        number
+        for number, text in enumerate((compiled.PACKAGE / "world" / "accounts.py").read_text().splitlines())
+        if "raise InvariantViolation(" in text
+    )
+    assert f'accounts.py", line {line}, in check' in violation
+    assert "the account of call 7" in violation
+    assert 'compute.py", line ' in wrong
+
+
+@pytest.mark.usefixtures("build")
+def test_an_interruption_ends_a_run(tmp_path: Path) -> None:
+    """Ctrl-C in the midst of a compiled run ends it with exit code 130 and leaves nothing behind."""
+    results = tmp_path / "results"
+    scenario, out = SCENARIOS / "hello-mesh.yaml", results / "run"
+    command = [sys.executable, "-m", "meshsim", "run", scenario, "--set", "duration=10000 s", "--fidelity", "modelled"]
+    with subprocess.Popen(
+        [*map(str, command), "--out", str(out)],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline_s = time.monotonic() + LIMIT_S
+            while not list(results.glob(".*/*.parquet")):  # a batch of rows is written
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline_s, "no run began"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+    assert (process.returncode, told) == (130, "meshsim: interrupted; nothing unfinished was kept\n")
+    assert not list(results.iterdir())
+
+
+@pytest.mark.usefixtures("build")
+def test_runs_in_spawned_processes(tmp_path: Path) -> None:
+    """Processes of a pool, which start anew, run compiled too, and what comes back from them can be pickled."""
+    program = tmp_path / "pool.py"
+    program.write_text(
+        "import sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "import meshsim\n"
+        "def run(seed):\n"
+        "    from meshsim.compiled import in_use\n"
+        "    overrides = ['duration=1 s']\n"
+        "    done = meshsim.run(sys.argv[1], seed=seed, overrides=overrides, fidelity='modelled', out=f'r{seed}')\n"
+        "    return in_use(), done.digest\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(2, get_context('spawn')) as pool:\n"
+        "        print(*pool.map(run, [1, 2]))\n",
+        encoding="utf-8",
+    )
+    done = python(program, SCENARIOS / "hello-mesh.yaml", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("True") == 2
+
+
+@pytest.mark.usefixtures("build")
+def test_the_manifest_says_how_it_ran(tmp_path: Path) -> None:
+    """Whether a run was compiled stands in the manifest's host facts, outside the digest, and in the benchmark's."""
+    manifests = []
+    for pure in (False, True):
+        out = tmp_path / f"run-{pure}"
+        arguments = ("run", SCENARIOS / "hello-mesh.yaml", "--set", "duration=1 s", "--out", out, "--quiet")
+        python("-m", "meshsim", *arguments, pure=pure, folder=tmp_path)
+        manifests.append(json.loads((out / "manifest.json").read_text(encoding="utf-8")))
+    assert [manifest["host"]["compiled"] for manifest in manifests] == [True, False]
+    assert manifests[0]["digest"] == manifests[1]["digest"]
+    told = python("-m", "meshsim", "bench", "--requests", "200", "--json", folder=tmp_path)
+    assert json.loads(told.stdout)["compiled"] is True
+
+
+@pytest.mark.usefixtures("build")
+@pytest.mark.parametrize("changed", ["world/accounts.py", "network/loss.py", ""])
+def test_a_build_is_of_one_text_only(changed: str, tmp_path: Path) -> None:
+    """The build fits a copy of its sources, and no longer when one of them, compiled or not, has one more line."""
+    shutil.copytree(compiled.PACKAGE, tmp_path / "meshsim", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(compiled.HOME, tmp_path / compiled.HOME.name)
+    if changed:
+        with (tmp_path / "meshsim" / changed).open("a", encoding="utf-8") as file:
+            file.write("# one more line\n")
+    told = python_of(tmp_path, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}")
+    assert told.stdout.split()[0] == str(not changed)
+    assert ("the compiled modules are of other sources" in told.stderr) == bool(changed)
+
+
+PROBE = "from meshsim.world import accounts; from meshsim.compiled import in_use; print(in_use(), accounts.__file__)"
+
+
+def stand_in(tmp_path: Path, fingerprint: str, home: str) -> tuple[Path, str]:
+    """Copy the package, and make a build of no use for it: a fingerprint and no modules."""
+    copy = tmp_path / "meshsim"
+    shutil.copytree(compiled.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / home).mkdir()
+    (tmp_path / home / compiled.FINGERPRINT).write_text(fingerprint, encoding="ascii")
+    return copy, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}"
+
+
+@pytest.mark.parametrize("fingerprint", ["0" * 64, ""])
+def test_a_build_of_other_sources_is_noticed(fingerprint: str, tmp_path: Path) -> None:
+    """Beside a build of other sources the sources are taken, and one line says so, unless they were asked for."""
+    _, program = stand_in(tmp_path, fingerprint, compiled.HOME.name)
+    told = python_of(tmp_path, program)
+    assert told.stdout.split() == ["False", str(tmp_path / "meshsim" / "world" / "accounts.py")]
+    assert told.stderr == (
+        "meshsim: the compiled modules are of other sources, so the slower sources are used; "
+        "`make fast` compiles anew\n"
+    )
+    assert python_of(tmp_path, program, pure=True).stderr == ""
+
+
+def python_of(folder: Path, program: str, *, pure: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a program with the package that lies in a folder."""
+    others = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=others | ({compiled.PURE_VARIABLE: "1"} if pure else {}) | {"PYTHONPATH": str(folder)},
+        timeout=LIMIT_S,
+    )
