@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
 from meshsim.scenario.identity import Identity
+from meshsim.scenario.policy import TrustDomain
 from meshsim.scenario.tls import TlsOverride
 
 
@@ -21,7 +22,7 @@ class PolicyChange(Model):
 
 
 class IdentityChange(Model):
-    """Other terms of the certificates of the mesh's own trust domain."""
+    """Other terms of the certificates of a trust domain."""
 
     svid_ttl_ns: Duration | None = Field(default=None, alias="svid_ttl", ge=S)
     """As in mesh.identity; of certificates that are issued from then on. Default: as before."""
@@ -42,6 +43,13 @@ class IdentityChange(Model):
     def terms(self) -> dict[str, int]:
         """What is other than before, by the names of the fields of Identity."""
         return {name: value for name, value in self if name != "renew" and value is not None}
+
+
+class DomainChange(Model):
+    """What becomes other in one trust domain of mesh.federation."""
+
+    identity: IdentityChange
+    """Other terms of its certificates."""
 
 
 def identity_after(before: Identity, change: IdentityChange | None) -> Identity:
@@ -66,8 +74,17 @@ class Change(Model):
     identity: IdentityChange | None = None
     """Other terms of the certificates of the mesh's own trust domain. Default: as before."""
 
+    domains: dict[TrustDomain, DomainChange] = {}
+    """The same of other trust domains of mesh.federation, such as {x.example: {identity: {svid_ttl: 1 h}}}. Default: as
+    before."""
+
     @model_validator(mode="after")
     def _changes_something(self) -> Change:
-        if self.policy is None and self.tls is None and not self.workloads and self.identity is None:
-            raise ValueError("nothing is changed; expected policy, tls, workloads or identity")
+        if not any((self.policy, self.tls, self.workloads, self.identity, self.domains)):
+            raise ValueError("nothing is changed; expected policy, tls, workloads, identity or domains")
         return self
+
+    def identities(self, own: str) -> dict[str, IdentityChange]:
+        """Other terms of certificates by trust domain, of which the mesh's own is ``own``."""
+        mesh = {} if self.identity is None else {own: self.identity}
+        return mesh | {name: domain.identity for name, domain in self.domains.items()}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
-from meshsim.scenario.changes import Change, identity_after
+from meshsim.scenario.changes import Change, IdentityChange, identity_after
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
+from meshsim.scenario.words import expected
 
 _text = units.format_duration
 
@@ -21,30 +22,49 @@ def change_order(scenario: Scenario) -> list[int]:
 
 def check_identity_changes(scenario: Scenario) -> Iterator[Finding]:
     """Terms that do not go together, or not with the authority."""
-    identity = scenario.mesh.identity
+    mesh = scenario.mesh
+    federation = mesh.federation
+    identities = {name: mesh.identity_of(name) for name in mesh.trust_domains}
     for index in change_order(scenario):
         change = scenario.changes[index]
-        if change.identity is None:
-            continue
-        at = ("changes", index, "identity")
-        identity = identity_after(identity, change.identity)
-        if not change.identity.terms and change.identity.renew != "at-once" and not _changes_keys(change):
-            message = (
-                "no term of certificates is changed, and none is renewed; expected svid_ttl, backdate, rotate_at, "
-            )
-            yield Finding(at, f"{message}rotate_jitter, renew: at-once, or no identity")
-        yield from _check_lifetime(scenario, change, identity, at)
-        if change.identity.rotate_at_ppm is not None or change.identity.rotate_jitter_ppm is not None:
-            yield from _check_rotation(identity, at)
+        known = [] if federation is None else list(federation.domains)
+        for name in change.domains:
+            if name not in known:
+                nothing = "mesh.federation has none"
+                own = "changes[].identity for the mesh's own" if name == mesh.trust_domain else ""
+                right = f"expected {own}" if own else expected(name, known, nothing)
+                message = f"{name!r} is no trust domain of mesh.federation.domains; {right}"
+                yield Finding(("changes", index, "domains", name), message, at_key=True)
+        if change.identity is not None:
+            at: Path = ("changes", index, "identity")
+            identities[mesh.trust_domain] = identity_after(identities[mesh.trust_domain], change.identity)
+            yield from _check(scenario, change, change.identity, identities[mesh.trust_domain], at)
+        for name in (one for one in change.domains if one in known):
+            terms = change.domains[name].identity
+            identities[name] = identity_after(identities[name], terms)
+            at = ("changes", index, "domains", name, "identity")
+            yield from _check(scenario, change, terms, identities[name], at)
+
+
+def _check(
+    scenario: Scenario, change: Change, terms: IdentityChange, identity: Identity, at: Path
+) -> Iterator[Finding]:
+    """What is wrong with the terms that one trust domain gets, which come to ``identity``."""
+    if not terms.terms and terms.renew != "at-once" and not _changes_keys(change):
+        message = "no term of certificates is changed, and none is renewed; expected svid_ttl, backdate, rotate_at, "
+        yield Finding(at, f"{message}rotate_jitter, renew: at-once, or no identity")
+    yield from _check_lifetime(scenario, change, terms.terms, identity, at)
+    if terms.rotate_at_ppm is not None or terms.rotate_jitter_ppm is not None:
+        yield from _check_rotation(identity, at)
 
 
 def _changes_keys(change: Change) -> bool:
     return any(tls is not None and tls.key is not None for tls in (change.tls, *change.workloads.values()))
 
 
-def _check_lifetime(scenario: Scenario, change: Change, identity: Identity, at: Path) -> Iterator[Finding]:
-    assert change.identity is not None
-    terms = change.identity.terms
+def _check_lifetime(
+    scenario: Scenario, change: Change, terms: dict[str, int], identity: Identity, at: Path
+) -> Iterator[Finding]:
     lifetime = [key for key in ("svid_ttl", "backdate") if f"{key}_ns" in terms]
     for key in lifetime:
         if terms[f"{key}_ns"] % units.NS_PER_S:

@@ -140,9 +140,10 @@ class Identities:
 
     # Other terms
 
-    def issue_by(self, identity: Identity) -> None:
-        """Have certificates of the mesh's own trust domain issued by other terms from now on."""
-        self._domains.own.terms = identity
+    def issue_by(self, identities: Mapping[str, Identity]) -> None:
+        """Have certificates of each trust domain issued by its terms from now on."""
+        for name, identity in identities.items():
+            self._domains.all[name].terms = identity
 
     def agree(self, host: Host, identity: Identity) -> None:
         """Have a running host replace certificates by other terms, the one that it has included."""

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from meshsim.control.debounce import Debounce
+from meshsim.identity.spiffe import trust_domain_of
 from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.rows import ConfigRow
 from meshsim.world.authorizing import AuthorizerProcess
@@ -37,7 +38,7 @@ class Content:
         version: int,
         policy: int,
         settings: Mapping[str, tuple[TlsSettings, str]],
-        identity: Identity,
+        identities: Mapping[str, Identity],
         renewals: Mapping[str, int],
         news: str,
     ) -> None:
@@ -47,8 +48,8 @@ class Content:
         """Number of its policies among all there are."""
         self.settings = settings
         """TLS settings and type of keys, by ``Host.settings_key``."""
-        self.identity = identity
-        """Terms of certificates in the mesh's own trust domain."""
+        self.identities = identities
+        """Terms of certificates by trust domain."""
         self.renewals = renewals
         """How often the certificates of a service or fleet were to be renewed at once up to it, by its name."""
         self.news = news
@@ -64,10 +65,14 @@ class Content:
         self.rolled_back = False
         self.wrongly = {"allowed": 0, "denied": 0}
 
+    def terms_of(self, host: Host) -> Identity:
+        """Return the terms of a host's certificates."""
+        return self.identities[trust_domain_of(host.spiffe_id)]
+
 
 def _again(content: Content, version: int, news: str) -> Content:
     """Return a version that says what an earlier one says."""
-    return Content(version, content.policy, content.settings, content.identity, content.renewals, news)
+    return Content(version, content.policy, content.settings, content.identities, content.renewals, news)
 
 
 class Rollout:
@@ -126,7 +131,7 @@ class Rollout:
     def settings(self, host: Host) -> TlsSettings:
         """Return the TLS settings with which a host starts now; its key is of their type, too."""
         settings, host.key_type = self._announced.settings[host.settings_key]
-        self._identities.rotating.agree(host, self._announced.identity)
+        self._identities.rotating.agree(host, self._announced.terms_of(host))
         return settings
 
     def judge(self, question: Question | None, decision: Decision) -> str:
@@ -167,7 +172,7 @@ class Rollout:
 
     def _make_newest(self, content: Content) -> None:
         self._newest = content
-        self._identities.issue_by(content.identity)
+        self._identities.issue_by(content.identities)
         policies = self._state.policy
         if policies is not None:
             policies.newest = policies.versions[content.policy]
@@ -265,8 +270,8 @@ class Rollout:
         host.key_type = key_type
         if settings != before.settings[host.settings_key][0]:
             self._identities.configure(host, settings)
-        if content.identity is not before.identity:
-            self._identities.agree(host, content.identity)
+        if content.terms_of(host) is not before.terms_of(host):
+            self._identities.agree(host, content.terms_of(host))
         # Where a change is taken back for which keys were replaced at once, they are put back at once.
         if due > was_due or (other_key and due != was_due):
             self._identities.insist(host)

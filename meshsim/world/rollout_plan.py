@@ -71,30 +71,33 @@ def contents_of(state: State) -> list[tuple[int, Content]]:
     current = {name: _settings(each[0][1], revocation) for name, each in over_time.items()}
     names = scenario.change_names()
     policy = 0
-    identity = scenario.mesh.identity
+    mesh = scenario.mesh
+    identities = {name: mesh.identity_of(name) for name in mesh.trust_domains}
     renewals = dict.fromkeys(current, 0)
-    federation = scenario.mesh.federation
-    foreign = {name for name in current if federation is not None and federation.domain_of(name) is not None}
-    contents = [(0, Content(1, policy, dict(current), identity, dict(renewals), "start"))]
+    domains = {name: mesh.trust_domain_of(name.partition(":")[0]) for name in current}
+    contents = [(0, Content(1, policy, dict(current), dict(identities), dict(renewals), "start"))]
     for version, index in enumerate(change_order(scenario), 2):
         change = scenario.changes[index]
         before = dict(current)
         current |= {
             name: _settings(tls, revocation) for name, each in over_time.items() for at, tls in each if at == index
         }
-        identity = identity_after(identity, change.identity)
+        terms = change.identities(mesh.trust_domain)
+        identities |= {name: identity_after(identities[name], one) for name, one in terms.items()}
         for name, (_, key_type) in current.items():
-            renew = None if change.identity is None or name in foreign else change.identity.renew
+            said = terms.get(domains[name])
+            renew = None if said is None else said.renew
             renewals[name] += key_type != before[name][1] if renew is None else renew == "at-once"
         told = (
             ("policy", change.policy),
             ("TLS", change.tls or change.workloads),
             ("certificates", change.identity),
+            *((f"certificates of {name}", one) for name, one in change.domains.items()),
         )
         news = [word for word, given in told if given]
         policy += change.policy is not None
         text = f"{names[index]}: {_and(news)}"
-        content = Content(version, policy, dict(current), identity, dict(renewals), text)
+        content = Content(version, policy, dict(current), dict(identities), dict(renewals), text)
         content.change = names[index]
         contents.append((change.at_ns, content))
     return contents

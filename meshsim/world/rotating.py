@@ -25,18 +25,12 @@ class Rotating:
         self._randoms: dict[str, Random] = {}
         self._agreed: dict[str, Identity] = {}
         """The terms that each host has, by its name; where they can change."""
-        self._changes = any(change.identity is not None for change in state.scenario.changes)
+        self._changes = any(change.identity or change.domains for change in state.scenario.changes)
         self._issued: dict[int, tuple[Identity, int]] = {}
         """The terms by which a certificate was issued, and when, by its serial number; only where they change."""
 
     def agree(self, host: Host, identity: Identity) -> bool:
-        """Have a host go by other terms; say whether it replaces certificates at another part of their life then.
-
-        They are those of the mesh's own trust domain; a host of another one keeps what it has.
-        """
-        mesh = self._state.scenario.mesh
-        if mesh.federation is not None and trust_domain_of(host.spiffe_id) != mesh.trust_domain:
-            return False
+        """Have a host go by other terms; say whether it replaces certificates at another part of their life then."""
         before = self._identity(host)
         self._agreed[host.name] = identity
         parts = [(each.rotate_at_ppm, each.rotate_jitter_ppm) for each in (before, identity)]
