@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags
@@ -17,7 +15,7 @@ MOST = 10
 _TO = "\N{RIGHTWARDS ARROW}"
 _COUNTS = ("proxies", "acked", "rejected", "wrongly_allowed", "wrongly_denied")
 
-Grouped = Callable[[RunData, str, Sequence[str], Flags], tuple[list[dict[str, str]], Any]]
+Grouped = Callable[[RunData, str, Sequence[str], Callable[[RunData], Flags]], list[tuple[dict[str, str], int]]]
 Part = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]], str]
 """Title, columns, rows and remark of a list for people."""
 
@@ -47,12 +45,8 @@ def trials(run: RunData, grouped: Grouped) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     names = ("source", "destination", "method", "path")
     for trial, column in (("shadow", "shadow"), ("dry-run", "dry_run")):
-        values = run.names("decisions", column)
-        differs = ~values.is_in(("",))
-        if not differs.any():
-            continue
-        keys, group = grouped(run, "decisions", (*names, column), differs)
-        for key, number in zip(keys, np.bincount(group, minlength=len(keys)).tolist(), strict=True):
+        differs = _has(column)
+        for key, number in grouped(run, "decisions", (*names, column), differs):
             word = key.pop(column)
             would = word if trial == "shadow" else "denied"
             found.append(
@@ -61,6 +55,10 @@ def trials(run: RunData, grouped: Grouped) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["would_be"] != "allowed", -one["count"], *(one[name] for name in names)))[
         :MOST
     ]
+
+
+def _has(column: str) -> Callable[[RunData], Flags]:
+    return lambda piece: ~piece.names("decisions", column).is_in(("",))
 
 
 def explained_changes(summary: Mapping[str, Any]) -> Iterator[Part]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from meshsim.analysis.reading import Column, Flags, Ints, Names, Part, read_columns, read_parts, size_bytes
+from meshsim.analysis.reading import Column, Flags, Ints, Names, read_columns, read_groups, size_bytes
 from meshsim.results.manifest import Manifest
-from meshsim.results.tables import column_ranges
+from meshsim.results.tables import TableFile
 from meshsim.scenario.faults import end_ns
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
@@ -20,8 +20,13 @@ __all__ = ["CACHE_BYTES", "Flags", "Ints", "Names", "RunData", "Window"]
 
 CACHE_BYTES = 16_000_000
 """Memory for the columns of a run that are kept: those used last."""
+PIECE_ROWS = 65_536
+"""Rows of a longer table that are looked at together: a dozen of their columns take a few MB."""
+
 _LARGEST_BYTES = 8
 """Memory of one value of any column, at most."""
+
+_Found = TypeVar("_Found")
 
 
 class Window(NamedTuple):
@@ -39,8 +44,8 @@ class Window(NamedTuple):
 class RunData:
     """The tables, the scenario and the manifest of one run: all that the rest of this room computes from.
 
-    Columns are read on first use, into the narrowest type that holds them, and kept as long as there is room: memory
-    does not grow with the length of the run by more than the few columns of one question.
+    Columns are read on first use, into the narrowest type that holds them, and kept as long as there is room. Whoever
+    looks at tables that get a row for each request does so by ``pieces``: memory then does not grow with the run.
     """
 
     def __init__(self, path: Path, scenario: Scenario, manifest: Manifest) -> None:
@@ -48,6 +53,7 @@ class RunData:
         self.scenario = scenario
         self.manifest = manifest
         self._columns: dict[tuple[str, str], Column] = {}
+        self._remembered: dict[Hashable, Any] = {}
 
     def __repr__(self) -> str:
         return f"<run of {self.manifest.scenario}, seed {self.manifest.seed}, digest {self.manifest.digest[:12]}>"
@@ -72,9 +78,34 @@ class RunData:
         """Number of rows of a table."""
         return self.manifest.tables[table].rows
 
-    def parts(self, table: str, names: Sequence[str], ints: Sequence[str]) -> Iterator[Part]:
-        """Columns of strings and of integers, some rows at a time; nothing is kept."""
-        return read_parts(self.path, table, names, ints)
+    def pieces(self, table: str) -> Iterator[RunData]:
+        """The same run with some rows of ``table`` at a time, in their order: itself, if there are not very many.
+
+        A piece holds its columns until it is forgotten, and can be asked for them until the next one comes.
+        """
+        if self.rows(table) <= PIECE_ROWS:
+            yield self
+            return
+        with TableFile(self.path, table) as file:
+            begin = 0
+            for end in file.groups:
+                if file.rows(range(begin, end + 1)) > PIECE_ROWS and end > begin:
+                    yield _Piece(self, table, file, range(begin, end))
+                    begin = end
+            yield _Piece(self, table, file, range(begin, len(file.groups)))
+
+    def remembered(self, key: Hashable, find: Callable[[], _Found]) -> _Found:
+        """What ``find`` found when it was first asked for under this key: figures, not columns."""
+        if key not in self._remembered:
+            self._remembered[key] = find()
+        return cast(_Found, self._remembered[key])
+
+    def largest(self, table: str, name: str) -> int | None:
+        """The largest value of a column of integers, by the file's statistics; None without rows."""
+        with TableFile(self.path, table) as file:
+            found = file.ranges([name], file.groups)[name]
+            assert found is not None or not file.rows(file.groups), f"the file of {table} has no statistics"
+        return None if found is None else found[1]
 
     def preload(self, table: str, *names: str) -> None:
         """Read several columns in one go, which is faster than one by one, if all of them can be kept."""
@@ -90,10 +121,7 @@ class RunData:
     @cached_property
     def end_ns(self) -> int:
         """When the last request had its outcome; the duration if that was later."""
-        rows, ranges = column_ranges(self.path, "requests", ["t_done_ns"])  # without reading 8 bytes a request
-        found = ranges["t_done_ns"]
-        assert found is not None or not rows, "the file of requests has no statistics"
-        return max(self.duration_ns, found[1] if found is not None else 0)
+        return max(self.duration_ns, self.largest("requests", "t_done_ns") or 0)
 
     @cached_property
     def fault_windows(self) -> dict[str, Window]:
@@ -134,3 +162,33 @@ class RunData:
             if kept + wanted_bytes <= CACHE_BYTES:
                 return
             kept -= size_bytes(self._columns.pop(key))
+
+
+class _Piece(RunData):
+    """A run with some rows of one table."""
+
+    def __init__(self, run: RunData, table: str, file: TableFile, groups: range) -> None:
+        super().__init__(run.path, run.scenario, run.manifest)
+        self._run, self._table, self._file, self._groups = run, table, file, groups
+
+    def rows(self, table: str) -> int:
+        return self._file.rows(self._groups) if table == self._table else self._run.rows(table)
+
+    def pieces(self, table: str) -> Iterator[RunData]:
+        if table == self._table:
+            yield self
+        else:
+            yield from self._run.pieces(table)
+
+    def _column(self, table: str, name: str, kind: str) -> Column:
+        return super()._column(table, name, kind) if table == self._table else self._run._column(table, name, kind)
+
+    def preload(self, table: str, *names: str) -> None:
+        if table == self._table:
+            super().preload(table, *names)
+        else:
+            self._run.preload(table, *names)
+
+    def _load(self, table: str, names: list[str]) -> None:
+        for name, column in read_groups(self._file, table, names, self._groups).items():
+            self._columns[table, name] = column

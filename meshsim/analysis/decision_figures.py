@@ -29,24 +29,28 @@ def undecided(run: RunData, grouped: Grouped) -> list[dict[str, Any]]:
     ``allowed`` and ``denied`` count what became of them, ``wrongly_allowed`` and ``wrongly_denied`` those of them that
     the newest policies would have decided otherwise.
     """
-    failed = ~run.names(DECISIONS, "failure").is_in(("",))
-    if not failed.any():
-        return []
-    allowed = run.flags(DECISIONS, "allowed")[failed]
-    keys, group = grouped(run, DECISIONS, _NAMES, failed)
-    counts = np.bincount(group, minlength=len(keys)).tolist()
-    admitted = np.bincount(group[allowed], minlength=len(keys)).tolist()
+    admitted = {
+        tuple(key.values()): number
+        for key, number in grouped(
+            run, DECISIONS, _NAMES, lambda piece: _failed(piece) & piece.flags(DECISIONS, "allowed")
+        )
+    }
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for key, number, let_in in zip(keys, counts, admitted, strict=True):
+    for key, number in grouped(run, DECISIONS, _NAMES, _failed):
+        allowed = admitted.get(tuple(key.values()), 0)
         wrongly = key.pop("wrongly")
         zeros = dict.fromkeys(("allowed", "denied", "wrongly_allowed", "wrongly_denied"), 0)
         one = found.setdefault(tuple(key.values()), {**key, **zeros})
-        one["allowed"] += let_in
-        one["denied"] += number - let_in
+        one["allowed"] += allowed
+        one["denied"] += number - allowed
         if wrongly:
             one[f"wrongly_{wrongly}"] += number
     order = sorted(found.values(), key=lambda one: -(one["allowed"] + one["denied"]))
     return sorted(order, key=lambda one: not one["wrongly_allowed"])
+
+
+def _failed(piece: RunData) -> Flags:
+    return ~piece.names(DECISIONS, "failure").is_in(("",))
 
 
 def explained_undecided(summary: Mapping[str, Any]) -> Iterator[Part]:
@@ -71,14 +75,16 @@ def decision_metrics() -> list[Metric]:
     """Metrics of decisions: they belong to called services, and to no slice or flow."""
 
     def of(name: str, text: str, which: Callable[[RunData], Flags]) -> Metric:
-        return Metric(name, "count", DECISIONS, text, lambda rows: count(_selected(rows) & which(rows.run)))
+        return Metric(
+            name,
+            "count",
+            DECISIONS,
+            text,
+            lambda rows: sum(count(_selected(rows, piece) & which(piece)) for piece in rows.run.pieces(DECISIONS)),
+        )
 
     return [
-        of(
-            "decisions_failed",
-            "Decisions that no policy made because the authorizer did not answer.",
-            lambda run: ~run.names(DECISIONS, "failure").is_in(("",)),
-        ),
+        of("decisions_failed", "Decisions that no policy made because the authorizer did not answer.", _failed),
         *(
             of(
                 f"decisions_wrongly_{word}",
@@ -91,14 +97,15 @@ def decision_metrics() -> list[Metric]:
 
 
 def _wrongly(word: str) -> Callable[[RunData], Flags]:
-    return lambda run: run.names(DECISIONS, "wrongly").is_in((word,))
+    return lambda piece: piece.names(DECISIONS, "wrongly").is_in((word,))
 
 
-def _selected(rows: Selected) -> Flags:
-    run, chosen = rows.run, rows.run.names(DECISIONS, "destination")
+def _selected(rows: Selected, piece: RunData) -> Flags:
     service = rows.selection.service
-    flags = np.ones(run.rows(DECISIONS), dtype=np.bool_) if service is None else chosen.is_in((service,))
+    flags = np.ones(piece.rows(DECISIONS), dtype=np.bool_)
+    if service is not None:
+        flags &= piece.names(DECISIONS, "destination").is_in((service,))
     if rows.selection.during is not None:
-        times_ns = run.ints(DECISIONS, "t_ns")
+        times_ns = piece.ints(DECISIONS, "t_ns")
         flags = flags & (times_ns >= rows.window.from_ns) & (times_ns < rows.window.to_ns)
     return flags

@@ -9,6 +9,9 @@ import numpy as np
 from meshsim.analysis.data import RunData
 from meshsim.analysis.selection import Selected, Selection
 
+NEVER_NS = np.iinfo(np.int64).max
+"""Later than any instant."""
+
 
 class Failing(NamedTuple):
     """How requests failed after a fault began; times are since its beginning, None for what did not happen."""
@@ -27,16 +30,22 @@ def failing_after(run: RunData, fault: str, selection: Selection) -> Failing:
     """How the selected requests failed after the fault of this name began; KeyError if there is none."""
     window = run.fault_windows[fault]
     rows = Selected(run, selection)
-    times_ns = run.ints("requests", "t_intended_ns")
-    after = rows.requests & (times_ns >= window.from_ns)
-    failed = times_ns[after & ~rows.answered]
-    during = after & (times_ns < window.to_ns)
-    answered = times_ns[during & rows.answered]
-    last_ns = int(answered.max()) if answered.size else window.from_ns - 1
-    later = times_ns[during & (times_ns > last_ns)]
+    first_ns, last_ns, requests = NEVER_NS, window.from_ns - 1, 0
+    for piece in rows.pieces("requests"):
+        times_ns = piece.run.ints("requests", "t_intended_ns")
+        after = piece.requests & (times_ns >= window.from_ns)
+        during = after & (times_ns < window.to_ns)
+        first_ns = min(first_ns, int(times_ns[after & ~piece.answered].min(initial=NEVER_NS)))
+        last_ns = max(last_ns, int(times_ns[during & piece.answered].max(initial=last_ns)))
+        requests += int(np.count_nonzero(during))
+    total_ns = NEVER_NS
+    for piece in rows.pieces("requests"):
+        times_ns = piece.run.ints("requests", "t_intended_ns")
+        later = piece.requests & (times_ns > last_ns) & (times_ns >= window.from_ns) & (times_ns < window.to_ns)
+        total_ns = min(total_ns, int(times_ns[later].min(initial=NEVER_NS)))
     return Failing(
-        first_ns=int(failed.min()) - window.from_ns if failed.size else None,
-        total_ns=int(later.min()) - window.from_ns if later.size else None,
+        first_ns=first_ns - window.from_ns if first_ns != NEVER_NS else None,
+        total_ns=total_ns - window.from_ns if total_ns != NEVER_NS else None,
         watched_ns=run.duration_ns - window.from_ns,
-        requests=int(np.count_nonzero(during)),
+        requests=requests,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from meshsim.analysis.federation_metrics import BUNDLES, domains, fetches
 from meshsim.analysis.numbers import show
 from meshsim.analysis.selection import Selected, Selection, count
 
+Pair = tuple[str, str]
 _EVENTS = ("taken", "unchanged", "refused", "failed", "stale")
 
 
@@ -24,19 +26,13 @@ def federation(run: RunData) -> list[dict[str, Any]]:
         return []
     by, of, events = (run.names(BUNDLES, name) for name in ("trust_domain", "of_trust_domain", "event"))
     rows = Selected(run, Selection())
-    clients, known = domains(run, "client")
-    servers, _ = domains(run, "server")
-    refused = run.names("handshakes", "outcome").is_in(("refused",))
-    refusers = run.names("handshakes", "refused_by")
+    between, refused = _handshakes(run)
     figures = []
     for name in mesh.trust_domains:
         for other in mesh.trust_domains:
             mine = by.is_in((name,)) & of.is_in((other,))
-            one, two = known.index(name), known.index(other)
-            dialled, answered = (clients == one) & (servers == two), (clients == two) & (servers == one)
-            gave_up = (dialled & refusers.is_in(("client",))) | (answered & refusers.is_in(("server",)))
             trusted = other in mesh.trusted_by(name)
-            if name == other or not (trusted or (dialled | answered).any()):
+            if name == other or not (trusted or between[name, other]):
                 continue
             held = {key: run.ints(BUNDLES, key)[mine] for key in ("sequence", "authorities", "lag_ns")}
             figures.append(
@@ -47,11 +43,28 @@ def federation(run: RunData) -> list[dict[str, Any]]:
                     **{event: count(mine & events.is_in((event,))) for event in _EVENTS},
                     **{key: int(held[key][-1]) if mine.any() else None for key in ("sequence", "authorities")},
                     "lag_max_ns": int(held["lag_ns"].max()) if count(mine & fetches(rows, "taken")) else None,
-                    "handshakes": count(dialled | answered),
-                    "refused_handshakes": count(gave_up & refused),
+                    "handshakes": between[name, other],
+                    "refused_handshakes": refused[name, other],
                 }
             )
     return figures
+
+
+def _handshakes(run: RunData) -> tuple[Counter[Pair], Counter[Pair]]:
+    """How many handshakes there were between each two trust domains, whichever dialled; how many the first refused."""
+    between, refused = Counter[Pair](), Counter[Pair]()
+    for piece in run.pieces("handshakes"):
+        clients, known = domains(piece, "client")
+        servers, _ = domains(piece, "server")
+        refusers = piece.names("handshakes", "refused_by")
+        was_refused = piece.names("handshakes", "outcome").is_in(("refused",))
+        for one, name in enumerate(known):
+            for two, other in enumerate(known):
+                dialled, answered = (clients == one) & (servers == two), (clients == two) & (servers == one)
+                gave_up = (dialled & refusers.is_in(("client",))) | (answered & refusers.is_in(("server",)))
+                between[name, other] += count(dialled | answered)
+                refused[name, other] += count(gave_up & was_refused)
+    return between, refused
 
 
 def explained_federation(summary: Mapping[str, Any]) -> Iterator[Part]:

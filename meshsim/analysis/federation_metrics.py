@@ -6,12 +6,11 @@ Bundles belong to trust domains: neither a slice, a service nor a flow has any.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from meshsim.analysis.data import RunData
-from meshsim.analysis.reading import Flags
+from meshsim.analysis.reading import Flags, Ints
 from meshsim.analysis.selection import Kind, Metric, Selected, count
 
 BUNDLES = "bundles"
@@ -36,25 +35,24 @@ def _lag_max(rows: Selected) -> int | None:
     return int(lags_ns.max()) if lags_ns.size else None
 
 
-def domains(run: RunData, column: str) -> tuple[Any, list[str]]:
+def domains(piece: RunData, column: str) -> tuple[Ints, list[str]]:
     """Trust domain of one end of each handshake: a code for each row, and what it stands for."""
-    names = run.names("handshakes", column)
-    mesh = run.scenario.mesh
+    names = piece.names("handshakes", column)
+    mesh = piece.scenario.mesh
     known = list(mesh.trust_domains)
     of_name = [known.index(mesh.trust_domain_of(name.partition("/")[0])) for name in names.values]
     return np.array([*of_name, -1], dtype=np.int64)[names.codes], known
 
 
-def _across(rows: Selected) -> Flags:
-    """Which rows of ``handshakes`` are selected and between two trust domains."""
-    clients, _ = domains(rows.run, "client")
-    servers, _ = domains(rows.run, "server")
-    chosen: Flags = rows.handshakes & (clients != servers)
-    return chosen
-
-
-def _refused(rows: Selected) -> int:
-    return count(_across(rows) & rows.run.names("handshakes", "outcome").is_in(("refused",)))
+def _refused_across(rows: Selected) -> int:
+    """How many of the selected handshakes were refused between two trust domains."""
+    found = 0
+    for piece in rows.pieces("handshakes"):
+        clients, _ = domains(piece.run, "client")
+        servers, _ = domains(piece.run, "server")
+        refused = piece.run.names("handshakes", "outcome").is_in(("refused",))
+        found += count(piece.handshakes & (clients != servers) & refused)
+    return found
 
 
 def federation_metrics() -> list[Metric]:
@@ -74,6 +72,6 @@ def federation_metrics() -> list[Metric]:
             "count",
             "handshakes",
             "TLS handshakes between trust domains that were refused.",
-            _refused,
+            _refused_across,
         ),
     ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from meshsim.analysis.change_figures import Grouped, Part
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
@@ -30,14 +28,10 @@ def header_figures(run: RunData, grouped: Grouped) -> dict[str, list[dict[str, A
 
 
 def _counted(run: RunData, grouped: Grouped, table: str, names: tuple[str, str, str]) -> list[dict[str, Any]]:
-    chosen = ~run.names(table, names[2]).is_in(("",))
-    if not chosen.any():
-        return []
-    keys, group = grouped(run, table, names, chosen)
-    counts = np.bincount(group, minlength=len(keys)).tolist()
+    found = grouped(run, table, names, lambda piece: ~piece.names(table, names[2]).is_in(("",)))
     rows = [
         {names[0]: key[names[0]], names[1]: key[names[1]], "fields": key[names[2]].split(), "count": number}
-        for key, number in zip(keys, counts, strict=True)
+        for key, number in found
     ]
     return sorted(rows, key=lambda one: tuple(str(one.get(name, "")) for name in _ORDER))
 
@@ -64,6 +58,9 @@ def header_metrics() -> list[Metric]:
             "count",
             "requests",
             "Requests whose answer told of the mesh by its header fields (mesh.http.proxy_headers).",
-            lambda rows: count(rows.requests & ~rows.run.names("requests", "exposed").is_in(("",))),
+            lambda rows: sum(
+                count(piece.requests & ~piece.run.names("requests", "exposed").is_in(("",)))
+                for piece in rows.pieces("requests")
+            ),
         )
     ]

@@ -21,11 +21,7 @@ from meshsim.analysis.selection import (
     Selected,
     Selection,
     Value,
-    count,
-    mean_of,
-    quantile,
     share,
-    within_budget,
 )
 from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
 
@@ -42,59 +38,67 @@ def measure(run: RunData, name: str, selection: Selection | None = None) -> Valu
 
 
 def _requests_per_s(rows: Selected) -> Fraction | None:
-    return share(count(rows.requests) * NS_PER_S, rows.window.to_ns - rows.window.from_ns)
-
-
-def _retries(rows: Selected) -> int:
-    return rows.sum_of("requests", "attempts", rows.requests) - count(rows.requests)
+    return share(rows.requests.number * NS_PER_S, rows.window.to_ns - rows.window.from_ns)
 
 
 def _of_outcome(outcome: str) -> Callable[[Selected], int]:
-    return lambda rows: count(rows.requests & rows.outcome(outcome))
+    return lambda rows: rows.requests.outcomes[outcome]
 
 
 def _latency(share_ppm: int) -> Callable[[Selected], int | None]:
-    return lambda rows: quantile(rows.latencies_ns, share_ppm)
+    return lambda rows: rows.latency(share_ppm)
 
 
 def _handshake(share_ppm: int) -> Callable[[Selected], int | None]:
-    return lambda rows: quantile(rows.handshake_durations_ns, share_ppm)
+    return lambda rows: rows.handshake_duration(share_ppm)
 
 
 def _mean_of(column: str) -> Callable[[Selected], Fraction | None]:
-    return lambda rows: mean_of(rows.run.compact("requests", column), rows.answered)
+    return lambda rows: rows.mean_part(column)
 
 
 def _catalogue() -> dict[str, Metric]:
     metrics = [
-        Metric("requests", "count", "requests", "Requests.", lambda rows: count(rows.requests)),
+        Metric("requests", "count", "requests", "Requests.", lambda rows: rows.requests.number),
         Metric("requests_per_s", "rate", "requests", "Requests per second of the run or window.", _requests_per_s),
-        Metric("answered", "count", "requests", "Requests answered (outcome ok).", lambda rows: count(rows.answered)),
+        Metric("answered", "count", "requests", "Requests answered (outcome ok).", lambda rows: rows.requests.answered),
         Metric(
             "success_rate",
             "share",
             "requests",
             "Answered requests over all requests.",
-            lambda rows: share(count(rows.answered), count(rows.requests)),
+            lambda rows: share(rows.requests.answered, rows.requests.number),
         ),
         Metric(
             "within_budget",
             "share",
             "requests",
             "Requests answered within their slice's budget over all requests: a late one counts as a failed one.",
-            lambda rows: share(within_budget(rows), count(rows.requests)),
+            lambda rows: share(rows.requests.within_budget, rows.requests.number),
         ),
         Metric(
             "failures",
             "count",
             "requests",
             "Requests with any outcome but ok.",
-            lambda rows: count(rows.requests) - count(rows.answered),
+            lambda rows: rows.requests.number - rows.requests.answered,
         ),
         Metric("denied", "count", "requests", "Requests denied by policy.", _of_outcome("denied")),
         Metric("timeouts", "count", "requests", "Requests that timed out.", _of_outcome("timeout")),
-        Metric("retries", "count", "requests", "Attempts after the first, of the clients' sidecars.", _retries),
-        Metric("latency_mean", "duration", "requests", "Mean latency of answered requests.", _mean_of("latency_ns")),
+        Metric(
+            "retries",
+            "count",
+            "requests",
+            "Attempts after the first, of the clients' sidecars.",
+            lambda rows: rows.requests.attempts - rows.requests.number,
+        ),
+        Metric(
+            "latency_mean",
+            "duration",
+            "requests",
+            "Mean latency of answered requests.",
+            lambda rows: share(rows.requests.latency_ns, rows.requests.answered),
+        ),
         Metric("latency_max", "duration", "requests", "Largest latency of answered requests.", _latency(PPM)),
     ]
     for outcome in REQUEST_OUTCOMES[3:]:
@@ -126,50 +130,51 @@ def _handshake_metrics() -> list[Metric]:
         return Metric(name, kind, "handshakes", text, compute)
 
     return [
-        of("handshakes", "count", "TLS handshakes established.", lambda rows: count(rows.established)),
+        of("handshakes", "count", "TLS handshakes established.", lambda rows: rows.handshakes.number("established")),
         of(
             "handshakes_full",
             "count",
             "TLS handshakes established without a ticket.",
-            lambda rows: rows.handshakes_with("established", resumed=False),
+            lambda rows: rows.handshakes.number("established", resumed=False),
         ),
         of(
             "handshakes_resumed",
             "count",
             "TLS handshakes established with a ticket.",
-            lambda rows: rows.handshakes_with("established", resumed=True),
+            lambda rows: rows.handshakes.number("established", resumed=True),
         ),
         Metric(
             "resumed_share",
             "share",
             "handshakes",
             "TLS handshakes established with a ticket over all that were established.",
-            lambda rows: share(rows.handshakes_with("established", resumed=True), count(rows.established)),
+            lambda rows: share(
+                rows.handshakes.number("established", resumed=True), rows.handshakes.number("established")
+            ),
         ),
-        of("handshakes_refused", "count", "TLS handshakes refused.", lambda rows: rows.handshakes_with("refused")),
+        of(
+            "handshakes_refused",
+            "count",
+            "TLS handshakes refused.",
+            lambda rows: rows.handshakes.number("refused"),
+        ),
         of(
             "handshakes_broken",
             "count",
             "TLS handshakes cut off by the loss of their connection.",
-            lambda rows: rows.handshakes_with("broken"),
+            lambda rows: rows.handshakes.number("broken"),
         ),
         of(
             "handshake_cpu",
             "duration",
             "CPU time of both ends of all handshakes, whatever their outcome.",
-            lambda rows: (
-                rows.sum_of("handshakes", "cpu_client_ns", rows.handshakes)
-                + rows.sum_of("handshakes", "cpu_server_ns", rows.handshakes)
-            ),
+            lambda rows: rows.handshakes.cpu_ns,
         ),
         of(
             "handshake_bytes",
             "size",
             "Bytes of all handshakes, both ways (nominal).",
-            lambda rows: (
-                rows.sum_of("handshakes", "bytes_sent", rows.handshakes)
-                + rows.sum_of("handshakes", "bytes_received", rows.handshakes)
-            ),
+            lambda rows: rows.handshakes.sent_bytes,
         ),
     ]
 

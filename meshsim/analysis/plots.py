@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show_duration, show_share
+from meshsim.analysis.order import at_ranks
 from meshsim.analysis.palette import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
 from meshsim.analysis.pictures import (
@@ -23,11 +24,9 @@ from meshsim.analysis.pictures import (
     slice_style,
     write,
 )
-from meshsim.analysis.selection import Selected, Selection, count, mean_of, share, within_budget
-from meshsim.analysis.summary import slowest
+from meshsim.analysis.selection import Selected, Selection
 from meshsim.analysis.timelines import handshakes, timeline
 from meshsim.analysis.topology import topology
-from meshsim.telemetry.rows import ATTRIBUTION
 
 PARTS: dict[str, tuple[str, str]] = {
     # blue: the way there; warm: what the encrypted mesh costs; green and purple: computing
@@ -70,10 +69,7 @@ def attribution(run: RunData) -> Picture:
     """Where the latency of each slice goes, in all answered requests and in the slowest of them, against the budget."""
     bars = {name: _bars(run, name) for name in run.scenario.network.slices}
     bars = {name: rows for name, rows in bars.items() if rows}
-    budgets_ms = {
-        name: in_ms(int(run.compact("requests", "budget_ns")[Selected(run, Selection(slice=name)).requests].max()))
-        for name in bars
-    }
+    budgets_ms = {name: in_ms(Selected(run, Selection(slice=name)).requests.budget_ns or 0) for name in bars}
     every = [row for rows in bars.values() for row in rows]
     large = [part for part in PARTS if any(row.get(part, 0) >= _LEAST_SHARE * sum(row.values()) for row in every)]
     shown = (
@@ -103,14 +99,12 @@ def attribution(run: RunData) -> Picture:
 def _bars(run: RunData, name: str) -> list[Row]:
     """Mean milliseconds per part: over all answered requests, and over the slowest one in a hundred."""
     rows = Selected(run, Selection(slice=name))
-    if not rows.answered.any():
+    answered, spent = rows.requests.answered, rows.spent
+    if not answered:
         return []
     return [
-        {
-            column.removesuffix("_ns"): in_ms(mean_of(run.compact("requests", column), chosen) or 0)
-            for column in ATTRIBUTION
-        }
-        for chosen in (rows.answered, slowest(rows))
+        {column.removesuffix("_ns"): in_ms(Fraction(sum_ns, number)) for column, sum_ns in sums_ns.items()}
+        for sums_ns, number in ((spent.answered_ns, answered), (spent.slowest_ns, spent.slowest))
     ]
 
 
@@ -198,17 +192,15 @@ def latency(run: RunData) -> Picture:
         phrases = []
         for name, style in styles.items():
             rows = Selected(run, Selection(slice=name))
-            total = count(rows.requests)
-            if not rows.answered.any():
+            total, answered = rows.requests.number, rows.requests.answered
+            if not answered:
                 continue
-            ordered = rows.latencies_ns
-            ordered.sort()
-            picks = np.unique(np.linspace(0, ordered.size - 1, 300).astype(np.int64))
-            budget_ns = int(run.compact("requests", "budget_ns")[rows.requests].max())
-            good = share(within_budget(rows), total)
-            assert good is not None
+            picks = np.unique(np.linspace(0, answered - 1, 300).astype(np.int64))
+            picked_ns = np.array(at_ranks(rows.latencies_ns, picks.tolist()))
+            budget_ns = rows.requests.budget_ns or 0
+            good = Fraction(rows.requests.within_budget, total)
             label = f"{name}: {show_share(good)} within {show_duration(budget_ns)}"
-            axes.plot(ordered[picks] / 1e6, (picks + 1) / total * 100, label=label, **style)
+            axes.plot(picked_ns / 1e6, (picks + 1) / total * 100, label=label, **style)
             axes.axvline(in_ms(budget_ns), ymax=0.99, **{**style, "linewidth": 1})
             axes.plot([in_ms(budget_ns)], [float(good * 100)], "o", color=style["color"], markersize=5)
             phrases.append(label.replace(":", ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from meshsim.analysis.reading import Flags
-from meshsim.analysis.selection import Metric, Selected, share
+from meshsim.analysis.selection import Metric, Selected, share, total
 
 CONFIDENCE = Fraction(98, 100)
 """A delay budget is kept if this share of packets keeps it (3GPP TS 23.501, 5.7.3.4)."""
@@ -30,7 +30,7 @@ def _intervals(rows: Selected) -> Flags:
 
 def air_count(rows: Selected, column: str) -> int:
     """The sum of one column over the selected samples."""
-    return rows.sum_of(TABLE, column, _intervals(rows))
+    return total(rows.run.compact(TABLE, column), _intervals(rows))
 
 
 def within(rows: Selected) -> Fraction | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshsim.results.arrays import array_of
-from meshsim.results.tables import column_batches, column_ranges
+from meshsim.results.tables import TableFile
 from meshsim.telemetry.columns import columns
 
 Ints = npt.NDArray[np.signedinteger[Any]]
@@ -50,27 +50,37 @@ def size_bytes(column: Column) -> int:
 def read_columns(
     folder: Path, table: str, names: list[str], make_room: Callable[[int], None] | None = None
 ) -> dict[str, Column]:
-    """Read columns of the run in ``folder`` by name.
+    """Read columns of the run in ``folder`` by name, as ``read_groups`` does.
 
-    Integers come in the narrowest of 32 and 64 bits that holds them, and a column with one value throughout is that
-    value, told many times. ``make_room`` is called before anything is read, with the bytes that the columns will take.
     Raises OSError or ArrowException if the file is missing or damaged.
     """
+    with TableFile(folder, table) as file:
+        return read_groups(file, table, names, file.groups, make_room)
+
+
+def read_groups(
+    file: TableFile, table: str, names: list[str], groups: range, make_room: Callable[[int], None] | None = None
+) -> dict[str, Column]:
+    """Read columns of some row groups of a table by name.
+
+    Integers come in the narrowest of 32 and 64 bits that holds them, and a column with one value throughout is that
+    value, told many times, for which nothing is read. ``make_room`` is called before anything is read, with the bytes
+    that the columns will take.
+    """
     kinds = {column.name: column.type for column in columns(table)}
-    rows, ranges = column_ranges(folder, table, [name for name in names if kinds[name] != "string"])
+    rows, ranges = file.rows(groups), file.ranges(names, groups)
     arrays: dict[str, Any] = {}
     codes: dict[str, dict[str, int]] = {}
     for name in names:
         if kinds[name] == "string":
-            arrays[name] = np.zeros(rows, dtype=np.int16)  # takes no memory before something else is written
-            codes[name] = {}
+            arrays[name], codes[name] = _for_strings(rows, ranges[name])
         else:
             arrays[name] = _for_range(rows, ranges[name], np.bool_ if kinds[name] == "bool" else np.int64)
     wanted = [name for name in names if arrays[name].flags.writeable]
     if make_room is not None:
         make_room(sum(arrays[name].nbytes for name in wanted))
     begin = 0
-    for batch in column_batches(folder, table, wanted) if wanted else ():
+    for batch in file.batches(wanted, groups) if wanted else ():
         end = begin + batch.num_rows
         for name, column in zip(wanted, batch.columns, strict=True):
             if name in codes:
@@ -81,22 +91,10 @@ def read_columns(
     return {name: _names(array, codes[name]) if name in codes else array for name, array in arrays.items()}
 
 
-class Part(NamedTuple):
-    """Some rows of a table."""
-
-    names: dict[str, Names]
-    """Columns of strings; a value need not occur in these rows."""
-    ints: dict[str, Ints]
-
-
-def read_parts(folder: Path, table: str, names: Sequence[str], ints: Sequence[str]) -> Iterator[Part]:
-    """Yield columns of the run in ``folder`` some rows at a time. Errors as above."""
-    for batch in column_batches(folder, table, [*names, *ints]):
-        strings = {}
-        for name in names:
-            codes: dict[str, int] = {}
-            strings[name] = _names(_recoded(batch.column(name), codes), codes)
-        yield Part(strings, {name: array_of(batch.column(name)) for name in ints})
+def _for_strings(rows: int, found: tuple[str, str] | None) -> tuple[Any, dict[str, int]]:
+    if found is not None and found[0] == found[1]:
+        return np.broadcast_to(np.int16(0), rows), {found[0]: 0}
+    return np.zeros(rows, dtype=np.int16), {}  # takes no memory before something else is written
 
 
 def _for_range(rows: int, found: tuple[int, int] | None, widest: type[np.int64] | type[np.bool_]) -> Any:
@@ -109,11 +107,6 @@ def _for_range(rows: int, found: tuple[int, int] | None, widest: type[np.int64] 
 
 def _dtype_for(smallest: int, largest: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if smallest >= _NARROW.min and largest <= _NARROW.max else np.int64
-
-
-def compacted(values: Ints) -> Ints:
-    """The same integers in the narrowest type."""
-    return values.astype(_dtype_for(int(values.min()), int(values.max()))) if values.size else values
 
 
 def _recoded(column: Any, codes: dict[str, int]) -> Any:

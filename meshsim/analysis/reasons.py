@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.federation_figures import explained_federation
 from meshsim.analysis.header_figures import explained_headers
 from meshsim.analysis.numbers import show
-from meshsim.analysis.reading import Flags, Ints
+from meshsim.analysis.reading import Flags, Ints, Names
 from meshsim.analysis.revocation_figures import explained_revocations
 
 MOST = 10
@@ -60,20 +61,39 @@ def denials(run: RunData) -> list[dict[str, Any]]:
 
     ``unproven`` counts the calls that came in plaintext, so that their sender proved no identity to the policy.
     """
-    refused = ~run.flags("decisions", "allowed")
-    if not refused.any():
-        return []
     names = ("source", "destination", "method", "path", "rule")
-    keys, group = grouped(run, "decisions", names, refused)
-    in_plaintext = ~run.flags("calls", "encrypted")
-    unproven = np.zeros(group.size, dtype=np.bool_)
-    if in_plaintext.any():
-        unproven = np.isin(run.compact("decisions", "call_id")[refused], run.compact("calls", "call_id")[in_plaintext])
+    refused = grouped(run, "decisions", names, _refused)
+    in_plaintext = _calls_in_plaintext(run) if refused else None
+    unproven: dict[tuple[str, ...], int] = {}
+    if in_plaintext is not None:
+        plain = grouped(run, "decisions", names, lambda piece: _refused(piece) & _of_calls(piece, in_plaintext))
+        unproven = {tuple(key.values()): number for key, number in plain}
     counted: list[dict[str, Any]] = [
-        {**key, "count": number, "unproven": plain}
-        for key, number, plain in zip(keys, _counts(group, len(keys)), _counts(group[unproven], len(keys)), strict=True)
+        {**key, "count": number, "unproven": unproven.get(tuple(key.values()), 0)} for key, number in refused
     ]
     return sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))[:MOST]
+
+
+def _refused(piece: RunData) -> Flags:
+    return ~piece.flags("decisions", "allowed")
+
+
+def _calls_in_plaintext(run: RunData) -> Flags | None:
+    """Whether each call, by its number, was in plaintext; None if none was."""
+    flags: Flags | None = None
+    for piece in run.pieces("calls"):
+        plain = ~piece.flags("calls", "encrypted")
+        if plain.any():
+            if flags is None:
+                flags = np.zeros((run.largest("calls", "call_id") or 0) + 1, dtype=np.bool_)
+            flags[piece.compact("calls", "call_id")[plain]] = True
+    return flags
+
+
+def _of_calls(piece: RunData, wanted: Flags) -> Flags:
+    """Which decisions are of calls that are wanted; a call that had no end has no row, and is not."""
+    numbers = piece.compact("decisions", "call_id")
+    return (numbers < wanted.size) & wanted[np.minimum(numbers, wanted.size - 1)]
 
 
 def failures(run: RunData) -> list[dict[str, Any]]:
@@ -81,15 +101,23 @@ def failures(run: RunData) -> list[dict[str, Any]]:
 
     Calls that failed only because of another one come last: the cause stands before them.
     """
-    failed = run.names("calls", "outcome").is_in(tuple(CALL_REASONS))
-    keys, group = grouped(run, "calls", ("outcome", "source", "destination"), failed)
+    failed = grouped(
+        run,
+        "calls",
+        ("outcome", "source", "destination"),
+        lambda piece: piece.names("calls", "outcome").is_in(tuple(CALL_REASONS)),
+    )
     counted: list[dict[str, Any]] = [
         {**key, "what": "call", "refused_by": "", "reason": CALL_REASONS[key["outcome"]], "count": number}
-        for key, number in zip(keys, _counts(group, len(keys)), strict=True)
+        for key, number in failed
     ]
-    ended = run.names("handshakes", "outcome").is_in(("refused", "broken"))
-    keys, group = grouped(run, "handshakes", ("outcome", "client", "server", "refused_by", "reason"), ended)
-    for key, number in zip(keys, _counts(group, len(keys)), strict=True):
+    ended = grouped(
+        run,
+        "handshakes",
+        ("outcome", "client", "server", "refused_by", "reason"),
+        lambda piece: piece.names("handshakes", "outcome").is_in(("refused", "broken")),
+    )
+    for key, number in ended:
         ends = {"source": key.pop("client"), "destination": key.pop("server")}
         counted.append({**key, **ends, "what": "handshake", "count": number})
     order = ("what", "outcome", "source", "destination", "refused_by", "reason")
@@ -100,45 +128,42 @@ def failures(run: RunData) -> list[dict[str, Any]]:
 
 def refusals(run: RunData) -> list[dict[str, Any]]:
     """Flows that cells refused most often to guarantee their bit rate: which flow, where, why, and how often."""
-    refused = ~run.flags("admissions", "admitted")
-    if not refused.any():
-        return []
     names = ("source", "slice", "cell", "reason")
-    keys, group = grouped(run, "admissions", names, refused)
     counted: list[dict[str, Any]] = [
-        {**key, "count": number} for key, number in zip(keys, _counts(group, len(keys)), strict=True)
+        {**key, "count": number}
+        for key, number in grouped(run, "admissions", names, lambda piece: ~piece.flags("admissions", "admitted"))
     ]
     return sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))[:MOST]
 
 
-def grouped(run: RunData, table: str, names: Sequence[str], rows: Flags) -> tuple[list[dict[str, str]], Ints]:
-    """What the chosen rows that agree in all of these columns have in common, and the group that each row is in."""
-    chosen = np.flatnonzero(rows)
-    if not chosen.size:
-        return [], chosen
-    group = np.zeros(chosen.size, dtype=np.int64)
-    columns = []
-    for name in names:
-        found = run.names(table, name)
-        # The devices of a fleet count as one client.
-        texts = [value.partition("/")[0] if name == "client" else value for value in found.values]
-        distinct = sorted(set(texts))
-        columns.append((name, distinct, _recoded(texts, distinct)[found.codes[chosen]]))
-        # Made small again at once, lest the product of many columns overflow.
-        _, group = np.unique(group * len(distinct) + columns[-1][2], return_inverse=True)
-    _, first = np.unique(group, return_index=True)
-    return [{name: distinct[codes[row]] for name, distinct, codes in columns} for row in first.tolist()], group
+def grouped(
+    run: RunData, table: str, names: Sequence[str], which: Callable[[RunData], Flags]
+) -> list[tuple[dict[str, str], int]]:
+    """What rows of a table have in common in all of these columns, and how many do, in the order of the strings.
+
+    ``which`` tells the rows of a piece that are meant.
+    """
+    found: Counter[tuple[str, ...]] = Counter()
+    for piece in run.pieces(table):
+        chosen = np.flatnonzero(which(piece))
+        if not chosen.size:
+            continue
+        group = np.zeros(chosen.size, dtype=np.int64)
+        for name in names:
+            column = piece.names(table, name)
+            # Made small again at once, lest the product of many columns overflow.
+            _, group = np.unique(group * len(column.values) + column.codes[chosen], return_inverse=True)
+        _, first, numbers = np.unique(group, return_index=True, return_counts=True)
+        texts = (_texts(piece.names(table, name), chosen[first], name) for name in names)
+        for key, number in zip(zip(*texts, strict=True), numbers.tolist(), strict=True):
+            found[key] += number
+    return [(dict(zip(names, key, strict=True)), found[key]) for key in sorted(found)]
 
 
-def _recoded(texts: Sequence[str], distinct: Sequence[str]) -> Ints:
-    position = {text: code for code, text in enumerate(distinct)}
-    return np.array([position[text] for text in texts], dtype=np.int64)
-
-
-def _counts(group: Ints, number: int) -> list[int]:
-    """How many rows each of so many groups has."""
-    counts: list[int] = np.bincount(group, minlength=number).tolist()
-    return counts
+def _texts(column: Names, rows: Ints, name: str) -> list[str]:
+    """The strings of some rows; the devices of a fleet count as one client."""
+    texts = [column.values[code] for code in column.codes[rows].tolist()]
+    return [text.partition("/")[0] for text in texts] if name == "client" else texts
 
 
 def explained(summary: Figures) -> list[Explained]:

@@ -6,7 +6,7 @@ values that did occur, and integers on every machine. Shares and rates are fract
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import Literal
@@ -15,10 +15,18 @@ import msgspec
 import numpy as np
 
 from meshsim.analysis.data import RunData, Window
+from meshsim.analysis.order import Parts, at_ranks
 from meshsim.analysis.reading import Flags, Ints
+from meshsim.analysis.tallies import Handshakes, Requests, Spent, count, handshakes_of, requests_of, spent_of, total
+
+__all__ = ["count", "total"]
 
 PPM = 1_000_000
 NS_PER_S = 1_000_000_000
+QUANTILES_PPM = (500_000, 950_000, 990_000, 999_000, PPM)
+"""The quantiles that latencies and handshakes are told by."""
+SLOWEST_PPM = 990_000
+"""The slowest answers are those at or above this quantile of latency."""
 
 Kind = Literal["duration", "share", "rate", "count", "size"]
 Value = int | Fraction
@@ -48,81 +56,47 @@ class Metric(msgspec.Struct, frozen=True):
     compute: Callable[[Selected], Value | None]
 
 
-class Selected:
-    """The rows of one selection, narrowed when first asked for."""
+class Rows:
+    """Which rows of one piece of a run are selected, narrowed when first asked for."""
 
-    def __init__(self, run: RunData, selection: Selection) -> None:
+    def __init__(self, run: RunData, of: Selected) -> None:
         self.run = run
-        self.selection = selection
-        self.window: Window = run.window(selection.during)
+        self._of = of
 
     @cached_property
     def requests(self) -> Flags:
         """Which rows of ``requests`` are selected."""
         chosen = self._within("requests", "t_intended_ns")
         for name in ("slice", "service", "source"):
-            if getattr(self.selection, name) is not None:
-                chosen &= self._named("requests", name, getattr(self.selection, name))
+            if getattr(self._of.selection, name) is not None:
+                chosen &= self._named("requests", name, getattr(self._of.selection, name))
         return chosen
 
     @cached_property
     def answered(self) -> Flags:
         """Which rows of ``requests`` are selected and ended as ok."""
-        return self.requests & self.outcome("ok")
-
-    @property
-    def latencies_ns(self) -> Ints:
-        """Latencies of the selected requests that were answered: a new array each time, the caller's to reorder."""
-        return self.run.compact("requests", "latency_ns")[self.answered]
+        return self.requests & self._named("requests", "outcome", "ok")
 
     @cached_property
     def handshakes(self) -> Flags:
         """Which rows of ``handshakes`` are selected."""
         chosen = self._within("handshakes", "t_start_ns")
-        chosen &= self._named("handshakes", "slice", self.selection.slice)
-        chosen &= self._named("handshakes", "server", self.selection.service)
-        if self.selection.source is not None:
-            chosen &= self.run.names("handshakes", "client").is_in(self._devices)
+        chosen &= self._named("handshakes", "slice", self._of.selection.slice)
+        chosen &= self._named("handshakes", "server", self._of.selection.service)
+        if self._of.selection.source is not None:
+            chosen &= self.run.names("handshakes", "client").is_in(self._of.devices)
         return chosen
-
-    @cached_property
-    def _devices(self) -> frozenset[str]:
-        """The devices that sent a request of the selected flow, and their fleet: its members may share a sidecar."""
-        clients = self.run.names("requests", "client")
-        of_flow = self._named("requests", "source", self.selection.source)
-        devices = {clients.values[code] for code in np.unique(clients.codes[of_flow])}
-        return frozenset(devices | {device.partition("/")[0] for device in devices})
 
     @cached_property
     def established(self) -> Flags:
         """Which rows of ``handshakes`` are selected and were established."""
         return self.handshakes & self._named("handshakes", "outcome", "established")
 
-    @property
-    def handshake_durations_ns(self) -> Ints:
-        """Durations of the selected handshakes that were established, the caller's to reorder."""
-        return self.run.compact("handshakes", "duration_ns")[self.established]
-
-    def outcome(self, outcome: str) -> Flags:
-        """Which rows of ``requests`` ended so."""
-        return self._named("requests", "outcome", outcome)
-
-    def sum_of(self, table: str, column: str, rows: Flags) -> int:
-        """The sum of a column over some rows."""
-        return total(self.run.compact(table, column), rows)
-
-    def handshakes_with(self, outcome: str, resumed: bool | None = None) -> int:
-        """Number of selected handshakes with this outcome."""
-        rows = self.handshakes & self._named("handshakes", "outcome", outcome)
-        if resumed is not None:
-            rows &= self.run.flags("handshakes", "resumed") == resumed
-        return count(rows)
-
     def _within(self, table: str, time_column: str) -> Flags:
-        if self.selection.during is None:
+        if self._of.selection.during is None:
             return np.ones(self.run.rows(table), dtype=np.bool_)
         times_ns = self.run.ints(table, time_column)
-        chosen: Flags = (times_ns >= self.window.from_ns) & (times_ns < self.window.to_ns)
+        chosen: Flags = (times_ns >= self._of.window.from_ns) & (times_ns < self._of.window.to_ns)
         return chosen
 
     def _named(self, table: str, column: str, value: str | None) -> Flags:
@@ -133,26 +107,92 @@ class Selected:
         return chosen
 
 
-def count(rows: Flags) -> int:
-    """How many rows are chosen."""
-    return int(np.count_nonzero(rows))
+class Selected:
+    """What one selection comes to. Tables with a row for each request are looked at piece by piece."""
+
+    def __init__(self, run: RunData, selection: Selection) -> None:
+        self.run = run
+        self.selection = selection
+        self.window: Window = run.window(selection.during)
+
+    def pieces(self, table: str) -> Iterator[Rows]:
+        """The selected rows of ``table``, some at a time, in their order."""
+        return (Rows(piece, self) for piece in self.run.pieces(table))
+
+    @cached_property
+    def devices(self) -> frozenset[str]:
+        """The devices that sent a request of the selected flow, and their fleet: its members may share a sidecar."""
+        found: set[str] = set()
+        for piece in self.run.pieces("requests"):
+            clients, sources = piece.names("requests", "client"), piece.names("requests", "source")
+            codes = np.unique(clients.codes[sources.codes == sources.code(self.selection.source or "")])
+            found.update(clients.values[code] for code in codes.tolist())
+        return frozenset(found | {device.partition("/")[0] for device in found})
+
+    @property
+    def requests(self) -> Requests:
+        """What the selected requests come to."""
+        return self.run.remembered(("requests", self.selection), lambda: requests_of(self.pieces("requests")))
+
+    @property
+    def handshakes(self) -> Handshakes:
+        """What the selected handshakes come to."""
+        return self.run.remembered(("handshakes", self.selection), lambda: handshakes_of(self.pieces("handshakes")))
+
+    @property
+    def spent(self) -> Spent:
+        """What the latency of the selected requests is made of."""
+        return self.run.remembered(("spent", self.selection), lambda: spent_of(self))
+
+    def mean_part(self, column: str) -> Fraction | None:
+        """The exact mean of one part of the latency of those that were answered."""
+        return share(self.spent.answered_ns[column], self.requests.answered)
+
+    def latency(self, share_ppm: int) -> int | None:
+        """The nearest-rank quantile of the latencies of the selected requests that were answered."""
+        return self._quantiles("latency", self.latencies_ns, self.requests.answered).get(share_ppm)
+
+    def handshake_duration(self, share_ppm: int) -> int | None:
+        """The same of the durations of the selected handshakes that were established."""
+        return self._quantiles("duration", self._durations_ns, self.handshakes.number("established")).get(share_ppm)
+
+    def latencies_ns(self) -> Iterator[Ints]:
+        """Latencies of the selected requests that were answered, some at a time, in their order."""
+        for rows in self.pieces("requests"):
+            yield rows.run.compact("requests", "latency_ns")[rows.answered]
+
+    def _durations_ns(self) -> Iterator[Ints]:
+        for rows in self.pieces("handshakes"):
+            yield rows.run.compact("handshakes", "duration_ns")[rows.established]
+
+    def _quantiles(self, what: str, values: Parts, size: int) -> dict[int, int]:
+        """All of ``QUANTILES_PPM`` at once, which is not much more work than one of them; none without values."""
+
+        def find() -> dict[int, int]:
+            ranks = [rank_of(size, share_ppm) for share_ppm in QUANTILES_PPM]
+            return dict(zip(QUANTILES_PPM, at_ranks(values, ranks), strict=True)) if size else {}
+
+        return self.run.remembered((what, self.selection), find)
+
+    def slowest(self, rows: Rows) -> Flags:
+        """Which requests of a piece are among the slowest one in a hundred of the selected ones that were answered."""
+        limit = self.latency(SLOWEST_PPM)
+        if limit is None:
+            return rows.answered
+        chosen: Flags = rows.answered & (rows.run.compact("requests", "latency_ns") >= limit)
+        return chosen
 
 
-def total(values: Ints, rows: Flags) -> int:
-    """The sum over the chosen rows, without copying them."""
-    return int(np.sum(values, where=rows, dtype=np.int64))
-
-
-def mean_of(values: Ints, rows: Flags) -> Fraction | None:
-    """The exact mean over the chosen rows, without copying them; None if there are none."""
-    return share(total(values, rows), count(rows))
+def rank_of(size: int, share_ppm: int) -> int:
+    """Where the nearest-rank quantile of so many values stands among them, from 0, when they are in order."""
+    return -(-size * share_ppm // PPM) - 1
 
 
 def quantile(values: Ints, share_ppm: int) -> int | None:
     """The nearest-rank quantile, None without values; ``share_ppm`` from 1 to 1 000 000. It reorders the values."""
     if not values.size:
         return None
-    rank = -(-values.size * share_ppm // PPM) - 1
+    rank = rank_of(values.size, share_ppm)
     values.partition(rank)
     return int(values[rank])
 
@@ -165,9 +205,3 @@ def mean(values: Ints) -> Fraction | None:
 def share(part: int, whole: int) -> Fraction | None:
     """``part`` of ``whole``, None of nothing."""
     return Fraction(part, whole) if whole else None
-
-
-def within_budget(rows: Selected) -> int:
-    """How many selected requests were answered within their budget."""
-    in_time = rows.run.compact("requests", "latency_ns") <= rows.run.compact("requests", "budget_ns")
-    return count(rows.answered & in_time)

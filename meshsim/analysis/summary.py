@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,17 +19,17 @@ from meshsim.analysis.federation_figures import federation
 from meshsim.analysis.header_figures import header_figures
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
 from meshsim.analysis.numbers import to_json
+from meshsim.analysis.order import at_ranks
 from meshsim.analysis.radio_figures import air_of_slice
-from meshsim.analysis.reading import Flags, Ints, compacted
+from meshsim.analysis.reading import Flags, Ints
 from meshsim.analysis.reasons import denials, failures, grouped, refusals
 from meshsim.analysis.revocation_figures import revocations
-from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, mean_of, quantile, share
+from meshsim.analysis.selection import PPM, Selected, Selection, count, rank_of, share, total
+from meshsim.analysis.service_figures import services
+from meshsim.analysis.tallies import counted
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.expectations import RADIO_METRIC_NAMES
 from meshsim.telemetry.rows import ATTRIBUTION, LATER_OUTCOMES, REQUEST_OUTCOMES
-
-SLOWEST_PPM = 990_000
-"""The slowest answers are those at or above this quantile of latency."""
 
 _HANDSHAKE_METRICS = (
     "handshakes",
@@ -56,7 +57,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "digest": run.manifest.digest,
         "totals": _totals(run),
         "slices": {name: _of_slice(run, name) for name in run.scenario.network.slices},
-        "services": dict(_services(run)),
+        "services": services(run),
         "handshakes": _handshakes(run),
         "denials": denials(run),
         "refusals": refusals(run),
@@ -77,8 +78,14 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 def _totals(run: RunData) -> dict[str, Any]:
     rows = Selected(run, Selection())
-    decisions = run.flags("decisions", "allowed")
-    outcomes = [(outcome, count(rows.outcome(outcome))) for outcome in REQUEST_OUTCOMES]
+    outcomes = [(outcome, rows.requests.outcomes[outcome]) for outcome in REQUEST_OUTCOMES]
+    calls, in_plaintext, call_bytes = 0, 0, 0
+    for piece in run.pieces("calls"):
+        encrypted = piece.flags("calls", "encrypted")
+        calls += len(encrypted)
+        in_plaintext += count(~encrypted)
+        for name in ("bytes_sent", "bytes_received"):
+            call_bytes += int(piece.compact("calls", name).sum(dtype=np.int64))
     return {
         **_request_figures(rows),
         **{name: _json(name, rows) for name in (*_HANDSHAKE_METRICS, "handshake_bytes")},
@@ -86,13 +93,11 @@ def _totals(run: RunData) -> dict[str, Any]:
         "duration_ns": run.duration_ns,
         "end_ns": run.end_ns,
         "requests_per_s": _json("requests_per_s", rows),
-        "calls": len(run.flags("calls", "encrypted")),
-        "calls_in_plaintext": count(~run.flags("calls", "encrypted")),
-        "call_bytes": sum(
-            int(run.compact("calls", name).sum(dtype=np.int64)) for name in ("bytes_sent", "bytes_received")
-        ),
-        "decisions": len(decisions),
-        "decisions_denied": count(~decisions),
+        "calls": calls,
+        "calls_in_plaintext": in_plaintext,
+        "call_bytes": call_bytes,
+        "decisions": run.rows("decisions"),
+        "decisions_denied": sum(count(~piece.flags("decisions", "allowed")) for piece in run.pieces("decisions")),
         "oom_kills": int(run.ints("nodes", "oom_kills").sum()),
         "outcomes": {name: number for name, number in outcomes if number or name not in LATER_OUTCOMES},
     }
@@ -100,17 +105,17 @@ def _totals(run: RunData) -> dict[str, Any]:
 
 def _of_slice(run: RunData, name: str) -> dict[str, Any]:
     rows = Selected(run, Selection(slice=name))
-    budgets = run.compact("requests", "budget_ns")[rows.requests]
     settings = run.scenario.network.slices[name]
+    budget_ns, spent = rows.requests.budget_ns, rows.spent
     return {
         **_request_figures(rows),
         **{name: _json(name, rows) for name in _HANDSHAKE_METRICS},
-        "budget_ns": int(budgets.max()) if budgets.size else settings.latency_budget_ns,
+        "budget_ns": settings.latency_budget_ns if budget_ns is None else budget_ns,
         "sst": settings.sst,
         "sd": settings.sd,
         "five_qi": settings.five_qi,
-        "attribution_mean_ns": _attribution(run, rows.answered),
-        "attribution_slowest_ns": _attribution(run, slowest(rows)),
+        "attribution_mean_ns": _attribution(spent.answered_ns, rows.requests.answered),
+        "attribution_slowest_ns": _attribution(spent.slowest_ns, spent.slowest),
         **{name: _json(name, rows) for name in RADIO_METRIC_NAMES},
         "radio": air_of_slice(run, name),
     }
@@ -121,146 +126,64 @@ def _request_figures(rows: Selected) -> dict[str, Any]:
         name: _json(name, rows)
         for name in ("requests", "success_rate", "within_budget", "denied", "timeouts", "failures", "retries")
     }
-    ordered = rows.latencies_ns
-    ordered.sort()
-    figures["latency_mean_ns"] = to_json(mean(ordered), "duration")
+    figures["latency_mean_ns"] = _json("latency_mean", rows)
     for name, share_ppm in {**LATENCY_QUANTILES_PPM, "max": PPM}.items():
-        figures[f"latency_{name}_ns"] = quantile_of_sorted(ordered, share_ppm)
+        figures[f"latency_{name}_ns"] = rows.latency(share_ppm)
     return figures
 
 
-def slowest(rows: Selected) -> Flags:
-    """Which selected requests are among the slowest one in a hundred of those answered."""
-    limit = quantile(rows.latencies_ns, SLOWEST_PPM)
-    if limit is None:
-        return rows.answered
-    chosen: Flags = rows.answered & (rows.run.compact("requests", "latency_ns") >= limit)
-    return chosen
-
-
-def quantile_of_sorted(ordered: Ints, share_ppm: int) -> int | None:
-    """As ``metrics.quantile``, of values in ascending order."""
-    return int(ordered[-(-ordered.size * share_ppm // PPM) - 1]) if ordered.size else None
-
-
-def _attribution(run: RunData, rows: Flags) -> dict[str, int | None]:
-    """Mean of each attribution column over ``rows``, keyed without its unit's ending."""
-    means = {column: mean_of(run.compact("requests", column), rows) for column in ATTRIBUTION}
+def _attribution(sums_ns: Mapping[str, int], number: int) -> dict[str, int | None]:
+    """Mean of each attribution column over so many requests, keyed without its unit's ending."""
+    means = {column: share(sum_ns, number) for column, sum_ns in sums_ns.items()}
     return {column.removesuffix("_ns"): None if value is None else round(value) for column, value in means.items()}
 
 
-class Gathered:
-    """Integers that come part by part, in one block that grows where it is: joining parts would take them twice."""
-
-    def __init__(self) -> None:
-        self._values = array("i")
-
-    def add(self, values: Ints) -> None:
-        """Take some more of them."""
-        if not values.size:
-            return
-        narrow = compacted(values)
-        if self._values.typecode == "i" and narrow.dtype != np.int32:
-            self._values = array("q", self._values)
-        self._values.frombytes(values.astype(np.int32 if self._values.typecode == "i" else np.int64).tobytes())
-
-    def taken(self) -> Ints:
-        """All of them, in an array that may be reordered; forgotten with this."""
-        found, self._values = self._values, array("i")
-        return np.frombuffer(found, dtype=np.int32 if found.typecode == "i" else np.int64)
-
-
-class _ServiceCalls:
-    """Calls to one service, added up part by part: there are too many to hold all of their columns at once."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.ok = 0
-        self.denied = 0
-        self.retries = 0
-        self._took_ns = Gathered()
-
-    def add(self, took_ns: Ints, ok: Flags, denied: Flags, retries: Ints) -> None:
-        self.calls += took_ns.size
-        self.ok += count(ok)
-        self.denied += count(denied)
-        self.retries += int(retries.sum(dtype=np.int64))
-        self._took_ns.add(took_ns[ok])
-
-    def ordered_ns(self) -> Ints:
-        """How long the calls took that ended as ok, in ascending order; forgotten with this."""
-        ordered = self._took_ns.taken()
-        ordered.sort()
-        return ordered
-
-
-def _calls_by_service(run: RunData) -> dict[str, _ServiceCalls]:
-    found: dict[str, _ServiceCalls] = {}
-    for part in run.parts("calls", ("destination", "outcome"), ("t_start_ns", "t_end_ns", "retries")):
-        destinations, outcomes = part.names["destination"], part.names["outcome"]
-        took_ns = part.ints["t_end_ns"] - part.ints["t_start_ns"]
-        order = np.argsort(destinations.codes, kind="stable")
-        bounds = np.searchsorted(destinations.codes[order], np.arange(len(destinations.values) + 1))
-        ok, denied = (outcomes.codes == outcomes.code(outcome) for outcome in ("ok", "denied"))
-        for code, name in enumerate(destinations.values):
-            rows = order[bounds[code] : bounds[code + 1]]
-            calls = found.setdefault(name, _ServiceCalls())
-            calls.add(took_ns[rows], ok[rows], denied[rows], part.ints["retries"][rows])
-    return found
-
-
-def _services(run: RunData) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each service's callers saw, and its sidecars' handshakes as server."""
-    found = _calls_by_service(run)
-    servers = run.names("handshakes", "server")
-    outcomes = run.names("handshakes", "outcome")
-    established = np.bincount(
-        servers.codes[outcomes.codes == outcomes.code("established")], minlength=len(servers.values) + 1
-    )  # and a last one, none, for services without handshakes: code -1
-    for name in run.scenario.services:
-        calls = found.get(name, _ServiceCalls())
-        ordered_ns = calls.ordered_ns()
-        yield (
-            name,
-            {
-                "calls": calls.calls,
-                "success_rate": to_json(share(calls.ok, calls.calls), "share"),
-                "denied": calls.denied,
-                "retries": calls.retries,
-                "call_p50_ns": quantile_of_sorted(ordered_ns, 500_000),
-                "call_p99_ns": quantile_of_sorted(ordered_ns, 990_000),
-                "handshakes": int(established[servers.code(name)]),
-            },
-        )
+_MEANS = ("cpu_client_ns", "cpu_server_ns", "bytes_sent", "bytes_received")
 
 
 def _handshakes(run: RunData) -> dict[str, Any]:
     """Established handshakes, full and resumed: how long, how much CPU, how many bytes."""
-    outcomes = run.names("handshakes", "outcome")
-    established = outcomes.codes == outcomes.code("established")
-    resumed = run.flags("handshakes", "resumed")
-    kinds = {"full": established & ~resumed, "resumed": established & resumed}
+    kinds = ("full", "resumed")
+    numbers = dict.fromkeys(kinds, 0)
+    sums = {kind: dict.fromkeys(_MEANS, 0) for kind in kinds}
+    reasons: Counter[str] = Counter()
+    for piece in run.pieces("handshakes"):
+        for kind in kinds:
+            rows = _established(piece, kind)
+            numbers[kind] += count(rows)
+            for column in _MEANS:
+                sums[kind][column] += total(piece.compact("handshakes", column), rows)
+        outcomes = piece.names("handshakes", "outcome")
+        reasons += counted(piece.names("handshakes", "reason"), outcomes.codes == outcomes.code("refused"))
     figures: dict[str, Any] = {}
-    for kind, rows in kinds.items():
-        ordered = np.sort(run.ints("handshakes", "duration_ns")[rows])
+    for kind in kinds:
+        ranks = [rank_of(numbers[kind], share_ppm) for share_ppm in (500_000, 990_000)] if numbers[kind] else []
+        p50_ns, p99_ns = at_ranks(partial(_durations_ns, run, kind), ranks) or (None, None)
         figures[kind] = {
-            "handshakes": count(rows),
-            "duration_p50_ns": quantile_of_sorted(ordered, 500_000),
-            "duration_p99_ns": quantile_of_sorted(ordered, 990_000),
+            "handshakes": numbers[kind],
+            "duration_p50_ns": p50_ns,
+            "duration_p99_ns": p99_ns,
             **{
                 f"{column.removesuffix('_ns')}_mean{'_ns' if column.endswith('_ns') else ''}": to_json(
-                    mean(run.ints("handshakes", column)[rows]), "duration"
+                    share(sums[kind][column], numbers[kind]), "duration"
                 )
-                for column in ("cpu_client_ns", "cpu_server_ns", "bytes_sent", "bytes_received")
+                for column in _MEANS
             },
         }
-    refused = outcomes.codes == outcomes.code("refused")
-    reasons = run.names("handshakes", "reason")
-    codes, numbers = np.unique(reasons.codes[refused], return_counts=True)
-    figures["refused_by_reason"] = {
-        reasons.values[code]: number for code, number in zip(codes.tolist(), numbers.tolist(), strict=True)
-    }
+    figures["refused_by_reason"] = dict(sorted(reasons.items()))
     return figures
+
+
+def _established(piece: RunData, kind: str) -> Flags:
+    """Which handshakes of a piece were established, full or resumed."""
+    outcomes, resumed = piece.names("handshakes", "outcome"), piece.flags("handshakes", "resumed")
+    chosen: Flags = (outcomes.codes == outcomes.code("established")) & (resumed == (kind == "resumed"))
+    return chosen
+
+
+def _durations_ns(run: RunData, kind: str) -> Iterator[Ints]:
+    for piece in run.pieces("handshakes"):
+        yield piece.compact("handshakes", "duration_ns")[_established(piece, kind)]
 
 
 def _faults(run: RunData) -> list[dict[str, Any]]:

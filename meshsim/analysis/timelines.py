@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show, show_duration
+from meshsim.analysis.order import of_groups
 from meshsim.analysis.palette import BLUE, FAINT, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from meshsim.analysis.pictures import (
     WIDTH_IN,
@@ -24,8 +25,8 @@ from meshsim.analysis.pictures import (
     shade_faults,
     slice_style,
 )
-from meshsim.analysis.reading import Flags, Ints
-from meshsim.analysis.selection import NS_PER_S, Selected, Selection, count, quantile
+from meshsim.analysis.reading import Ints
+from meshsim.analysis.selection import NS_PER_S, Selected, Selection, rank_of
 from meshsim.telemetry.rows import REQUEST_OUTCOMES
 
 OUTCOMES: dict[str, tuple[str, str]] = {
@@ -45,7 +46,6 @@ OUTCOMES: dict[str, tuple[str, str]] = {
 
 MOST_BUCKETS = 60
 """A run is cut into at most so many pieces of a round length."""
-_PART_ROWS = 262_144
 
 
 class _Buckets(NamedTuple):
@@ -56,27 +56,20 @@ class _Buckets(NamedTuple):
     """Ends of the pieces, one more than there are pieces."""
 
     def of(self, times_ns: Ints) -> Ints:
-        """The number of the piece that each time falls in, in one byte each: there are at most ``MOST_BUCKETS``."""
-        pieces = np.empty(times_ns.size, dtype=np.int8)
-        for part in _parts(times_ns.size):
-            pieces[part] = np.minimum(times_ns[part] // self.width_ns, len(self.edges_s) - 2)
-        return pieces
+        """The number of the piece that each time falls in."""
+        return np.minimum(times_ns // self.width_ns, len(self.edges_s) - 2)
+
+    def none(self) -> Ints:
+        """Nothing in each piece."""
+        return np.zeros(len(self.edges_s) - 1, dtype=np.int64)
 
     def counts(self, pieces: Ints) -> Ints:
         """How many fall in each piece."""
-        counts = np.zeros(len(self.edges_s) - 1, dtype=np.int64)
-        for part in _parts(pieces.size):
-            counts += np.bincount(pieces[part], minlength=counts.size)
-        return counts
+        return np.bincount(pieces, minlength=len(self.edges_s) - 1)
 
-    def per_s(self, pieces: Ints) -> Any:
-        """How many fall in each piece, per second."""
-        return self.counts(pieces) / np.diff(self.edges_s)
-
-
-def _parts(rows: int) -> Iterator[slice]:
-    """Parts of a column that are short enough for NumPy to make longer integers of them."""
-    return (slice(begin, begin + _PART_ROWS) for begin in range(0, rows, _PART_ROWS))
+    def per_s(self, counts: Ints) -> Any:
+        """The same per second."""
+        return counts / np.diff(self.edges_s)
 
 
 def _buckets(duration_ns: int, least_ns: int = 1) -> _Buckets:
@@ -99,15 +92,14 @@ def _round_width(duration_ns: int) -> int:
 def timeline(run: RunData) -> Picture:
     """Throughput, failures and tail latency over time, faults shaded."""
     buckets = _buckets(run.duration_ns)
-    pieces = _pieces_of_requests(run, buckets)
+    ended = _ended(run, buckets)
     with house_style():
-        outcomes = run.names("requests", "outcome").values
-        failed = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and name in outcomes]
+        failed = [name for name in REQUEST_OUTCOMES if name in OUTCOMES and ended.failed[name].any()]
         height = 5.45 + 0.3 * bool(failed)
         picture = Picture("What happened when", height)
         places = [axes_at(picture, 0.72, top, WIDTH_IN - 0.97, 1.15) for top in (0.42, 2.0, 3.58)]
-        peaks = [_draw_slice(run, name, style, places, buckets, pieces) for name, style in slice_style(run).items()]
-        _draw_failures(run, places[1], buckets, pieces, failed)
+        peaks = [_draw_slice(run, name, style, places, buckets, ended) for name, style in slice_style(run).items()]
+        _draw_failures(places[1], buckets, ended, failed)
         log_ms(places[2], "y")
         shade_faults(run, places)
         titles = ("answered per second", "not answered, per second", "p99 latency; straight lines: budgets")
@@ -131,15 +123,46 @@ def timeline(run: RunData) -> Picture:
     return picture
 
 
-def _pieces_of_requests(run: RunData, buckets: _Buckets) -> Ints:
-    """The piece of the run in which each request was meant to be sent; the instants are not kept."""
-    pieces = np.empty(run.rows("requests"), dtype=np.int8)
-    begin = 0
-    for part in run.parts("requests", (), ("t_intended_ns",)):
-        times_ns = part.ints["t_intended_ns"]
-        pieces[begin : begin + times_ns.size] = buckets.of(times_ns)
-        begin += times_ns.size
-    return pieces
+class _Ended(NamedTuple):
+    """How requests ended that were meant to be sent in each piece of the run."""
+
+    answered: dict[str, Ints]
+    """How many were answered, by slice."""
+    failed: dict[str, Ints]
+    """How many were not, by outcome."""
+    p99_ns: dict[str, Any]
+    """p99 of those that were answered, by slice; NaN where there are none."""
+
+
+def _ended(run: RunData, buckets: _Buckets) -> _Ended:
+    slices = list(run.scenario.network.slices)
+    answered = {name: buckets.none() for name in slices}
+    failed = {name: buckets.none() for name in OUTCOMES}
+    for piece in run.pieces("requests"):
+        pieces = buckets.of(piece.ints("requests", "t_intended_ns"))
+        of_slice, outcomes = piece.names("requests", "slice"), piece.names("requests", "outcome")
+        ok = outcomes.codes == outcomes.code("ok")
+        for name in slices:
+            answered[name] += buckets.counts(pieces[ok & (of_slice.codes == of_slice.code(name))])
+        for name in OUTCOMES:
+            failed[name] += buckets.counts(pieces[outcomes.codes == outcomes.code(name)])
+    sizes = np.concatenate([answered[name] for name in slices]).tolist()
+    found = of_groups(lambda: _latencies(run, buckets, slices), sizes, lambda size: [rank_of(size, 990_000)])
+    p99_ns = np.array([values[0] if values else np.nan for values in found]).reshape(len(slices), -1)
+    return _Ended(answered, failed, dict(zip(slices, p99_ns, strict=True)))
+
+
+def _latencies(run: RunData, buckets: _Buckets, slices: Sequence[str]) -> Iterator[tuple[Ints, Ints]]:
+    """Of each request that was answered the piece of the run, counted on from slice to slice, and the latency."""
+    for piece in run.pieces("requests"):
+        of_slice, outcomes = piece.names("requests", "slice"), piece.names("requests", "outcome")
+        ok = outcomes.codes == outcomes.code("ok")
+        places = np.array([slices.index(name) for name in of_slice.values], dtype=np.int64)
+        pieces = buckets.of(piece.ints("requests", "t_intended_ns"))[ok]
+        yield (
+            places[of_slice.codes[ok]] * (len(buckets.edges_s) - 1) + pieces,
+            piece.compact("requests", "latency_ns")[ok],
+        )
 
 
 def _timeline_caption(run: RunData, peaks: Sequence[tuple[int, str, float]]) -> str:
@@ -152,16 +175,15 @@ def _timeline_caption(run: RunData, peaks: Sequence[tuple[int, str, float]]) -> 
 
 
 def _draw_slice(
-    run: RunData, name: str, style: dict[str, Any], places: Sequence[Axes], buckets: _Buckets, pieces: Ints
+    run: RunData, name: str, style: dict[str, Any], places: Sequence[Axes], buckets: _Buckets, ended: _Ended
 ) -> tuple[int, str, float] | None:
     """Draw the throughput and p99 of one slice; return its largest p99 in ns, its name and when that was in s."""
-    rows = Selected(run, Selection(slice=name))
-    places[0].stairs(buckets.per_s(pieces[rows.answered]), buckets.edges_s, baseline=None, label=name, **style)
-    p99_ns = _p99_per_piece(pieces[rows.answered], rows.latencies_ns, len(buckets.edges_s) - 1)
+    places[0].stairs(buckets.per_s(ended.answered[name]), buckets.edges_s, baseline=None, label=name, **style)
+    p99_ns = ended.p99_ns[name]
     middles = (buckets.edges_s[:-1] + buckets.edges_s[1:]) / 2
     places[2].plot(middles, p99_ns / 1e6, **style)
-    if rows.requests.any():
-        budget_ns = int(run.compact("requests", "budget_ns")[rows.requests].max())
+    budget_ns = Selected(run, Selection(slice=name)).requests.budget_ns
+    if budget_ns is not None:
         places[2].axhline(in_ms(budget_ns), **{**style, "linewidth": 0.9})
     if np.isnan(p99_ns).all():
         return None
@@ -169,17 +191,9 @@ def _draw_slice(
     return int(p99_ns[peak]), name, float(buckets.edges_s[peak])
 
 
-def _p99_per_piece(pieces: Ints, latencies_ns: Ints, number: int) -> Any:
-    """p99 in nanoseconds of the answered requests of each piece, NaN where there are none."""
-    found = (quantile(latencies_ns[pieces == piece], 990_000) for piece in range(number))
-    return np.array([np.nan if value is None else value for value in found])
-
-
-def _draw_failures(run: RunData, axes: Axes, buckets: _Buckets, pieces: Ints, failed: Sequence[str]) -> None:
+def _draw_failures(axes: Axes, buckets: _Buckets, ended: _Ended, failed: Sequence[str]) -> None:
     """Stack the outcomes but ok."""
-    outcomes = run.names("requests", "outcome")
-    rates = ((buckets.per_s(pieces[outcomes.codes == outcomes.code(name)]), *OUTCOMES[name]) for name in failed)
-    _stack(axes, buckets, rates)
+    _stack(axes, buckets, ((buckets.per_s(ended.failed[name]), *OUTCOMES[name]) for name in failed))
     if not failed:
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", color=FAINT)
         axes.set_yticks([0])
@@ -199,42 +213,54 @@ def handshakes(run: RunData) -> Picture:
     """TLS handshakes over time: full, resumed, refused, broken; counted, for they come in bursts."""
     buckets = _buckets(run.duration_ns, least_ns=NS_PER_S)
     per = "second" if buckets.width_ns == NS_PER_S else show_duration(buckets.width_ns)
-    pieces = buckets.of(run.ints("handshakes", "t_start_ns"))
-    kinds = {name: kind for name, kind in _kinds(run).items() if kind[0].any()}
+    kinds = {name: counts for name, counts in _kinds(run, buckets).items() if counts.any()}
     with house_style():
         picture = Picture("TLS handshakes", 2.6)
         axes = axes_at(picture, 0.55, 0.42, WIDTH_IN - 0.8, 1.5)
-        layers = ((buckets.counts(pieces[rows]), colour, hatch) for rows, colour, hatch in kinds.values())
+        layers = ((counts, *_KINDS[name]) for name, counts in kinds.items())
         numbers = _stack(axes, buckets, layers)
         shade_faults(run, [axes])
         _time_axis(run, axes, f"per {per}", above=True)
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="y", nbins=4)
-        handles = [Patch(facecolor=colour, hatch=hatch, label=name) for name, (_, colour, hatch) in kinds.items()]
+        handles = [Patch(facecolor=_KINDS[name][0], hatch=_KINDS[name][1], label=name) for name in kinds]
         if handles:
             picture.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.02), ncols=4)
-    counts = [f"{show(count(rows), 'count')} {name}" for name, (rows, _, _) in kinds.items()]
+    phrases = [f"{show(int(counts.sum()), 'count')} {name}" for name, counts in kinds.items()]
     peak = int(np.argmax(numbers))
     picture.caption = (
-        f"TLS handshakes over the run: {joined(counts)}; at most {show(int(numbers[peak]), 'count')} per {per}, "
+        f"TLS handshakes over the run: {joined(phrases)}; at most {show(int(numbers[peak]), 'count')} per {per}, "
         f"at {buckets.edges_s[peak]:g} s."
-        if counts
+        if phrases
         else "No TLS handshake took place."
     )
     return picture
 
 
-def _kinds(run: RunData) -> dict[str, tuple[Flags, str, str]]:
-    """Rows, colour and hatch of each kind of handshake."""
-    outcomes = run.names("handshakes", "outcome")
-    resumed = run.flags("handshakes", "resumed")
-    established = outcomes.codes == outcomes.code("established")
-    return {
-        "full": (established & ~resumed, BLUE, ""),
-        "resumed": (established & resumed, SKY, "////"),
-        "refused": (outcomes.codes == outcomes.code("refused"), VERMILLION, ""),
-        "broken": (outcomes.codes == outcomes.code("broken"), GREY, "////"),
-    }
+_KINDS: dict[str, tuple[str, str]] = {
+    "full": (BLUE, ""),
+    "resumed": (SKY, "////"),
+    "refused": (VERMILLION, ""),
+    "broken": (GREY, "////"),
+}
+"""Colour and hatch of each kind of handshake."""
+
+
+def _kinds(run: RunData, buckets: _Buckets) -> dict[str, Ints]:
+    """How many handshakes of each kind began in each piece of the run."""
+    found = {name: buckets.none() for name in _KINDS}
+    for piece in run.pieces("handshakes"):
+        pieces = buckets.of(piece.ints("handshakes", "t_start_ns"))
+        outcomes, resumed = piece.names("handshakes", "outcome"), piece.flags("handshakes", "resumed")
+        established = outcomes.codes == outcomes.code("established")
+        for name, rows in (
+            ("full", established & ~resumed),
+            ("resumed", established & resumed),
+            ("refused", outcomes.codes == outcomes.code("refused")),
+            ("broken", outcomes.codes == outcomes.code("broken")),
+        ):
+            found[name] += buckets.counts(pieces[rows])
+    return found
 
 
 def _time_axis(run: RunData, axes: Axes, title: str, *, above: bool) -> None:

@@ -110,30 +110,31 @@ def _used_links(run: RunData) -> dict[str, set[Pair]]:
 
 def _node_pairs(run: RunData) -> list[tuple[str, str, str]]:
     """Slice, calling node and called node of all calls, each once."""
-    slices = run.names("requests", "slice")
-    slice_of = _slice_of_requests(run)
+    slices = list(run.scenario.network.slices)
+    slice_of = _slice_of_requests(run, slices)
     pairs: set[tuple[str, str, str]] = set()
-    for part in run.parts("calls", ("source_node", "destination_node"), ("request_id",)):
-        sources, destinations = part.names["source_node"], part.names["destination_node"]
-        # Three small codes in one integer: finding the distinct ones is then one sort of each part.
-        codes = sources.codes.astype(np.int64)
-        if slice_of is not None:
-            codes += slice_of[part.ints["request_id"]].astype(np.int64) * len(sources.values)
+    for piece in run.pieces("calls"):
+        sources, destinations = piece.names("calls", "source_node"), piece.names("calls", "destination_node")
+        # Three small codes in one integer: finding the distinct ones is then one sort of each piece.
+        codes = slice_of[piece.compact("calls", "request_id")].astype(np.int64) * len(sources.values) + sources.codes
         for code in np.unique(codes * len(destinations.values) + destinations.codes).tolist():
             rest, destination = divmod(code, len(destinations.values))
             slice_code, source = divmod(rest, len(sources.values))
-            pairs.add((slices.values[slice_code], sources.values[source], destinations.values[destination]))
+            pairs.add((slices[slice_code], sources.values[source], destinations.values[destination]))
     return sorted(pairs)
 
 
-def _slice_of_requests(run: RunData) -> Ints | None:
-    """The code of each request's slice, by its number; None if all requests are of one slice."""
-    slices = run.names("requests", "slice")
-    if len(slices.values) <= 1:
-        return None
-    numbers = run.compact("requests", "request_id")
-    slice_of = np.zeros(int(numbers.max()) + 1, dtype=slices.codes.dtype)
-    slice_of[numbers] = slices.codes
+def _slice_of_requests(run: RunData, slices: Sequence[str]) -> Ints:
+    """The place of each request's slice among all, by its number."""
+    size = (run.largest("requests", "request_id") or 0) + 1
+    if len(slices) == 1:
+        return np.broadcast_to(np.int8(0), size)
+    # One byte a request, unless there are very many slices: the only thing here that grows with the run.
+    slice_of: Ints = np.zeros(size, dtype=np.int8 if len(slices) <= np.iinfo(np.int8).max else np.int32)
+    for piece in run.pieces("requests"):
+        names = piece.names("requests", "slice")
+        places = np.array([slices.index(name) for name in names.values], dtype=slice_of.dtype)
+        slice_of[piece.compact("requests", "request_id")] = places[names.codes]
     return slice_of
 
 

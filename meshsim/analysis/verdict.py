@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 import numpy as np
@@ -16,13 +16,13 @@ from meshsim.analysis.decision_figures import DECISIONS
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.federation_metrics import BUNDLES
 from meshsim.analysis.metrics import METRICS
+from meshsim.analysis.never import Never, culprits
 from meshsim.analysis.node_metrics import TABLE as NODES
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
 from meshsim.analysis.radio_metrics import within
-from meshsim.analysis.reading import Flags
 from meshsim.analysis.revocation_figures import revocations, value_of
-from meshsim.analysis.selection import NS_PER_S, Kind, Selected, Selection, Value, count, share
+from meshsim.analysis.selection import NS_PER_S, Kind, Selected, Selection, Value, share
 from meshsim.scenario.bounds import CountBound, DurationBound, RateBound, ShareBound
 from meshsim.scenario.expectations import (
     Convergence,
@@ -55,15 +55,6 @@ NEARLY_ALL = Fraction(99, 100)
 """A verdict on latency says of how many requests it speaks when fewer than this share were answered."""
 
 Bound = DurationBound | ShareBound | RateBound | CountBound
-Never = Literal[
-    "plaintext-on-wire",
-    "expired-certificate-accepted",
-    "request-lost",
-    "corrupted-payload-accepted",
-    "wrongly-allowed",
-    "wrongly-denied",
-    "revoked-certificate-accepted",
-]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -127,7 +118,7 @@ def _on_metrics(run: RunData, expectation: MetricExpectation) -> list[Verdict]:
         value = metric.compute(rows)
         of_no_requests = (RADIO, NODES, DECISIONS, BUNDLES, *OF_CERTIFICATES)
         without_requests = name in _STANDS_WITHOUT_REQUESTS or metric.table in of_no_requests
-        if value is None or not (without_requests or rows.requests.any()):
+        if value is None or not (without_requests or rows.requests.number):
             why = f"no {_lacking(rows, metric.table)} to measure it by"
             verdicts.append(Verdict(text, None, show(None, metric.kind), None, why))
             continue
@@ -148,14 +139,14 @@ def _lacking(rows: Selected, table: str) -> str:
         return "samples of nodes"
     if table in OF_CERTIFICATES:
         return "certificates"
-    if not rows.requests.any():
+    if not rows.requests.number:
         return "requests"
     return "handshakes" if table == "handshakes" else "answered requests"
 
 
 def _caution(rows: Selected) -> str:
     """What share of the requests a latency speaks of, where it is not nearly all: those that failed have none."""
-    answered = share(count(rows.answered), count(rows.requests))
+    answered = share(rows.requests.answered, rows.requests.number)
     return "" if answered is None or answered >= NEARLY_ALL else f"of the {show_share(answered)} that were answered"
 
 
@@ -257,15 +248,16 @@ def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_n
 
     A rest of less than a second at the end belongs to the second before it, lest a single request decide.
     """
-    rows = Selected(run, Selection(slice=slice_name))
-    times_ns = run.ints("requests", "t_intended_ns")
-    # What is still in progress when the next fault strikes is that fault's, not this one's.
-    ended_before = (run.ints("requests", "t_done_ns") < until_ns) | (until_ns >= run.duration_ns)
-    chosen = rows.requests & (times_ns >= from_ns) & (times_ns < until_ns) & ended_before
     whole_seconds = max(1, (until_ns - from_ns) // NS_PER_S)
-    second = np.minimum((times_ns[chosen] - from_ns) // NS_PER_S, whole_seconds - 1)
-    total = np.bincount(second, minlength=whole_seconds)
-    good = np.bincount(second[rows.answered[chosen]], minlength=whole_seconds)
+    total, good = np.zeros((2, whole_seconds), dtype=np.int64)
+    for rows in Selected(run, Selection(slice=slice_name)).pieces("requests"):
+        times_ns = rows.run.ints("requests", "t_intended_ns")
+        # What is still in progress when the next fault strikes is that fault's, not this one's.
+        ended_before = (rows.run.ints("requests", "t_done_ns") < until_ns) | (until_ns >= run.duration_ns)
+        chosen = rows.requests & (times_ns >= from_ns) & (times_ns < until_ns) & ended_before
+        second = np.minimum((times_ns[chosen] - from_ns) // NS_PER_S, whole_seconds - 1)
+        total += np.bincount(second, minlength=whole_seconds)
+        good += np.bincount(second[rows.answered[chosen]], minlength=whole_seconds)
     return [
         (from_ns + number * NS_PER_S, Fraction(int(good[number]), int(total[number])))
         for number in np.flatnonzero(total).tolist()
@@ -274,34 +266,15 @@ def _rate_per_second(run: RunData, slice_name: str | None, from_ns: int, until_n
 
 def _on_never(run: RunData, never: Never) -> Verdict:
     text = f"never {never}"
-    table, wrong, time_column = _culprits(run, never)
-    if not wrong.size:
+    table, number, first_ns = culprits(run, never)
+    if not run.rows(table):
         return Verdict(text, None, show(None, "count"), None, f"no {table} to measure it by")
-    number = count(wrong)
     reason = ""
     if number:
-        first_ns = int(run.ints(table, time_column)[wrong].min())
-        rate = share(number, wrong.size)
+        rate = share(number, run.rows(table))
         assert rate is not None
         reason = f"{show_share(rate)} of {table}, the first at {_at(first_ns)}"
     return Verdict(text, number == 0, show(number, "count"), number, reason)
-
-
-def _culprits(run: RunData, never: Never) -> tuple[str, Flags, str]:
-    """The table in question, which of its rows are what must never be, and the column that says when."""
-    if never == "plaintext-on-wire":
-        # A call that never got a connection sent nothing, encrypted or not.
-        sent = run.ints("calls", "connection_id") != 0
-        return "calls", ~run.flags("calls", "encrypted") & sent, "t_start_ns"
-    if never == "expired-certificate-accepted":
-        return "handshakes", run.flags("handshakes", "outlived_certificate").copy(), "t_start_ns"
-    if never == "revoked-certificate-accepted":
-        return "handshakes", run.flags("handshakes", "revoked_certificate").copy(), "t_start_ns"
-    if never in ("wrongly-allowed", "wrongly-denied"):
-        return "decisions", run.names("decisions", "wrongly").is_in((never.removeprefix("wrongly-"),)), "t_ns"
-    if never == "corrupted-payload-accepted":
-        return "calls", run.flags("calls", "corrupted").copy(), "t_start_ns"
-    return "requests", run.names("requests", "outcome").is_in(("reset", "timeout")), "t_intended_ns"
 
 
 def _holds(value: Value, bound: Bound, kind: Kind) -> bool:

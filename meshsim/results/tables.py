@@ -121,29 +121,48 @@ def read_table(folder: Path, table: str, names: list[str] | None = None) -> pa.T
     return pq.read_table(path, columns=names, read_dictionary=strings, partitioning=None)
 
 
-def column_ranges(folder: Path, table: str, names: list[str]) -> tuple[int, dict[str, tuple[int, int] | None]]:
-    """Return the number of rows of ``table``, and the smallest and largest value of each named column of integers.
+class TableFile:
+    """The file of a table, open for reading columns of some of its row groups at a time.
 
-    They come from the file's own statistics, without reading it; None where it has none. Errors as of ``read_table``.
+    Raises OSError or ArrowException if the file is missing or damaged, as all of its methods do.
     """
-    ranges: dict[str, tuple[int, int] | None] = {}
-    with pq.ParquetFile(table_file(folder, table)) as file:
-        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+
+    def __init__(self, folder: Path, table: str) -> None:
+        strings = [column.name for column in columns(table) if column.type == "string"]
+        self._file: Any = pq.ParquetFile(table_file(folder, table), read_dictionary=strings)
+        self._metadata = self._file.metadata
+        self.groups = range(self._metadata.num_row_groups)
+        """The row groups by number."""
+
+    def __enter__(self) -> TableFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def rows(self, groups: range) -> int:
+        """Return the number of rows in these row groups."""
+        return sum(self._metadata.row_group(number).num_rows for number in groups)
+
+    def ranges(self, names: list[str], groups: range) -> dict[str, tuple[Any, Any] | None]:
+        """Return the smallest and largest value of each named column in these row groups.
+
+        They come from the file's own statistics, without reading it; None where it has none.
+        """
+        ranges: dict[str, tuple[Any, Any] | None] = {}
+        there = [self._metadata.row_group(number) for number in groups]
         for name in names:
-            place = file.schema_arrow.get_field_index(name)
-            found = [group.column(place).statistics for group in groups if group.num_rows]
+            place = self._file.schema_arrow.get_field_index(name)
+            found = [group.column(place).statistics for group in there if group.num_rows]
             known = bool(found) and all(one is not None and one.has_min_max for one in found)
             ranges[name] = (min(one.min for one in found), max(one.max for one in found)) if known else None
-        return file.metadata.num_rows, ranges
+        return ranges
 
-
-def column_batches(folder: Path, table: str, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the named columns some rows at a time; strings come as dictionaries. Errors as above."""
-    strings = [column.name for column in columns(table) if column.type == "string"]
-    with pq.ParquetFile(table_file(folder, table), read_dictionary=strings) as file:
+    def batches(self, names: list[str], groups: range) -> Iterator[pa.RecordBatch]:
+        """Yield the named columns of these row groups some rows at a time; strings come as dictionaries."""
         # Row group by row group: a reader of all of them holds the pages of all of them at once.
-        for number in range(file.num_row_groups):
-            yield from file.read_row_group(number, columns=names, use_threads=False).to_batches()
+        for number in groups:
+            yield from self._file.read_row_group(number, columns=names, use_threads=False).to_batches()
 
 
 def hash_table(folder: Path, table: str) -> tuple[int, str]:

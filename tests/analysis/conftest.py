@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from meshsim.results import buffers
 from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
 from meshsim.scenario.model import Scenario
@@ -271,6 +272,14 @@ def corridor_scenario() -> Scenario:
 def corridor(corridor_scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Partial:
     """The made-up run, written once."""
     return write_partial(tmp_path_factory.mktemp("runs") / "corridor", corridor_scenario, fill)
+
+
+@pytest.fixture(scope="session")
+def in_groups(corridor_scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Partial:
+    """The same run in files of many small row groups, such as a long run has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buffers, "GROUP_ROWS", 700)
+        return write_partial(tmp_path_factory.mktemp("runs") / "in-groups", corridor_scenario, fill)
 
 
 @pytest.fixture

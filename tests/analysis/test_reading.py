@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from meshsim.analysis import data, reading
 from meshsim.analysis.data import RunData
-from meshsim.analysis.reading import Names, compacted, read_columns, read_parts, size_bytes
-from meshsim.results.tables import read_table
+from meshsim.analysis.reading import Names, read_columns, size_bytes
+from meshsim.results.tables import TableFile, read_table
 from meshsim.telemetry.columns import columns
 
 
@@ -52,13 +53,47 @@ def test_names_with_one_value_take_no_room(corridor: Any) -> None:
     assert all(size_bytes(found[name]) <= 4 for name in alike)
 
 
-def test_parts_make_up_the_whole(corridor: Any) -> None:
-    """Read part by part, rows come in the order of the file, with their names."""
-    path = corridor.folder.path
-    parts = list(read_parts(path, "calls", ["destination"], ["t_start_ns"]))
-    expected = read_table(path, "calls", ["destination", "t_start_ns"])
-    assert [name for part in parts for name in _plain(part.names["destination"])] == expected.column(0).to_pylist()
-    assert [time for part in parts for time in part.ints["t_start_ns"].tolist()] == expected.column(1).to_pylist()
+def test_pieces_make_up_the_whole(in_groups: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Piece by piece, rows come in the order of the file; the other tables are whole."""
+    monkeypatch.setattr(data, "PIECE_ROWS", 10_000)
+    whole = RunData(in_groups.folder.path, in_groups.scenario, in_groups.manifest)
+    pieces = [
+        (piece.rows("calls"), _plain(piece.names("calls", "destination")), piece.ints("calls", "t_start_ns").tolist())
+        for piece in whole.pieces("calls")
+    ]
+    expected = read_table(whole.path, "calls", ["destination", "t_start_ns"])
+    assert len(pieces) > 2
+    assert [rows for rows, _, _ in pieces] == [len(names) for _, names, _ in pieces]
+    assert [name for _, names, _ in pieces for name in names] == expected.column("destination").to_pylist()
+    assert [time for _, _, times in pieces for time in times] == expected.column("t_start_ns").to_pylist()
+    for piece in whole.pieces("calls"):
+        assert piece.rows("requests") == whole.rows("requests")
+        assert piece.ints("requests", "latency_ns") is not None
+        assert len(list(piece.pieces("requests"))) == len(list(whole.pieces("requests")))
+        assert list(piece.pieces("calls")) == [piece]
+
+
+def test_pieces_are_as_long_as_they_may(in_groups: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece has as many row groups as the limit lets it have, one at least; a short table is one piece, itself."""
+    whole = RunData(in_groups.folder.path, in_groups.scenario, in_groups.manifest)
+    with TableFile(whole.path, "calls") as file:
+        groups = [file.rows(range(number, number + 1)) for number in file.groups]
+    monkeypatch.setattr(data, "PIECE_ROWS", groups[0] + groups[1])
+    assert [piece.rows("calls") for piece in whole.pieces("calls")] == [
+        sum(groups[begin : begin + 2]) for begin in range(0, len(groups), 2)
+    ]
+    monkeypatch.setattr(data, "PIECE_ROWS", 1)
+    assert [piece.rows("calls") for piece in whole.pieces("calls")] == groups
+    monkeypatch.setattr(data, "PIECE_ROWS", sum(groups))
+    assert list(whole.pieces("calls")) == [whole]
+
+
+def test_the_largest_value(corridor: Any, make_run: Callable[..., Any]) -> None:
+    """The largest value of a column comes from the file's statistics; a table without rows has none."""
+    run = RunData(corridor.folder.path, corridor.scenario, corridor.manifest)
+    assert run.largest("requests", "t_done_ns") == int(run.ints("requests", "t_done_ns").max())
+    empty = make_run(corridor.scenario, lambda scenario, record: None)
+    assert RunData(empty.folder.path, empty.scenario, empty.manifest).largest("requests", "t_done_ns") is None
 
 
 def test_one_value_throughout_takes_no_room(corridor: Any) -> None:
@@ -90,10 +125,3 @@ def test_what_was_used_last_is_kept(corridor: Any, monkeypatch: pytest.MonkeyPat
     again = run.ints("requests", "t_intended_ns")
     assert again is not first
     assert again.tolist() == first.tolist()
-
-
-def test_compacting_keeps_the_values() -> None:
-    """The narrowest type is wide enough at its very ends."""
-    for values in ([0], [2**31 - 1, -(2**31)], [2**31], [-(2**31) - 1], [2**62, -5], []):
-        assert compacted(np.array(values, dtype=np.int64)).tolist() == values
-    assert compacted(np.array([2**31 - 1, -(2**31)])).dtype == np.int32

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from meshsim.analysis import data, order
+from meshsim.analysis.conclude import conclude
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.selection import Selection
-from meshsim.analysis.summary import Gathered, summarise
+from meshsim.analysis.summary import summarise
 from meshsim.analysis.verdict import evaluate
 from meshsim.results.manifest import stable_json
 from meshsim.results.tables import read_table
@@ -129,14 +130,13 @@ def test_summary_and_report_are_the_same_in_every_process(
     assert len(outputs.pop()) > 50_000
 
 
-def test_gathered_integers_are_all_there() -> None:
-    """Integers gathered part by part come back in their order, and in 64 bits once one needs them."""
-    parts = ([3, -1], [], [2**31 - 1], [2**40, 5], [7])
-    for number in (0, 2, 3, 5):
-        gathered = Gathered()
-        for part in parts[:number]:
-            gathered.add(np.array(part, dtype=np.int64))
-        found = gathered.taken()
-        assert found.tolist() == [value for part in parts[:number] for value in part]
-        assert found.dtype == (np.int64 if number > 3 else np.int32)
-        assert gathered.taken().size == 0
+def test_piece_by_piece_is_the_same(corridor: Any, in_groups: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is looked at some rows at a time, with room for few values, is told in the very same bytes."""
+    expected = conclude(corridor.folder.path, corridor.scenario, corridor.manifest)
+    for rows, kept in ((1, 40), (2_000, 700)):
+        monkeypatch.setattr(data, "PIECE_ROWS", rows)
+        monkeypatch.setattr(order, "KEPT", kept)
+        found = conclude(in_groups.folder.path, in_groups.scenario, in_groups.manifest)
+        assert stable_json(found.summary) == stable_json(expected.summary)
+        assert found.report == expected.report
+        assert found.verdicts == expected.verdicts
