@@ -104,7 +104,10 @@ BurstLength = Annotated[
 
 
 class GilbertElliott(Model):
-    """Loss in bursts of geometric length (Gilbert 1960): within a burst every packet is lost, between bursts none."""
+    """Loss in bursts of geometric length (Gilbert 1960): within a burst every packet is lost, between bursts none.
+
+    Bursts last packets and not a time, which strikes sparse connections for seconds (radio.md).
+    """
 
     average_ppm: Share = Field(alias="average", gt=0, lt=1_000_000)
     """Share of all packets that is lost."""
