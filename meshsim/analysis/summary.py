@@ -28,7 +28,7 @@ from meshsim.analysis.selection import PPM, Selected, Selection, count, rank_of,
 from meshsim.analysis.service_figures import services
 from meshsim.analysis.tallies import counted
 from meshsim.analysis.verdict import Verdict
-from meshsim.scenario.expectations import RADIO_METRIC_NAMES
+from meshsim.scenario.metric_expectations import RADIO_METRIC_NAMES
 from meshsim.telemetry.rows import ATTRIBUTION, LATER_OUTCOMES, REQUEST_OUTCOMES
 
 _HANDSHAKE_METRICS = (

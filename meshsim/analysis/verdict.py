@@ -30,12 +30,12 @@ from meshsim.scenario.expectations import (
     Expectation,
     Failure,
     FailureExpectation,
-    MetricExpectation,
     NeverExpectation,
     RecoveryExpectation,
     RevocationExpectation,
     Revocations,
 )
+from meshsim.scenario.metric_expectations import MetricExpectation
 
 EXIT_PASSED, EXIT_FAILED, EXIT_INCONCLUSIVE = 0, 1, 3
 """Exit codes of the public contract."""

@@ -14,7 +14,7 @@ from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import Diagnostic, ScenarioError
-from meshsim.scenario.expectations import MetricExpectation
+from meshsim.scenario.metric_expectations import MetricExpectation
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.policy_sources import PolicySources, RefusedScenario
 from meshsim.telemetry.recorder import Recorder

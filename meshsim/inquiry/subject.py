@@ -28,8 +28,9 @@ from meshsim.world.world import World
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.services import Fleet, Service
+    from meshsim.scenario.services import Service
     from meshsim.scenario.tls import PortTls, Tls
+    from meshsim.scenario.traffic import Fleet
     from meshsim.sidecar.received import HeaderRules
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host

@@ -14,7 +14,7 @@ from meshsim.network.tcp_path import DOWN, UP
 from meshsim.probe.case import FlightSize, ProbeCase, unknown
 from meshsim.scenario.cost_profile import CostProfile, CpuCosts
 from meshsim.scenario.errors import UsageError
-from meshsim.sidecar.http import request_size_bytes, response_size_bytes
+from meshsim.sidecar.http_sizes import request_size_bytes, response_size_bytes
 from meshsim.sidecar.tls.machine import TlsClient, TlsServer
 from meshsim.sidecar.tls.outcome import End, TlsStep
 from meshsim.sidecar.tls.prediction import HandshakeCase

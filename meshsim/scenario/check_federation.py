@@ -8,7 +8,7 @@ import msgspec
 
 from meshsim.scenario import units
 from meshsim.scenario.check_identity import check_issuer, check_lifetimes
-from meshsim.scenario.check_network import components, control_node
+from meshsim.scenario.check_reach import components, control_node
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path

@@ -10,10 +10,10 @@ import msgspec
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.fiveqi import FIVE_QI
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.network import Radio
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Traffic
+from meshsim.scenario.radios import Radio
 from meshsim.scenario.slicing import slice_guarantee_bps
+from meshsim.scenario.traffic import Traffic
 from meshsim.scenario.units import format_bandwidth
 
 _WAYS = ("uplink", "downlink")

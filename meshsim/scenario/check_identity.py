@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
-from meshsim.scenario.check_network import control_node
+from meshsim.scenario.check_reach import control_node
 from meshsim.scenario.faults import CaOutage
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.identity import Identity

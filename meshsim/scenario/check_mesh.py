@@ -13,7 +13,8 @@ from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
 from meshsim.scenario.ports import HTTP
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Fleet, Service, Traffic
+from meshsim.scenario.services import Service
+from meshsim.scenario.traffic import Fleet, Traffic
 from meshsim.scenario.variants import spiffe_ids
 from meshsim.scenario.words import expected, show
 

@@ -9,8 +9,8 @@ from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.mobility import Path as Way
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.network import Radio
 from meshsim.scenario.positions import Path
+from meshsim.scenario.radios import Radio
 from meshsim.scenario.units import format_duration
 from meshsim.scenario.words import expected
 

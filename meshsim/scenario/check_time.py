@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping
 
 from meshsim.scenario import units
 from meshsim.scenario.data_files import ArrivalTrace
-from meshsim.scenario.expectations import (
+from meshsim.scenario.expectations import FailureExpectation, RecoveryExpectation
+from meshsim.scenario.faults import end_ns as end_of_fault
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.metric_expectations import (
     BUNDLE_METRIC_NAMES,
     ISSUANCE_METRIC_NAMES,
     RADIO_METRIC_NAMES,
-    FailureExpectation,
     MetricExpectation,
-    RecoveryExpectation,
 )
-from meshsim.scenario.faults import end_ns as end_of_fault
-from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Traffic
+from meshsim.scenario.traffic import Traffic
 
 MOST_REQUESTS = 50_000_000
 """Requests of one run."""

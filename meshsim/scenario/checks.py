@@ -23,12 +23,12 @@ from meshsim.scenario.check_network import (
     check_links,
     check_memory,
     check_radios,
-    check_reach,
     check_routers,
     check_slices,
 )
 from meshsim.scenario.check_policy import check_authorizer, check_waypoints
 from meshsim.scenario.check_radio import check_five_qis, check_new_radios
+from meshsim.scenario.check_reach import check_reach
 from meshsim.scenario.check_revocation import check_revocation
 from meshsim.scenario.check_routes import check_destinations, check_routes
 from meshsim.scenario.check_time import (

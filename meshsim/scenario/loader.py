@@ -20,10 +20,10 @@ from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySampl
 from meshsim.scenario.diagnostics import MOST_KEPT
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.findings import Finding
-from meshsim.scenario.manifests.expand import before_manifests, expand
+from meshsim.scenario.manifests.expand import expand
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named, read_named
-from meshsim.scenario.overrides import apply_overrides
+from meshsim.scenario.overrides import apply_overrides, before_manifests
 from meshsim.scenario.policy_sources import RefusedScenario, policy_sources
 from meshsim.scenario.positions import Positions
 from meshsim.scenario.preset_use import apply_preset

@@ -12,7 +12,8 @@ from meshsim.scenario.faults import Fault
 from meshsim.scenario.fields import Duration, FromList, Instant, Model, Name, S
 from meshsim.scenario.mesh import Mesh
 from meshsim.scenario.network import Network
-from meshsim.scenario.services import Fleet, Service, Traffic
+from meshsim.scenario.services import Service
+from meshsim.scenario.traffic import Fleet, Traffic
 
 LONGEST_SAMPLES = 3600
 """Samples of each node and link in a run of an hour or more, unless it says how often to take them."""

@@ -27,8 +27,8 @@ from meshsim.scenario.data_files import (
 )
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.network import QuantileRadio, TraceRadio
 from meshsim.scenario.positions import Path, Positions
+from meshsim.scenario.radios import QuantileRadio, TraceRadio
 from meshsim.scenario.reading import Folder, bad_byte_message, decode
 
 SHADOW = -1

@@ -11,6 +11,9 @@ from meshsim.scenario.shape import ROOT, Spot, child, known_keys
 from meshsim.scenario.words import expected, show
 from meshsim.scenario.yaml_text import parse_yaml
 
+_SAYING_WHICH = ("mesh.manifests", "mesh.ignored_kinds", "mesh.policy.istio.root_namespace")
+"""What has to be known before manifests are read."""
+
 
 def apply_overrides(data: Any, positions: Positions, overrides: Sequence[str]) -> list[Diagnostic]:
     """Set each ``path=value`` in the plain data of a scenario, and note it as the place of its value.
@@ -96,3 +99,18 @@ def _dotted(path: Path) -> str:
 
 def _refused(origin: str, message: str) -> ScenarioError:
     return ScenarioError([Diagnostic(origin, 0, 0, message)])
+
+
+def before_manifests(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide ``path=value`` of the command line: what says which manifests are read, and how, goes first.
+
+    All others set what the scenario says with its manifests. What comes before a whole ``mesh`` goes with it.
+    """
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    whole = max((index for index, path in enumerate(paths) if path == "mesh"), default=-1)
+    first = [
+        path.startswith(_SAYING_WHICH) or path == "mesh" or (path.startswith("mesh.") and index < whole)
+        for index, path in enumerate(paths)
+    ]
+    parts = [[one for one, early in zip(overrides, first, strict=True) if early is side] for side in (True, False)]
+    return parts[0], parts[1]

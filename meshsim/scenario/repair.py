@@ -19,8 +19,9 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Link, Node, Slice
 from meshsim.scenario.positions import Path, Positions
-from meshsim.scenario.services import Service, Traffic
+from meshsim.scenario.services import Service
 from meshsim.scenario.shape import child, fields_of, models, spot_at, step
+from meshsim.scenario.traffic import Traffic
 
 _ROUNDS = 6
 _MOST_REPAIRS = 1000

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter
 
-from meshsim.scenario.expectations import METRIC_NAMES
 from meshsim.scenario.fields import Model
 from meshsim.scenario.fiveqi import FIVE_QI
+from meshsim.scenario.metric_expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.qos import OPERATOR_SPECIFIC
 from meshsim.scenario.shape import fields_of, models_below

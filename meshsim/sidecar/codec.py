@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.scenario.errors import InvariantViolation
-from meshsim.sidecar.http import (
-    ID_SLACK_BYTES,
-    H2Client,
-    H2Server,
-    Request,
-    Response,
-    request_size_bytes,
-    response_size_bytes,
-)
+from meshsim.sidecar.http import H2Client, H2Server, Request, Response
 from meshsim.sidecar.http1 import Reading, Request1, read
 from meshsim.sidecar.http1_write import request1, response1, sent_fields
+from meshsim.sidecar.http_sizes import ID_SLACK_BYTES, request_size_bytes, response_size_bytes
 from meshsim.sidecar.malformed import bad_request, malformed_request, why_unread
 from meshsim.sidecar.tls.records import sealed_size_bytes
 

@@ -1,4 +1,4 @@
-"""HTTP/2 between two sidecars: nominal sizes as arithmetic, and real ends on ``h2`` that must come to the same.
+"""HTTP/2 between two sidecars: real ends on ``h2``, which must come to the nominal sizes of ``http_sizes``.
 
 A request carries ``:method``, ``:scheme``, ``:path``, ``:authority``, an ``x-request-id`` and a W3C ``traceparent``; a
 response carries ``:status`` and the request's id. As proxies do, the ends keep what is different in every message
@@ -6,8 +6,7 @@ response carries ``:status`` and the request's id. As proxies do, the ends keep 
 that a workload adds stay out of it too: they often carry secrets, and so no size depends on what went before.
 
 Both ends grant the largest windows that there are and know that the other does, so flow control never holds anything
-back. Nominal sizes use the average length of a hexadecimal digit in HPACK's Huffman code for the two ids; a real
-message differs from them by ``ID_SLACK_BYTES`` at most.
+back.
 """
 
 from __future__ import annotations
@@ -17,36 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from meshsim.sidecar.http_sizes import MAX_FRAME_BYTES, STATIC_METHODS, STATIC_STATUSES
+
 if TYPE_CHECKING:
     from h2.connection import H2Connection
 
-FRAME_HEADER_BYTES: Final = 9
-MAX_FRAME_BYTES: Final = 16_384
-"""Default SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2)."""
 LARGEST_WINDOW_BYTES: Final = 2**31 - 1
 INITIAL_WINDOW_BYTES: Final = 65_535
 
-MAGIC_BYTES: Final = 24
-"""``PRI * HTTP/2.0`` and so on (RFC 9113, section 3.4)."""
-SETTINGS_BYTES: Final = FRAME_HEADER_BYTES + 6 * 6
-"""Table size, push, concurrent streams, window, frame size and extended CONNECT."""
-SETTINGS_ACK_BYTES: Final = FRAME_HEADER_BYTES
-WINDOW_UPDATE_BYTES: Final = FRAME_HEADER_BYTES + 4
-OPENING_BYTES: Final = SETTINGS_BYTES + WINDOW_UPDATE_BYTES + SETTINGS_ACK_BYTES
-"""What each end sends ahead of its first message; a client its magic too."""
 
-REQUEST_ID_BYTES: Final = 26
-"""A UUID in Huffman code: 32 hexadecimal digits of 5.625 bits each on average, 4 dashes of 6 bits."""
-TRACEPARENT_BYTES: Final = 39
-"""A traceparent in Huffman code: 48 hexadecimal digits, and 38 bits for ``00-``, ``-`` and ``-01``."""
-ID_SLACK_BYTES: Final = 7
-"""Most that a real message can differ: digits take 5 or 6 bits, so ids 23 to 27 and 35 to 41 bytes."""
-
-_STATIC_METHODS: Final = frozenset({"GET", "POST"})
-_STATIC_PATHS: Final = frozenset({"/", "/index.html"})
 _OWN_FIELDS: Final = frozenset({":method", ":scheme", ":path", ":authority", "x-request-id", "traceparent"})
 """What the ends themselves send with a request."""
-_STATIC_STATUSES: Final = frozenset({200, 204, 206, 304, 400, 404, 500})
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -72,85 +52,6 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     """Fields beside these, names in lower case."""
-
-
-def request_size_bytes(
-    method: str,
-    path: str,
-    authority: str,
-    body_bytes: int,
-    headers: tuple[tuple[str, str], ...] = (),
-    *,
-    first: bool,
-) -> int:
-    """Return the nominal size of a request's frames; ``first`` on its connection, it brings the preface along."""
-    size = _request_headers_bytes(method, path, authority, headers, first) + _data_bytes(body_bytes)
-    return size + MAGIC_BYTES + OPENING_BYTES if first else size
-
-
-def response_size_bytes(status: int, body_bytes: int, headers: tuple[tuple[str, str], ...] = (), *, first: bool) -> int:
-    """Return the nominal size of a response's frames; the ``first`` on its connection brings the settings along."""
-    size = _response_headers_bytes(status, headers) + _data_bytes(body_bytes)
-    return size + OPENING_BYTES if first else size
-
-
-def _data_bytes(body_bytes: int) -> int:
-    assert body_bytes >= 0, body_bytes
-    return body_bytes + -(-body_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
-
-
-@lru_cache(maxsize=4096)
-def _request_headers_bytes(
-    method: str, path: str, authority: str, headers: tuple[tuple[str, str], ...], first: bool
-) -> int:
-    fields = 1  # the scheme is in HPACK's static table
-    fields += 1 if method in _STATIC_METHODS else 1 + _string_bytes(method)
-    fields += 1 if path in _STATIC_PATHS else 1 + _string_bytes(path)
-    fields += 1 + _string_bytes(authority) if first else 1
-    fields += _id_field_bytes("x-request-id", REQUEST_ID_BYTES) + _id_field_bytes("traceparent", TRACEPARENT_BYTES)
-    fields += sum(_field_bytes(name, value) for name, value in headers)
-    return _header_frames_bytes(fields)
-
-
-@lru_cache(maxsize=1024)
-def _response_headers_bytes(status: int, headers: tuple[tuple[str, str], ...]) -> int:
-    fields = 1 if status in _STATIC_STATUSES else 1 + _string_bytes(str(status))
-    fields += sum(_field_bytes(name, value) for name, value in headers)
-    return _header_frames_bytes(fields + _id_field_bytes("x-request-id", REQUEST_ID_BYTES))
-
-
-def _header_frames_bytes(fields_bytes: int) -> int:
-    """HEADERS and, for more than a frame holds, CONTINUATION."""
-    return fields_bytes + -(-fields_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
-
-
-def _field_bytes(name: str, value: str) -> int:
-    """Return the size of a field that is never put into HPACK's dynamic table (RFC 7541, sections 6.1 and 6.2.3)."""
-    from hpack.table import HeaderTable
-
-    known = HeaderTable.STATIC_TABLE_MAPPING.get(name.encode())
-    if known is None:
-        return 1 + _string_bytes(name) + _string_bytes(value)
-    index, values = known
-    if value.encode() in values:
-        return 1
-    return (1 if index < 15 else 2) + _string_bytes(value)  # an index with a prefix of four bits
-
-
-def _id_field_bytes(name: str, value_bytes: int) -> int:
-    return 1 + _string_bytes(name) + 1 + value_bytes
-
-
-def _string_bytes(text: str) -> int:
-    """Return the size of a string in HPACK: its Huffman code (RFC 7541, appendix B) and its length."""
-    from hpack.huffman_constants import REQUEST_CODES_LENGTH
-
-    size = (sum(REQUEST_CODES_LENGTH[byte] for byte in text.encode()) + 7) // 8
-    length, rest = 1, size - 127  # an integer with a prefix of seven bits (RFC 7541, section 5.1)
-    while rest >= 0:
-        length += 1
-        rest = (rest >> 7) - 1 if rest >= 128 else -1
-    return length + size
 
 
 class _H2End:
@@ -215,7 +116,7 @@ class H2Client(_H2End):
         """Encode a request; return its stream and the bytes to send."""
         stream_id = self._connection.get_next_available_stream_id()
         fields = self._fields(
-            (":method", request.method, request.method in _STATIC_METHODS),
+            (":method", request.method, request.method in STATIC_METHODS),
             (":scheme", "https", True),
             (":path", request.path, False),
             (":authority", request.authority, True),
@@ -239,7 +140,7 @@ class H2Server(_H2End):
     def respond(self, stream_id: int, response: Response) -> bytes:
         """Encode the response to the request of a stream; return the bytes to send."""
         fields = self._fields(
-            (":status", str(response.status), response.status in _STATIC_STATUSES),
+            (":status", str(response.status), response.status in STATIC_STATUSES),
             ("x-request-id", response.request_id, False),
             *((name, value, False) for name, value in response.headers),
         )

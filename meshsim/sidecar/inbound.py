@@ -18,8 +18,8 @@ from meshsim.sidecar.commands import (
     HandshakeEnded,
     Send,
 )
-from meshsim.sidecar.http import response_size_bytes
 from meshsim.sidecar.http1_write import response1_size_bytes
+from meshsim.sidecar.http_sizes import response_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool_settings import READY, Phase

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.sidecar.http import request_size_bytes
 from meshsim.sidecar.http1 import connection_problem
 from meshsim.sidecar.http1_write import request1_size_bytes
+from meshsim.sidecar.http_sizes import request_size_bytes
 from meshsim.sidecar.malformed import malformed_request
 from meshsim.sidecar.messages import with_token
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream

@@ -13,7 +13,7 @@ from meshsim.scenario.units import format_bandwidth
 from meshsim.telemetry.radio_rows import AdmissionRow
 
 if TYPE_CHECKING:
-    from meshsim.scenario.services import Traffic
+    from meshsim.scenario.traffic import Traffic
     from meshsim.world.hosts import Device
     from meshsim.world.state import State
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from meshsim.world.authorizing import AUTHORIZER, AuthorizerProcess, Authorizing, Check
+from meshsim.world.authorizer_process import AUTHORIZER, AuthorizerProcess, Check
+from meshsim.world.authorizing import Authorizing
 
 if TYPE_CHECKING:
     from meshsim.scenario.policy import Policy

@@ -14,11 +14,11 @@ from meshsim.faults.interventions import (
     StopIssuer,
     StopTokenEndpoint,
 )
-from meshsim.world.authorizing import OVERLOADED
+from meshsim.world.authorizer_process import OVERLOADED
 
 if TYPE_CHECKING:
     from meshsim.network.routing import Topology
-    from meshsim.world.authorizing import Check
+    from meshsim.world.authorizer_process import Check
     from meshsim.world.state import State
 
 

@@ -22,7 +22,7 @@ from meshsim.world.promises import air_promise
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
-    from meshsim.scenario.services import Fleet
+    from meshsim.scenario.traffic import Fleet
     from meshsim.world.state import State
 
 

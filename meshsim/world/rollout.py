@@ -9,7 +9,7 @@ from meshsim.control.debounce import Debounce
 from meshsim.identity.spiffe import trust_domain_of
 from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.rows import ConfigRow
-from meshsim.world.authorizing import AuthorizerProcess
+from meshsim.world.authorizer_process import AuthorizerProcess
 from meshsim.world.hosts import Host
 from meshsim.world.reach import again_after_ns, one_way_ns
 

@@ -11,7 +11,7 @@ from meshsim.world.connection import UP
 if TYPE_CHECKING:
     from random import Random
 
-    from meshsim.scenario.network import Radio
+    from meshsim.scenario.radios import Radio
     from meshsim.sidecar.messages import CallTemplate
     from meshsim.world.admission import Admission
     from meshsim.world.alarms import Alarm

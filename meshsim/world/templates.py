@@ -17,7 +17,8 @@ from meshsim.sidecar.received import HeaderRules, end_to_end, kept
 
 if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.services import Call, Service, Traffic
+    from meshsim.scenario.services import Call, Service
+    from meshsim.scenario.traffic import Traffic
 
 
 def header_rules(scenario: Scenario) -> HeaderRules:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations
 from meshsim.identity.tokens import KEY_TYPES
 from meshsim.scenario.units import NS_PER_S
-from meshsim.sidecar.http import request_size_bytes, response_size_bytes
+from meshsim.sidecar.http_sizes import request_size_bytes, response_size_bytes
 from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.world.issuing import NO_ANSWER, NO_WAY, IssuerProcess, SigningRequest
 from meshsim.world.parcels import TIMEOUT_NS, Parcel, Parcels

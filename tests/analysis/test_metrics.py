@@ -16,7 +16,7 @@ from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.numbers import show, show_share, to_json
 from meshsim.analysis.selection import Selection, mean, quantile
 from meshsim.results.tables import read_table
-from meshsim.scenario.expectations import METRIC_NAMES
+from meshsim.scenario.metric_expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario
 
 S = 1_000_000_000

@@ -8,15 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.scenario.headers import FIELDS_OF_THE_MESH, NAME, VALUE, on_the_wire
-from meshsim.sidecar.http import (
-    ID_SLACK_BYTES,
-    H2Client,
-    H2Server,
-    Request,
-    Response,
-    request_size_bytes,
-    response_size_bytes,
-)
+from meshsim.sidecar.http import H2Client, H2Server, Request, Response
+from meshsim.sidecar.http_sizes import ID_SLACK_BYTES, request_size_bytes, response_size_bytes
 
 UUIDS = st.uuids(version=4)
 PATHS = st.text("abcdefxyz0189-_/.?=&%~", max_size=300).map(lambda text: "/" + text)

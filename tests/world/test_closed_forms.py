@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meshsim.sidecar.http import request_size_bytes, response_size_bytes
+from meshsim.sidecar.http_sizes import request_size_bytes, response_size_bytes
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
 from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.world.compute import Cores

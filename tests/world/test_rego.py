@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meshsim.scenario.loader import load_text
-from meshsim.sidecar.http import response_size_bytes
+from meshsim.sidecar.http_sizes import response_size_bytes
 from tests.world.conftest import Result
 
 Data = dict[str, Any]

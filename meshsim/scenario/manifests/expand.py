@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -29,7 +29,6 @@ from meshsim.scenario.shape import step
 
 AT: Path = ("mesh", "manifests")
 IGNORED: Path = ("mesh", "ignored_kinds")
-_SAYING_WHICH = ("mesh.manifests", "mesh.ignored_kinds", "mesh.policy.istio.root_namespace")
 ROOT_NAMESPACE = "istio-system"
 """Namespace whose PeerAuthentication holds for the mesh, as Istio is installed by itself."""
 TRUST_DOMAIN = "cluster.local"
@@ -285,18 +284,3 @@ def _missing(data: Any, positions: Positions, mesh: Mesh, kept: list[str]) -> li
         if "placement" in lacks and nodes:
             service["placement"] = [str(nodes[0])]
     return found
-
-
-def before_manifests(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Divide ``path=value`` of the command line: what says which manifests are read, and how, goes first.
-
-    All others set what the scenario says with its manifests. What comes before a whole ``mesh`` goes with it.
-    """
-    paths = [override.partition("=")[0].strip() for override in overrides]
-    whole = max((index for index, path in enumerate(paths) if path == "mesh"), default=-1)
-    first = [
-        path.startswith(_SAYING_WHICH) or path == "mesh" or (path.startswith("mesh.") and index < whole)
-        for index, path in enumerate(paths)
-    ]
-    parts = [[one for one, early in zip(overrides, first, strict=True) if early is side] for side in (True, False)]
-    return parts[0], parts[1]
