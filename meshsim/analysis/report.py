@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from html import escape
 from typing import Any
 
 from meshsim.analysis.data import RunData
+from meshsim.analysis.markup import OVER, UNDER, html_figure, html_section, html_table, html_text
 from meshsim.analysis.numbers import NOTHING, show, show_duration, show_share
 from meshsim.analysis.page import PAGE_STYLE
 from meshsim.analysis.parts import OTHER_EXPLAINED, part_label
@@ -33,13 +33,6 @@ SLICE_COLUMNS = (
 )
 """Columns of the table of slices."""
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|%|/s|B|kB|MB|GB)(?!\w))")
-
-OVER = "\N{HEAVY MULTIPLICATION X} over"
-"""Marks a latency over its budget."""
-
-UNDER = f"{OVER[0]} under"
-"""Marks a share of packets that is less than the standard asks for."""
 
 _MARKS = {
     "pass": "\N{HEAVY CHECK MARK}",
@@ -56,7 +49,7 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
     """
     from meshsim.analysis.plots import PLOTS  # matplotlib takes a third of a second to import
 
-    figures = {name: _figure(PLOTS[name](run)) for name in (PLOTS if pictures is None else pictures)}
+    figures = {name: html_figure(PLOTS[name](run)) for name in (PLOTS if pictures is None else pictures)}
     manifest, scenario = run.manifest, run.scenario
     # In the scenario's order, which JSON with sorted keys does not keep.
     slices = {name: summary["slices"][name] for name in scenario.network.slices}
@@ -67,18 +60,18 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
     parts = [
         f"<header class='verdict {word}'><p class=badge><span aria-hidden=true>{_MARKS[word]}</span> "
         f"{escape(sentence)}</p><h1>{escape(manifest.scenario)}</h1>{description}"
-        f"<p class=facts>{_text(_headline(summary))}</p>{_budgets(slices)}</header><main>",
-        _section("Expectations", _expectations(summary["expectations"])),
-        _section("Slices", slice_table(slices) + _attribution(slices)),
-        *(_section("Radio part of the delay budget", air) for air in _air(slices)),
-        *(_section(part.title, _explained(part)) for part in explained(summary)),
+        f"<p class=facts>{html_text(_headline(summary))}</p>{_budgets(slices)}</header><main>",
+        html_section("Expectations", _expectations(summary["expectations"])),
+        html_section("Slices", slice_table(slices) + _attribution(slices)),
+        *(html_section("Radio part of the delay budget", air) for air in _air(slices)),
+        *(html_section(part.title, _explained(part)) for part in explained(summary)),
         "<div class=pictures>",
         *figures.values(),
         "</div>",
-        _section("Faults", _faults(summary["faults"])),
-        _section("Services", _services(services)),
-        _section("Handshakes", _handshakes(summary["handshakes"])),
-        _section("How to get the same bytes again", _reproduce(manifest)),
+        html_section("Faults", _faults(summary["faults"])),
+        html_section("Services", _services(services)),
+        html_section("Handshakes", _handshakes(summary["handshakes"])),
+        html_section("How to get the same bytes again", _reproduce(manifest)),
         "</main>",
     ]
     return (
@@ -121,7 +114,7 @@ def summary_table(run: RunData, summary: Mapping[str, Any]) -> str:
 
 def slice_table(slices: Mapping[str, Mapping[str, Any]]) -> str:
     """The table of slices as HTML."""
-    return _table(("slice", *SLICE_COLUMNS), ((name, *slice_cells(figures)) for name, figures in slices.items()))
+    return html_table(("slice", *SLICE_COLUMNS), ((name, *slice_cells(figures)) for name, figures in slices.items()))
 
 
 def slice_cells(figures: Mapping[str, Any]) -> list[str]:
@@ -176,7 +169,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
 
 def _budgets(slices: Mapping[str, Mapping[str, Any]]) -> str:
     items = (
-        f"<li{' class=over' if is_over(figures, 'p99') else ''}>{_text(budget_sentence(name, figures))}</li>"
+        f"<li{' class=over' if is_over(figures, 'p99') else ''}>{html_text(budget_sentence(name, figures))}</li>"
         for name, figures in slices.items()
     )
     return f"<ul class=budgets>{''.join(items)}</ul>"
@@ -190,7 +183,7 @@ def _attribution(slices: Mapping[str, Mapping[str, Any]]) -> str:
         for name, figures in slices.items()
         for key, text in (("attribution_mean_ns", "all, mean"), ("attribution_slowest_ns", "slowest 1 %"))
     )
-    table = _table(("slice", "answered requests", *map(part_label, parts)), rows, text_columns=2)
+    table = html_table(("slice", "answered requests", *map(part_label, parts)), rows, text_columns=2)
     return (
         f"<details><summary>Where the latency goes, in numbers</summary>{table}"
         f"<p class=facts>{escape(OTHER_EXPLAINED)}.</p></details>"
@@ -201,7 +194,7 @@ def _air(slices: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """How delay budgets were kept on the air; nothing if nobody came by radio."""
     rows = air_rows(slices, f" {UNDER}", f" {OVER}")
     if rows:
-        yield _table(AIR_COLUMNS, rows, text_columns=2) + f"<p class=facts>{_text(AIR_EXPLAINED)}</p>"
+        yield html_table(AIR_COLUMNS, rows, text_columns=2) + f"<p class=facts>{html_text(AIR_EXPLAINED)}</p>"
 
 
 def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -210,10 +203,10 @@ def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
     items = []
     for verdict in verdicts:
         word = verdict["verdict"]
-        reason = f" <span class=reason>({_text(verdict['reason'])})</span>" if verdict["reason"] else ""
+        reason = f" <span class=reason>({html_text(verdict['reason'])})</span>" if verdict["reason"] else ""
         items.append(
             f"<li class={word}><span class=mark aria-hidden=true>{_MARKS[word]}</span><span class=word>{word}</span> "
-            f"<span>{_text(verdict['expectation'])}: <b>{_text(verdict['measured'])}</b>{reason}</span></li>"
+            f"<span>{html_text(verdict['expectation'])}: <b>{html_text(verdict['measured'])}</b>{reason}</span></li>"
         )
     return f"<ul class=expectations>{''.join(items)}</ul>"
 
@@ -224,7 +217,7 @@ _TOUCHED = ("packets", "connections", "requests", "certificates", "decisions")
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return "<p>None.</p>"
-    return _table(
+    return html_table(
         (
             "fault",
             "kind",
@@ -256,12 +249,12 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _explained(part: Explained) -> str:
-    remark = f"<p>{_text(part.remark)}</p>" if part.remark else ""
-    return remark + _table(part.columns, part.rows, text_columns=len(part.columns) - 1)
+    remark = f"<p>{html_text(part.remark)}</p>" if part.remark else ""
+    return remark + html_table(part.columns, part.rows, text_columns=len(part.columns) - 1)
 
 
 def _services(services: Mapping[str, Mapping[str, Any]]) -> str:
-    return _table(
+    return html_table(
         ("service", "calls", "answered", "p50", "p99", "retries", "denied", "handshakes"),
         (
             (
@@ -278,7 +271,7 @@ def _services(services: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _handshakes(handshakes: Mapping[str, Any]) -> str:
-    return _table(
+    return html_table(
         ("kind", "established", "p50", "p99", "client CPU", "server CPU", "sent", "received"),
         (
             (
@@ -298,47 +291,13 @@ def _reproduce(manifest: Manifest) -> str:
     rows = {
         "digest": f"<code>{manifest.digest}</code>",
         "command": "<code>meshsim run scenario.yaml</code> in this folder",
-        "fidelity": f"{_text(manifest.fidelity)}; every fidelity gives the same digest",
+        "fidelity": f"{html_text(manifest.fidelity)}; every fidelity gives the same digest",
         "scenario": "as run, seed and all defaults filled in, beside this page with the files that it names; "
         f"sha256 <code>{manifest.scenario_sha256}</code>",
         "cost profile": f"{escape(manifest.cost_profile)}, sha256 <code>{escape(manifest.cost_profile_sha256)}</code>",
         "versions": versions,
     }
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in rows.items())}</dl>"
-
-
-def _figure(picture: Any) -> str:
-    return (
-        f"<figure><h2>{escape(picture.title)}</h2>{picture.to_inline_svg()}"
-        f"<figcaption>{_text(picture.caption)}</figcaption></figure>"
-    )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
-    """A table whose first columns are text and whose other ones are numbers."""
-
-    def cell(index: int, text: str) -> str:
-        if index == 0:
-            return f"<th scope=row>{escape(text)}</th>"
-        kind = " class=text" if index < text_columns else " class=over" if text.endswith((OVER, UNDER)) else ""
-        return f"<td{kind}>{escape(text)}</td>"
-
-    head = "".join(
-        f"<th scope=col{' class=text' if index < text_columns else ''}>{escape(name)}</th>"
-        for index, name in enumerate(columns)
-    )
-    body = "".join(f"<tr>{''.join(cell(i, text) for i, text in enumerate(row))}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class=wide tabindex=0 role=group>{table}</div>"
-
-
-def _text(text: str) -> str:
-    """Escaped text in which no line ends between a number and its unit."""
-    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", escape(text))
 
 
 def _share(value: float | None) -> str:

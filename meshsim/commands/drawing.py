@@ -5,7 +5,6 @@ Slices stand side by side, as many as the terminal's width holds. Colour only re
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from meshsim.analysis.markup import BEFORE_UNIT, OVER, UNDER
 from meshsim.analysis.numbers import NOTHING, show, show_duration
 from meshsim.analysis.parts import OTHER, OTHER_EXPLAINED, part_label
 from meshsim.analysis.radio_figures import AirLine, air_line
 from meshsim.analysis.reasons import Explained, explained
-from meshsim.analysis.report import OVER, UNDER, is_over, overall, verdict_sentence
+from meshsim.analysis.report import is_over, overall, verdict_sentence
 from meshsim.commands.answer import shown_path
 from meshsim.telemetry.rows import ATTRIBUTION
 
@@ -43,8 +43,6 @@ SLICE_COLUMNS = VALUE_COLUMNS + 1 + BAR_COLUMNS
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 SLOWEST_PARTS = 3
 EXPLAINED_ROWS = 5
-
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|%|/s|B|kB|MB|GB)(?!\w))")
 
 
 def draw_run(console: Console, run: Run) -> None:
@@ -298,7 +296,7 @@ def draw_list(console: Console, title: str, rows: Sequence[tuple[Text, str, str 
 
 def wrapped(text: str, columns: int) -> list[str]:
     """Lines of at most ``columns``, unless a word is longer; none ends between a number and its unit."""
-    kept = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+    kept = BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
     # textwrap breaks at ASCII spaces alone, where rich would break at those that must not.
     return [
         line.replace("\N{NO-BREAK SPACE}", " ")
