@@ -46,12 +46,12 @@ class ServerHeader(Model):
 
     disabled: bool = False
     """Whether it is left as the workload wrote it. Default: false."""
-    value: Annotated[str, StringConstraints(pattern=VALUE, min_length=1, max_length=128)] = "istio-envoy"
+    value: Annotated[str, StringConstraints(pattern=VALUE, min_length=1, max_length=128)] | None = None
     """What the called sidecar puts in its place. Default: istio-envoy, as Istio."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ServerHeader:
-        if self.disabled and "value" in self.model_fields_set:
+        if self.disabled and self.value is not None:
             raise ValueError("the field is left as it is and has a value; expected disabled or value")
         return self
 

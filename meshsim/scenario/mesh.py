@@ -92,7 +92,7 @@ class Mesh(Model):
 
     preset: Literal["istio", "linkerd", "ztunnel", "spire", "consul"] | None = None
     """Real defaults of this mesh in place of those below (presets.md); what the file says wins, key by key, and null
-    takes one back. Default: none."""
+    takes one back. Default: none; with `manifests` istio, or ztunnel in ambient mode, and null for none."""
     manifests: Annotated[tuple[str, ...], FromList] = ()
     """Kubernetes and Istio manifests, files or folders beside the scenario file, that say what the scenario leaves
     open: services, versions, routes, destinations, modes, policies. Default: none."""

@@ -11,7 +11,7 @@ from meshsim.scenario.shape import ROOT, Spot, child, known_keys
 from meshsim.scenario.words import expected, show
 from meshsim.scenario.yaml_text import parse_yaml
 
-_SAYING_WHICH = ("mesh.manifests", "mesh.ignored_kinds", "mesh.policy.istio.root_namespace")
+_SAYING_WHICH = ("mesh.manifests", "mesh.ignored_kinds", "mesh.policy.istio.root_namespace", "mesh.preset")
 """What has to be known before manifests are read."""
 
 

@@ -16,7 +16,8 @@ _HEAD = """\
 
 `mesh: {preset: istio}` puts the defaults of a real mesh in place of meshsim's own. What a scenario says itself wins,
 key by key; `null` takes a value of the preset back. `meshsim check --resolved FILE` shows what came of it, and so does
-`scenario.yaml` in the run folder.
+`scenario.yaml` in the run folder. Beside `mesh.manifests` the preset is `istio`, or `ztunnel` in ambient mode, if none
+is named ([manifests](manifests.md#what-comes-from-where)); `preset: null` is none.
 
 ```yaml
 mesh:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from meshsim.world.hosts import Host
 
 
+ISTIOS_SERVER = "istio-envoy"
+"""The field ``server`` as Istio's sidecars write it, if nothing else is said."""
+
+
 def reads_addresses(scenario: Scenario) -> bool:
     """Whether answers tell the address of who gives them."""
     every = (_said(scenario, service) for service in scenario.services.values())
@@ -32,7 +36,7 @@ def answer_rules(scenario: Scenario, host: Host, address: str) -> AnswerRules | 
     if said is None:
         return AnswerRules("", own, service_time=False, metadata=()) if own else None
     return AnswerRules(
-        "" if said.server.disabled else said.server.value,
+        "" if said.server.disabled else said.server.value or ISTIOS_SERVER,
         own,
         service_time=not said.envoy_debug_headers.disabled,
         metadata=_metadata(host, address) if said.peer_metadata else (),

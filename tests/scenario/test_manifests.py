@@ -213,11 +213,44 @@ def test_a_host_that_is_not_there_is_told_with_names_that_can_be_told_apart(tmp_
     assert all("front.depot" in one and "front.shop" in one for one in said)
 
 
+PRESET = "mesh.preset is istio, as the manifests are Istio's; preset: null brings meshsim's own defaults back"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "preset", "svid_ttl_h", "from_fleets", "retries"),
+    [
+        (SHOP, (), "istio", 24, "SANITIZE_SET", 2),
+        (SHOP.replace("mesh:\n", "mesh:\n  preset: null\n"), (), None, 1, "SANITIZE", 2),
+        (SHOP, ("mesh.preset=null",), None, 1, "SANITIZE", 2),
+        (SHOP.replace("mesh:\n", "mesh:\n  preset: spire\n"), (), "spire", 1, "SANITIZE", 2),
+        (SHOP, ("mesh.preset=consul",), "consul", 72, "SANITIZE", 0),
+        (SHOP.replace("mesh:\n", "mesh:\n  identity: {svid_ttl: 2 h}\n"), (), "istio", 2, "SANITIZE_SET", 2),
+    ],
+)
+def test_a_mesh_that_names_no_preset_has_that_of_its_manifests(
+    tmp_path: Path,
+    text: str,
+    overrides: tuple[str, ...],
+    preset: str | None,
+    svid_ttl_h: int,
+    from_fleets: str,
+    retries: int,
+) -> None:
+    """Manifests are Istio's, and so are the defaults beside them, unless the scenario says otherwise."""
+    loaded = load_text(text, home(tmp_path), overrides)
+    mesh = loaded.scenario.mesh
+    assert (mesh.preset, mesh.identity.svid_ttl_ns // 3_600_000_000_000) == (preset, svid_ttl_h)
+    assert (mesh.http.client_cert.from_fleets, mesh.resilience.retries) == (from_fleets, retries)
+    assert (PRESET in loaded.notes) == (preset == "istio")
+    assert mesh.tls.mode == "STRICT"  # as the PeerAuthentication has it, whatever the preset says
+
+
 def test_what_has_no_effect_is_told_in_one_note(loaded: LoadedScenario, tmp_path: Path) -> None:
     """Keys without effect are counted in one note, kinds that are not used in another."""
-    assert loaded.notes == ("read in manifests and without effect: image (3)",)
+    assert loaded.notes == (PRESET, "read in manifests and without effect: image (3)")
     more = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {anything: goes}\n"
     assert load_text(SHOP, home(tmp_path, more=more)).notes == (
+        PRESET,
         "read in manifests and without effect: image (3)",
         "not used, as they decide nothing about calls: ConfigMap (1)",
     )
@@ -274,10 +307,10 @@ def test_a_whole_mesh_on_the_command_line_can_name_manifests(tmp_path: Path) -> 
     path = home(tmp_path, more="apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n")
     assert any("a NetworkPolicy is not simulated" in line for line in told(path, SHOP, "mesh={manifests: [shop]}"))
     whole = "mesh={manifests: [shop], ignored_kinds: [NetworkPolicy]}"
-    loaded = load_text(SHOP, path, ["mesh.tls.min_version='1.2'", whole, "mesh.tls.mode=PERMISSIVE"])
+    loaded = load_text(SHOP, path, ["mesh.tls.key=ed25519", whole, "mesh.tls.mode=PERMISSIVE"])
     assert loaded.aside == ("left aside, as mesh.ignored_kinds has it: NetworkPolicy (1)",)
     tls = loaded.scenario.mesh.tls
-    assert (tls.mode, tls.min_version) == ("PERMISSIVE", "1.3")  # what came before it is gone
+    assert (tls.mode, tls.key) == ("PERMISSIVE", "rsa-2048")  # what came before it is gone
     assert loaded.scenario.mesh.routes
 
 

@@ -142,6 +142,7 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
             diagnostics.append(positions.value((*IGNORED, index)).diagnostic(message))
     if ignored:
         del data["mesh"]["ignored_kinds"]
+    _take_preset(data["mesh"], mesh, notes)
     kept = _kept(data, mesh)
     for key in kept:
         check_kept(mesh.cluster.services[key])
@@ -157,6 +158,14 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
             f"services of the manifests that nothing calls and the scenario does not name: {', '.join(left_out)}"
         )
     return diagnostics + mesh.objects.mistakes, _told(notes)
+
+
+def _take_preset(own: dict[str, Any], mesh: Mesh, notes: Notes) -> None:
+    """Have the mesh of a scenario that names no preset be as Istio is by itself: the manifests are Istio's."""
+    if "preset" not in own:
+        own["preset"] = "ztunnel" if mesh.ambient else "istio"
+        named = f"mesh.preset is {own['preset']}, as the manifests are Istio's"
+        notes.texts.append(f"{named}; preset: null brings meshsim's own defaults back")
 
 
 def _told(notes: Notes) -> ManifestNotes:
