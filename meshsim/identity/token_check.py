@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meshsim.identity.token_places import DEFAULT_PLACES, Place
 from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, kid_of, public_pem
 
 MISSING: Final = "token-missing"
@@ -81,6 +82,34 @@ def _audience(text: str) -> str:
     return text.removeprefix("http://").removeprefix("https://").removesuffix("/")
 
 
+class Lookup(msgspec.Struct, frozen=True):
+    """One rule for tokens: where they are looked for, whose are accepted there, and what becomes of them."""
+
+    accepted: tuple[Accepted, ...] = ()
+    """Empty where nobody here has a key whose tokens it accepts."""
+    places: tuple[Place, ...] = DEFAULT_PLACES
+    forward: bool = False
+    """Whether an accepted token goes on to the workload, and is seen by policies."""
+    payload_header: str = ""
+    """Header field into which its claims are written, in base64url; empty for none."""
+    claim_headers: tuple[tuple[str, str], ...] = ()
+    """Header fields, and the claim that is written into each."""
+    issuer: str = ""
+    """What ``iss`` has to be of one that is accepted; empty for any of ``accepted``."""
+    audiences: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Names of the header fields that it writes, and that are taken from nobody else."""
+        names = [name for name, _ in self.claim_headers]
+        return frozenset([*names, self.payload_header] if self.payload_header else names)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it looks at the usual places, takes tokens off, and tells of them nowhere."""
+        return self.places == DEFAULT_PLACES and not self.forward and not self.writes
+
+
 class TokenRules(msgspec.Struct, frozen=True):
     """Which tokens a listener accepts."""
 
@@ -90,6 +119,13 @@ class TokenRules(msgspec.Struct, frozen=True):
     binding: str
     """ignored, checked or required."""
     leeway_s: int
+    lookups: tuple[Lookup, ...] = ()
+    """Empty: one at the usual places for all that is accepted."""
+
+    @property
+    def looked(self) -> tuple[Lookup, ...]:
+        """The rules by which tokens are looked for."""
+        return self.lookups or (Lookup(self.accepted),)
 
 
 class TokenVerdict(msgspec.Struct, frozen=True, gc=False):
@@ -144,27 +180,6 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
     elif rules.binding != "ignored" and token.thumbprint and token.thumbprint != thumbprint:
         reason = OTHER_CERTIFICATE
     return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims, known)
-
-
-BEARER: Final = "Bearer "
-_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
-
-
-def bearer_text(headers: Iterable[tuple[str, str]]) -> str | None:
-    """Return what header fields present as a token, as Envoy's JWT filter finds it; None where they present none.
-
-    That is what follows on ``Bearer `` in ``authorization``, from its first to its last character of a JWT in a row, or
-    all of it where there is no such character. Other schemes present no token.
-    """
-    value = ",".join(value for name, value in headers if name == "authorization")
-    _, found, rest = value.partition(BEARER)
-    if not found:
-        return None
-    begin = next((index for index, character in enumerate(rest) if character in _CHARACTERS), None)
-    if begin is None:
-        return rest
-    end = next((index for index in range(begin, len(rest)) if rest[index] not in _CHARACTERS), len(rest))
-    return rest[begin:end]
 
 
 def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> TokenVerdict:

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from meshsim.identity.token_check import MISSING, UNKNOWN_ISSUER, WRONG_AUDIENCE, are_meant
+from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.presented import add_told, after_token, names_written
 from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Question
@@ -36,11 +38,13 @@ def arrived(
     question: Question,
     claims: str | None,
     said: Container[str] | None = None,
+    found: Inspection | None = None,
 ) -> Arrived:
     """What becomes of a question at the called sidecar, which looks at the token and at header fields.
 
     ``claims`` are those of the token, None without one. ``said``: the claims of which it is known whether the token has
-    them; None: those that it has. Of all others it is taken to have what makes it valid.
+    them; None: those that it has. Of all others it is taken to have what makes it valid. ``found``: what came of tokens
+    that stand in the request.
     """
     check = callee.token_check
     refused = "" if check is None else refusal(check, claims, said)
@@ -49,8 +53,12 @@ def arrived(
     changed: dict[str, Any] = {}
     if question.claims and not looks_at_tokens(subject, callee):
         changed["claims"] = ""
-    if subject.header_rules is not None and "headers" in _reads(subject):
-        changed["headers"] = _believed(subject, caller, callee, question.headers, mutual=question.mutual)
+    if found is not None:
+        changed |= {"headers": found.headers} if "headers" in _reads(subject) else {}
+        changed |= {"query": found.target.partition("?")[2]} if "query" in _reads(subject) else {}
+    elif "headers" in _reads(subject):
+        headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
+        changed["headers"] = after_token(callee, headers, claims, said)
     return Arrived(msgspec.structs.replace(question, **changed) if changed else question)
 
 
@@ -79,7 +87,7 @@ def _parsed(claims: str) -> Mapping[str, Any]:
     return dict(json.loads(claims))
 
 
-def _believed(
+def believed(
     subject: Subject, caller: Caller, callee: Callee, headers: Sequence[tuple[str, str]], *, mutual: bool
 ) -> tuple[tuple[str, str], ...]:
     """The header fields that policy sees: without those that the sidecar removes, with what it writes itself."""
@@ -94,7 +102,7 @@ def taken_off(
     subject: Subject, caller: Caller, callee: Callee, question: Question, headers: Sequence[tuple[str, str]]
 ) -> list[str]:
     """What the sidecar does to the header fields of a request, for people."""
-    after = _believed(subject, caller, callee, headers, mutual=question.mutual)
+    after = believed(subject, caller, callee, headers, mutual=question.mutual)
     kept = {name for name, _ in end_to_end(tuple(headers))}
     words = []
     for name in dict.fromkeys(name for name, _ in headers):
@@ -103,6 +111,8 @@ def taken_off(
         elif name == CLIENT_CERT and (name, dict(headers)[name]) not in after:
             side = "from_services" if caller.in_mesh else "from_fleets"
             words.append(f"header {name} is not taken as it is: mesh.http.client_cert.{side}")
+        elif callee.token_rules is not None and name in names_written(callee.token_rules):
+            words.append(f"header {name} is removed: what tokens say is written into it")
         elif name not in dict(after):
             words.append(f"header {name} is removed: mesh.http.identity_headers")
     written = dict(after).get(CLIENT_CERT, "")
@@ -113,6 +123,7 @@ def taken_off(
 
 def of_mesh(subject: Subject, constants: Constants) -> Constants:
     """The constants of policies, with what the scenario's own settings add to them."""
+    add_told(subject, constants)
     if constants.claims and any(callee.token_check and callee.token_check.required for callee in subject.callees):
         constants.add_claims([("iss",)], ["other"])  # which tells a token from none
     for name, values in (("iss", subject.issuers), ("aud", subject.audiences)):

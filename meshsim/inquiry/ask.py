@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from meshsim.identity.token_check import REASONS, TokenVerdict, bearer_text, judge_text, status_of
-from meshsim.inquiry.arrival import arrived, looks_at_tokens, taken_off
+from meshsim.identity.token_check import REASONS, status_of
+from meshsim.identity.token_search import Inspection
+from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, taken_off
+from meshsim.inquiry.presented import written_out
 from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.question import Decision, RuleAccount
@@ -44,14 +46,14 @@ def ask(subject: Subject, request: Request) -> Verdict:
         return Verdict(asked, Decision(False, MUTUAL_TLS), (), asked.refused)
     claims = None if request.claims is None else json.dumps(request.claims)
     question = asked.question
-    written = _written_token(subject, request, asked)
-    if written is not None:
-        if written.reason:
-            return _refused(asked, written.reason)
-        claims = written.claims
+    found = _written_token(subject, request, asked)
+    if found is not None:
+        if found.verdict.reason:
+            return _refused(asked, found.verdict.reason)
+        claims = found.verdict.claims
         if subject.engine is not None and "claims" in subject.engine.reads:
             question = msgspec.structs.replace(question, claims=claims)
-    came = arrived(subject, asked.caller, asked.callee, question, claims)
+    came = arrived(subject, asked.caller, asked.callee, question, claims, found=found)
     if came.refused:
         return _refused(asked, came.refused)
     notes = tuple(_notes(subject, asked, request))
@@ -66,14 +68,14 @@ def _refused(asked: Asked, reason: str) -> Verdict:
     return Verdict(asked, Decision(False, reason, status=status_of(reason)), (), REASONS[reason])
 
 
-def _written_token(subject: Subject, request: Request, asked: Asked) -> TokenVerdict | None:
-    """What comes of the token that stands among the header fields, if one does; claims stand for one that is valid."""
-    rules = asked.callee.token_rules
-    text = bearer_text((name.lower(), value) for name, value in request.headers)
-    if rules is None or text is None or request.claims is not None:
+def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspection | None:
+    """What comes of tokens that stand in the request, if any do; claims stand for one that is valid."""
+    if request.claims is not None:
         return None
+    fields = tuple((name.lower(), value) for name, value in request.headers)
+    headers = believed(subject, asked.caller, asked.callee, fields, mutual=asked.question.mutual)
     clock_s = subject.epoch_s if request.time_s is None else request.time_s
-    return judge_text(text, rules, clock_s, "", asked.callee.token_keys)
+    return written_out(asked.callee, headers, request.path, clock_s)
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:

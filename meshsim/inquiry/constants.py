@@ -34,6 +34,8 @@ class Constants(msgspec.Struct):
     """Whether they look at who calls."""
     path_modes: set[str] = set()
     """How paths are normalised before they are compared."""
+    told: bool = False
+    """Whether policies compare header fields into which claims are written."""
     approximate: set[str] = set()
     """What the classes may miss, for people."""
 
@@ -75,6 +77,7 @@ def merged(each: Sequence[Constants]) -> Constants:
         whole.addresses |= one.addresses
         whole.principals |= one.principals
         whole.identities |= one.identities
+        whole.told |= one.told
         whole.path_modes |= one.path_modes
         whole.approximate |= one.approximate
     return whole

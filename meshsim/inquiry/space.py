@@ -118,6 +118,8 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
     each = list(subjects)
     first = each[0]
     reads = frozenset().union(*(one.engine.reads for one in each if one.engine is not None))
+    if constants.told:
+        reads |= {"claims"}
     approximate = set(constants.approximate)
     dimensions = [Dimension("method", _methods(constants)), _paths(constants, approximate)]
     for name in ("slice", "site"):

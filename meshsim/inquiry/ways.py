@@ -8,6 +8,7 @@ from typing import get_args
 
 import msgspec
 
+from meshsim.inquiry.arrival import arrived
 from meshsim.inquiry.constants import constants_of
 from meshsim.inquiry.request import Request, resolve
 from meshsim.inquiry.space import space_of
@@ -70,4 +71,7 @@ def _candidates(subject: Subject, callee: str) -> Iterator[Way]:
 def _lets(subject: Subject, caller: str, callee: str, way: Way) -> bool:
     request = Request(source=caller, destination=callee, **msgspec.structs.asdict(way))
     asked = resolve(subject, request)
-    return not asked.refused and (subject.engine is None or subject.engine.decide(asked.question).allowed)
+    if asked.refused or subject.engine is None:
+        return not asked.refused
+    came = arrived(subject, asked.caller, asked.callee, asked.question, None)
+    return not came.refused and subject.engine.decide(came.question).allowed

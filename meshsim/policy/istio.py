@@ -160,10 +160,10 @@ class IstioEngine:
             if name == service and (not version or kind == self._kind(service, version))
         )
 
-    def bearer_rules(self, service: str, version: str = "") -> tuple[JwtRule, ...]:
-        """The rules that hold there and look for a token where bearer tokens are (RFC 6750, section 2.1)."""
+    def token_rules(self, service: str, version: str = "") -> tuple[JwtRule, ...]:
+        """The rules for tokens that hold there, in the order in which they are tried."""
         workload = self._workloads.get((service, self._kind(service, version)))
-        return () if workload is None else workload.by_request.tokens.bearer_rules
+        return () if workload is None else workload.by_request.tokens.rules
 
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
         """Say of every rule whether it matches the question, and if not, why."""

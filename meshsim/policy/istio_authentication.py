@@ -115,7 +115,9 @@ class Tokens:
 
     def __init__(self, authentications: Sequence[RequestAuthentication]) -> None:
         self.names = tuple(one.name for one in authentications)
-        self._rules = tuple(rule for one in authentications for rule in one.rules)
+        rules = (rule for one in authentications for rule in one.rules)
+        self.rules = tuple(sorted(rules, key=lambda rule: rule.issuer))
+        """In the order in which they are tried, which istiod has by their issuers."""
         self._seen: dict[str, Mapping[str, Any] | None] = {}
 
     def seen(self, claims: str) -> Mapping[str, Any] | None:
@@ -129,31 +131,20 @@ class Tokens:
     @property
     def has_rules(self) -> bool:
         """Whether any token is looked at."""
-        return bool(self._rules)
-
-    @property
-    def bearer_rules(self) -> tuple[JwtRule, ...]:
-        """The rules that look for a token in ``authorization: Bearer``, which those with other places do not."""
-        return tuple(rule for rule in self._rules if is_bearer(rule))
+        return bool(self.rules)
 
     def _accepted(self, claims: str) -> Mapping[str, Any] | None:
         plain = claims_of(claims, ())
-        if not self._rules:  # without rules no token is looked at
+        if not self.rules:  # without rules no token is looked at
             return MappingProxyType({})
         listed = plain.get("aud", [])
         audiences = {_audience(one) for one in (listed if isinstance(listed, list) else [listed])}
-        for rule in self._rules:
+        for rule in self.rules:
             if rule.issuer in ("", plain.get("iss")) and (
                 not rule.audiences or not audiences.isdisjoint(map(_audience, rule.audiences))
             ):
                 return claims_of(claims, (*SPACE_DELIMITED, *rule.space_delimited_claims))
         return None
-
-
-def is_bearer(rule: JwtRule) -> bool:
-    """Whether a rule looks for tokens where bearer tokens are (RFC 6750, section 2.1)."""
-    elsewhere = rule.from_headers or rule.from_params or rule.from_cookies
-    return not elsewhere or any(name == "authorization" and prefix == "Bearer " for name, prefix in rule.from_headers)
 
 
 def _audience(value: object) -> str:

@@ -8,7 +8,7 @@ from meshsim.policy.engine import Directory
 from meshsim.policy.istio_identities import unknown_identities
 from meshsim.policy.istio_scope import is_for, unused, workloads
 from meshsim.policy.istio_types import AuthorizationPolicy, Clause, Policies
-from meshsim.policy.istio_values import HEADERS, METADATA, in_brackets
+from meshsim.policy.istio_values import METADATA
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.policy import IstioPolicy
 from meshsim.scenario.words import expected, show
@@ -23,19 +23,9 @@ def check(policies: Policies, directory: Directory, settings: IstioPolicy) -> li
     if settings.unmatched == "error":
         mistakes += unknown_identities(policies, directory, settings)
     mistakes += _providers(policies, directory, settings)
-    written = {
-        name: rule.place
-        for one in policies.authentication
-        for rule in one.rules
-        for name in (rule.output_payload_to_header, *(header for header, _ in rule.output_claims_to_headers))
-        if name
-    }
     for clause in _clauses(policies):
         if clause.attribute.startswith(METADATA):
             mistakes += _metadata(clause, settings)
-        elif clause.attribute.startswith(HEADERS) and (name := in_brackets(clause.attribute).lower()) in written:
-            said = f"the token check at line {written[name].line} writes {name}, which conditions do not see here"
-            mistakes.append(clause.place.diagnostic(f"{said}; expected a condition on request.auth.claims"))
         elif clause.attribute in ("meshsim.slice", "meshsim.site"):
             mistakes += _names(clause, directory)
     return mistakes

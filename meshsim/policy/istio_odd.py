@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from meshsim.policy.istio_authentication import is_bearer
 from meshsim.policy.istio_types import Clause, JwtRule, Policies
 from meshsim.policy.istio_values import CLAIMS, HEADERS, is_template
 from meshsim.scenario.errors import Diagnostic
-from meshsim.scenario.words import one_of, show
+from meshsim.scenario.words import show
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 """Methods of HTTP (RFC 9110, section 9; RFC 5789)."""
@@ -33,18 +32,10 @@ def odd_values(policies: Policies) -> Iterator[Diagnostic]:
 
 
 def _of_tokens(rule: JwtRule) -> Iterator[str]:
-    """What a rule for tokens asks for that is not simulated, so that a run is not as in the cluster."""
-    if not is_bearer(rule):
-        names = [f"header {name}" for name, _ in rule.from_headers]
-        names += [f"parameter {name}" for name in rule.from_params] + [f"cookie {name}" for name in rule.from_cookies]
-        found = f"looks for tokens in {one_of(names)}"
-        yield f"{found}, but callers in a run send theirs as authorization: Bearer alone, so it finds none there"
-    written = [rule.output_payload_to_header] if rule.output_payload_to_header else []
-    written += [name for name, _ in rule.output_claims_to_headers]
-    if written:
-        yield f"writes the header {one_of(written)}, which no service sees here; policies have request.auth.claims"
-    if rule.forward:
-        yield "has the token sent on to the workload, but no service hands on its caller's token here"
+    """What of a rule for tokens is not simulated, so that a run is not as in the cluster."""
+    if rule.jwks:
+        signed = "tokens with this iss are those of the scenario's issuer that has it (mesh.tokens.issuers), if one has"
+        yield f"brings public keys (jwks), with which nobody can sign: {signed}"
 
 
 def clauses_of(policies: Policies) -> Iterator[Clause]:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from meshsim.scenario import units
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.findings import Finding
+from meshsim.scenario.headers import FIELDS_OF_THE_MESH
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer
+from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer, TokenPlace
 from meshsim.scenario.words import expected, one_of, show
 
 OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
@@ -25,6 +26,12 @@ def check_tokens(scenario: Scenario) -> Iterator[Finding]:
         yield from _check_claims(token, (*path, "claims"))
     for path, source, presented in _presented(scenario):
         yield from _check_presented(path, source, presented, set(held))
+        if isinstance(presented, StolenToken) and presented.at is not None:
+            yield from _check_place(presented.at, (*path, "at"))
+    for path, token in held.values():
+        if token.at is not None:
+            yield from _check_place(token.at, (*path, "at"))
+    yield from _check_fields(scenario)
 
 
 def _held(scenario: Scenario) -> dict[str, tuple[Path, HeldToken]]:
@@ -82,6 +89,38 @@ def _check_issuers(scenario: Scenario, held: dict[str, tuple[Path, HeldToken]]) 
         if issuer_.issuer is not None and names.count(issuer_.issuer) > 1:
             message = f"two issuers say {show(issuer_.issuer)} of themselves; expected a name of its own for each"
             yield Finding(("mesh", "tokens", "issuers", name, "issuer"), message)
+
+
+def _check_place(place: TokenPlace, path: Path) -> Iterator[Finding]:
+    kinds = ("header", "param", "cookie")
+    named = [kind for kind in kinds if getattr(place, kind) is not None]
+    if len(named) != 1:
+        said = "nowhere" if not named else f"at {len(named)} places"
+        yield Finding(path, f"the token would be {said}; expected one of {one_of(kinds)}")
+    elif place.prefix and place.header is None:
+        message = f"a {named[0]} has nothing before its token; expected no prefix, or a header"
+        yield Finding((*path, "prefix"), message, at_key=True)
+    if place.header is not None:
+        yield from _check_field(place.header, (*path, "header"))
+
+
+def _check_fields(scenario: Scenario) -> Iterator[Finding]:
+    """Header fields in which services look for tokens, or write what they say."""
+    for name, service in scenario.services.items():
+        check, at = service.request_authentication, ("services", name, "request_authentication")
+        if check is not None:
+            for index, one in enumerate(check.from_headers):
+                yield from _check_field(one.name, (*at, "from_headers", index, "name"))
+            for index, written in enumerate(check.output_claims_to_headers):
+                yield from _check_field(written.header, (*at, "output_claims_to_headers", index, "header"))
+            if check.output_payload_to_header is not None:
+                yield from _check_field(check.output_payload_to_header, (*at, "output_payload_to_header"))
+
+
+def _check_field(name: str, path: Path) -> Iterator[Finding]:
+    if name.lower() in FIELDS_OF_THE_MESH or name.lower() == "cookie":
+        hint = "; a token in a cookie is at 'cookie'" if name.lower() == "cookie" else ""
+        yield Finding(path, f"the field {show(name)} has a meaning of its own; expected another one{hint}")
 
 
 def _check_endpoint(scenario: Scenario, issuer: TokenIssuer, at: Path) -> Iterator[Finding]:

@@ -58,6 +58,9 @@ PATTERNS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "[A-Za-z0-9._:-]{1,253}": ("is no authority", "a host, and perhaps a port, such as 'reviews:9080'"),
         "[A-Z][A-Za-z0-9]{0,62}": ("is no kind of object", "one as manifests have it, such as 'NetworkPolicy'"),
         "[!-~]{1,255}": ("cannot stand in a token", "1 to 255 visible ASCII characters, without spaces"),
+        "[A-Za-z0-9._~-]{1,64}": ("is no name of a parameter", "1 to 64 letters, digits, '.', '_', '~' and '-'"),
+        "[A-Za-z0-9!#$&'*+.^_|~-]{1,64}": ("is no name of a cookie", "1 to 64 letters, digits and signs such as '-'"),
+        "([!-~][ !-~]{0,63})?": ("is no prefix", "up to 64 visible ASCII characters, such as 'Bearer '"),
         "[!-~]{1,128}": ("is no claim's name", "1 to 128 visible ASCII characters, without spaces"),
     }
 )

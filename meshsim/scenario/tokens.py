@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, S, Share
+from meshsim.scenario.headers import HeaderName
 from meshsim.scenario.identity import Retry
 from meshsim.scenario.policy import TrustDomain
 from meshsim.scenario.units import PPM
@@ -14,6 +15,9 @@ from meshsim.scenario.units import PPM
 Algorithm = Literal["ES256", "ES384", "EdDSA", "RS256"]
 Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
+CookieName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$&'*+.^_|~-]{1,64}$")]
+Prefix = Annotated[str, StringConstraints(pattern=r"^([!-~][ !-~]{0,63})?$")]
 Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confused", "other-audience", "other-issuer"]
 
 LEEWAY_NS = 60 * S
@@ -78,6 +82,37 @@ class Tokens(Model):
     """How far a verifier lets its clock be off. Default: 60 s, as Envoy's JWT filter."""
 
 
+class TokenPlace(Model):
+    """Where a request carries a token: one of header, param and cookie."""
+
+    header: HeaderName | None = None
+    """Header field, in any case."""
+    prefix: Prefix = ""
+    """What stands before it in the header field, with its space, such as "Bearer ". Default: nothing."""
+    param: ParameterName | None = None
+    """Parameter of the query."""
+    cookie: CookieName | None = None
+    """Cookie."""
+
+
+class TokenHeader(Model):
+    """Header field in which a token is looked for."""
+
+    name: HeaderName
+    """Its name, in any case."""
+    prefix: Prefix = ""
+    """What stands before the token, with its space. Default: nothing, the field is the token."""
+
+
+class ClaimHeader(Model):
+    """Header field into which a claim is written."""
+
+    header: HeaderName
+    """Its name, in any case."""
+    claim: ClaimName
+    """Name of the claim; dots lead into mappings."""
+
+
 class HeldToken(Model):
     """The token that a workload has, and puts on its requests."""
 
@@ -89,6 +124,8 @@ class HeldToken(Model):
     """More claims, such as {groups: [drivers]}. Default: none."""
     bound: bool = False
     """Whether it says whose certificate may present it (claim cnf with x5t#S256, RFC 8705). Default: false."""
+    at: TokenPlace | None = None
+    """Where requests carry it. Default: authorization, after Bearer."""
 
 
 class TokenCheck(Model):
@@ -103,6 +140,21 @@ class TokenCheck(Model):
     binding: Literal["ignored", "checked", "required"] = "checked"
     """ignored: cnf says nothing, as in Istio. checked: a bound token is refused with another certificate than its own.
     required: one that is not bound is refused, too. Default: checked."""
+    from_headers: Annotated[tuple[TokenHeader, ...], FromList, Field(max_length=16)] = ()
+    """Header fields in which it is looked for. Default: authorization, after Bearer, and the parameter access_token,
+    unless one of these three names other places."""
+    from_params: Annotated[tuple[ParameterName, ...], FromList, Field(max_length=16)] = ()
+    """Parameters of the query in which it is looked for. Default: see from_headers."""
+    from_cookies: Annotated[tuple[CookieName, ...], FromList, Field(max_length=16)] = ()
+    """Cookies in which it is looked for. Default: see from_headers."""
+    forward_original_token: bool = False
+    """Whether an accepted token goes on to the workload. Default: false, it is taken off; only cookies stay."""
+    output_payload_to_header: HeaderName | None = None
+    """Header field into which the claims of an accepted token are written, in base64url; callers can't set it.
+    Default: none."""
+    output_claims_to_headers: Annotated[tuple[ClaimHeader, ...], FromList, Field(max_length=32)] = ()
+    """The same for single claims: text, numbers and truth values as they are, others as JSON in base64. Default:
+    none."""
 
 
 class StolenToken(Model):
@@ -110,6 +162,8 @@ class StolenToken(Model):
 
     stolen_from: Name
     """Fleet or service whose first member's token it is."""
+    at: TokenPlace | None = None
+    """Where requests carry it. Default: where its owner's do."""
 
 
 def _presented_kind(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from meshsim.sidecar.clusters import Cluster
-    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.sidecar.messages import CallTemplate, Carried
     from meshsim.sidecar.pool import Pool, Upstream
     from meshsim.sidecar.resilience import ResilienceSettings
     from meshsim.sidecar.timers import Deadlines
@@ -21,6 +21,7 @@ class OutboundCall:
     __slots__ = (
         "attempt",
         "call_id",
+        "carried",
         "cluster",
         "connection",
         "deadline_ns",
@@ -32,8 +33,16 @@ class OutboundCall:
         "tried",
     )
 
-    def __init__(self, call_id: int, template: CallTemplate, deadline_ns: int, resilience: ResilienceSettings) -> None:
+    def __init__(
+        self,
+        call_id: int,
+        template: CallTemplate,
+        deadline_ns: int,
+        resilience: ResilienceSettings,
+        carried: Carried | None,
+    ) -> None:
         self.call_id = call_id
+        self.carried = carried
         self.template = template
         self.deadline_ns = deadline_ns
         self.resilience = resilience

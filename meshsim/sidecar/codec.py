@@ -35,7 +35,7 @@ def _request(message: RequestMessage) -> Request:
     digits = hashlib.sha256(f"trace/{message.call_id}/{message.attempt}".encode()).hexdigest()
     return Request(
         method=template.method,
-        path=template.path,
+        path=message.path,
         authority=template.authority,
         request_id=request_id(message.call_id, message.attempt),
         traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",

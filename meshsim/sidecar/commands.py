@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from meshsim.identity.token_check import TokenVerdict
+from meshsim.identity.token_search import Checked
 from meshsim.policy.question import Question
-from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
+from meshsim.sidecar.messages import Carried, Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.tls.flights import Flight
 from meshsim.sidecar.tls.outcome import Established, Refused, TlsStep
 
@@ -52,6 +53,8 @@ class AskPolicy(msgspec.Struct, frozen=True, gc=False):
     """What came of the request's token; None where nobody looks."""
     thumbprint: str = ""
     """Of the certificate that it was presented with."""
+    checked: tuple[Checked, ...] = ()
+    """Each token that was judged for that; empty where it was the message's own alone."""
     malformed: str = ""
     """Why the request is not read, one of ``http1.REFUSALS``; empty if it is."""
     removed: str = ""
@@ -63,6 +66,8 @@ class Deliver(msgspec.Struct, frozen=True, gc=False):
 
     connection_id: int
     message: RequestMessage
+    carried: Carried | None = None
+    """What the workload hands on with its own calls, beside what their templates have."""
 
 
 class BackOff(msgspec.Struct, frozen=True, gc=False):

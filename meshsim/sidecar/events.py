@@ -6,7 +6,7 @@ import msgspec
 
 from meshsim.policy.question import Decision
 from meshsim.sidecar.endpoint import Endpoint
-from meshsim.sidecar.messages import CallTemplate, Message, RequestMessage
+from meshsim.sidecar.messages import CallTemplate, Carried, Message, RequestMessage
 from meshsim.sidecar.tls.flights import Flight
 from meshsim.sidecar.tls.outcome import TlsStep
 from meshsim.sidecar.tls.settings import TlsSide
@@ -17,6 +17,8 @@ class CallStarted(msgspec.Struct, frozen=True, gc=False):
 
     call_id: int
     template: CallTemplate
+    carried: Carried | None = None
+    """What it hands on of the request that it handles, beside what the template has."""
 
 
 class TcpEstablished(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.identity.token_check import Keys, TokenRules, TokenVerdict, bearer_text, judge, judge_text
 from meshsim.sidecar.answers import overlaid
 from meshsim.sidecar.commands import (
     PEER_REVOKED,
@@ -18,10 +17,11 @@ from meshsim.sidecar.commands import (
     HandshakeEnded,
     Send,
 )
+from meshsim.sidecar.gate import Gate
 from meshsim.sidecar.http1_write import response1_size_bytes
 from meshsim.sidecar.http_sizes import response_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
-from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, RequestMessage, ResponseMessage
+from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, Carried, RequestMessage, ResponseMessage, sent
 from meshsim.sidecar.pool_settings import READY, Phase
 from meshsim.sidecar.questions import Questions, seen
 from meshsim.sidecar.received import Fields, end_to_end, kept, named, removed
@@ -33,7 +33,7 @@ from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.sidecar.tls.states import State
 
 if TYPE_CHECKING:
-    from meshsim.identity.svid import Svid
+    from meshsim.identity.token_check import TokenRules
     from meshsim.policy.question import Decision, Question
     from meshsim.sidecar.codec import ServerCodec
     from meshsim.sidecar.settings import SidecarSettings
@@ -49,6 +49,7 @@ class Downstream:
     __slots__ = (
         "asked_s",
         "begun",
+        "carried",
         "codec",
         "connection_id",
         "established",
@@ -83,8 +84,10 @@ class Downstream:
         """Requests in progress by call and attempt."""
         self.begun: dict[tuple[int, int], int] = {}
         """When the workload was handed each of them; where answers tell how long it took."""
-        self.questions: dict[tuple[int, str] | tuple[int, str, str], Question] = {}
-        """By kind of call, and the caller's site or node."""
+        self.carried: dict[tuple[int, int], Carried] = {}
+        """What the workload will hand on of each of them, where tokens brought or removed some of that."""
+        self.questions: dict[tuple[object, ...], Question] = {}
+        """By kind of call, the caller's site or node, and what tokens make of the request."""
         self.removed: dict[int, str] = {}
         """Names of the header fields that are taken off, by kind of call."""
         self.asked_s = 0
@@ -105,6 +108,7 @@ class Inbound:
         self._sizes: dict[tuple[int, int, bool, bool], int] = {}
         self._answers = settings.answer_rules
         self._questions = Questions(settings)
+        self._gate = Gate(settings)
         self._sides: dict[int, tuple[TlsSide, TlsSide]] = {}
         """What listeners with settings of their own bring, by port, beside the side that it was made from."""
 
@@ -112,6 +116,7 @@ class Inbound:
         """Accept other tokens from now on; what was asked before has its answer."""
         self._settings = msgspec.structs.replace(self._settings, token_rules=rules)
         self._questions = Questions(self._settings)
+        self._gate = Gate(self._settings)
         for downstream in self.downstreams.values():
             downstream.questions.clear()
 
@@ -207,34 +212,33 @@ class Inbound:
         downstream.requests[message.call_id, message.attempt] = template
         if (template.malformed or template.http1) and (reason := why_unread(template)):
             return AskPolicy(downstream.connection_id, message, None, malformed=reason)
-        gone = self._removed(downstream, message) if template.headers else ""
-        asked = self._settings.policy_asked
-        rules = self._settings.token_rules
-        if rules is None:
-            question = self._questions.ask(downstream, message, now_ns) if asked else None
-            return AskPolicy(downstream.connection_id, message, question, removed=gone)
-        thumbprint = (
-            "" if downstream.tls is None or rules.binding == "ignored" else self._thumbprint(downstream.tls.peer_svid)
-        )
-        clock_s = (self._settings.clock_offset_ns + now_ns) // 1_000_000_000
-        verdict = _judged(message, rules, clock_s, thumbprint, self._settings.token_keys)
-        asked = asked and not verdict.reason
-        question = self._questions.ask(downstream, message, now_ns, verdict.claims) if asked else None
-        return AskPolicy(downstream.connection_id, message, question, verdict, thumbprint, removed=gone)
+        passed = self._gate.look(downstream, message, now_ns)
+        verdict, left = passed.verdict, passed.headers
+        gone = self._removed(downstream, message, left) if template.headers or message.carried is not None else ""
+        if self._settings.hands_on and (verdict is None or not verdict.reason):
+            carried = self._gate.hands_on(message, seen(self._settings, downstream, message, left))
+            if carried is not None:
+                downstream.carried[message.call_id, message.attempt] = carried
+        question = None
+        if self._settings.policy_asked and (verdict is None or not verdict.reason):
+            claims = "" if verdict is None else verdict.claims
+            question = self._questions.ask(downstream, message, now_ns, claims, left, passed.target)
+        told = (verdict, passed.thumbprint, passed.checked)
+        return AskPolicy(downstream.connection_id, message, question, *told, removed=gone)
 
-    def _removed(self, downstream: Downstream, message: RequestMessage) -> str:
-        """The names of the fields that were taken off; of one kind on one connection always the same."""
+    def _removed(self, downstream: Downstream, message: RequestMessage, left: Fields | None) -> str:
+        """The names of the fields that were taken off; of one kind on one connection always the same without tokens."""
         template = message.template
+        if left is not None or message.carried is not None:
+            token = message.token if "authorization" in named(template.headers) else None
+            before = sent(template, token, message.carried)[0]
+            return removed(before, seen(self._settings, downstream, message, left))
         found = downstream.removed.get(template.index)
         if found is None:
             before = message.headers if "authorization" in named(template.headers) else template.headers
             found = removed(before, seen(self._settings, downstream, message))
             downstream.removed[template.index] = found
         return found
-
-    def _thumbprint(self, svid: Svid | None) -> str:
-        thumbprint = self._settings.thumbprint
-        return "" if thumbprint is None else thumbprint(svid)
 
     def answered(
         self, downstream: Downstream, message: RequestMessage, decision: Decision | None, now_ns: int
@@ -243,9 +247,11 @@ class Inbound:
         if decision is None or decision.allowed:
             if self._answers is not None:
                 downstream.begun[message.call_id, message.attempt] = now_ns
-            return [Deliver(downstream.connection_id, message)]
+            carried = downstream.carried.pop((message.call_id, message.attempt), None) if downstream.carried else None
+            return [Deliver(downstream.connection_id, message, carried)]
         template = downstream.requests.pop((message.call_id, message.attempt))
         key = (message.call_id, message.attempt)
+        downstream.carried.pop(key, None)
         if (template.malformed or template.http1) and why_unread(template):
             return [self._bad_request(downstream, key, template)]
         headers = overlaid(self._added(downstream, template, None), decision.headers)
@@ -310,16 +316,3 @@ class Inbound:
         downstream.fresh = False
         message = ResponseMessage(*call, template, status, body_bytes, size_bytes, encrypted, headers=headers)
         return Send(downstream.connection_id, message)
-
-
-def _judged(message: RequestMessage, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys) -> TokenVerdict:
-    """The verdict on a request's token, or on what its workload wrote in the place of one.
-
-    A token that Connection names is gone before anybody looks at it, as in Envoy.
-    """
-    if message.template.http1 and "authorization" in named(message.template.headers):
-        return judge(None, rules, clock_s, thumbprint, keys)
-    written = bearer_text(message.template.headers) if message.token is None else None
-    if written is None:
-        return judge(message.token, rules, clock_s, thumbprint, keys)
-    return judge_text(written, rules, clock_s, thumbprint, keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshsim.identity.token_places import BEARER, Fields, Place, put
 from meshsim.identity.tokens import Token
 
 
@@ -42,11 +43,23 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Shape of requests in HTTP/1.1 that are not well-formed, as ``malformed`` has them; empty for others."""
     http1: bool = False
     """Whether requests are well-formed ones in HTTP/1.1; False for HTTP/2."""
+    token_place: Place = BEARER
+    """Where requests carry their token."""
 
     @property
     def authority(self) -> str:
         """What stands in ``Host``, or ``:authority``."""
         return self.rewritten_authority or self.destination
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What a workload hands on of a request beside what its kind of request has: what tokens brought, or took away."""
+
+    fields: Fields
+    without: Fields = ()
+    """Fields of the kind of request that its sidecar has taken off."""
+    tokens: tuple[Token, ...] = ()
+    """The tokens among the fields."""
 
 
 class RequestMessage(msgspec.Struct, frozen=True, gc=False):
@@ -68,16 +81,37 @@ class RequestMessage(msgspec.Struct, frozen=True, gc=False):
     wire: bytes | None = None
     """The very bytes, at fidelity real."""
     token: Token | None = None
+    carried: Carried | None = None
+    """What the workload hands on of the request that it handles; None for nothing but what the template has."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Header fields of the workload, and its token as a bearer token (RFC 6750, section 2.1)."""
-        return self.template.headers if self.token is None else with_token(self.token, self.template.headers)
+        """Header fields of the workload, those that it hands on, and its token."""
+        return sent(self.template, self.token, self.carried)[0]
+
+    @property
+    def path(self) -> str:
+        """Path and query, with the token if that is where it is."""
+        return sent(self.template, self.token, self.carried)[1]
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens in it of which facts are known."""
+        handed_on = () if self.carried is None else self.carried.tokens
+        return handed_on if self.token is None else (self.token, *handed_on)
 
 
-def with_token(token: Token, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Return header fields with a bearer token before them."""
-    return (("authorization", f"Bearer {token.text}"), *headers)
+def sent(template: CallTemplate, token: Token | None, carried: Carried | None) -> tuple[Fields, str]:
+    """Return the header fields and the target of a request with a token, and with what is handed on."""
+    headers = template.headers
+    if carried is not None:
+        kept = {name: value for name, value in headers if (name, value) not in carried.without}
+        handed_on = dict(carried.fields)
+        if token is not None and template.token_place.kind == "header":
+            handed_on.pop(template.token_place.name, None)  # what the call brings itself stands in place of it
+        fields = {**handed_on, **kept}.items()
+        headers = tuple(sorted(fields, key=lambda field: field[0] == "cookie"))
+    return (headers, template.path) if token is None else put(template.token_place, token.text, headers, template.path)
 
 
 class ResponseMessage(msgspec.Struct, frozen=True, gc=False):

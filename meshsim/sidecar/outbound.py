@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshsim.sidecar.calls import OutboundCall
 from meshsim.sidecar.clusters import Cluster
 from meshsim.sidecar.commands import BackOff, CloseConnection, Command, FinishCall, HoldCall, Send, WaitForConnection
-from meshsim.sidecar.messages import CallTemplate, RequestMessage, ResponseMessage
+from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage, ResponseMessage
 from meshsim.sidecar.pool import Pool, Upstream
 from meshsim.sidecar.pool_settings import Phase
 from meshsim.sidecar.pools import Pools, RequestSizes, presented
@@ -59,16 +59,16 @@ class Outbound(Upstreams):
 
     # Calls
 
-    def start(self, call_id: int, template: CallTemplate, now_ns: int) -> list[Command]:
+    def start(self, call_id: int, template: CallTemplate, now_ns: int, carried: Carried | None = None) -> list[Command]:
         """Begin a call."""
         commands: list[Command] = []
         if self._routes:
             route = self._routes.get(template.index)
             if route is not None:
-                self._start_routed(call_id, template, route, now_ns, commands)
+                self._start_routed((call_id, template, carried), route, now_ns, commands)
                 return commands
         timeout_ns = template.timeout_ns
-        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, self._resilience)
+        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, self._resilience, carried)
         deadlines = self._deadlines.get(timeout_ns)
         if deadlines is None:
             deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, timeout_ns, self._deadline)
@@ -78,12 +78,13 @@ class Outbound(Upstreams):
         return commands
 
     def _start_routed(
-        self, call_id: int, template: CallTemplate, route: Route, now_ns: int, commands: list[Command]
+        self, asked: tuple[int, CallTemplate, Carried | None], route: Route, now_ns: int, commands: list[Command]
     ) -> None:
         """Begin a call that a route is for: what is injected comes first, as in Envoy's fault filter."""
         randoms = self._route_randoms
         assert randoms is not None, "a sidecar with routes has their random streams"
-        call = OutboundCall(call_id, template, now_ns + template.timeout_ns, route.resilience)
+        call_id, template, carried = asked
+        call = OutboundCall(call_id, template, now_ns + template.timeout_ns, route.resilience, carried)
         self._calls[call_id] = call
         if not template.patient:
             self._timers.add_after(now_ns, template.timeout_ns, self._deadline, call_id)
@@ -176,19 +177,16 @@ class Outbound(Upstreams):
         if call.cluster is not None:
             call.cluster.active += 1
         if upstream.limit:
-            upstream.requests += 1
-            if upstream.requests >= upstream.limit:
-                upstream.used_up = upstream.draining = True
-                upstream.pool.connections.remove(upstream)
-                upstream.pool.used_up += 1
+            upstream.count_request()
         encrypted = upstream.tls is not None
         size_bytes = 0 if upstream.fresh else upstream.sizes.get(template.index)
-        if token is not None:
-            size_bytes = self._sizes.with_token(template, token, upstream, encrypted=encrypted)
+        carried = call.carried
+        if token is not None or carried is not None:
+            size_bytes = self._sizes.of_its_own(template, token, carried, upstream)
         elif not size_bytes:
             size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
-        place = (self._workload, self.site, self.node)
-        message = RequestMessage(call.call_id, call.attempt, template, *place, size_bytes, encrypted, None, token)
+        known = (call.call_id, call.attempt, template, self._workload, self.site, self.node)
+        message = RequestMessage(*known, size_bytes, encrypted, None, token, carried)
         commands.append(Send(upstream.connection_id, message))
 
     def _send_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:

@@ -67,6 +67,14 @@ class Upstream:
         self.codec: ClientCodec | None = None
         """Real bytes, at fidelity real."""
 
+    def count_request(self) -> None:
+        """Count a request where they are limited; after the last one it takes no more."""
+        self.requests += 1
+        if self.requests >= self.limit:
+            self.used_up = self.draining = True
+            self.pool.connections.remove(self)
+            self.pool.used_up += 1
+
     @property
     def refusal_outcome(self) -> str:
         """How attempts end once TLS has ended in an alert: a damaged record is no judgement on the peer."""

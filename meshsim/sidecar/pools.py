@@ -10,7 +10,7 @@ from meshsim.sidecar.http1 import connection_problem
 from meshsim.sidecar.http1_write import request1_size_bytes
 from meshsim.sidecar.http_sizes import request_size_bytes
 from meshsim.sidecar.malformed import malformed_request
-from meshsim.sidecar.messages import with_token
+from meshsim.sidecar.messages import sent
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream
 from meshsim.sidecar.received import options
 from meshsim.sidecar.tls.records import sealed_size_bytes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.calls import OutboundCall
     from meshsim.sidecar.endpoint import Endpoint
-    from meshsim.sidecar.messages import CallTemplate
+    from meshsim.sidecar.messages import CallTemplate, Carried
     from meshsim.sidecar.routing import RouteRandoms
     from meshsim.sidecar.settings import SidecarSettings
 
@@ -112,8 +112,8 @@ class RequestSizes:
     def __init__(self) -> None:
         self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
         """By kind of call; apart are those first on their connection, and encrypted ones."""
-        self._with_tokens: dict[tuple[int, str, bool, bool], int] = {}
-        """By kind of call and token; apart as above."""
+        self._of_their_own: dict[tuple[int, str, Carried | None, bool, bool], int] = {}
+        """By kind of call, token and what is handed on; apart as above."""
 
     def measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
         """Return the size of a request that is sent now, and have the connection know those that may follow."""
@@ -121,26 +121,32 @@ class RequestSizes:
         sizes = self._sizes.setdefault((first, encrypted), {})
         size_bytes = sizes.get(template.index)
         if size_bytes is None:
-            size_bytes = sizes[template.index] = _size_bytes(template, template.headers, first, encrypted)
+            parts = template.headers, template.path
+            size_bytes = sizes[template.index] = _size_bytes(template, *parts, first, encrypted)
         upstream.sizes = self._sizes.setdefault((False, encrypted), {})
         return size_bytes
 
-    def with_token(self, template: CallTemplate, token: Token, upstream: Upstream, *, encrypted: bool) -> int:
-        """Return the size of a request that is sent now with this token, which is remembered with the token's text."""
+    def of_its_own(
+        self, template: CallTemplate, token: Token | None, carried: Carried | None, upstream: Upstream
+    ) -> int:
+        """Return the size of a request that is sent now with a token, or with what is handed on."""
+        encrypted = upstream.tls is not None
         first, upstream.fresh = upstream.fresh, False
-        key = (template.index, token.text, first, encrypted)
-        size_bytes = self._with_tokens.get(key)
+        key = (template.index, "" if token is None else token.text, carried, first, encrypted)
+        size_bytes = self._of_their_own.get(key)
         if size_bytes is None:
-            if len(self._with_tokens) >= MOST_WITH_TOKENS:
-                self._with_tokens.clear()
-            headers = with_token(token, template.headers)
-            size_bytes = self._with_tokens[key] = _size_bytes(template, headers, first, encrypted)
+            if len(self._of_their_own) >= MOST_WITH_TOKENS:
+                self._of_their_own.clear()
+            parts = sent(template, token, carried)
+            size_bytes = self._of_their_own[key] = _size_bytes(template, *parts, first, encrypted)
         upstream.sizes = self._sizes.setdefault((False, encrypted), {})
         return size_bytes
 
 
-def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], first: bool, encrypted: bool) -> int:
-    line = (template.method, template.path, template.authority)
+def _size_bytes(
+    template: CallTemplate, headers: tuple[tuple[str, str], ...], path: str, first: bool, encrypted: bool
+) -> int:
+    line = (template.method, path, template.authority)
     if template.malformed:
         size_bytes = len(malformed_request(template.malformed, *line, template.request_bytes))
     elif template.http1:

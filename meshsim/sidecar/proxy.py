@@ -92,7 +92,7 @@ class Sidecar:
         downstream.codec.decode(message)
 
     def _call_started(self, event: events.CallStarted, now_ns: int) -> list[Command]:
-        return self.outbound.start(event.call_id, event.template, now_ns)
+        return self.outbound.start(event.call_id, event.template, now_ns, event.carried)
 
     def _tcp_established(self, event: events.TcpEstablished, now_ns: int) -> list[Command]:
         upstream = self.outbound.upstreams.get(event.connection_id)

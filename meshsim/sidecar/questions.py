@@ -10,6 +10,7 @@ from meshsim.policy.question import TIMED, Question, server_name
 from meshsim.sidecar.received import Caller, end_to_end, received
 
 if TYPE_CHECKING:
+    from meshsim.identity.token_places import Fields
     from meshsim.sidecar.inbound import Downstream
     from meshsim.sidecar.messages import RequestMessage
     from meshsim.sidecar.settings import SidecarSettings
@@ -27,6 +28,9 @@ class _Facts(NamedTuple):
     """The clock of its node: whole seconds since the Unix epoch."""
     claims: str
     """Claims of the token that was checked, as canonical JSON."""
+    left: Fields | None
+    """Header fields that tokens leave; None: those of its kind."""
+    target: str
 
 
 def _tls(field: str) -> Callable[[_Facts], str]:
@@ -52,13 +56,22 @@ def _sni(facts: _Facts) -> str:
 
 
 def _headers(facts: _Facts) -> tuple[tuple[str, str], ...]:
-    return seen(facts.settings, facts.downstream, facts.message)
+    return seen(facts.settings, facts.downstream, facts.message, facts.left)
 
 
-def seen(settings: SidecarSettings, downstream: Downstream, message: RequestMessage) -> tuple[tuple[str, str], ...]:
-    """The header fields of a request as policies and the workload see them."""
+def seen(
+    settings: SidecarSettings, downstream: Downstream, message: RequestMessage, left: Fields | None = None
+) -> Fields:
+    """The header fields of a request as policies and the workload see them; ``left``: by its tokens."""
+    if left is not None:
+        return left
+    headers = message.template.headers if settings.token_rules is not None else message.headers
+    return fields_of(settings, downstream, message, headers)
+
+
+def fields_of(settings: SidecarSettings, downstream: Downstream, message: RequestMessage, headers: Fields) -> Fields:
+    """The header fields of a request that are taken from its caller."""
     template, rules = message.template, settings.header_rules
-    headers = template.headers if settings.token_rules is not None else message.headers
     if template.http1:
         headers = end_to_end(headers)
     if rules is None:
@@ -83,7 +96,7 @@ _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
         "group": _tls("group"),
         "certificate_age_s": _certificate_age_s,
         "time_s": lambda facts: facts.clock_s,
-        "query": lambda facts: facts.message.template.path.partition("?")[2],
+        "query": lambda facts: facts.target.partition("?")[2],
         "destination_ip": lambda facts: facts.settings.address,
         "sni": _sni,
         "version": lambda facts: facts.settings.version,
@@ -103,15 +116,33 @@ class Questions:
         self._reads = sorted(settings.policy_reads)
         self._timed = not settings.policy_reads.isdisjoint(TIMED)
 
-    def ask(self, downstream: Downstream, message: RequestMessage, now_ns: int, claims: str = "") -> Question:
-        """Return the question about a request with these token ``claims``, at simulated time ``now_ns``."""
+    def ask(
+        self,
+        downstream: Downstream,
+        message: RequestMessage,
+        now_ns: int,
+        claims: str = "",
+        left: Fields | None = None,
+        target: str = "",
+    ) -> Question:
+        """Return the question about a request with these token ``claims``, at simulated time ``now_ns``.
+
+        ``left`` and ``target``: what its tokens leave of it, where that is not what its kind has without a token.
+        """
         template = message.template
-        key: tuple[int, str] | tuple[int, str, str]
+        if left is None and message.carried is not None:
+            left = seen(self._settings, downstream, message)
+        if not target:
+            in_query = message.token is not None and template.token_place.kind == "param"
+            target = message.path if in_query else template.path
+        key: tuple[object, ...]
         if not self._reads:
             key = (template.index, message.site)
         else:
             key = (template.index, message.node)  # a node is at one site
-            if claims:
+            if left is not None or target != template.path:
+                key = (*key, claims, left, target)
+            elif claims:
                 key = (*key, claims)
             elif message.token is not None and self._settings.token_rules is None:
                 key = (*key, message.token.text)  # nobody takes it off, so policies see it
@@ -122,18 +153,28 @@ class Questions:
                     downstream.questions.clear()
         question = downstream.questions.get(key)
         if question is None:
-            question = downstream.questions[key] = self._question(downstream, message, now_ns, claims)
+            facts = (claims, left, target)
+            question = downstream.questions[key] = self._question(downstream, message, now_ns, *facts)
         return question
 
-    def _question(self, downstream: Downstream, message: RequestMessage, now_ns: int, claims: str) -> Question:
+    def _question(
+        self,
+        downstream: Downstream,
+        message: RequestMessage,
+        now_ns: int,
+        claims: str,
+        left: Fields | None,
+        target: str,
+    ) -> Question:
         template = message.template
-        facts = _Facts(self._settings, downstream, message, (self._settings.clock_offset_ns + now_ns) // S, claims)
+        clock_s = (self._settings.clock_offset_ns + now_ns) // S
+        facts = _Facts(self._settings, downstream, message, clock_s, claims, left, target)
         return Question(
             principal=downstream.principal,
             source=message.source,
             destination=template.destination,
             method=template.method,
-            path=template.path.partition("?")[0],
+            path=target.partition("?")[0],
             slice=template.slice,
             site=message.site,
             mutual=downstream.mutual,

@@ -45,6 +45,8 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Which tokens it accepts of callers; None if it looks at none."""
     token_keys: Keys = no_keys
     """Gives the keys of token issuers that it has in its bundles."""
+    hands_on: frozenset[str] = frozenset()
+    """Names of header fields that its workload puts on its own calls, where tokens may bring or remove some."""
     header_rules: HeaderRules | None = None
     """What is done with header fields; None if all are taken as they come."""
     answer_rules: AnswerRules | None = None

@@ -222,6 +222,7 @@ def make_sidecar(
             policy_asked=state.policy is not None,
             policy_reads=state.policy.reads if state.policy is not None else frozenset(),
             namespace=_namespace(state.scenario, host.workload),
+            hands_on=_hands_on(state, host),
             header_rules=header_rules(state.scenario),
             answer_rules=answer_rules(state.scenario, host, address),
             certificate_hash=identities.certificate_hash,
@@ -251,6 +252,13 @@ def make_sidecar(
         _route_randoms(state, name) if routes else None,
     )
     host.sidecar.outbound.site, host.sidecar.outbound.node = host.site, host.node
+
+
+def _hands_on(state: State, host: Host) -> frozenset[str]:
+    """Return the names of the fields that a replica puts on its own calls, where tokens may bring or remove some."""
+    if state.tokens is None or not isinstance(host, Replica):
+        return frozenset()
+    return frozenset(name.lower() for name in host.service.forward_headers)
 
 
 def _namespace(scenario: Scenario, workload: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from meshsim.sidecar.messages import RequestMessage
+    from meshsim.sidecar.messages import Carried, RequestMessage
     from meshsim.traffic.plan import Group
     from meshsim.world.accounts import Account
     from meshsim.world.hosts import Replica
@@ -21,6 +21,7 @@ class Handling:
     __slots__ = (
         "account",
         "attempt",
+        "carried",
         "connection_id",
         "epoch",
         "failed",
@@ -48,6 +49,8 @@ class Handling:
         self.connection_id = connection_id
         self.epoch = replica.epoch
         self.groups = groups
+        self.carried: Carried | None = None
+        """What tokens brought or removed of what it hands on."""
         self.next_group = 0
         self.pending = 0
         self.failed = False

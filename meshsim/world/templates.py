@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.control.routing import Router, Routes, callers
+from meshsim.identity.token_places import BEARER, Place
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
-from meshsim.scenario.tokens import token_key
+from meshsim.scenario.tokens import StolenToken, token_key
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
 
 if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.services import Call, Service
+    from meshsim.scenario.tokens import Flaw, TokenPlace
     from meshsim.scenario.traffic import Traffic
 
 
@@ -31,6 +33,15 @@ def header_rules(scenario: Scenario) -> HeaderRules:
 
 Fields = tuple[tuple[str, str], ...]
 """Header fields as they are on the wire."""
+
+
+def place_of(said: TokenPlace | None) -> Place:
+    """Return where requests carry a token."""
+    if said is None:
+        return BEARER
+    if said.header is not None:
+        return Place("header", said.header.lower(), said.prefix)
+    return Place("cookie", said.cookie) if said.cookie is not None else Place("param", said.param or "")
 
 
 class Templates:
@@ -96,6 +107,7 @@ class Templates:
             flow.timeout_ns or self._default_ns,
             port=port,
             token="" if flow.malformed else token_key(flow.token, holds=self._holds(flow)),
+            token_place=self._place(flow.source, flow.token),
             headers=on_the_wire(flow.headers),
             patient=flow.timeout_ns is None,
             target_port=service.target_port(port),
@@ -103,6 +115,16 @@ class Templates:
             malformed=flow.malformed or "",
             http1=flow.http_version == "1.1",
         )
+
+    def _place(self, caller: str, presented: Flaw | StolenToken) -> Place:
+        """Where requests carry a token: a stolen one where its owner's do, unless it is said otherwise."""
+        holder = caller
+        if isinstance(presented, StolenToken):
+            if presented.at is not None:
+                return place_of(presented.at)
+            holder = presented.stolen_from
+        owner = self._scenario.fleets.get(holder) or self._scenario.services.get(holder)
+        return place_of(None if owner is None or owner.token is None else owner.token.at)
 
     def _holds(self, flow: Traffic) -> bool:
         return self._scenario.fleets[flow.source].token is not None
@@ -124,6 +146,7 @@ class Templates:
             token_key(call.token, holds=self._scenario.services[caller].token is not None),
             on_the_wire(call.headers),
             patient=call.timeout_ns is None,
+            token_place=self._place(caller, call.token),
             target_port=service.target_port(port),
         )
 

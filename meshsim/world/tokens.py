@@ -13,12 +13,15 @@ from meshsim.identity.token_check import (
     MISSING,
     Accepted,
     Keys,
+    Lookup,
     TokenRules,
     TokenVerdict,
     status_of,
     verify,
     verify_operation,
 )
+from meshsim.identity.token_places import places_of
+from meshsim.identity.token_search import Checked
 from meshsim.identity.tokens import Grant, Issuer, Token, thumbprint_of
 from meshsim.policy.question import Decision
 from meshsim.scenario.call_graph import calls_of
@@ -31,11 +34,12 @@ from meshsim.world.policies import Ruling
 from meshsim.world.token_fetching import TokenFetching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshsim.identity.svid import Svid
+    from meshsim.policy.istio_types import JwtRule
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenEndpoint, TokenIssuer
+    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenCheck, TokenEndpoint, TokenIssuer
     from meshsim.scenario.tokens import Tokens as TokenSettings
     from meshsim.sidecar.commands import AskPolicy
     from meshsim.world.domains import Domains
@@ -60,6 +64,35 @@ TOKENS_DECIDE = TokensDecide()
 def iss_of(name: str, issuer: TokenIssuer, scenario: Scenario) -> str:
     """Return what the tokens of an issuer of the mesh say in the claim ``iss``."""
     return issuer.issuer or f"https://{name}.{issuer.trust_domain or scenario.mesh.trust_domain}"
+
+
+def lookups_of(rules: Sequence[JwtRule], issuers: Sequence[Issuer]) -> tuple[Lookup, ...]:
+    """Return what rules of RequestAuthentications come to, with the keys of these issuers."""
+    return tuple(
+        Lookup(
+            accepted=tuple(Accepted(one, rule.audiences) for one in issuers if rule.issuer in ("", one.iss)),
+            places=places_of(rule.from_headers, rule.from_params, rule.from_cookies),
+            forward=rule.forward,
+            payload_header=rule.output_payload_to_header,
+            claim_headers=rule.output_claims_to_headers,
+            issuer=rule.issuer,
+            audiences=rule.audiences,
+        )
+        for rule in rules
+    )
+
+
+def _lookups(check: TokenCheck, accepted: tuple[Accepted, ...]) -> tuple[Lookup, ...]:
+    """Return how a service looks for tokens by its own settings; nothing where that is as usual."""
+    payload_header = check.output_payload_to_header or ""
+    lookup = Lookup(
+        accepted,
+        places_of(((one.name, one.prefix) for one in check.from_headers), check.from_params, check.from_cookies),
+        check.forward_original_token,
+        payload_header.lower(),
+        tuple((one.header.lower(), one.claim) for one in check.output_claims_to_headers),
+    )
+    return () if lookup.is_usual else (lookup,)
 
 
 class Tokens:
@@ -144,7 +177,7 @@ class Tokens:
             else:
                 accepted = tuple(Accepted(self._issuers[name], check.audiences) for name in check.issuers)
                 settings = (check.required, check.binding, self._leeway_s)
-                self._rules[key] = TokenRules(accepted, *settings)
+                self._rules[key] = TokenRules(accepted, *settings, _lookups(check, accepted))
         return self._rules[key]
 
     def hold(self, host: Host, number: int) -> None:
@@ -164,14 +197,10 @@ class Tokens:
 
         policy = self._state.policy
         engine = None if policy is None else policy.versions[number].engine
-        rules = engine.bearer_rules(service, version) if isinstance(engine, IstioEngine) else ()
-        accepted = tuple(
-            Accepted(issuer, rule.audiences)
-            for rule in rules
-            for issuer in self._issuers.values()
-            if rule.issuer in ("", issuer.iss)
-        )
-        return TokenRules(accepted, False, "ignored", self._leeway_s) if rules else None
+        rules = engine.token_rules(service, version) if isinstance(engine, IstioEngine) else ()
+        lookups = lookups_of(rules, tuple(self._issuers.values()))
+        accepted = tuple(each for lookup in lookups for each in lookup.accepted)
+        return TokenRules(accepted, False, "ignored", self._leeway_s, lookups) if rules else None
 
     def check(self, host: Host, command: AskPolicy, verdict: TokenVerdict, now_ns: int) -> tuple[int, Ruling | None]:
         """Hold the verdict on a request's token against reality; return the CPU time of it, and a refusal if it is one.
@@ -179,21 +208,26 @@ class Tokens:
         The time is that of checking the signature, as far as it comes to that.
         """
         clock_ns = self._scenario.epoch_ns + host.machine.skew_ns + now_ns
-        self._confirm(host, command.message.token, verdict, command.thumbprint, clock_ns)
-        costs = host.machine.costs
-        cost_ns = costs.operation_ns(verify_operation(verdict.algorithm)) if verdict.algorithm else 0
+        checked = command.checked
+        if not checked:
+            rules = self.rules(host)
+            assert rules is not None, "nobody else judges tokens"
+            checked = (Checked(command.message.token, rules, verdict),)
+        costs, cost_ns = host.machine.costs, 0
+        for one in checked:
+            self._confirm(one, command.thumbprint, clock_ns)
+            cost_ns += costs.operation_ns(verify_operation(one.verdict.algorithm)) if one.verdict.algorithm else 0
         refusal = Decision(False, verdict.reason, status=status_of(verdict.reason)) if verdict.reason else None
         return cost_ns, None if refusal is None else Ruling(refusal, 0, False, TOKENS_DECIDE)
 
-    def _confirm(self, host: Host, token: Token | None, verdict: TokenVerdict, thumbprint: str, clock_ns: int) -> None:
+    def _confirm(self, checked: Checked, thumbprint: str, clock_ns: int) -> None:
         """Let PyJWT judge a token: each distinct case once, every one at fidelity real.
 
         Raises InvariantViolation when it comes to something else than the prediction.
         """
+        token, rules, verdict = checked.token, checked.rules, checked.verdict
         if token is None or verdict is ABSENT or verdict.reason == MISSING or self._scenario.fidelity == "modelled":
             return
-        rules = self.rules(host)
-        assert rules is not None
         case = (token.text, id(rules), thumbprint, verdict.reason, verdict.keys)
         if not self._state.real and case in self._confirmed:
             return

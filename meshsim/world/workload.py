@@ -80,6 +80,7 @@ class Workloads:
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
             return start_ns + work_ns, clock.order(), self._worked_in_vain, (replica, replica.epoch, answer)
         handling = Handling(replica, account, message, command.connection_id, groups, start_ns)
+        handling.carried = command.carried
         return start_ns + work_ns, clock.order(), self._when_worked, handling
 
     def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> Alarm | None:
@@ -114,7 +115,7 @@ class Workloads:
             self._clock.put(following)
             template = self._templates.of(call, replica.service, account.template, replica.workload)
             child = self._account(template, account.request, replica, handling)
-            following = self._driver.tell_last(replica, events.CallStarted(child.call_id, template))
+            following = self._driver.tell_last(replica, events.CallStarted(child.call_id, template, handling.carried))
         return following
 
     def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> Alarm | None:

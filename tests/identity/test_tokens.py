@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshsim.identity import token_check
-from meshsim.identity.token_check import REASONS, Accepted, TokenRules, bearer_text, judge, judge_text, verify
+from meshsim.identity.token_check import REASONS, Accepted, TokenRules, judge, judge_text, verify
 from meshsim.identity.token_flaws import flawed
 from meshsim.identity.tokens import Grant, Issuer, Token, base64url, public_pem, thumbprint_of
 
@@ -101,24 +101,6 @@ def test_requests_without_a_token() -> None:
     """No token is no mistake, unless one is required; and then policies see no claims."""
     assert judge(None, rules(), BEGIN_S, OWN) == token_check.ABSENT
     assert judge(None, rules(required=True), BEGIN_S, OWN).reason == token_check.MISSING
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("Bearer abc", "abc"),
-        ("Bearer a.b.c, more", "a.b.c"),
-        ("Bearer  =ab=", "ab"),
-        ("Bearer =", "="),
-        ("Bearer", None),
-        ("bearer abc", None),
-        ("Basic YTpi", None),
-    ],
-)
-def test_what_presents_a_token(value: str, text: str | None) -> None:
-    """What follows on Bearer is one whatever it is, and other schemes present none."""
-    assert bearer_text([("x-user", "Bearer x"), ("authorization", value)]) == text
-    assert bearer_text([("x-user", value)]) is None
 
 
 def test_a_text_is_judged_as_its_token() -> None:

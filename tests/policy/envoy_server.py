@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -22,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 Json = dict[str, Any]
+FIRST_PORT, PORTS = 10_000, 20_000
+_asked = itertools.count()
 WAIT_S = 20.0
 """Longest wait for Envoy to listen, and for an answer."""
 
@@ -33,11 +37,19 @@ def envoy_binary() -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Ports of loopback that nobody listens on, and that no client is given: below those, at a place of this process's.
+
+    Envoy shares a port with another Envoy that has it, so that a test in another process must not be given the same.
+    """
+    ports: list[int] = []
+    for port in (FIRST_PORT + (os.getpid() * 331 + step) % PORTS for step in itertools.count(next(_asked) * 500)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
+        if len(ports) == count:
+            break
     return ports
 
 

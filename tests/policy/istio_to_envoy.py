@@ -274,6 +274,13 @@ def jwt_filter(rules: Sequence[JwtRule]) -> Json:
             "audiences": list(rule.audiences),
             "local_jwks": {"inline_string": rule.jwks},
             "forward": rule.forward,
+            "from_headers": [{"name": name, "value_prefix": prefix} for name, prefix in rule.from_headers],
+            "from_params": list(rule.from_params),
+            "from_cookies": list(rule.from_cookies),
+            "forward_payload_header": rule.output_payload_to_header,
+            "claim_to_headers": [
+                {"header_name": name, "claim_name": claim} for name, claim in rule.output_claims_to_headers
+            ],
             "payload_in_metadata": "payload",
             "normalize_payload_in_metadata": {"space_delimited_claims": spaces},
         }

@@ -1,0 +1,83 @@
+"""Tokens in inquiries: what the rules of a called service make of one that is told by its claims, or written out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping
+from typing import Any, Final
+
+from meshsim.identity.token_check import Keys, Lookup, TokenRules, are_meant
+from meshsim.identity.token_places import Fields
+from meshsim.identity.token_search import Inspection, told
+from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.subject import Callee, Subject
+from meshsim.sidecar.gate import search_of
+
+UNKNOWN_TOKEN: Final = "token"
+"""In place of the text of a token that nobody has signed."""
+
+
+def written_out(callee: Callee, headers: Fields, target: str, clock_s: int) -> Inspection | None:
+    """What becomes of the tokens that stand in a request; None if there are none where somebody looks."""
+    rules = callee.token_rules
+    if rules is None:
+        return None
+    keys: Keys = callee.token_keys
+    found = search_of(rules).look(headers, target, {}, clock_s, "", keys)
+    return found if found.checked else None
+
+
+def after_token(callee: Callee, headers: Fields, claims: str | None, said: Container[str] | None) -> Fields:
+    """The header fields of a request whose token has these claims (None: without one), as policies see them.
+
+    ``said``: the claims of which it is known whether the token has them; None: those that it has.
+    """
+    rules = callee.token_rules
+    if rules is None:
+        return headers
+    written = names_written(rules)
+    left = tuple(field for field in headers if field[0] not in written)
+    lookup = None if claims is None else _by(rules, json.loads(claims), said)
+    if lookup is None or claims is None:
+        return left
+    left = (*left, *told(lookup, claims))
+    place = lookup.places[0]
+    if lookup.forward and place.kind == "header" and all(name != place.name for name, _ in left):
+        left = (*left, (place.name, place.prefix + UNKNOWN_TOKEN))
+    return left
+
+
+def names_written(rules: TokenRules) -> frozenset[str]:
+    """Names of the header fields that are written by the rules for tokens, and taken from nobody else."""
+    return frozenset(name for lookup in rules.looked for name in lookup.writes)
+
+
+def _by(rules: TokenRules, claims: Mapping[str, Any], said: Container[str] | None) -> Lookup | None:
+    """The rule that accepts a token with these claims; of all others it is taken to have what makes it valid."""
+    known = claims if said is None else said
+    named = claims.get("aud", [])
+    audiences = [str(one) for one in named] if isinstance(named, list) else [str(named)]
+    for lookup in rules.looked:
+        issuers = {lookup.issuer} if lookup.issuer else {one.issuer.iss for one in lookup.accepted}
+        meant = lookup.audiences or tuple(each for one in lookup.accepted for each in one.audiences)
+        if issuers and "iss" in known and claims.get("iss") not in issuers:
+            continue
+        if not (meant and "aud" in known and not are_meant(audiences, meant)):
+            return lookup
+    return None
+
+
+def add_told(subject: Subject, constants: Constants) -> None:
+    """Add the values of claims that policies compare by the header fields into which they are written."""
+    for callee in (part for one in subject.callees for part in (one, *one.versions)):
+        for lookup in () if callee.token_rules is None else callee.token_rules.looked:
+            for name, claim in lookup.claim_headers:
+                patterns = constants.texts.get(header(name), ())
+                values = {"".join(one.pieces) for one in patterns if one.exact}
+                if patterns:
+                    constants.told = True
+                    constants.add_claims([tuple(claim.split("."))], {*values, "other"})
+                if any(not one.exact for one in patterns):
+                    constants.approximate.add(f"header {name}, which tells claim {claim}, is matched in part")
+            if lookup.payload_header and header(lookup.payload_header) in constants.texts:
+                constants.approximate.add(f"header {lookup.payload_header} tells all claims at once")

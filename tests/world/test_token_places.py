@@ -1,0 +1,301 @@
+"""Tokens elsewhere than in ``authorization``, told in header fields, and handed on: in a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from meshsim.identity import token_check
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import load_text
+from tests.world.conftest import Result, Simulate
+
+SCENARIO = """\
+scenario: token-places
+duration: 2 s
+network:
+  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
+  links: [{between: [edge-1, edge-2], latency: 1 ms}]
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  planner:
+    replicas: {edge-2: 1}
+    work: {constant: 1 ms}
+    request_authentication: {issuers: [desk], required: true}
+fleets:
+  robots: {node: edge-1, token: {issuer: desk, claims: {role: mover}}}
+mesh:
+  tokens: {issuers: {desk: {}}}
+traffic:
+  - {from: robots, to: planner, slice: web, path: "/plans?day=1", arrivals: {constant: 10 /s}}
+"""
+CHAIN = SCENARIO.replace(
+    "fleets:\n",
+    "  front:\n    replicas: {edge-1: 1}\n    work: {constant: 1 ms}\n    calls: [{to: planner}]\nfleets:\n",
+).replace("to: planner, slice", "to: front, slice")
+
+
+def ends(result: Result) -> set[tuple[str, int]]:
+    """How requests ended."""
+    return {(row.outcome, row.status) for row in result.requests}
+
+
+def rules(result: Result, source: str) -> Counter[str]:
+    """What decided on a workload's calls."""
+    return Counter(row.rule for row in result.decisions if row.source == source)
+
+
+def same_at_every_fidelity(tmp_path: Path, text: str, policy: str = "", *settings: str) -> Result:
+    """Run at fidelities real and modelled, which must come to the same; with a policy in Cedar, if there is one."""
+    more = list(settings)
+    if policy:
+        (tmp_path / "a.cedar").write_text(policy, encoding="utf-8")
+        more.append("mesh.policy={files: [a.cedar]}")
+    runs = [
+        Result(load_text(text, tmp_path / "a.yaml", [*more, f"fidelity={level}"])) for level in ("real", "modelled")
+    ]
+    assert runs[0].content() == runs[1].content()
+    return runs[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "looked", "missed"),
+    [
+        ("{header: X-Jwt}", "from_headers: [{name: x-jwt}]", "from_headers: [{name: x-other}]"),
+        ("{header: x-jwt, prefix: 'Key '}", "from_headers: [{name: x-jwt, prefix: 'Key '}]", "from_params: [x-jwt]"),
+        ("{param: t}", "from_params: [t]", "from_params: [u]"),
+        ("{param: access_token}", "leeway", "from_cookies: [t]"),
+        ("{cookie: session}", "from_cookies: [session]", "from_params: [session]"),
+    ],
+)
+def test_a_token_is_found_where_it_is_looked_for(tmp_path: Path, at: str, looked: str, missed: str) -> None:
+    """A token at a place is accepted where it is looked for there, and is as good as none where it is not."""
+    text = SCENARIO.replace("role: mover}}", f"role: mover}}, at: {at}}}")
+    for rule, ended in ((looked, ("ok", 200)), (missed, ("denied", 401))):
+        there = text if rule == "leeway" else text.replace("required: true", f"required: true, {rule}")
+        result = same_at_every_fidelity(tmp_path, there)
+        assert ends(result) == {ended}
+        assert rules(result, "robots") == ({} if ended == ("ok", 200) else {token_check.MISSING: 20})
+
+
+def test_a_place_costs_the_bytes_of_its_name(simulate: Simulate) -> None:
+    """A token at another place is as long, and so is its request but for what names the place."""
+    sizes = {}
+    for at in ("{header: x-jwt}", "{param: t}", "{cookie: t}"):
+        text = SCENARIO.replace("role: mover}}", f"role: mover}}, at: {at}}}").replace(
+            "required: true", "required: false"
+        )
+        sizes[at] = max(row.bytes_sent for row in simulate(text).calls)
+    plain = max(row.bytes_sent for row in simulate(SCENARIO).calls)
+    assert all(abs(size - plain) < 30 for size in sizes.values()), (sizes, plain)
+
+
+SEES = 'permit (principal, action, resource) when {{ context.headers has "{name}" }};'
+
+
+@pytest.mark.parametrize(
+    ("at", "looked", "forward", "seen"),
+    [
+        (
+            "{header: authorization, prefix: 'Bearer '}",
+            "from_headers: [{name: authorization, prefix: 'Bearer '}]",
+            False,
+            False,
+        ),
+        (
+            "{header: authorization, prefix: 'Bearer '}",
+            "from_headers: [{name: authorization, prefix: 'Bearer '}]",
+            True,
+            True,
+        ),
+        ("{header: x-jwt}", "from_headers: [{name: x-jwt}]", False, False),
+        ("{header: x-jwt}", "from_headers: [{name: x-jwt}]", True, True),
+        ("{cookie: a}", "from_cookies: [a]", False, True),
+    ],
+)
+def test_a_token_is_taken_off_unless_it_is_forwarded(
+    tmp_path: Path, at: str, looked: str, forward: bool, seen: bool
+) -> None:
+    """Policies see the field of a token only where it goes on to the workload; Envoy takes no cookies off."""
+    text = SCENARIO.replace("role: mover}}", f"role: mover}}, at: {at}}}")
+    text = text.replace("required: true", f"required: true, {looked}, forward_original_token: {str(forward).lower()}")
+    name = "cookie" if "cookie" in at else "x-jwt" if "x-jwt" in at else "authorization"
+    result = same_at_every_fidelity(tmp_path, text, SEES.format(name=name))
+    assert ends(result) == {("ok", 200) if seen else ("denied", 403)}
+
+
+def test_a_parameter_is_taken_off_the_query(tmp_path: Path) -> None:
+    """What is left of the query is what policies see of it."""
+    text = SCENARIO.replace("role: mover}}", "role: mover}, at: {param: t}}").replace(
+        "required: true", "required: true, from_params: [t]"
+    )
+    policy = 'package envoy.authz\nimport rego.v1\nallow if input.attributes.request.http.path == "/plans?day=1"\n'
+    (tmp_path / "a.rego").write_text(policy, encoding="utf-8")
+    setting = "mesh.policy={engine: rego, files: [a.rego]}"
+    assert ends(same_at_every_fidelity(tmp_path, text, "", setting)) == {("ok", 200)}
+    kept = text.replace("from_params: [t]", "from_params: [t], forward_original_token: true")
+    assert ends(same_at_every_fidelity(tmp_path, kept, "", setting)) == {("denied", 403)}
+
+
+TOLD = "output_claims_to_headers: [{header: X-Role, claim: role}], output_payload_to_header: x-payload"
+BY_ROLE = """\
+permit (principal, action, resource) when {
+  context.headers has "x-role" && context.headers["x-role"] == "mover" && context.headers has "x-payload" };
+"""
+
+
+def test_claims_are_told_in_header_fields(tmp_path: Path) -> None:
+    """Policies see what an accepted token says in the named fields, which callers cannot set."""
+    text = SCENARIO.replace("required: true", f"required: false, {TOLD}")
+    assert ends(same_at_every_fidelity(tmp_path, text, BY_ROLE)) == {("ok", 200)}
+    forged = "traffic.0.headers={x-role: mover, x-payload: abc}"
+    result = same_at_every_fidelity(tmp_path, text, BY_ROLE, "traffic.0.token=none", forged)
+    assert ends(result) == {("denied", 403)}
+    assert {row.removed for row in result.decisions} == {"x-role x-payload"}
+    unread = text.replace(f", {TOLD}", "")
+    assert ends(same_at_every_fidelity(tmp_path, unread, BY_ROLE, "traffic.0.token=none", forged)) == {("ok", 200)}
+
+
+def test_a_token_is_handed_on_where_it_is_forwarded(tmp_path: Path) -> None:
+    """A service that puts ``authorization`` on its own calls has it only where its sidecar leaves it."""
+    front = "calls: [{to: planner}]\n    forward_headers: [authorization]"
+    text = CHAIN.replace("calls: [{to: planner}]", front)
+    assert ends(same_at_every_fidelity(tmp_path, text)) == {("ok", 200)}  # nobody looks at the front
+    checks = f"{front}\n    request_authentication: {{issuers: [desk], required: true}}"
+    taken = CHAIN.replace("calls: [{to: planner}]", checks)
+    result = same_at_every_fidelity(tmp_path, taken)
+    assert ends(result) == {("failed", 502)}
+    assert rules(result, "front") == {token_check.MISSING: 20}
+    forwarded = taken.replace("[desk], required: true}\nfleets", "[desk], forward_original_token: true}\nfleets")
+    assert forwarded != taken
+    result = same_at_every_fidelity(tmp_path, forwarded)
+    assert ends(result) == {("ok", 200)}
+    # The token is judged twice, in the place of a flow's own and in that of one that was handed on.
+    bytes_of = {row.source: row.bytes_sent for row in result.calls}
+    plain = same_at_every_fidelity(tmp_path, CHAIN.replace("required: true", "required: false"))
+    assert bytes_of["front"] - {row.source: row.bytes_sent for row in plain.calls}["front"] > 300
+
+
+def test_what_a_call_brings_itself_stands_in_place_of_what_is_handed_on(tmp_path: Path) -> None:
+    """A service with a token of its own does not send its caller's in the same field."""
+    front = (
+        "calls: [{to: planner}]\n    forward_headers: [authorization]\n    token: {issuer: desk, claims: {role: front}}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", front)
+    policy = (
+        'permit (principal, action, resource == Service::"front");\n'
+        "permit (principal, action, resource) when {\n"
+        '  context.claims has "role" && context.claims.role == "front" };\n'
+    )
+    assert ends(same_at_every_fidelity(tmp_path, text, policy)) == {("ok", 200)}
+
+
+def test_what_is_told_is_handed_on(tmp_path: Path) -> None:
+    """A field that a sidecar wrote goes on, one that was forged and removed does not."""
+    checks = (
+        f"calls: [{{to: planner}}]\n    forward_headers: [x-role, x-payload]\n"
+        f"    request_authentication: {{issuers: [desk], {TOLD}}}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", checks).replace("required: true", "required: false")
+    policy = 'permit (principal, action, resource == Service::"front");\n' + BY_ROLE
+    assert ends(same_at_every_fidelity(tmp_path, text, policy)) == {("ok", 200)}
+    forged = "traffic.0.headers={x-role: mover, x-payload: abc}"
+    result = same_at_every_fidelity(tmp_path, text, policy, "traffic.0.token=none", forged)
+    assert ends(result) == {("failed", 502)}
+    assert rules(result, "front") == {"default-deny": 20}
+
+
+ISTIO = """\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: desk, namespace: default}
+spec:
+  jwtRules:
+    - issuer: "https://desk.mesh.example"
+      jwksUri: "https://desk.example/keys"
+      fromHeaders: [{name: x-jwt, prefix: "Key "}]
+      fromParams: [t]
+      outputClaimToHeaders: [{header: x-role, claim: role}]
+      forwardOriginalToken: FORWARD
+    - {issuer: "https://else.example", jwksUri: "https://else.example/keys"}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: movers, namespace: default}
+spec:
+  rules:
+    - from: [{source: {requestPrincipals: ["*"]}}]
+      when: [{key: "request.headers[x-role]", values: [mover]}, {key: "request.headers[x-jwt]", WHICH: ["Key *"]}]
+"""
+
+
+@pytest.mark.parametrize("forward", [False, True])
+def test_istios_rules_do_the_same(tmp_path: Path, forward: bool) -> None:
+    """fromHeaders, outputClaimToHeaders and forwardOriginalToken of a RequestAuthentication are carried out."""
+    which = "values" if forward else "notValues"
+    rules_text = ISTIO.replace("FORWARD", str(forward).lower()).replace("WHICH", which)
+    (tmp_path / "a.yaml").write_text(rules_text, encoding="utf-8")
+    check = "\n    request_authentication: {issuers: [desk], required: true}"
+    setting = "mesh.policy={engine: istio, files: [a.yaml]}"
+    text = SCENARIO.replace(check, "").replace("role: mover}}", "role: mover}, at: {header: x-jwt, prefix: 'Key '}}")
+    assert ends(same_at_every_fidelity(tmp_path, text, "", setting)) == {("ok", 200)}
+    for token, status in (("forged", 401), ("none", 403), ("other-issuer", 401)):
+        result = same_at_every_fidelity(tmp_path, text, "", setting, f"traffic.0.token={token}")
+        assert ends(result) == {("denied", status)}
+    elsewhere = text.replace("at: {header: x-jwt, prefix: 'Key '}", "at: {header: authorization, prefix: 'Bearer '}")
+    # The other rule finds it there, and knows nobody of that name.
+    assert ends(same_at_every_fidelity(tmp_path, elsewhere, "", setting)) == {("denied", 401)}
+
+
+def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
+    """A stolen token is where its owner's is, unless the thief puts it elsewhere."""
+    text = SCENARIO.replace("role: mover}}", "role: mover}, at: {header: x-jwt}}").replace(
+        "required: true", "required: true, binding: ignored, from_headers: [{name: x-jwt}]"
+    )
+    text = text.replace("fleets:\n", "fleets:\n  thief: {node: edge-2}\n")
+    text += "  - {name: stolen, from: thief, to: planner, slice: web, arrivals: {constant: 5 /s}, "
+    text += "token: {stolen_from: robots}}\n"
+    assert ends(same_at_every_fidelity(tmp_path, text)) == {("ok", 200)}
+    other = text.replace("stolen_from: robots", "stolen_from: robots, at: {param: t}")
+    result = same_at_every_fidelity(tmp_path, other)
+    assert {row.status for row in result.requests if row.source == "stolen"} == {401}
+    assert {row.status for row in result.requests if row.source != "stolen"} == {200}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "role: mover}}",
+            "role: mover}, at: {}}",
+            "the token would be nowhere; expected one of header, param or cookie",
+        ),
+        ("role: mover}}", "role: mover}, at: {param: a, cookie: b}}", "the token would be at 2 places; expected one"),
+        (
+            "role: mover}}",
+            "role: mover}, at: {param: a, prefix: b}}",
+            "a param has nothing before its token; expected no",
+        ),
+        (
+            "role: mover}}",
+            "role: mover}, at: {header: Cookie}}",
+            "the field 'Cookie' has a meaning of its own; expected",
+        ),
+        (
+            "required: true",
+            "from_headers: [{name: host}]",
+            "the field 'host' has a meaning of its own; expected another",
+        ),
+        ("required: true", "output_payload_to_header: te", "the field 'te' has a meaning of its own; expected another"),
+        ("required: true", "from_params: ['a b']", "'a b' is no name of a parameter; expected 1 to 64 letters"),
+        ("required: true", "from_cookies: [a;]", "'a;' is no name of a cookie; expected 1 to 64 letters, digits"),
+    ],
+)
+def test_places_that_make_no_sense(simulate: Simulate, old: str, new: str, says: str) -> None:
+    """What cannot be is told before the run, at its place."""
+    with pytest.raises(ScenarioError) as error:
+        simulate(SCENARIO.replace(old, new))
+    assert any(says in one.message for one in error.value.diagnostics), error.value.diagnostics
+    assert all(one.line for one in error.value.diagnostics)
