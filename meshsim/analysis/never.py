@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from meshsim.analysis.data import RunData
 from meshsim.analysis.failing import NEVER_NS
 from meshsim.analysis.reading import Flags
 from meshsim.analysis.tallies import count
-
-Never = Literal[
-    "plaintext-on-wire",
-    "expired-certificate-accepted",
-    "request-lost",
-    "corrupted-payload-accepted",
-    "wrongly-allowed",
-    "wrongly-denied",
-    "revoked-certificate-accepted",
-]
-
+from meshsim.scenario.expectations import Never
 
 _TABLES: dict[Never, tuple[str, str]] = {
     "plaintext-on-wire": ("calls", "t_start_ns"),

@@ -16,7 +16,7 @@ from meshsim.analysis.decision_figures import DECISIONS
 from meshsim.analysis.failing import failing_after
 from meshsim.analysis.federation_metrics import BUNDLES
 from meshsim.analysis.metrics import METRICS
-from meshsim.analysis.never import Never, culprits
+from meshsim.analysis.never import culprits
 from meshsim.analysis.node_metrics import TABLE as NODES
 from meshsim.analysis.numbers import show, show_duration, show_share, to_json
 from meshsim.analysis.radio_metrics import TABLE as RADIO
@@ -30,6 +30,7 @@ from meshsim.scenario.expectations import (
     Expectation,
     Failure,
     FailureExpectation,
+    Never,
     NeverExpectation,
     RecoveryExpectation,
     RevocationExpectation,

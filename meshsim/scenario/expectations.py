@@ -107,18 +107,22 @@ class RevocationExpectation(Model):
     """Which fault, how soon, how much."""
 
 
+Never = Literal[
+    "plaintext-on-wire",
+    "expired-certificate-accepted",
+    "request-lost",
+    "corrupted-payload-accepted",
+    "wrongly-allowed",
+    "wrongly-denied",
+    "revoked-certificate-accepted",
+]
+"""What must not be once in a run."""
+
+
 class NeverExpectation(Model):
     """Something that must not happen once."""
 
-    never: Literal[
-        "plaintext-on-wire",
-        "expired-certificate-accepted",
-        "request-lost",
-        "corrupted-payload-accepted",
-        "wrongly-allowed",
-        "wrongly-denied",
-        "revoked-certificate-accepted",
-    ]
+    never: Never
     """plaintext-on-wire: a call crossed the network unencrypted. expired-certificate-accepted: a handshake resumed a
     session after a certificate it rests on had ended; connections that stay open past that end make no handshake and do
     not count. request-lost: a request ended as reset or timeout. corrupted-payload-accepted: a message that was damaged

@@ -45,13 +45,13 @@ class Retry(Model):
     has it. Without a certificate that is still valid it grows as above. Default: none."""
 
 
-class Issuer(Model):
-    """Who signs certificates: a process on a node, reached over the network, with a queue and limits."""
+class Signing(Model):
+    """A process on a node that signs, reached over the network, with a queue and limits."""
 
     node: Name | None = None
     """Node it runs on. Default: the control plane's."""
     cores: int | None = Field(default=None, ge=1)
-    """Certificates that it signs at the same time. Default: as many as its node has cores."""
+    """Signatures that it makes at the same time. Default: as many as its node has cores."""
     signatures_uhz: Rate | None = Field(default=None, alias="signatures")
     """Most requests that it takes on per second, with bursts of one second's worth. Default: no limit."""
     signatures_per_node_uhz: Rate | None = Field(default=None, alias="signatures_per_node")
@@ -60,6 +60,11 @@ class Issuer(Model):
     """A request that the limits would hold up for longer is refused at once. Default: none is."""
     queue: int = Field(default=10_000, ge=0)
     """Requests that may wait for it; any more are refused. Default: 10000."""
+
+
+class Issuer(Signing):
+    """Who signs certificates: a process on a node, reached over the network, with a queue and limits."""
+
     timeout_ns: Duration = Field(default=10 * S, alias="timeout", gt=0)
     """How long a workload waits for an answer, of the issuer or the control plane. Default: 10 s, as Istio."""
     retry: Retry = Retry()

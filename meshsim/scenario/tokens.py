@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from meshsim.scenario.fields import Duration, FromList, Model, Name, Rate, S, Share
+from meshsim.scenario.fields import Duration, FromList, Model, Name, S, Share
 from meshsim.scenario.headers import HeaderName
-from meshsim.scenario.identity import Retry
+from meshsim.scenario.identity import Retry, Signing
 from meshsim.scenario.policy import TrustDomain
 from meshsim.scenario.units import PPM
 
@@ -23,21 +23,9 @@ Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confuse
 LEEWAY_NS = 60 * S
 
 
-class TokenEndpoint(Model):
+class TokenEndpoint(Signing):
     """Where a token issuer is asked: a process on a node, reached over the network, with a queue and limits."""
 
-    node: Name | None = None
-    """Node it runs on. Default: the control plane's."""
-    cores: int | None = Field(default=None, ge=1)
-    """Tokens that it signs at the same time. Default: as many as its node has cores."""
-    signatures_uhz: Rate | None = Field(default=None, alias="signatures")
-    """Most requests that it takes on per second, with bursts of one second's worth. Default: no limit."""
-    signatures_per_node_uhz: Rate | None = Field(default=None, alias="signatures_per_node")
-    """The same for requests from one node or device. Default: no limit."""
-    longest_wait_ns: Duration | None = Field(default=None, alias="longest_wait")
-    """A request that the limits would hold up for longer is refused at once. Default: none is."""
-    queue: int = Field(default=10_000, ge=0)
-    """Requests that may wait for it; any more are refused. Default: 10000."""
     timeout_ns: Duration = Field(default=10 * S, alias="timeout", gt=0)
     """How long a holder waits for an answer. Default: 10 s."""
     retry: Retry = Retry()
