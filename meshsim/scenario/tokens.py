@@ -76,7 +76,7 @@ class TokenPlace(Model):
     header: HeaderName | None = None
     """Header field, in any case."""
     prefix: Prefix = ""
-    """What stands before it in the header field, with its space, such as "Bearer ". Default: nothing."""
+    """What stands before it in the header field, with its space, such as "Bearer ". Default: empty."""
     param: ParameterName | None = None
     """Parameter of the query."""
     cookie: CookieName | None = None
@@ -89,7 +89,7 @@ class TokenHeader(Model):
     name: HeaderName
     """Its name, in any case."""
     prefix: Prefix = ""
-    """What stands before the token, with its space. Default: nothing, the field is the token."""
+    """What stands before the token, with its space. Default: empty."""
 
 
 class ClaimHeader(Model):
