@@ -10,6 +10,7 @@ from meshsim.inquiry.ask import ask
 from meshsim.inquiry.odd import odd_in
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import subject_of_manifests
+from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import LoadedScenario, load_scenario
 from meshsim.scenario.manifests.starter import load_manifests
@@ -136,6 +137,32 @@ def test_gateways_by_the_waypoint(tmp_path: Path) -> None:
     """The label istio.io/ingress-use-waypoint has gateways go through the waypoint too."""
     loaded = shop(tmp_path, (OWN_LABEL[0], OWN_LABEL[1] % 'istio.io/ingress-use-waypoint: "true"'))
     assert loaded.scenario.services["cart"].waypoint_for_gateways
+
+
+@pytest.mark.parametrize(
+    ("reference", "called"),
+    [
+        ("{kind: Service, name: cart}", True),
+        ("{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}", True),
+        ("{kind: Service, name: front}", False),
+    ],
+)
+def test_an_import_finds_calls_in_attached_policies(tmp_path: Path, reference: str, called: bool) -> None:
+    """A policy that lets a service account in at a waypoint says who calls what the waypoint serves."""
+    front = SHOP[SHOP.index("apiVersion: v1\nkind: Service\n") : SHOP.index("apiVersion: security")]
+    front = front.replace("cart", "front").replace("spec: {containers", "spec: {serviceAccountName: front, containers")
+    account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: front, namespace: shop}\n"
+    rules = "rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/front]}}]}]"
+    allowed = SHOP[SHOP.index("apiVersion: security") :]
+    allowed = allowed.replace("action: DENY", "action: ALLOW").replace("{kind: Service, name: cart}", reference)
+    allowed = f"{allowed[: allowed.index('rules:')]}{rules}}}\n"
+    before = SHOP[: SHOP.index("apiVersion: security")]
+    text = f"{before}{front}{account}---\n{allowed}"
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "all.yaml").write_text(text, encoding="utf-8")
+    scenario = load_manifests(tmp_path / "shop").scenario
+    assert [call.to for _, call in calls_of(scenario, "front")] == (["cart"] if called else [])
+    assert [call.to for _, call in calls_of(scenario, "cart")] == []
 
 
 @pytest.mark.parametrize(

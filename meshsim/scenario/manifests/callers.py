@@ -105,15 +105,8 @@ def _from_policies(cluster: Cluster, policies: list[Manifest]) -> Iterator[Evide
         spec = step(policy.whole.data, "spec")
         if policy.kind != "AuthorizationPolicy" or step(spec, "action") not in (None, "ALLOW"):
             continue
-        labels = step(step(spec, "selector"), "matchLabels")
-        wanted = labels if isinstance(labels, dict) else {}  # else the engine tells the mistake
-        callees = [
-            service
-            for service in cluster.services.values()
-            if service.namespace == policy.namespace
-            and any(wanted.items() <= one.labels.items() for one in service.deployments)
-        ]
-        for principal in _principals(spec) if wanted else ():
+        callees = list(_chosen(cluster, policy.namespace, spec))
+        for principal in _principals(spec) if callees else ():
             match = _PRINCIPAL.fullmatch(principal)
             for caller in cluster.services.values() if match is not None else ():
                 assert match is not None
@@ -121,6 +114,21 @@ def _from_policies(cluster: Cluster, policies: list[Manifest]) -> Iterator[Evide
                 if caller.namespace == match[1] and versions:
                     why = f"the AuthorizationPolicy {policy.name} allows it"
                     yield from (Evidence(caller.key, one.key, why, _some(caller, versions)) for one in callees)
+
+
+def _chosen(cluster: Cluster, namespace: str, spec: Any) -> Iterator[KubeService]:
+    """The services that a policy is for by a selector or by references; what is wrong with these, the engine tells."""
+    labels = step(step(spec, "selector"), "matchLabels")
+    wanted = labels if isinstance(labels, dict) else {}
+    references = [*_items(step(spec, "targetRefs")), step(spec, "targetRef")]
+    attached = {(step(one, "kind"), f"{namespace}/{step(one, 'name')}") for one in references}
+    for service in cluster.services.values():
+        selected = service.namespace == namespace and any(
+            wanted.items() <= one.labels.items() for one in service.deployments
+        )
+        ways = {("Service", f"{service.namespace}/{service.name}"), ("Gateway", service.waypoint)}
+        if (wanted and selected) or (service.waypoint and not ways.isdisjoint(attached)):
+            yield service
 
 
 def _principals(spec: Any) -> Iterator[str]:
