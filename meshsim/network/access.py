@@ -9,6 +9,9 @@ from meshsim.network.radio import RadioModel
 from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
 
+INTERRUPTED = -3
+"""What ``enter`` returns during a handover's interruption: the train has not entered."""
+
 
 class RadioAccess:
     """One device's radio link, one way, in one slice: the hop that trains cross.
@@ -29,7 +32,6 @@ class RadioAccess:
         "_waiting_bytes",
         "buffer_bytes",
         "interrupted_until_ns",
-        "is_radio",
         "medium",
         "promise",
     )
@@ -47,7 +49,6 @@ class RadioAccess:
         promise: AirPromise,
         buffer_bytes: int = NO_LIMIT,
     ) -> None:
-        self.is_radio = True
         self._direction = direction
         self._model = model
         self._slice = slice_name
@@ -63,7 +64,12 @@ class RadioAccess:
         self._last_tail_ns = 0
 
     def enter(self, train: Train, now_ns: int) -> int:
-        """Offer ``train`` to the air; return what ``across`` does, or ``WAITING`` if that is to be asked later."""
+        """Offer ``train`` to the air; return what ``across`` does, or ``WAITING`` if that is to be asked later.
+
+        ``INTERRUPTED`` until a handover's interruption is over.
+        """
+        if self.interrupted_until_ns > now_ns:
+            return INTERRUPTED
         promise, place = self.promise, self._slice
         train.beyond = False
         if promise.limited and train.copies != COPY:

@@ -41,7 +41,6 @@ class LinkDirection:
         "destination",
         "drops",
         "epoch",
-        "is_radio",
         "jitter_ns",
         "key",
         "latency_ns",
@@ -68,7 +67,6 @@ class LinkDirection:
         impairments: Impairments = NO_IMPAIRMENTS,
         mtu_bytes: int = MTU_BYTES,
     ) -> None:
-        self.is_radio = False  # told for every hop: of an instance it is quicker to read than of a class
         self.link = link
         self.key = f"{source}->{destination}"
         self.source = source

@@ -9,6 +9,7 @@ from meshsim.telemetry.rows import ATTRIBUTION
 
 if TYPE_CHECKING:
     from meshsim.sidecar.messages import CallTemplate
+    from meshsim.world.connection import Connection
     from meshsim.world.handling import Handling
     from meshsim.world.hosts import Host
 
@@ -65,12 +66,8 @@ class Account:
         "call_id",
         "caller",
         "children",
-        "connection_id",
         "corrupted",
         "critical",
-        "destination",
-        "destination_node",
-        "destination_version",
         "encrypted",
         "end_ns",
         "exposed",
@@ -81,6 +78,7 @@ class Account:
         "parts",
         "request",
         "retries",
+        "sent_on",
         "start_ns",
         "status",
         "template",
@@ -102,11 +100,9 @@ class Account:
         """Attempt that is in progress; 0 when the call has ended."""
         self.waits_for = -1
         """Connection that it waits for; 0 while it waits for a free stream, -1 while it does not wait."""
-        self.connection_id = 0
-        self.destination = template.destination
-        """Service that the last attempt went to: a route may lead to another one than was called."""
-        self.destination_node = ""
-        self.destination_version = ""
+        self.sent_on: Connection | None = None
+        """Connection of the last attempt that was sent. Its server is the destination: a route may lead to another
+        service than was called."""
         self.bytes_sent = 0
         self.bytes_received = 0
         self.encrypted = True

@@ -199,7 +199,6 @@ class Transfer(Train):
         "payload_bytes",
         "proxy_ns",
         "radio_total_ns",
-        "sender_epoch",
         "sent_segments",
         "taken",
         "unit",
@@ -245,4 +244,3 @@ class Transfer(Train):
         self.waited_ns = 0
         self.packets: Sequence[Packet] | None = None
         self.damaged = False
-        self.sender_epoch = (connection.client if direction == UP else connection.server).epoch

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.network.access import INTERRUPTED
 from meshsim.network.medium import NEVER, SharedMedium
 from meshsim.network.train import COPY, LOST, NO_LIMIT, spread_ns
 from meshsim.world.connection import UP, Path, Transfer
 
 if TYPE_CHECKING:
-    from meshsim.network.access import RadioAccess
-    from meshsim.network.link import LinkDirection
     from meshsim.world.alarms import Alarm, Alarms
 
 
@@ -62,42 +61,36 @@ class Crossing:
         if not path[index - 1].leave(transfer):
             self._lost(transfer)
             return None
-        hop = path[index]
-        if hop.is_radio:
-            return self._enter(transfer)
-        head_ns = hop.enter(transfer, self._clock.now_ns)
-        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0 or transfer.packets is not None:
-            return self._entered(transfer, hop, head_ns)
-        # What nearly always happens, once more in this place: a call for each hop of each message counts.
+        # As in ``_enter``, once more in this place: a call for each hop of each message counts.
+        head_ns = path[index].enter(transfer, self._clock.now_ns)
+        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0:
+            return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
-        if index == len(path):
-            transfer.head_ns = head_ns
-            return transfer.tail_ns, self._order(), self._when_arrived, transfer
-        return head_ns, self._order(), self._when_crossed, transfer
+        if index < len(path):
+            return head_ns, self._order(), self._when_crossed, transfer
+        transfer.head_ns = head_ns
+        if transfer.packets is not None:
+            self._spread(transfer)
+        return transfer.tail_ns, self._order(), self._when_arrived, transfer
 
     def _enter(self, transfer: Transfer) -> Alarm | None:
-        """Enter the next hop, at once or when a handover's interruption is over."""
+        """Enter the next hop."""
         path, index = transfer.path, transfer.hop
-        hop = path[index]
-        now_ns = self._clock.now_ns
-        if hop.is_radio and hop.interrupted_until_ns > now_ns:  # type: ignore[union-attr] # told apart by is_radio
-            until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # as above
-            if until_ns > transfer.limit_ns:
-                self._doubt(transfer)
-            self._clock.at(until_ns, self._enter, transfer)
-            return None
-        head_ns = hop.enter(transfer, now_ns)
-        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0 or transfer.packets is not None:
-            return self._entered(transfer, hop, head_ns)
+        head_ns = path[index].enter(transfer, self._clock.now_ns)
+        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0:
+            return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
-        if index == len(path):
-            transfer.head_ns = head_ns
-            return transfer.tail_ns, self._order(), self._when_arrived, transfer
-        return head_ns, self._order(), self._when_crossed, transfer
+        if index < len(path):
+            return head_ns, self._order(), self._when_crossed, transfer
+        transfer.head_ns = head_ns
+        if transfer.packets is not None:
+            self._spread(transfer)
+        return transfer.tail_ns, self._order(), self._when_arrived, transfer
 
-    def _entered(self, transfer: Transfer, hop: LinkDirection | RadioAccess, head_ns: int) -> Alarm | None:
+    def _entered(self, transfer: Transfer, head_ns: int) -> Alarm | None:
         """Go on after any hop, which said when the head is across, or that it is lost or waits."""
         index = transfer.hop
+        hop = transfer.path[index]
         following: Alarm | None = None
         if head_ns >= 0:
             if head_ns > transfer.limit_ns:
@@ -110,6 +103,11 @@ class Crossing:
                 following = transfer.tail_ns, self._order(), self._when_arrived, transfer
             else:
                 following = head_ns, self._order(), self._when_crossed, transfer
+        elif head_ns == INTERRUPTED:
+            until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # only radio has handovers
+            if until_ns > transfer.limit_ns:
+                self._doubt(transfer)
+            self._clock.at(until_ns, self._enter, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:

@@ -96,7 +96,8 @@ class Deciding:
         message = command.message
         if account is not None and account.attempt == message.attempt:
             parts = account.parts
-            parts[QUEUE] += start_ns - account.mark_ns
+            if start_ns != account.mark_ns:
+                parts[QUEUE] += start_ns - account.mark_ns
             parts[CRYPTO] += crypto_ns
             parts[PROXY] += proxy_ns
             parts[POLICY] += policy_ns

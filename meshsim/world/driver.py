@@ -137,10 +137,7 @@ class Driver:
             if direction == UP:
                 if account.waits_for >= 0 or account.mark_ns != now_ns:
                     self._waited(account, connection)
-                account.connection_id = connection.connection_id
-                account.destination = connection.server.workload
-                account.destination_node = connection.server.machine.name
-                account.destination_version = connection.server.version
+                account.sent_on = connection
                 account.encrypted = unit.encrypted
                 account.bytes_sent += size_bytes
             elif account.mark_ns != now_ns:
@@ -174,7 +171,8 @@ class Driver:
         unit = transfer.unit
         if account is not None and account.attempt == unit.attempt:
             parts = account.parts
-            parts[QUEUE] += transfer.job_start_ns - account.mark_ns
+            if transfer.job_start_ns != account.mark_ns:
+                parts[QUEUE] += transfer.job_start_ns - account.mark_ns
             parts[CRYPTO] += transfer.crypto_ns
             parts[PROXY] += transfer.proxy_ns
             account.mark_ns = now_ns = self._clock.now_ns
@@ -188,7 +186,6 @@ class Driver:
     def take_unit(self, transfer: Transfer) -> Alarm | None:
         """Hand a unit that came over a connection to whom it is for."""
         connection, unit, direction = transfer.connection, transfer.unit, transfer.direction
-        receiver = connection.server if direction == UP else connection.client
         kind = type(unit)
         message = kind is RequestMessage or kind is ResponseMessage
         if not message and (kind is Fin or kind is Reset):
@@ -196,6 +193,7 @@ class Driver:
             return None
         if (transfer.damaged or connection.broken_end >= 0) and not self._damage.readable(transfer, message=message):
             return None
+        receiver = connection.server if direction == UP else connection.client
         if not connection.open_ends[1 - direction]:
             # The receiver restarted and knows nothing of this connection, or has closed it.
             self.connections.refuse(connection, 1 - direction)
@@ -224,10 +222,9 @@ class Driver:
         account.bytes_received += response.size_bytes
         if response.headers:
             account.exposed = tells_of_the_mesh(response.headers)
-        connection = self._connections.get(account.connection_id)
-        machine = host.machine
+        connection, machine = account.sent_on, host.machine
         crypto_ns = 0
-        if response.encrypted and connection is not None:
+        if response.encrypted and connection is not None and connection.connection_id in self._connections:
             crypto_ns = machine.records_ns[connection.cipher][response.size_bytes]
         proxy_ns = machine.response_ns
         work_ns = crypto_ns + proxy_ns
@@ -240,7 +237,8 @@ class Driver:
         if host.epoch != epoch:
             return None
         parts = account.parts
-        parts[QUEUE] += start_ns - account.mark_ns
+        if start_ns != account.mark_ns:
+            parts[QUEUE] += start_ns - account.mark_ns
         parts[CRYPTO] += crypto_ns
         parts[PROXY] += proxy_ns
         account.mark_ns = self._clock.now_ns

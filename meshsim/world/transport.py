@@ -95,7 +95,14 @@ class Transport(Crossing):
             transfer.payload_bytes = size_bytes
             transfer.sent_segments = 1
             transfer.window = 0
-        elif path is None or not load(transfer, self.parameters, now_ns):
+            order.append(transfer)
+            if connection.shadows is not None:
+                self._shadowing.sent(connection, direction)
+            transfer.launched_ns = transfer.head_ns = now_ns
+            transfer.path = path
+            transfer.hop = 0
+            return self._enter(transfer)
+        if path is None or not load(transfer, self.parameters, now_ns):
             self.look_closer(connection)
             assert connection.wire is not None
             connection.wire.write(transfer)
@@ -152,37 +159,43 @@ class Transport(Crossing):
             assert connection.wire is not None
             connection.wire.arrive(transfer)
             return None
-        if transfer.control:
-            return None if type(transfer.unit) is Copy else self._deliver(transfer)
         order = connection.orders[direction]
-        if order[0] is not transfer:
-            self.look_closer(connection)
-            assert connection.wire is not None
-            connection.wire.arrive(transfer)
-            return None
+        if not order or order[0] is not transfer:
+            return self._arrive_apart(transfer)
         now_ns = self._clock.now_ns
         size_bytes = transfer.payload_bytes
         window = transfer.window
         connection.log.append((direction, transfer.launched_ns, transfer.head_ns, now_ns, size_bytes, window))
         if transfer.corrupted:
             transfer.damaged = True
-        transfer.radio_total_ns += transfer.radio_ns
+        if transfer.radio_ns:
+            transfer.radio_total_ns += transfer.radio_ns
+        if window:
+            self._grow(connection, direction, transfer.sent_segments)
+        if size_bytes == transfer.unsent_bytes:
+            order.popleft()
+            if connection.lossy:
+                self._shadowing.arrived(connection, direction, size_bytes)
+            return self._hand_over(transfer)
         transfer.unsent_bytes -= size_bytes
         segments, transfer.sent_segments, transfer.payload_bytes = transfer.sent_segments, 0, 0
-        if window:
-            self._grow(connection, direction, segments)
-        whole = not transfer.unsent_bytes
-        if whole:
-            order.popleft()
         if connection.lossy:
             self._shadowing.arrived(connection, direction, size_bytes)
-        if whole:
-            return self._hand_over(transfer)
         if not connection.segmented:
             back_ns = self.ways.acknowledgement_ns(connection, 1 - direction)
             next_ns, apart_ns = next_window_ns(transfer, segments, back_ns, now_ns)
             transfer.waited_ns += next_ns - now_ns
             self._clock.at(next_ns, self._resume, (transfer, apart_ns))
+        return None
+
+    def _arrive_apart(self, transfer: Transfer) -> Alarm | None:
+        """Take what is outside of its stream, or not the first of it."""
+        if transfer.control:
+            return None if type(transfer.unit) is Copy else self._deliver(transfer)
+        connection = transfer.connection
+        self.look_closer(connection)
+        assert connection.wire is not None
+        connection.wire.arrive(transfer)
         return None
 
     def _grow(self, connection: Connection, direction: int, segments: int) -> None:
@@ -286,9 +299,12 @@ class Transport(Crossing):
         account = transfer.account
         if account is not None and account.attempt == transfer.unit.attempt:
             now_ns = self._clock.now_ns
-            parts = account.parts
-            parts[RADIO] += transfer.radio_total_ns
-            parts[TCP] += transfer.waited_ns
-            parts[NETWORK] += now_ns - account.mark_ns - transfer.radio_total_ns - transfer.waited_ns
+            parts, took_ns = account.parts, now_ns - account.mark_ns
+            radio_ns, waited_ns = transfer.radio_total_ns, transfer.waited_ns
+            if radio_ns or waited_ns:
+                parts[RADIO] += radio_ns
+                parts[TCP] += waited_ns
+                took_ns -= radio_ns + waited_ns
+            parts[NETWORK] += took_ns
             account.mark_ns = now_ns
         return self._deliver(transfer)

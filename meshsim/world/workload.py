@@ -93,7 +93,8 @@ class Workloads:
         account = handling.account
         if account.attempt == handling.attempt:
             parts, start_ns = account.parts, handling.job_start_ns
-            parts[QUEUE] += start_ns - account.mark_ns
+            if start_ns != account.mark_ns:
+                parts[QUEUE] += start_ns - account.mark_ns
             account.mark_ns = now_ns = self._clock.now_ns
             parts[SERVICE] += now_ns - start_ns
         return self._proceed(handling)
@@ -189,16 +190,18 @@ class Workloads:
 
     def _write_call(self, account: Account) -> None:
         caller, template, request = account.caller, account.template, account.request
+        connection = account.sent_on
+        server = None if connection is None else connection.server
         self._record_call(
             CallRow(
                 account.call_id,
                 request.request_id,
                 0 if account.parent is None else account.parent.account.call_id,
                 caller.workload,
-                account.destination,
+                template.destination if server is None else server.workload,
                 caller.node,
-                account.destination_node,
-                account.connection_id,
+                "" if server is None else server.machine.name,
+                0 if connection is None else connection.connection_id,
                 template.method,
                 template.path,
                 account.outcome,
@@ -211,7 +214,7 @@ class Workloads:
                 account.encrypted,
                 account.critical,
                 account.corrupted,
-                account.destination_version,
+                "" if server is None else server.version,
             )
         )
         # Each of them knows through its parent the call that waited for it: else only the collector would free them.
