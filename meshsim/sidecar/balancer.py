@@ -20,6 +20,19 @@ class Balancer:
     last, as do those that cannot be reached.
     """
 
+    __slots__ = (
+        "_distance_ns",
+        "_least_request",
+        "_locality",
+        "_nearest",
+        "_node",
+        "_site",
+        "_turn",
+        "active",
+        "endpoints",
+        "stamp",
+    )
+
     def __init__(
         self,
         policy: Literal["least_request", "round_robin"],

@@ -100,6 +100,18 @@ class Downstream:
 class Inbound:
     """State of the called half."""
 
+    __slots__ = (
+        "_answers",
+        "_engines",
+        "_gate",
+        "_questions",
+        "_settings",
+        "_sides",
+        "_sizes",
+        "downstreams",
+        "side",
+    )
+
     def __init__(self, settings: SidecarSettings, side: TlsSide, engines: Engines | None) -> None:
         self._settings = settings
         self.side = side

@@ -185,8 +185,10 @@ class Outbound(Upstreams):
             size_bytes = self._sizes.of_its_own(template, token, carried, upstream)
         elif not size_bytes:
             size_bytes = self._sizes.measure(template, upstream, encrypted=encrypted)
-        known = (call.call_id, call.attempt, template, self._workload, self.site, self.node)
-        message = RequestMessage(*known, size_bytes, encrypted, None, token, carried)
+        call_id, site, node = call.call_id, self.site, self.node
+        message = RequestMessage(
+            call_id, call.attempt, template, self._workload, site, node, size_bytes, encrypted, None, token, carried
+        )
         commands.append(Send(upstream.connection_id, message))
 
     def _send_waiting(self, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:

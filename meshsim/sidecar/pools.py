@@ -36,6 +36,16 @@ MOST_WITH_TOKENS = 10_000
 class Pools:
     """Finds the pool of an attempt; one that had no choice is remembered until endpoints or the location change."""
 
+    __slots__ = (
+        "_balancer",
+        "_per_slice",
+        "_pools",
+        "_randoms",
+        "_settings",
+        "_sole",
+        "_stamp",
+    )
+
     def __init__(self, settings: SidecarSettings, balancer: Balancer, randoms: RouteRandoms | None) -> None:
         self._settings = settings.pool
         self._per_slice = settings.pool_per_slice
@@ -108,6 +118,8 @@ def presented(
 
 class RequestSizes:
     """Sizes of requests on the wire; remembered, since calls are of few kinds."""
+
+    __slots__ = ("_of_their_own", "_sizes")
 
     def __init__(self) -> None:
         self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}

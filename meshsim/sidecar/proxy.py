@@ -34,6 +34,15 @@ class Sidecar:
     makes OpenSSL ride along at fidelity real, else None. ``route_randoms`` are the streams of its routes, if any.
     """
 
+    __slots__ = (
+        "_balancer",
+        "config_version",
+        "inbound",
+        "outbound",
+        "settings",
+        "timers",
+    )
+
     def __init__(
         self,
         settings: SidecarSettings,

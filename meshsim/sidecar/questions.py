@@ -111,6 +111,8 @@ class Questions:
     That is cheaper to look up. Where policies read a clock, it holds within one second.
     """
 
+    __slots__ = ("_reads", "_settings", "_timed")
+
     def __init__(self, settings: SidecarSettings) -> None:
         self._settings = settings
         self._reads = sorted(settings.policy_reads)

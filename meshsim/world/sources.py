@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 class Source:
     """One flow: draws its next instant only when the one before has come, so that memory does not grow."""
 
+    __slots__ = (
+        "_admission",
+        "_arrivals",
+        "_clock",
+        "_devices",
+        "_name",
+        "_random",
+        "_state",
+        "_template",
+        "_turn",
+        "_when_due",
+        "_workloads",
+    )
+
     def __init__(
         self,
         state: State,

@@ -49,6 +49,7 @@ class Transport(Crossing):
         self.parameters = parameters
         self.ways = ways = Ways(state.clock, state.topology, parameters)
         self._path = ways.path
+        self._topology = state.topology
         self._shadowing = Shadowing(self)
         self.destinations = Destinations(state.clock, parameters)
 
@@ -85,7 +86,10 @@ class Transport(Crossing):
             assert connection.wire is not None
             connection.wire.write(transfer)
             return None
-        path = self._path(connection, direction)
+        if connection.stamp == self._topology.version and connection.moves == connection.client.moves:
+            path = connection.paths[direction]  # what ``Ways`` would return
+        else:
+            path = self._path(connection, direction)
         order = connection.orders[direction]
         now_ns = self._clock.now_ns
         size_bytes = transfer.unsent_bytes
