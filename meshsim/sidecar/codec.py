@@ -47,10 +47,11 @@ def _request(message: RequestMessage) -> Request:
 def _http1(message: RequestMessage) -> bytes:
     """A request in HTTP/1.1, well-formed or not."""
     template = message.template
-    line = (template.method, template.path, template.authority)
     if template.malformed:
+        line = (template.method, template.path, template.authority)
         return malformed_request(template.malformed, *line, template.request_bytes)
     request = _request(message)
+    line = (request.method, request.path, request.authority)
     return request1(line, (request.request_id, request.traceparent), request.headers, request.body)
 
 

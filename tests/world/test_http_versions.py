@@ -127,6 +127,13 @@ def test_refusals_and_tokens_go_over_http1(tmp_path: Path) -> None:
     assert {row.status for row in result.requests} == {403}
 
 
+@pytest.mark.parametrize("place", ["{header: x-token, prefix: 'Key '}", "{param: token}", "{cookie: token}"])
+def test_tokens_are_where_they_are_put(tmp_path: Path, place: str) -> None:
+    """In a field, the query or a cookie of HTTP/1.1 too a token arrives as it was sent, at every fidelity."""
+    result = played(tmp_path, "keep-alive", ALL, *TOKENS, f"fleets.browsers.token.at={place}")
+    assert {row.status for row in result.requests} == {200}
+
+
 @pytest.mark.parametrize("required", [True, False])
 def test_a_token_that_connection_names_is_looked_at_by_nobody(tmp_path: Path, required: bool) -> None:
     """Envoy takes the field off before its filters run: where a token is required, there is none."""
