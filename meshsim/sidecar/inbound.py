@@ -242,12 +242,12 @@ class Inbound:
         """The names of the fields that were taken off; of one kind on one connection always the same without tokens."""
         template = message.template
         if left is not None or message.carried is not None:
-            token = message.token if "authorization" in named(template.headers) else None
+            token = message.token if _drops_token(template) else None
             before = sent(template, token, message.carried)[0]
             return removed(before, seen(self._settings, downstream, message, left))
         found = downstream.removed.get(template.index)
         if found is None:
-            before = message.headers if "authorization" in named(template.headers) else template.headers
+            before = message.headers if _drops_token(template) else template.headers
             found = removed(before, seen(self._settings, downstream, message))
             downstream.removed[template.index] = found
         return found
@@ -328,3 +328,9 @@ class Inbound:
         downstream.fresh = False
         message = ResponseMessage(*call, template, status, body_bytes, size_bytes, encrypted, headers=headers)
         return Send(downstream.connection_id, message)
+
+
+def _drops_token(template: CallTemplate) -> bool:
+    """Say whether Connection names the field in which requests of a kind carry their token."""
+    place = template.token_place
+    return place.kind != "param" and ("cookie" if place.kind == "cookie" else place.name) in named(template.headers)

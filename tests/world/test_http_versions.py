@@ -144,6 +144,20 @@ def test_a_token_that_connection_names_is_looked_at_by_nobody(tmp_path: Path, re
 
 
 @pytest.mark.parametrize(
+    ("place", "field", "gone"),
+    [("{header: x-key}", "x-key", "x-key connection"), ("{cookie: key}", "cookie", "connection cookie")],
+)
+def test_connection_can_name_any_field_with_a_token(tmp_path: Path, place: str, field: str, gone: str) -> None:
+    """Wherever it is, a token whose field ends at the hop is none, and the field is told as taken off."""
+    check = "{issuers: [depot], audiences: [a], required: true, from_headers: [{name: x-key}], from_cookies: [key]}"
+    settings = [f"fleets.browsers.token.at={place}", f"services.front.request_authentication={check}"]
+    kept, named = (played(tmp_path, what, ALL, *TOKENS, *settings) for what in ("close", f"close, {field}"))
+    for result, status in ((kept, 200), (named, 401)):
+        assert {row.status for row in result.requests if row.source == "old"} == {status}
+    assert {row.removed for row in named.decisions if row.source == "browsers"} == {gone}
+
+
+@pytest.mark.parametrize(
     ("replace", "by", "said"),
     [
         ('HEADERS"', f'close", {many(90)}', "there are 92 header fields; expected at most 90"),
