@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from meshsim.bench import run as bench
 from meshsim.bench import scale
 from meshsim.bench.chain import REQUESTS_PER_S, Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
 from meshsim.bench.mesh import SCENARIO, handshakes_openssl_share, mesh_openssl_share, run_handshakes, run_mesh
+from meshsim.bench.openssl_time import OpenSslTime
 from meshsim.results.tables import ParquetSink
 from meshsim.scenario.errors import InvariantViolation, UsageError
 from meshsim.scenario.loader import load_scenario
@@ -57,6 +59,21 @@ def test_mesh_runs_at_every_fidelity_with_one_digest() -> None:
 def test_handshakes_take_cpu_time() -> None:
     """Real handshakes agree with their prediction and take some time."""
     assert run_handshakes(3) > 0
+
+
+def test_timing_counts_for_nothing() -> None:
+    """Calls that do nothing take a smaller part of the time than what is measured of them, which is the timing's."""
+    known, calls = OpenSslTime(), 50_000
+    timed = known.timed(lambda: None)
+    began_s = time.process_time()
+    for _ in range(calls):
+        sum(range(100))
+        timed()
+    cpu_s = time.process_time() - began_s
+    assert known.spent_ns > 0
+    assert abs(known.share(cpu_s)) < known.spent_ns / (cpu_s * 1e9) / 2
+    known.reset()
+    assert known.spent_ns == 0
 
 
 def test_openssl_takes_a_part() -> None:

@@ -71,7 +71,7 @@ def run_handshakes(count: int, openssl: OpenSslTime | None = None) -> float:
     oracle = Oracle({authority.id: authority})
     oracle.check(case, predict(case))  # certificates are made when they are first wanted
     if openssl is not None:
-        openssl.spent_ns = 0
+        openssl.reset()
     began_s = time.process_time()
     for _ in range(count):
         oracle.check(case, predict(case))
@@ -82,11 +82,11 @@ def handshakes_openssl_share(count: int) -> float:
     """Return OpenSSL's share of the CPU time of real handshakes."""
     with openssl_timed() as openssl:
         cpu_s = run_handshakes(count, openssl)
-    return openssl.spent_ns / (cpu_s * 1e9)
+    return openssl.share(cpu_s)
 
 
 def mesh_openssl_share(requests: int) -> float:
     """Return OpenSSL's share of the CPU time of the mesh at fidelity real."""
     with openssl_timed() as openssl:
         mesh = run_mesh(requests, "real")
-    return openssl.spent_ns / (mesh.cpu_s * 1e9)
+    return openssl.share(mesh.cpu_s)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, wraps
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -74,8 +75,30 @@ ERRORS: Final[Mapping[str, int]] = {
 wrong name."""
 
 
+_Read = TypeVar("_Read")
 _REMEMBERED: Final = 1_024
 """Certificates of which it is remembered what they say: OpenSSL checks the same ones again and again."""
+
+
+def _remembered(read: Callable[[x509.Certificate], _Read]) -> Callable[[x509.Certificate], _Read]:
+    """Remember what was read of each of the last certificates.
+
+    By the object and not by what it says, which it takes longer to hash than to look up: for the same bytes
+    ``read_certificate`` gives the same object.
+    """
+    known: dict[int, tuple[x509.Certificate, _Read]] = {}
+
+    @wraps(read)
+    def found(certificate: x509.Certificate) -> _Read:
+        entry = known.get(id(certificate))
+        if entry is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            # The certificate is kept beside what it says, so that no other one can have its id.
+            entry = known[id(certificate)] = certificate, read(certificate)
+        return entry[1]
+
+    return found
 
 
 class CertificateFacts(msgspec.Struct, frozen=True):
@@ -95,7 +118,13 @@ def read_certificate(encoded: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(encoded)
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    """Return what tells a certificate from all others: its SHA-256 digest."""
+    return certificate.fingerprint(hashes.SHA256())
+
+
+@_remembered
 def certificate_facts(certificate: x509.Certificate) -> CertificateFacts:
     """Read an X.509-SVID that has been accepted: it has exactly one URI name."""
     (spiffe_id,) = _uris(certificate)
@@ -111,7 +140,7 @@ def _uris(certificate: x509.Certificate) -> list[str]:
     return names.get_values_for_type(x509.UniformResourceIdentifier)
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def svid_flaw(certificate: x509.Certificate) -> str | None:
     """Return what keeps a certificate from being a workload's X.509-SVID (X.509-SVID, section 5.2), if anything."""
     uris = _uris(certificate)
@@ -133,7 +162,7 @@ def svid_flaw(certificate: x509.Certificate) -> str | None:
     return None if is_workload_id(uris[0]) else INVALID_SPIFFE_ID
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def key_type_name(certificate: x509.Certificate) -> str:
     """Return the key type of a certificate, as ``KEY_TYPES`` names it."""
     key = certificate.public_key()
@@ -161,7 +190,7 @@ def has_ended(certificate: x509.Certificate, clock_ns: int) -> bool:
     return clock_ns > _lifetime_ns(certificate)[1]
 
 
-@lru_cache(_REMEMBERED)
+@_remembered
 def _lifetime_ns(certificate: x509.Certificate) -> tuple[int, int]:
     """Return the first and the last second of a certificate, since the epoch."""
     return _epoch_ns(certificate.not_valid_before_utc), _epoch_ns(certificate.not_valid_after_utc)
@@ -177,7 +206,7 @@ class PeerCheck:
     def __init__(
         self,
         bundles: Mapping[str, TrustBundle],
-        authorities: Mapping[x509.Certificate, str],
+        authorities: Mapping[bytes, str],
         expected_peers: frozenset[str] | None,
         crls: Mapping[x509.Name, x509.CertificateRevocationList],
         stale: StaleCrls = "refuse",
@@ -235,7 +264,7 @@ class PeerCheck:
         bundle = self._bundles.get(trust_domain_of(facts.spiffe_id))
         if bundle is None:
             return WRONG_TRUST_DOMAIN
-        root = self._authorities.get(path[-1]) if len(path) > 1 else None
+        root = self._authorities.get(fingerprint(path[-1])) if len(path) > 1 else None
         if error in NO_ISSUERS or root not in bundle.authorities:
             return UNKNOWN_AUTHORITY
         if error not in (0, MISSING_CRL, LISTED):
@@ -256,6 +285,8 @@ class PeerCheck:
 
     def _crl_flaw(self, path: Sequence[x509.Certificate], error: int) -> str | None:
         """Return what revocation lists say: OpenSSL finds serial numbers, and dates are judged by the node's clock."""
+        if not self._crls:
+            return None
         lists = [self._crls.get(certificate.subject) for certificate in path[1:]]
         known = [crl for crl in lists if crl is not None]
         if not known:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
-from meshsim.sidecar.tls.certificates import PeerCheck
+from meshsim.sidecar.tls.certificates import PeerCheck, fingerprint
 from meshsim.sidecar.tls.negotiation import has_tls13
 from meshsim.sidecar.tls.openssl_engine import Bound, Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
@@ -105,20 +105,20 @@ class Engines:
         self._contexts: dict[_Context, SSL.Context] = {}
         self._loaded: dict[Svid, _Loaded] = {}
         self._roots: dict[_Context, set[str]] = {}
-        self._names: dict[Certificate, str] = {}
-        """Names of the authorities whose roots have been used, by root."""
+        self._names: dict[bytes, str] = {}
+        """Names of the authorities whose roots have been used, by the root's fingerprint."""
         self._issuers: dict[Name, Authority] = {}
         """Authorities by their names in certificates."""
 
-    def client(self, side: TlsSide, expected_peers: frozenset[str]) -> OpenSslEngine:
-        """Make the client's end of one connection."""
-        return self._engine("client", side, expected_peers)
+    def client(self, side: TlsSide, expected_peers: frozenset[str], *, watched: bool = True) -> OpenSslEngine:
+        """Make the client's end of one connection; it knows no alerts that it sends if it is not watched."""
+        return self._engine("client", side, expected_peers, watched)
 
-    def server(self, side: TlsSide) -> OpenSslEngine:
+    def server(self, side: TlsSide, *, watched: bool = True) -> OpenSslEngine:
         """Make the server's end of one connection."""
-        return self._engine("server", side, None)
+        return self._engine("server", side, None, watched)
 
-    def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None) -> OpenSslEngine:
+    def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None, watched: bool) -> OpenSslEngine:
         own = side.svid if (side.serves if role == "server" else side.settings.mutual) else None
         loaded = None if own is None else self._load(own)
         # A context also holds the key that seals session tickets, so a listener with a new ticket key has a new one.
@@ -142,7 +142,7 @@ class Engines:
         lists = {each.issuer: each for each in (self._authorities[crl.issuer].real_crl(crl) for crl in side.crls)}
         check = PeerCheck(side.bundles, self._names, expected_peers, lists, side.settings.stale_crls)
         usable = own if role == "client" or has_tls13(own, side.settings) else None
-        engine = OpenSslEngine(role, make(), check, usable, self._calls)
+        engine = OpenSslEngine(role, make(), check, usable, self._calls, watched=watched)
         if side.settings.bound:
             shown = None if role == "client" or own is None else self._authorities[own.issuer].material(own).certificate
             engine.bound = Bound(make, self._path, shown)
@@ -189,7 +189,7 @@ class Engines:
             for name in sorted(bundle.authorities - known):
                 root = self._authorities[name].root().certificate
                 store.add_cert(crypto.X509.from_cryptography(root))
-                self._names[root] = name
+                self._names[fingerprint(root)] = name
                 known.add(name)
         return context
 

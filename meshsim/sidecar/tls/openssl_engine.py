@@ -10,12 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls.agreement import EngineReport
-from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name, read_certificate
+from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name
 from meshsim.sidecar.tls.damage import CHANGE_CIPHER_SPEC_TYPE, record_starts
+from meshsim.sidecar.tls.openssl_bytes import (
+    give_input,
+    path_of,
+    peer_certificate,
+    read_opened,
+    read_output,
+    shake_hands,
+)
 from meshsim.sidecar.tls.openssl_sessions import (
     Maker,
     choose,
@@ -55,14 +63,13 @@ ALERT_EVENT: Final = 0x4000
 """SSL_CB_ALERT."""
 WRITE_EVENT: Final = 0x08
 """SSL_CB_WRITE."""
-READ_BYTES: Final = 1 << 16
 
-_VERSION_NAMES: Final = {"TLSv1.2": "1.2", "TLSv1.3": "1.3"}
+_VERSION_NAMES: Final = {b"TLSv1.2": "1.2", b"TLSv1.3": "1.3"}
 _GROUP_NAMES: Final = {
-    "x25519": "X25519",
-    "secp256r1": "P-256",
-    "secp384r1": "P-384",
-    "X25519MLKEM768": "X25519MLKEM768",
+    b"x25519": "X25519",
+    b"secp256r1": "P-256",
+    b"secp384r1": "P-384",
+    b"X25519MLKEM768": "X25519MLKEM768",
 }
 _ALERT_NAMES: Final = {code: name for name, code in ALERT_CODES.items()}
 _REASONS: Final[Mapping[str, str]] = {
@@ -100,7 +107,7 @@ class Calls:
         try:
             assert self.engine is not None
             found = 0 if ok else _lib.X509_STORE_CTX_get_error(store_context)
-            error = self.engine.check.judge(lambda: _path(store_context), found)
+            error = self.engine.check.judge(lambda: path_of(store_context), found)
             if error == 0:
                 _lib.X509_STORE_CTX_set_error(store_context, 0)
                 return 1
@@ -125,25 +132,6 @@ class Calls:
             self.engine.alert_sent = _ALERT_NAMES.get(code, f"alert_{code}")
 
 
-def _path(store_context: Any) -> list[Certificate]:
-    """Return the certificates that OpenSSL has put together so far, the leaf first."""
-    stack = _lib.X509_STORE_CTX_get1_chain(store_context)
-    assert stack != _ffi.NULL, "a path has its leaf at least"
-    # Each certificate has been counted once more for us: this wrapper gives that back.
-    wrapped = [crypto.X509._from_raw_x509_ptr(_lib.sk_X509_value(stack, at)) for at in range(_lib.sk_X509_num(stack))]
-    _lib.sk_X509_free(stack)
-    return [read_certificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)) for certificate in wrapped]
-
-
-def _peer_certificate(connection: SSL.Connection) -> Certificate | None:
-    """Return what the other end proved to be, if anything."""
-    raw = _lib.SSL_get_peer_certificate(connection._ssl)
-    if raw == _ffi.NULL:
-        return None
-    wrapped = crypto.X509._from_raw_x509_ptr(raw)  # counted once more for us: this wrapper gives that back
-    return read_certificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, wrapped))
-
-
 class Bound(NamedTuple):
     """What an end needs to judge sessions by the certificates behind them."""
 
@@ -158,7 +146,16 @@ class Bound(NamedTuple):
 class OpenSslEngine:
     """One end of a real TLS connection; see ``agreement.Engine`` for how the machines drive it."""
 
-    def __init__(self, role: End, connection: SSL.Connection, check: PeerCheck, own: Svid | None, calls: Calls) -> None:
+    def __init__(
+        self,
+        role: End,
+        connection: SSL.Connection,
+        check: PeerCheck,
+        own: Svid | None,
+        calls: Calls,
+        *,
+        watched: bool = True,
+    ) -> None:
         self.role = role
         self.check = check
         self.alert_sent = ""
@@ -176,7 +173,9 @@ class OpenSslEngine:
         """What it takes to mind the certificates behind sessions; None of an end that does not."""
         self._hellos: list[bytes] = []
         """What the client has begun with, where the server minds the certificates behind sessions."""
-        _lib.SSL_set_info_callback(connection._ssl, calls.info)
+        self._watched = watched
+        """Whether alerts are looked at: OpenSSL then calls back at each of its steps."""
+        self._watch()
         if role == "client":
             connection.set_connect_state()
         else:
@@ -208,8 +207,8 @@ class OpenSslEngine:
             self._calls.engine = self
             self._connection = choose(self.bound.make, self._hellos, lambda peer: self._refuses(peer, clock_ns))
             self._calls.engine = None
-            _lib.SSL_set_info_callback(self._connection._ssl, self._calls.info)
-        self._connection.bio_write(wire)
+            self._watch()
+        give_input(self._connection, wire)
         return self._advance(clock_ns)
 
     def closed(self, clock_ns: int) -> EngineReport:
@@ -231,19 +230,21 @@ class OpenSslEngine:
         assert self._established, "application bytes before the handshake is over"
         if data:
             self._connection.sendall(data)
-        return self._read_output()
+        return read_output(self._connection)
 
     def open(self, wire: bytes) -> bytes:
         """Decrypt records; raises ``SSL.Error`` when one was tampered with."""
         if not wire:
             return b""
-        self._connection.bio_write(wire)
+        give_input(self._connection, wire)
         opened = []
-        while True:
-            try:
-                opened.append(self._connection.recv(READ_BYTES))
-            except SSL.WantReadError:
-                return b"".join(opened)
+        while some := read_opened(self._connection):
+            opened.append(some)
+        return b"".join(opened)
+
+    def _watch(self) -> None:
+        if self._watched:
+            _lib.SSL_set_info_callback(self._connection._ssl, self._calls.info)
 
     def _advance(self, clock_ns: int, *, transport_open: bool = True) -> EngineReport:
         self.check.clock_ns = clock_ns
@@ -252,13 +253,10 @@ class OpenSslEngine:
         finished = False
         try:
             if self._established:
-                self._connection.recv(1)
-                raise AssertionError("application bytes where a flight was expected")
-            self._connection.do_handshake()
-            finished = True
-        except SSL.WantReadError:
-            if self._established:
+                assert not read_opened(self._connection, 1), "application bytes where a flight was expected"
                 session = self.session = encoded_session(self._connection)
+            else:
+                finished = shake_hands(self._connection)
         except SSL.Error as error:
             refused = self._refusal(error, transport_open)
         finally:
@@ -266,7 +264,7 @@ class OpenSslEngine:
         if self._calls.problem is not None:
             problem, self._calls.problem = self._calls.problem, None
             raise problem
-        output = self._read_output()
+        output = read_output(self._connection)
         if finished:
             self._established = True
             established = self._describe(output)
@@ -274,20 +272,12 @@ class OpenSslEngine:
             output=output if transport_open else b"", established=established, refused=refused, session=session
         )
 
-    def _read_output(self) -> bytes:
-        connection = self._connection
-        parts: list[bytes] = []
-        try:
-            while not parts or len(parts[-1]) == READ_BYTES:  # what is shorter than asked for was all
-                parts.append(connection.bio_read(READ_BYTES))
-        except SSL.WantReadError:
-            pass
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
     def _describe(self, output: bytes) -> Established:
         connection = self._connection
         resumed = bool(_lib.SSL_session_reused(connection._ssl))
-        certificate = _peer_certificate(connection)
+        issued = self.check.issued
+        # A resumed session brings no certificate: OpenSSL has it from the session.
+        certificate = peer_certificate(connection) if resumed or issued is None else issued[0]
         peer = None if certificate is None else certificate_facts(certificate)
         if self.role == "client":
             assert certificate is not None
@@ -301,9 +291,9 @@ class OpenSslEngine:
             mutual = peer is not None
         return Established(
             resumed=resumed,
-            version=_VERSION_NAMES[connection.get_protocol_version_name()],
+            version=_VERSION_NAMES[_ffi.string(_lib.SSL_get_version(connection._ssl))],
             cipher=str(connection.get_cipher_name()),
-            group=_GROUP_NAMES[str(connection.get_group_name())],
+            group=_GROUP_NAMES[_ffi.string(_lib.SSL_get0_group_name(connection._ssl))],
             key_type=key_type,
             mutual=mutual,
             peer_spiffe_id="" if peer is None else peer.spiffe_id,
