@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from meshsim.inquiry.odd import odd_in_files
+from meshsim.inquiry.presented import by_its_engine
 from meshsim.inquiry.subject import Subject, needs_policy, unenforced_by, with_engine
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import ScenarioError, UsageError
@@ -32,7 +33,7 @@ def subject_of_files(subject: Subject, paths: Sequence[Path]) -> Subject:
     engine = needs_policy(subject).name
     if engine == "istio":
         _check_kinds(files)
-    other = with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files)
+    other = by_its_engine(with_engine(subject, ", ".join(map(str, paths)), subject.rebuild(files), files))
     return msgspec.structs.replace(other, warnings=(*odd_in_files(engine, files), *unenforced_by(other)))
 
 

@@ -6,12 +6,18 @@ import json
 from collections.abc import Container, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from meshsim.identity.token_check import Keys, Lookup, TokenRules, are_meant
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection, told
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.subject import Callee, Subject
+from meshsim.policy.istio import IstioEngine
+from meshsim.scenario.tokens import LEEWAY_NS
+from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.gate import search_of
+from meshsim.world.tokens import lookups_of
 
 UNKNOWN_TOKEN: Final = "token"
 """In place of the text of a token that nobody has signed."""
@@ -65,6 +71,25 @@ def _by(rules: TokenRules, claims: Mapping[str, Any], said: Container[str] | Non
         if not (meant and "aud" in known and not are_meant(audiences, meant)):
             return lookup
     return None
+
+
+def by_its_engine(subject: Subject) -> Subject:
+    """A subject whose services check tokens by the policies that it has now, where they have no rules of their own."""
+    engine = subject.engine
+    if not isinstance(engine, IstioEngine):
+        return subject
+    known = [part.token_rules for one in subject.callees for part in (one, *one.versions) if part.token_rules]
+    issuers = tuple(dict.fromkeys(one.issuer for rules in known for one in rules.accepted))
+
+    def of(callee: Callee) -> Callee:
+        rules = callee.token_rules
+        if callee.token_check is None:
+            lookups = lookups_of(engine.token_rules(callee.service, callee.version), issuers)
+            accepted = tuple(each for lookup in lookups for each in lookup.accepted)
+            rules = TokenRules(accepted, False, "ignored", LEEWAY_NS // NS_PER_S, lookups) if lookups else None
+        return msgspec.structs.replace(callee, token_rules=rules, versions=tuple(map(of, callee.versions)))
+
+    return msgspec.structs.replace(subject, callees=tuple(map(of, subject.callees)))
 
 
 def add_told(subject: Subject, constants: Constants) -> None:

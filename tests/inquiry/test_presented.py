@@ -10,13 +10,14 @@ import pytest
 
 from meshsim.identity.tokens import Issuer, signed
 from meshsim.inquiry.ask import Verdict, ask
-from meshsim.inquiry.matrix import build_matrix
+from meshsim.inquiry.matrix import build_matrix, compare
+from meshsim.inquiry.other_policies import subject_of_files
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject
 from meshsim.inquiry.ways import survey
 from meshsim.scenario.loader import load_text
 from tests.inquiry.conftest import SCENARIO
-from tests.inquiry.test_arrival import ISSUER, allowed, plant, shop
+from tests.inquiry.test_arrival import ISSUER, POLICY, allowed, plant, shop
 
 TOLD = """\
 apiVersion: security.istio.io/v1
@@ -66,6 +67,22 @@ def test_the_matrix_knows_what_is_told(tmp_path: Path) -> None:
     assert 'claim group is "admin"' in words
     assert "header x-group" not in words
     assert not matrix.space.approximate
+
+
+def test_other_policies_have_rules_of_their_own(tmp_path: Path) -> None:
+    """What a change of a RequestAuthentication tells, and takes from callers, is in the comparison."""
+    told = TOLD.replace("FORWARD", "false")
+    before = shop(tmp_path / "before", BY_GROUP, told)
+    after = tmp_path / "after.yaml"
+    after.write_text(told.replace("x-group, claim: group", "x-group, claim: team") + POLICY.replace("RULE", BY_GROUP))
+    flips = compare(before, subject_of_files(before, [after])).flips
+    mine = [flip for flip in flips if flip.caller.name == "front"]
+    assert [flip.now_allowed for flip in mine] == [True, False]
+    assert ['"team":"admin"' in flip.witness.claims for flip in mine] == [True, False]
+    after.write_text(told.partition("      outputClaim")[0] + "---\n" + POLICY.replace("RULE", BY_GROUP))
+    flips = compare(before, subject_of_files(before, [after])).flips
+    opened = [flip for flip in flips if flip.caller.name == "front" and flip.now_allowed]
+    assert [dict(flip.witness.headers)["x-group"] for flip in opened] == ["admin"]  # callers' own word counts then
 
 
 OWN = """\
