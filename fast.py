@@ -105,7 +105,7 @@ def _build(scratch: Path, made: Path) -> None:
 
     def compile_one(job: tuple[Any, str]) -> list[str]:
         extension, source = job
-        flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
+        flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"] + [*compiled.FLAGS]
         include = [*extension.include_dirs, sysconfig.get_path("include")]
         found: list[str] = compiler.compile([source], "/", include_dirs=include, extra_postargs=flags)
         return found
@@ -122,4 +122,7 @@ def _build(scratch: Path, made: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("make fast: interrupted; nothing has changed")

@@ -30,16 +30,22 @@ LIBRARY = f"{GROUP}__mypyc"
 """Extension module with the code of all; mypyc makes its name from the group's."""
 
 MODULES = (
-    *("network.link", "network.sliced_link", "network.train"),
+    *("network.access", "network.link", "network.medium", "network.promise", "network.sliced_link", "network.train"),
+    *("network.tcp_control", "network.tcp_exchange", "network.tcp_loss", "network.tcp_scoreboard"),
+    *("network.tcp_sender", "network.tcp_timer"),
+    "policy.memo",
     *("sidecar.balancer", "sidecar.calls", "sidecar.inbound", "sidecar.outbound", "sidecar.pool", "sidecar.pools"),
     *("sidecar.proxy", "sidecar.timers", "sidecar.upstreams"),
     "telemetry.recorder",
     *("traffic.arrivals", "traffic.plan", "traffic.work"),
-    *("world.accounts", "world.alarms", "world.compute", "world.connection", "world.crossing", "world.deciding"),
-    *("world.driver", "world.handling", "world.hosts", "world.sources", "world.transport", "world.ways"),
-    *("world.state", "world.windows", "world.workload"),
+    *("world.accounts", "world.alarms", "world.compute", "world.connection", "world.connections", "world.crossing"),
+    *("world.deciding", "world.destinations", "world.driver", "world.handling", "world.handshakes", "world.hosts"),
+    *("world.sources", "world.state", "world.transport", "world.ways", "world.windows", "world.workload"),
 )
 """What is compiled, below ``meshsim``. Structs of msgspec are not: mypyc knows nothing of them."""
+
+FLAGS = ("-ffp-contract=off",)
+"""For the C compiler: x * y + z is rounded twice, as Python does, on every processor."""
 
 _FULL_NAMES = frozenset((LIBRARY, *(f"meshsim.{name}" for name in MODULES)))
 

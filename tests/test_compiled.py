@@ -5,6 +5,7 @@ Needs a build of these sources, which `make fast` makes; what notices builds of 
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -77,6 +78,7 @@ def digest(*arguments: str, pure: bool = False) -> str:
         ("plant-control", ("sampled",)),
         ("what-answers-tell", ("modelled", "real")),
         ("v2x-corridor", ("sampled",)),
+        ("slice-isolation", ("modelled",)),
     ],
 )
 def test_same_digest_as_the_sources(scenario: str, fidelities: tuple[str, ...]) -> None:
@@ -217,6 +219,18 @@ def test_a_build_is_of_one_text_only(changed: str, tmp_path: Path) -> None:
     told = python_of(tmp_path, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}")
     assert told.stdout.split()[0] == str(not changed)
     assert ("the compiled modules are of other sources" in told.stderr) == bool(changed)
+
+
+@pytest.mark.parametrize("name", compiled.MODULES)
+def test_no_constructor_gets_unpacked_arguments(name: str) -> None:
+    """Compiled modules spell out what they give super().__init__: mypyc passes an unpacked tuple on as one argument."""
+    tree = ast.parse((compiled.PACKAGE / name.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if ast.unparse(call.func).startswith("super()") and _unpacks(call)]
+
+
+def _unpacks(call: ast.Call) -> bool:
+    return any(isinstance(argument, ast.Starred) for argument in call.args)
 
 
 PROBE = "from meshsim.world import accounts; from meshsim.compiled import in_use; print(in_use(), accounts.__file__)"

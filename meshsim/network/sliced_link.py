@@ -33,8 +33,9 @@ class SlicedLinkDirection(LinkDirection):
         impairments: Impairments = NO_IMPAIRMENTS,
         mtu_bytes: int = MTU_BYTES,
     ) -> None:
-        facts = (latency_ns, bandwidth_bps, jitter_ns, queue_bytes)
-        super().__init__(link, source, destination, *facts, random, impairments, mtu_bytes)
+        super().__init__(
+            link, source, destination, latency_ns, bandwidth_bps, jitter_ns, queue_bytes, random, impairments, mtu_bytes
+        )
         self.medium = medium
 
     def enter(self, train: Train, now_ns: int) -> int:
