@@ -249,6 +249,50 @@ def test_istios_rules_do_the_same(tmp_path: Path, forward: bool) -> None:
     assert ends(same_at_every_fidelity(tmp_path, elsewhere, "", setting)) == {("denied", 401)}
 
 
+MANIFESTS = """\
+apiVersion: v1
+kind: Service
+metadata: {name: stock, namespace: default}
+spec: {selector: {app: stock}, ports: [{name: http, port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: stock, namespace: default}
+spec:
+  selector: {matchLabels: {app: stock}}
+  template:
+    metadata: {labels: {app: stock}}
+    spec: {containers: [{name: main, image: stock}]}
+---
+"""
+SHOP = """\
+scenario: shop
+duration: 2 s
+network:
+  nodes: {edge-1: {kind: edge}}
+  slices: {web: {sst: 1, five_qi: 9}}
+mesh:
+  manifests: [shop.yaml]
+  tokens: {issuers: {desk: {issuer: "https://desk.mesh.example"}}}
+services:
+  stock: {work: {constant: 1 ms}, placement: [edge-1]}
+fleets:
+  users: {node: edge-1, token: {issuer: desk, claims: {role: mover}, at: {param: t}}}
+traffic:
+  - {from: users, to: stock, slice: web, arrivals: {constant: 5 /s}}
+"""
+
+
+def test_rules_of_manifests_are_carried_out(tmp_path: Path) -> None:
+    """A RequestAuthentication among manifests finds a token in a parameter, and tells a claim to its policies."""
+    rules_text = ISTIO.replace("FORWARD", "false").replace("WHICH", "notValues")
+    (tmp_path / "shop.yaml").write_text(MANIFESTS + rules_text, encoding="utf-8")
+    assert ends(same_at_every_fidelity(tmp_path, SHOP)) == {("ok", 200)}
+    assert ends(same_at_every_fidelity(tmp_path, SHOP.replace("role: mover", "role: guest"))) == {("denied", 403)}
+    forged = "traffic.0.headers={x-role: mover}"
+    assert ends(same_at_every_fidelity(tmp_path, SHOP, "", "traffic.0.token=none", forged)) == {("denied", 403)}
+
+
 def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
     """A stolen token is where its owner's is, unless the thief puts it elsewhere."""
     text = SCENARIO.replace("role: mover}}", "role: mover}, at: {header: x-jwt}}").replace(
