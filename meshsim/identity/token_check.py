@@ -30,7 +30,7 @@ OTHER_CERTIFICATE: Final = "token-of-another-certificate"
 
 REASONS: Final[Mapping[str, str]] = {
     MISSING: "the request carries no token, and the service requires one",
-    MALFORMED: "what stands after Bearer is no token",
+    MALFORMED: "what stands where a token is looked for is none",
     UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
     WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
     UNKNOWN_KEY: "signed with a key that is not in the bundle that the verifier has of the issuer's trust domain",

@@ -55,7 +55,9 @@ def read_target(value: Value) -> Target | None:
         fields["namespace"].wrong("Istio does not support references to another namespace; expected no 'namespace'")
     target = (texts.get("group", ""), texts.get("kind", ""))
     if target[1] and target not in _KINDS:
-        value.wrong(f"{'/'.join(filter(None, target))} cannot be referred to; expected a Service or a Gateway")
+        groups = " or ".join(group or "''" for group, kind in _KINDS if kind == target[1])
+        right = f"expected group: {groups}" if groups else "expected a Service or a Gateway"
+        value.wrong(f"{'/'.join(filter(None, target))} cannot be referred to; {right}")
     if target not in _KINDS or not texts.get("name"):
         return None
     return Target(_KINDS[target], texts["name"], value.place)
