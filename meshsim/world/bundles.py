@@ -32,7 +32,8 @@ class Bundles:
         self._authorities = authorities
         self._issuer_node = issuer_node
         self._control_node = control_node
-        self._pushing = Pushing(state, lambda host: control_node, self._current, arrived)
+        self.pushing = Pushing(state, lambda host: control_node, self._current, arrived)
+        """From the control plane on."""
         control = state.scenario.mesh.control
         self._debounce = Debounce(control.debounce_ns, control.debounce_max_ns)
         self._waiting: list[str] = []
@@ -80,7 +81,7 @@ class Bundles:
     def _push(self, report: tuple[Trust, str]) -> None:
         for host in self._state.hosts():
             if host.configured and self._current(host) is not None:
-                self._pushing.send(host, *report)
+                self.pushing.send(host, *report)
 
     def _later(self, tries: int, action: Callable[[Any], None], argument: Any) -> None:
         self._clock.at(self._clock.now_ns + again_after_ns(tries), action, argument)

@@ -55,9 +55,8 @@ class Federating:
         self._state = state
         self._clock = state.clock
         self._domains = domains
-        self._pushing = Pushing(
-            state, lambda host: domains.nodes[domains.of(host).trust_domain], domains.foreign, heard
-        )
+        self.pushing = Pushing(state, lambda host: domains.nodes[domains.of(host).trust_domain], domains.foreign, heard)
+        """From each trust domain's control plane on."""
         self._stale_after, self._keeps = federation.stale_after_polls, federation.when_stale == "keep"
         self.endpoints: dict[str, Endpoint] = {}
         """By trust domain."""
@@ -260,7 +259,7 @@ class Federating:
         told = self._tell(relationship.trust_domain)
         for host in self._state.hosts():
             if host.configured and self._domains.foreign(host) is told:
-                self._pushing.send(host, told, news)
+                self.pushing.send(host, told, news)
 
     # Rows
 

@@ -27,6 +27,9 @@ Told = TypeVar("Told", bound=Numbered)
 class Pushing(Generic[Told]):
     """Pushes what hosts are to know. One that cannot be reached keeps what it has, and is tried again."""
 
+    blame: Callable[[str, str], None]
+    """Told of the node that pushed in vain and of the node that got nothing; set when the world is assembled."""
+
     def __init__(
         self,
         state: State,
@@ -67,6 +70,7 @@ class Pushing(Generic[Told]):
         way_ns = one_way_ns(self._state, node, host.node) if up else None
         if way_ns is None:
             self._write(host, told, "stale", news)
+            self.blame(node, host.node)
             again_ns = self._clock.now_ns + again_after_ns(tries)
             self._clock.at(again_ns, self._try, (host, told, news, tries + 1))
         else:

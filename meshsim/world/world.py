@@ -142,6 +142,8 @@ class World:
         blaming = self._striking.blaming
         if self._rollout is not None:
             self._rollout.blame = blaming.blame_for_push
+        for authorities in self._domains.all.values():
+            authorities.bundles.pushing.blame = blaming.blame_for_push
         self._issuers.tell_whom_to_blame(blaming, self._rollout)
         tokens = self._state.tokens
         if tokens is not None and tokens.fetching is not None:
@@ -149,6 +151,7 @@ class World:
             self._identity_faults.fetching = tokens.fetching
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
+            self._federating.pushing.blame = blaming.blame_for_push
             self._identity_faults.endpoints = self._federating.endpoints
 
     def _ask_outside(self) -> None:

@@ -199,6 +199,17 @@ def test_it_is_let_in_again() -> None:
     assert not any(each.revoked_certificate for each in result.handshakes)
 
 
+def test_a_deny_list_that_is_held_up() -> None:
+    """Each push of a deny list that a cut link stops counts for the cut, and the list comes when the link is back."""
+    cut = "  - {at: 9500 ms, for: 4 s, kind: link-down, target: to-ca}\n"
+    result = run("{deny_list: true}", more=cut, **{"control: {node: core": "control: {node: ca"})
+    (fault,) = [each for each in result.faults if each.kind == "link-down"]
+    stale = [each for each in result.configs if each.event == "stale" and each.reason.startswith("deny list")]
+    assert fault.configurations == len(stale) == 4 * len({each.proxy for each in stale})
+    # Tried each second from 10 s on, it goes through at 14 s; the peers, replicas of front, are 10 ms away.
+    assert row(result).t_obeyed_ns == 14 * SECOND + SECOND // 100
+
+
 def test_lists_that_end() -> None:
     """Cut off from the source of lists, proxies refuse everybody once theirs has ended; or go on by what it said."""
     cut = "  - {at: 12 s, for: 15 s, kind: link-down, target: to-ca}\n"
