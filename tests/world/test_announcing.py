@@ -54,3 +54,35 @@ def test_changes_are_gathered(simulate: Any, longest: str | None, pushes: dict[i
     )
     sent = {row.version: row.t_ns // MS for row in result.configs if row.event == "sent" and row.t_ns < 5 * S}
     assert sent == {1: 0} | pushes
+
+
+def test_old_news_of_health_arrives_first_after_a_cut(simulate: Any) -> None:
+    """What a proxy behind a cut was to hear reaches it after the repair: until it hears more its side is unhealthy."""
+    result = simulate(
+        {
+            "scenario": "cut-off",
+            "duration": "12 s",
+            "fidelity": "modelled",
+            "network": {
+                "nodes": {"heart": {"kind": "core"}, "edge": {"kind": "edge"}},
+                "links": [{"name": "trunk", "between": ["heart", "edge"], "latency": "1 ms"}],
+                "slices": {"web": {"sst": 1, "five_qi": 9}},
+                "reroute_after": "10 ms",
+            },
+            "services": {"front": {"replicas": {"edge": 1}, "work": {"constant": "1 ms"}}},
+            "fleets": {"client": {"node": "edge"}},
+            "traffic": [{"from": "client", "to": "front", "slice": "web", "arrivals": {"constant": "50 /s"}}],
+            "faults": [{"kind": "link-down", "target": "trunk", "at": "2 s", "for": "4500 ms"}],
+        }
+    )
+    heard = [
+        (row.t_ns // (S // 10), row.reason)
+        for row in result.configs
+        if row.event == "acked" and row.proxy.startswith("client") and row.version > 1
+    ]
+    # Noticed 1.1 s after the cut and tried each second from then on; the repair is noticed 1.1 s after it, too.
+    assert heard == [(71, "edge is unhealthy"), (76, "edge is healthy again")]
+    failed = [row for row in result.requests if row.outcome != "ok"]
+    assert {row.outcome for row in failed} == {"unreachable"}
+    assert failed[0].t_sent_ns > 7 * S
+    assert failed[-1].t_sent_ns < 7_700 * MS

@@ -64,6 +64,18 @@ def test_a_life_is_cut_in_one_trust_domain(tmp_path: Path) -> None:
     assert all(one.outcome == "ok" for one in found[0].requests)
 
 
+def test_it_comes_from_the_meshs_own_control_plane(tmp_path: Path) -> None:
+    """The trust domain's own node need not be up for it; without the mesh's nobody hears of it, and all are counted."""
+    rows = {}
+    for node in ("core-2", "core-1"):
+        fault = f"faults=[{{kind: node-crash, target: {node}, at: 5 s, for: 20 s}}]"
+        result = run(tmp_path, "{rotate_at: 75 %}", fault)
+        (rows[node],) = result.changes
+    assert (rows["core-2"].proxies, rows["core-2"].acked) == (5, 5)
+    assert rows["core-2"].t_converged_ns < 11 * S
+    assert rows["core-1"].t_converged_ns > 25 * S
+
+
 def test_the_point_of_rotation_is_the_domains(tmp_path: Path) -> None:
     """Certificates that are out are replaced at another part of their life, in that trust domain alone."""
     result = run(tmp_path, "{rotate_at: 75 %}")
