@@ -13,6 +13,7 @@ import msgspec
 from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_revocation import note_revocation
+from meshsim.scenario.check_signing import note_signing
 from meshsim.scenario.check_tls import note_tls
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
@@ -122,6 +123,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
     found = (
         *note_revocation(reading.scenario),
+        *note_signing(reading.scenario),
         *note_tls(reading.scenario),
         *note_skew(reading.scenario),
         *note_interruptions(reading.scenario, named.radio_traces),

@@ -73,6 +73,14 @@ def test_a_fetch_takes_round_trips_bytes_and_work(simulate: Simulate) -> None:
     assert {row.host for row in rows} == {"robots/0"}
 
 
+@pytest.mark.parametrize(("timeout_ms", "noted"), [(30, True), (60, False)])
+def test_a_timeout_that_is_noted_brings_nothing(simulate: Simulate, timeout_ms: int, noted: bool) -> None:
+    """Nobody is given a token in less than three round trips, as the note on such a scenario says."""
+    result = simulate(SCENARIO.replace("margin: 1 s,", f"margin: 1 s, timeout: {timeout_ms} ms,"))
+    assert any("nobody there is ever given a token" in note for note in result.loaded.notes) == noted
+    assert bool(fetched(result)) != noted
+
+
 def test_an_audience_more_is_some_bytes_more(simulate: Simulate) -> None:
     """What is asked for and what the token says is what the link carries: the same bytes on both ways."""
 
