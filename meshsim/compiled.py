@@ -39,8 +39,9 @@ MODULES = (
     *("world.driver", "world.handling", "world.hosts", "world.sources", "world.state", "world.transport"),
     *("world.ways", "world.windows", "world.workload"),
 )
-"""What is compiled, below ``meshsim``. Structs of msgspec are not: mypyc knows nothing of them. Nor is what computes with
-integers beyond 2**62 all the time (media, promises, arrivals): a signal that comes in such a product ends the process."""
+"""What is compiled, below ``meshsim``. Structs of msgspec are not: mypyc knows nothing of them. Nor is what computes
+with integers beyond 2**62 all the time (media, promises, arrivals): a signal within such a product ends the process.
+"""
 
 FLAGS = ("-ffp-contract=off",)
 """For the C compiler: x * y + z is rounded twice, as Python does, on every processor."""
