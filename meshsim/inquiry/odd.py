@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from meshsim.identity.token_check import UNKNOWN_ISSUER
 from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
@@ -14,6 +15,7 @@ from meshsim.policy.istio_unenforced import unenforced_in
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.proxies import gateways_of, waypoints_of
 from meshsim.scenario.words import expected, show
+from meshsim.world.tokens import iss_of
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
@@ -72,6 +74,23 @@ def _odd_domains(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[st
                 yield str(clause.place.diagnostic(f"{message}, {_NEVER}; {expected(domain, sorted(known))}"))
 
 
+def _odd_issuers(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
+    """Issuers that Istio's rules for tokens accept, and none of a scenario's has the name of."""
+    tokens = scenario.mesh.tokens
+    if tokens is None:
+        return  # nobody has a token, which rules are right about
+    known = [iss_of(name, one, scenario) for name, one in tokens.issuers.items()]
+    for authentication in read_policies(files)[0].authentication:
+        for rule in authentication.rules:
+            if rule.issuer and rule.issuer not in known:
+                message = (
+                    f"{authentication.name} accepts tokens of {show(rule.issuer)}, which none of mesh.tokens.issuers "
+                    f"says of itself: by this rule every token that it finds is refused ({UNKNOWN_ISSUER}); "
+                    f"{expected(rule.issuer, known)}"
+                )
+                yield str(rule.place.diagnostic(message))
+
+
 _NEVER = "so it never matches"
 
 
@@ -94,6 +113,7 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     found += unenforced_in_scenario(loaded)
     found += _odd_ports(by_engine.get("istio", []), loaded.scenario.services)
     found += _odd_domains(by_engine.get("istio", []), loaded.scenario)
+    found += _odd_issuers(by_engine.get("istio", []), loaded.scenario)
     return tuple(dict.fromkeys(found))
 
 

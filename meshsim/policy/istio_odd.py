@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from meshsim.policy.istio_types import Clause, JwtRule, Policies
+from meshsim.policy.istio_types import Clause, JwtRule, Policies, RequestAuthentication
 from meshsim.policy.istio_values import CLAIMS, HEADERS, is_template
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.words import show
@@ -27,7 +27,7 @@ def odd_values(policies: Policies) -> Iterator[Diagnostic]:
         yield from _of_clause(clause)
     for authentication in policies.authentication:
         for rule in authentication.rules:
-            for said in _of_tokens(rule):
+            for said in (*_of_tokens(rule), *_overwritten(rule, authentication)):
                 yield rule.place.diagnostic(f"{authentication.name} {said}")
 
 
@@ -36,6 +36,20 @@ def _of_tokens(rule: JwtRule) -> Iterator[str]:
     if rule.jwks:
         signed = "tokens with this iss are those of the scenario's issuer that has it (mesh.tokens.issuers), if one has"
         yield f"brings public keys (jwks), with which nobody can sign: {signed}"
+
+
+def _overwritten(rule: JwtRule, authentication: RequestAuthentication) -> Iterator[str]:
+    """Fields in which a rule looks for tokens and one beside it writes: Envoy first takes off what is there."""
+    looked = {name for name, _ in rule.from_headers}
+    if not (rule.from_headers or rule.from_params or rule.from_cookies):
+        looked = {"authorization"}
+    written = {one.output_payload_to_header for one in authentication.rules}
+    written |= {header for one in authentication.rules for header, _ in one.output_claims_to_headers}
+    for name in sorted(looked & written):
+        yield (
+            f"looks for tokens in {show(name)}, into which outputClaimToHeaders or outputPayloadToHeader writes: what "
+            "callers put there is taken off before, so that no token is ever found in it; expected another field"
+        )
 
 
 def clauses_of(policies: Policies) -> Iterator[Clause]:

@@ -8,7 +8,7 @@ from meshsim.scenario import units
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.findings import Finding
-from meshsim.scenario.headers import check_headers
+from meshsim.scenario.headers import check_handed_on, check_headers
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Node
 from meshsim.scenario.ports import HTTP
@@ -146,7 +146,8 @@ def check_all_headers(scenario: Scenario) -> Iterator[Finding]:
             yield from _check_http1(scenario, flow, ("traffic", index, "http_version"))
         if flow.malformed is not None:
             yield from _check_malformed(scenario, flow, ("traffic", index, "malformed"))
-    for name in scenario.services:
+    for name, service in scenario.services.items():
+        yield from check_handed_on(service.forward_headers, ("services", name, "forward_headers"))
         for below, call in calls_of(scenario, name):
             yield from check_headers(call.headers, ("services", name, *below, "headers"))
 

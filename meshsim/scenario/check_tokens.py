@@ -11,7 +11,7 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import FIELDS_OF_THE_MESH
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
-from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenIssuer, TokenPlace
+from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenCheck, TokenIssuer, TokenPlace
 from meshsim.scenario.words import expected, one_of, show
 
 OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
@@ -109,12 +109,30 @@ def _check_fields(scenario: Scenario) -> Iterator[Finding]:
     for name, service in scenario.services.items():
         check, at = service.request_authentication, ("services", name, "request_authentication")
         if check is not None:
+            yield from _check_overwritten(check, at)
             for index, one in enumerate(check.from_headers):
                 yield from _check_field(one.name, (*at, "from_headers", index, "name"))
             for index, written in enumerate(check.output_claims_to_headers):
                 yield from _check_field(written.header, (*at, "output_claims_to_headers", index, "header"))
             if check.output_payload_to_header is not None:
                 yield from _check_field(check.output_payload_to_header, (*at, "output_payload_to_header"))
+
+
+def _check_overwritten(check: TokenCheck, at: Path) -> Iterator[Finding]:
+    """Fields that tell of a token and would carry one: what callers put there is taken off before it is looked for."""
+    looked = {one.name.lower() for one in check.from_headers}
+    if not (check.from_headers or check.from_params or check.from_cookies):
+        looked = {"authorization"}
+    written: list[tuple[Path, str]] = [
+        ((*at, "output_claims_to_headers", index, "header"), one.header)
+        for index, one in enumerate(check.output_claims_to_headers)
+    ]
+    if check.output_payload_to_header is not None:
+        written.append(((*at, "output_payload_to_header"), check.output_payload_to_header))
+    for path, name in written:
+        if name.lower() in looked:
+            message = f"tokens are looked for in {show(name)}, and callers cannot set what is written there, so that "
+            yield Finding(path, f"{message}none is ever found in it; expected another field")
 
 
 def _check_field(name: str, path: Path) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
@@ -68,6 +68,19 @@ def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False
     total = sum(len(name) + len(value) for name, value in headers.items())
     if total > MOST_BYTES:
         yield Finding(path, f"the header fields have {total} characters; expected at most {MOST_BYTES}")
+
+
+def check_handed_on(names: Sequence[str], path: Path) -> Iterator[Finding]:
+    """Fields that cannot be handed on, as no request of a scenario can set them, or that are named twice."""
+    seen: dict[str, str] = {}
+    for index, name in enumerate(names):
+        folded = name.lower()
+        if folded in _OF_THE_MESH:
+            message = f"{name!r} {_OF_THE_MESH[folded]}; expected another field"
+            yield Finding((*path, index), message)
+        elif folded in seen:
+            yield Finding((*path, index), f"{name!r} and {seen[folded]!r} are one field; expected it once")
+        seen[folded] = name
 
 
 def _check_hop(name: str, value: str, path: Path) -> Iterator[Finding]:

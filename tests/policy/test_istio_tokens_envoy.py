@@ -19,7 +19,9 @@ from meshsim.identity.token_search import Inspection, TokenSearch
 from meshsim.identity.tokens import Issuer, Token, kid_of, public_key, signed
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_authentication import Tokens
+from meshsim.policy.istio_odd import odd_values
 from meshsim.policy.istio_read import read_policies
+from meshsim.policy.istio_types import Policies
 from meshsim.world.tokens import lookups_of
 from tests.policy.envoy_server import Client, Identities, envoy_binary, free_ports, http_manager, listener, running
 from tests.policy.istio_to_envoy import jwt_filter
@@ -58,6 +60,11 @@ PLACES = (
     Place("cookie", "a"),
 )
 NOW_S = int(time.time())
+OVERWRITTEN: list[Json] = [
+    {"issuer": ISSUERS[0].iss, "jwks": KEYS, "fromHeaders": [{"name": "X-JWT"}, {"name": "x-other"}]},
+    {"issuer": ISSUERS[1].iss, "jwks": KEYS, "outputClaimToHeaders": [{"header": "x-jwt", "claim": "sub"}]},
+]
+"""The second rule writes into a field in which the first one looks."""
 
 
 class Bench(NamedTuple):
@@ -65,6 +72,8 @@ class Bench(NamedTuple):
 
     searches: dict[int, TokenSearch]
     client: Client
+    overwritten: int
+    """Port of the rules that write where they look."""
 
 
 def _rule(rng: random.Random, issuer: str) -> Json:
@@ -113,26 +122,30 @@ def _token(rng: random.Random, iss: str) -> Token:
     return signed(issuer, claims)
 
 
+def _policies(name: str, rules: list[Json]) -> Policies:
+    document = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "RequestAuthentication",
+        "metadata": {"name": name, "namespace": "foo"},
+        "spec": {"jwtRules": rules},
+    }
+    policies, wrong = read_policies([PolicyFile("a.yaml", json.dumps(document))])
+    assert not wrong
+    return policies
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One Envoy with a listener for each set of rules, stopped after the tests of this module."""
     folder = tmp_path_factory.mktemp("envoy")
     rng = random.Random(99)
-    ports = free_ports(LISTENERS)
+    ports = free_ports(LISTENERS + 1)
     identities = Identities(folder, ())
     listeners, searches = [], {}
     for number, port in enumerate(ports):
         count = 1 if number % 3 == 0 else rng.choice((2, 3))
-        rules = [_rule(rng, rng.choice(ISSUERS).iss) for _ in range(count)]
-        document = {
-            "apiVersion": "security.istio.io/v1",
-            "kind": "RequestAuthentication",
-            "metadata": {"name": f"a{number}", "namespace": "foo"},
-            "spec": {"jwtRules": rules},
-        }
-        policies, wrong = read_policies([PolicyFile("a.yaml", json.dumps(document))])
-        assert not wrong
-        tried = Tokens(policies.authentication).rules
+        rules = [_rule(rng, rng.choice(ISSUERS).iss) for _ in range(count)] if number < LISTENERS else OVERWRITTEN
+        tried = Tokens(_policies(f"a{number}", rules).authentication).rules
         manager = http_manager([jwt_filter(tried)], {}, ANSWER)
         listeners.append(
             listener(
@@ -145,7 +158,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         searches[port] = TokenSearch(TokenRules((), False, "ignored", 60, lookups_of(tried, ISSUERS)))
     client = Client(identities)
     with running(listeners, [], folder, ports[:1]):
-        yield Bench(searches, client)
+        yield Bench(searches, client, ports[-1])
         client.close()
 
 
@@ -228,6 +241,18 @@ def test_tokens_are_found_and_taken_off_as_envoy_does(bench: Bench) -> None:
             counts["written"] += any(name in OUTPUTS and value != "forged" for name, value in found.headers)
     assert all(counts[kind] > 60 for kind in (200, 401, "two judged", "with claims", "path changed", "written")), counts
     assert counts[403] > 5, counts
+
+
+def test_where_a_rule_writes_none_finds_a_token(bench: Bench) -> None:
+    """Envoy takes off what callers put into fields that rules write: a token there is none, as the note says."""
+    (note,) = [one.message for one in odd_values(_policies("a", OVERWRITTEN)) if "looks for" in one.message]
+    assert "looks for tokens in 'x-jwt'" in note
+    text = "no.token.here"
+    for name, status in (("x-jwt", 200), ("x-other", 401)):
+        found, _ = bench.client.request(("127.0.0.1", bench.overwritten), "GET", "/", [("host", "a"), (name, text)])
+        assert found == status
+        look = bench.searches[bench.overwritten].look(((name, text),), "/", {}, NOW_S, "", no_keys)
+        assert bool(look.verdict.reason) == (status == 401)
 
 
 def _doubles(claims: object) -> object:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshsim.identity import token_check
+from meshsim.inquiry.odd import odd_in
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
 from tests.world.conftest import Result, Simulate
@@ -293,6 +294,19 @@ def test_rules_of_manifests_are_carried_out(tmp_path: Path) -> None:
     assert ends(same_at_every_fidelity(tmp_path, SHOP, "", "traffic.0.token=none", forged)) == {("denied", 403)}
 
 
+def test_an_issuer_that_nobody_is_is_told(tmp_path: Path) -> None:
+    """A rule for tokens of a name that no issuer of the mesh has is a warning at its place; other names are not."""
+    rules_text = ISTIO.replace("FORWARD", "false").replace("WHICH", "notValues")
+    (tmp_path / "shop.yaml").write_text(MANIFESTS + rules_text, encoding="utf-8")
+    (told,) = odd_in(load_text(SHOP, tmp_path / "scenario.yaml"))
+    assert told.startswith(f"{tmp_path / 'shop.yaml'}:26:7: ns[default]-requestauthentication[desk] accepts tokens of")
+    assert "'https://else.example', which none of mesh.tokens.issuers says of itself" in told
+    assert "token-unknown-issuer" in told
+    known = "mesh.tokens.issuers.else={issuer: https://else.example}"
+    used = ["services.stock.token={issuer: else}", known]
+    assert odd_in(load_text(SHOP, tmp_path / "scenario.yaml", used)) == ()
+
+
 def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
     """A stolen token is where its owner's is, unless the thief puts it elsewhere."""
     text = SCENARIO.replace("role: mover}}", "role: mover}, at: {header: x-jwt}}").replace(
@@ -333,6 +347,31 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
             "the field 'host' has a meaning of its own; expected another",
         ),
         ("required: true", "output_payload_to_header: te", "the field 'te' has a meaning of its own; expected another"),
+        (
+            "required: true",
+            "output_claims_to_headers: [{header: Authorization, claim: sub}]",
+            "tokens are looked for in 'Authorization', and callers cannot set what is written there, so that none is",
+        ),
+        (
+            "required: true",
+            "from_headers: [{name: x-jwt}], output_payload_to_header: X-JWT",
+            "tokens are looked for in 'X-JWT', and callers cannot set what is written there",
+        ),
+        (
+            "work: {constant: 1 ms}",
+            "work: {constant: 1 ms}\n    forward_headers: [x-a, Host]",
+            "'Host' follows from the service that is called; expected another field",
+        ),
+        (
+            "work: {constant: 1 ms}",
+            "work: {constant: 1 ms}\n    forward_headers: [content-length]",
+            "'content-length' follows from the size of the body; expected another field",
+        ),
+        (
+            "work: {constant: 1 ms}",
+            "work: {constant: 1 ms}\n    forward_headers: [x-a, X-A]",
+            "'X-A' and 'x-a' are one field; expected it once",
+        ),
         ("required: true", "from_params: ['a b']", "'a b' is no name of a parameter; expected 1 to 64 letters"),
         ("required: true", "from_cookies: [a;]", "'a;' is no name of a cookie; expected 1 to 64 letters, digits"),
     ],
