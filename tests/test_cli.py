@@ -132,6 +132,19 @@ def test_run_document(ran: Said, lab: Path) -> None:
     assert document["verdict"] == "pass"
 
 
+def test_run_tells_what_check_notes(tmp_path: Path) -> None:
+    """The preset that was taken for manifests, and what else check notes, stands above the figures and in JSON."""
+    scenario = ROOT / "scenarios" / "canary-sorting.yaml"
+    options = ("--fidelity", "modelled", "--set", "duration=2 s", "--set", "expect=[]", "--set", "changes=[]")
+    checked = meshsim("check", scenario, *options, "--json").document["scenarios"][0]
+    assert any(note.startswith("mesh.preset is istio") for note in checked["notes"])
+    run = ("run", scenario, *options, "--out", tmp_path / "run")
+    assert meshsim(*run, "--json").document["notes"] == checked["notes"]
+    lines = meshsim(*run).out.splitlines()
+    assert lines[: len(checked["notes"])] == [f"note: {note}" for note in checked["notes"]]
+    assert "note:" not in meshsim(*run, "--quiet").out
+
+
 def test_documents_are_stable(ran: Said, lab: Path) -> None:
     """The same run gives the same document to the byte, its folder apart, in sorted ASCII."""
     again = meshsim("run", lab / "hello.yaml", "--out", lab / "second", "--json")

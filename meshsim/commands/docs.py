@@ -45,6 +45,7 @@ KEYS: dict[str, dict[str, str]] = {
         "slices": "figures by slice, as in summary.json",
         "faults": "each fault with what it touched",
         "totals": "figures of the whole run",
+        "notes": "what `check` notes of the scenario and its manifests, no mistakes, such as the preset taken",
         "warnings": "what stands in policies and nobody enforces",
     },
     "report": {

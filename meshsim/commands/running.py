@@ -35,6 +35,8 @@ def run_file(
     warnings = unenforced_in_scenario(loaded)
 
     def draw(console: Console) -> None:
+        for note in () if quiet else loaded.notes:
+            console.print(f"note: {note}", soft_wrap=True)
         for warning in () if quiet else warnings:
             console.print(f"warning: {warning}", soft_wrap=True, style="yellow")
         if quiet:
@@ -44,7 +46,8 @@ def run_file(
 
         draw_run(console, run)
 
-    return Answer(run_document(run) | {"warnings": list(warnings)}, draw, EXIT_BY_VERDICT[overall(run.summary)])
+    told = {"notes": list(loaded.notes), "warnings": list(warnings)}
+    return Answer(run_document(run) | told, draw, EXIT_BY_VERDICT[overall(run.summary)])
 
 
 def run_document(run: Run) -> dict[str, Any]:
