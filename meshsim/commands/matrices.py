@@ -14,7 +14,7 @@ from meshsim.inquiry.names import find_callee, find_caller
 from meshsim.inquiry.picture import check_picture, write_picture
 from meshsim.inquiry.present import comparison_document, matrix_document
 from meshsim.inquiry.region_words import region_words
-from meshsim.inquiry.space import Dimension
+from meshsim.inquiry.space import Space
 from meshsim.inquiry.subject import Subject
 from meshsim.scenario.errors import UsageError
 
@@ -181,17 +181,18 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
     else:
         console.print(f"\nnewly allowed: {counts[0]} {pairs}; newly denied: {counts[1]}")
     for flip in [] if quiet else comparison.flips:
-        _draw_flip(console, flip, comparison.space.dimensions)
+        _draw_flip(console, flip, comparison.space)
     for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
         if services:
             console.print(Text(f"only {word}, so not asked about: {', '.join(services)}", style="bold yellow"))
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
 
 
-def _draw_flip(console: Console, flip: Flip, dimensions: Sequence[Dimension]) -> None:
+def _draw_flip(console: Console, flip: Flip, space: Space) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    dimensions = space.dimensions
     word, style = ("newly allowed", "bold red") if flip.now_allowed else ("newly denied", "bold yellow")
     pair = f"{flip.caller.name} \N{RIGHTWARDS ARROW} {flip.callee.name}:{flip.port}"
     console.print(Text.assemble("\n", (word, style), f"  {pair}"), soft_wrap=True)
@@ -203,6 +204,8 @@ def _draw_flip(console: Console, flip: Flip, dimensions: Sequence[Dimension]) ->
     details += [f"{name.replace('_', ' ')} {value}" for name, value in said if value not in ("", -1)]
     details += [f"header {name}={value}" for name, value in witness.headers]
     details += [f"claims {witness.claims}"] if witness.claims else []
+    at = space.token_at(flip.combination)
+    details += [f"the token in {at}"] if at and witness.claims else []
     console.print(
         Padding(
             f"for instance {', '.join(details)}: {flip.before} before, {flip.after} after", (0, 0, 0, 4), expand=False

@@ -43,6 +43,10 @@ RequestPath = Annotated[str, typer.Option("--path", metavar="PATH", help="Path, 
 Port = Annotated[int | None, typer.Option("--port", metavar="N", help="Port of the service. Default: its first.")]
 Host = Annotated[str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: the service's name.")]
 Header = Annotated[list[str], typer.Option("--header", metavar="NAME=VALUE", help="Header field. Repeatable.")]
+TokenAt = Annotated[
+    str | None,
+    typer.Option("--token-at", metavar="KIND=NAME", help="Place of that token: header=, param= or cookie=NAME."),
+]
 Claim = Annotated[list[str], typer.Option("--claim", metavar="NAME=VALUE", help="Claim of a valid token. Repeatable.")]
 SliceName = Annotated[str | None, typer.Option("--slice", metavar="NAME", help="Slice. Default: the caller's first.")]
 Site = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Site of the caller. Default: where it is.")]
@@ -80,6 +84,7 @@ def ask(
     host: Host = None,
     header: Header = [],  # noqa: B006 - typer reads the default, nobody changes it
     claim: Claim = [],  # noqa: B006 - typer reads the default, nobody changes it
+    token_at: TokenAt = None,
     slice_: SliceName = None,
     site: Site = None,
     node: Node = None,
@@ -102,6 +107,7 @@ def ask(
     lets in.
     """
     from meshsim.commands.asking import answer_question, claims_of, pairs, subject_of
+    from meshsim.inquiry.placing import place_of
     from meshsim.inquiry.request import Request, age_s, instant_s
 
     request = Request(
@@ -113,6 +119,7 @@ def ask(
         host=host,
         headers=tuple(pairs(header, "--header")),
         claims=claims_of(claim),
+        token_at=None if token_at is None else place_of(*pairs([token_at], "--token-at")[0], "--token-at"),
         slice=slice_,
         site=site,
         node=node,

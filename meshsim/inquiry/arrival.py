@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from meshsim.identity.token_check import MISSING, UNKNOWN_ISSUER, WRONG_AUDIENCE, are_meant
+from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import Constants, header
-from meshsim.inquiry.presented import add_told, after_token, names_written
+from meshsim.inquiry.placing import ANYWHERE, Carried, Spot, add_places, carry, names_written
+from meshsim.inquiry.presented import add_told, written_out
 from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Question
@@ -39,27 +41,43 @@ def arrived(
     claims: str | None,
     said: Container[str] | None = None,
     found: Inspection | None = None,
+    spot: Spot = ANYWHERE,
 ) -> Arrived:
     """What becomes of a question at the called sidecar, which looks at the token and at header fields.
 
     ``claims`` are those of the token, None without one. ``said``: the claims of which it is known whether the token has
     them; None: those that it has. Of all others it is taken to have what makes it valid. ``found``: what came of tokens
-    that stand in the request.
+    that stand in the request. ``spot``: where the token with these claims is.
     """
+    headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
+    carried = carry(callee, headers, question.query, claims, said, spot)
     check = callee.token_check
-    refused = "" if check is None else refusal(check, claims, said)
+    refused = "" if check is None else refusal(check, None if carried.unseen else claims, said)
+    refused = refused or carried.refused
+    if found is None and not refused:
+        refused = _stray(subject, callee, headers, question.query, carried)
     if refused:
         return Arrived(question, refused)
     changed: dict[str, Any] = {}
-    if question.claims and not looks_at_tokens(subject, callee):
+    if question.claims and (carried.unseen or not looks_at_tokens(subject, callee)):
         changed["claims"] = ""
+    after, query = carried.headers, carried.query
     if found is not None:
-        changed |= {"headers": found.headers} if "headers" in _reads(subject) else {}
-        changed |= {"query": found.target.partition("?")[2]} if "query" in _reads(subject) else {}
-    elif "headers" in _reads(subject):
-        headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
-        changed["headers"] = after_token(callee, headers, claims, said)
+        after, query = found.headers, found.target.partition("?")[2]
+    changed |= {"headers": after} if "headers" in _reads(subject) else {}
+    changed |= {"query": query} if "query" in _reads(subject) else {}
     return Arrived(msgspec.structs.replace(question, **changed) if changed else question)
+
+
+def _stray(subject: Subject, callee: Callee, headers: Fields, query: str, carried: Carried) -> str:
+    """Why what else stands where tokens are looked for is refused: several tokens have all to be good."""
+    own = carried.place
+    replaced = own.name if own is not None and own.kind == "header" else ""
+    others = tuple(field for field in headers if field[0] != replaced)
+    if not others and not query:
+        return ""
+    found = written_out(callee, others, f"/?{query}", subject.epoch_s, carried.lookup)
+    return "" if found is None else found.verdict.reason
 
 
 def looks_at_tokens(subject: Subject, callee: Callee) -> bool:
@@ -124,6 +142,7 @@ def taken_off(
 def of_mesh(subject: Subject, constants: Constants) -> Constants:
     """The constants of policies, with what the scenario's own settings add to them."""
     add_told(subject, constants)
+    add_places(subject, constants)
     if constants.claims and any(callee.token_check and callee.token_check.required for callee in subject.callees):
         constants.add_claims([("iss",)], ["other"])  # which tells a token from none
     for name, values in (("iss", subject.issuers), ("aud", subject.audiences)):

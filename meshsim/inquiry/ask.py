@@ -10,6 +10,7 @@ import msgspec
 from meshsim.identity.token_check import REASONS, status_of
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, taken_off
+from meshsim.inquiry.placing import spot_of, told_places
 from meshsim.inquiry.presented import written_out
 from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
@@ -53,10 +54,11 @@ def ask(subject: Subject, request: Request) -> Verdict:
         claims = found.verdict.claims
         if subject.engine is not None and "claims" in subject.engine.reads:
             question = msgspec.structs.replace(question, claims=claims)
-    came = arrived(subject, asked.caller, asked.callee, question, claims, found=found)
-    if came.refused:
-        return _refused(asked, came.refused)
+    spot = spot_of(request.token_at, asked.callee)
+    came = arrived(subject, asked.caller, asked.callee, question, claims, found=found, spot=spot)
     notes = tuple(_notes(subject, asked, request))
+    if came.refused:
+        return _refused(asked, came.refused, notes)
     if subject.engine is None:
         why = "the mesh has no policy: whom mutual TLS admits may call"
         return Verdict(asked, Decision(True, NO_POLICY), (), why, notes)
@@ -64,8 +66,8 @@ def ask(subject: Subject, request: Request) -> Verdict:
     return Verdict(seen, subject.engine.decide(came.question), subject.engine.explain(came.question), "", notes)
 
 
-def _refused(asked: Asked, reason: str) -> Verdict:
-    return Verdict(asked, Decision(False, reason, status=status_of(reason)), (), REASONS[reason])
+def _refused(asked: Asked, reason: str, notes: tuple[str, ...] = ()) -> Verdict:
+    return Verdict(asked, Decision(False, reason, status=status_of(reason)), (), REASONS[reason], notes)
 
 
 def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspection | None:
@@ -81,5 +83,7 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspecti
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
     if request.claims and not looks_at_tokens(subject, asked.callee):
         yield f"the claims are not seen: nobody looks at tokens at {asked.callee.name}"
+    elif request.claims:
+        yield from told_places(asked.callee, request.claims, spot_of(request.token_at, asked.callee))
     fields = tuple((name.lower(), value) for name, value in request.headers)
     yield from taken_off(subject, asked.caller, asked.callee, asked.question, fields)

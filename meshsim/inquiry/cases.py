@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.inquiry.placing import TokenPlace, place_of
 from meshsim.inquiry.request import Request, age_s, instant_s
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
 from meshsim.scenario.positions import Place, Positions
@@ -99,6 +100,13 @@ def _claims(value: Any) -> Mapping[str, Any]:
     return value
 
 
+def _token_at(value: Any) -> TokenPlace:
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError(f"{show(value)} is no place of a token; expected one such as {{header: x-jwt}}")
+    ((kind, name),) = value.items()
+    return place_of(str(kind), _text(name), "token_at")
+
+
 def _age(value: Any) -> int:
     return age_s(_text(value), "certificate_age")
 
@@ -118,6 +126,7 @@ FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "port": ("port", _number),
     "headers": ("headers", _header_fields),
     "claims": ("claims", _claims),
+    "token_at": ("token_at", _token_at),
     "certificate_age": ("certificate_age_s", _age),
     "time": ("time_s", _instant),
     "plaintext": ("plaintext", _truth),

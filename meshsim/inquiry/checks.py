@@ -41,6 +41,8 @@ def check_request(request: Request) -> None:
 
 
 def _check_claims(request: Request) -> None:
+    if request.token_at is not None and request.claims is None:
+        raise UsageError("--token-at: there is no token; expected its claims beside it")
     try:
         json.dumps(request.claims, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.identity.token_places import Place
 from meshsim.inquiry.patterns import Pattern
 from meshsim.policy.engine import PolicyFile
 
@@ -34,8 +35,10 @@ class Constants(msgspec.Struct):
     """Whether they look at who calls."""
     path_modes: set[str] = set()
     """How paths are normalised before they are compared."""
+    token_places: set[Place] = set()
+    """Places of tokens that are told from others."""
     told: bool = False
-    """Whether policies compare header fields into which claims are written."""
+    """Whether policies compare header fields into which claims are written, or tokens."""
     approximate: set[str] = set()
     """What the classes may miss, for people."""
 
@@ -78,6 +81,7 @@ def merged(each: Sequence[Constants]) -> Constants:
         whole.principals |= one.principals
         whole.identities |= one.identities
         whole.told |= one.told
+        whole.token_places |= one.token_places
         whole.path_modes |= one.path_modes
         whole.approximate |= one.approximate
     return whole

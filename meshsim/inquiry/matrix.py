@@ -11,6 +11,7 @@ from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
 from meshsim.inquiry.ask import MUTUAL_TLS
 from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.path_classes import BLIND, RAW
+from meshsim.inquiry.placing import ANYWHERE, add_moved
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
@@ -143,6 +144,7 @@ def compare(
 ) -> Comparison:
     """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
     constants = merged([_constants(before), _constants(after)])
+    add_moved(before, after, constants)
     apart = versioned(before) | versioned(after)
     earlier = split(before.callees, apart)
     later = {callee.name: callee for callee in split(after.callees, apart)}
@@ -184,7 +186,7 @@ def _decisions(subject: Subject, space: Space, combinations: Sequence[Combinatio
     """What becomes of each combination: TLS has its say before policy is asked."""
     if admission(*pair).refused:
         return [Decision(False, MUTUAL_TLS)] * len(combinations)
-    return [_decide(subject, space, pair, space.question(*pair, one)) for one in combinations]
+    return [_decide(subject, space, pair, one) for one in combinations]
 
 
 def _flips(
@@ -210,12 +212,14 @@ def _flips(
             )
 
 
-def _decide(subject: Subject, space: Space, pair: Pair, question: Question) -> Decision:
+def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination) -> Decision:
     caller, callee, _ = pair
+    question = space.question(*pair, combination)
     said = space.claims
     # Where nobody tells requests apart by their tokens, they have one that is in order.
     token = question.claims or (None if said else "{}")
-    came = arrived(subject, caller, callee, question, token, said)
+    spot = space.spots.get(space.token_at(combination), ANYWHERE)
+    came = arrived(subject, caller, callee, question, token, said, spot=spot)
     if came.refused:
         return Decision(False, came.refused)
     return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(came.question)

@@ -25,7 +25,7 @@ def matrix_document(matrix: Matrix) -> dict[str, Any]:
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """The keys of ``meshsim policy matrix --diff --json``."""
     return {
-        "flips": [_flip(flip) for flip in comparison.flips],
+        "flips": [_flip(flip, comparison.space) for flip in comparison.flips],
         "newly_allowed": sum(flip.now_allowed for flip in comparison.flips),
         "newly_denied": sum(not flip.now_allowed for flip in comparison.flips),
         "only_before": list(comparison.only_before),
@@ -59,8 +59,9 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _flip(flip: Flip) -> dict[str, Any]:
+def _flip(flip: Flip, space: Space) -> dict[str, Any]:
     return {
+        "token_at": space.token_at(flip.combination) or None,
         "change": "newly allowed" if flip.now_allowed else "newly denied",
         "source": flip.caller.name,
         "source_spiffe_id": flip.caller.spiffe_id,

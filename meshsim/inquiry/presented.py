@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Mapping
-from typing import Any, Final
-
 import msgspec
 
-from meshsim.identity.token_check import Keys, Lookup, TokenRules, are_meant
+from meshsim.identity.token_check import Keys, Lookup, TokenRules
 from meshsim.identity.token_places import Fields
-from meshsim.identity.token_search import Inspection, told
+from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.istio import IstioEngine
@@ -19,58 +15,19 @@ from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.gate import search_of
 from meshsim.world.tokens import lookups_of
 
-UNKNOWN_TOKEN: Final = "token"
-"""In place of the text of a token that nobody has signed."""
 
-
-def written_out(callee: Callee, headers: Fields, target: str, clock_s: int) -> Inspection | None:
-    """What becomes of the tokens that stand in a request; None if there are none where somebody looks."""
+def written_out(
+    callee: Callee, headers: Fields, target: str, clock_s: int, by: Lookup | None = None
+) -> Inspection | None:
+    """What becomes of the tokens that stand in a request; None if none are where it is looked, or rule ``by`` looks."""
     rules = callee.token_rules
     if rules is None:
         return None
+    if by is not None:
+        rules = msgspec.structs.replace(rules, accepted=by.accepted, lookups=(by,))
     keys: Keys = callee.token_keys
     found = search_of(rules).look(headers, target, {}, clock_s, "", keys)
     return found if found.checked else None
-
-
-def after_token(callee: Callee, headers: Fields, claims: str | None, said: Container[str] | None) -> Fields:
-    """The header fields of a request whose token has these claims (None: without one), as policies see them.
-
-    ``said``: the claims of which it is known whether the token has them; None: those that it has.
-    """
-    rules = callee.token_rules
-    if rules is None:
-        return headers
-    written = names_written(rules)
-    left = tuple(field for field in headers if field[0] not in written)
-    lookup = None if claims is None else _by(rules, json.loads(claims), said)
-    if lookup is None or claims is None:
-        return left
-    left = (*left, *told(lookup, claims))
-    place = lookup.places[0]
-    if lookup.forward and place.kind == "header" and all(name != place.name for name, _ in left):
-        left = (*left, (place.name, place.prefix + UNKNOWN_TOKEN))
-    return left
-
-
-def names_written(rules: TokenRules) -> frozenset[str]:
-    """Names of the header fields that are written by the rules for tokens, and taken from nobody else."""
-    return frozenset(name for lookup in rules.looked for name in lookup.writes)
-
-
-def _by(rules: TokenRules, claims: Mapping[str, Any], said: Container[str] | None) -> Lookup | None:
-    """The rule that accepts a token with these claims; of all others it is taken to have what makes it valid."""
-    known = claims if said is None else said
-    named = claims.get("aud", [])
-    audiences = [str(one) for one in named] if isinstance(named, list) else [str(named)]
-    for lookup in rules.looked:
-        issuers = {lookup.issuer} if lookup.issuer else {one.issuer.iss for one in lookup.accepted}
-        meant = lookup.audiences or tuple(each for one in lookup.accepted for each in one.audiences)
-        if issuers and "iss" in known and claims.get("iss") not in issuers:
-            continue
-        if not (meant and "aud" in known and not are_meant(audiences, meant)):
-            return lookup
-    return None
 
 
 def by_its_engine(subject: Subject) -> Subject:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.patterns import OTHER
 from meshsim.inquiry.regions import Box, Region
-from meshsim.inquiry.space import Dimension, Value
+from meshsim.inquiry.space import NO_CLAIM, TOKEN_AT, Dimension, Value
 
 _NUMBERS = ("certificate_age_s", "time_s")
 _NAMES = {"certificate_age_s": "certificate age", "time_s": "time"}
@@ -29,6 +29,9 @@ def _box(box: Box, dimensions: dict[str, Dimension]) -> str:
     if not box:
         return "everything"
     said = {name: _values(dimensions[name], frozenset(shown)) for name, shown in box.items()}
+    fields = {shown.partition(" after ")[0] for shown in box.get(TOKEN_AT, ())}
+    if len(fields) == 1 and any(name.startswith("claim ") and NO_CLAIM not in each for name, each in box.items()):
+        said.pop(fields.pop(), "")  # the token stands in place of what else that field says
     method, path = said.pop("method", ""), said.pop("path", "")
     head = f"{method or 'any method'}{',' if ' ' in method or (path and not method) else ''} {path or 'any path'}"
     if not path and not method:
@@ -49,6 +52,8 @@ def _values(dimension: Dimension, shown: frozenset[str]) -> str:
         return f"{_NAMES[kind]} is {_numbers(dimension.values, shown)}"
     if kind == "claim":
         return _claim(name, inside, outside)
+    if kind == TOKEN_AT:
+        return f"the token is in {_or([value.shown for value in inside])}"
     if kind == "header":
         return _header(name, inside, outside)
     noun = dimension.name.replace("_", " ")

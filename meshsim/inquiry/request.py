@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.identity.token_places import Place
 from meshsim.inquiry.admission import Admission, admission
 from meshsim.inquiry.checks import check_request
 from meshsim.inquiry.names import find_callee, find_caller, find_name
@@ -33,6 +34,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     claims: Mapping[str, Any] | None = None
     """Claims of a valid token; None without a token."""
+    token_at: Place | None = None
+    """Where it is; None: at the first place where the rule that accepts it looks."""
     slice: str | None = None
     site: str | None = None
     node: str | None = None

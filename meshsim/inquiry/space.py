@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import product
 from typing import Any
@@ -16,12 +16,16 @@ from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEX
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.path_classes import PathClasses
 from meshsim.inquiry.patterns import OTHER, Machine, Pattern, text_classes
+from meshsim.inquiry.placing import Spot, spots_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.question import Question, server_name
 
 _READ_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
+NO_CLAIM = "no claim"
+TOKEN_AT = "token_at"
+"""The dimension of where a token is."""
 STRANGER = "/ns/unknown/sa/stranger"
 OTHER_DOMAIN = "elsewhere.example"
 OTHER_HOST = "other.example"
@@ -60,6 +64,8 @@ class Space(msgspec.Struct, frozen=True):
     reads: frozenset[str]
     approximate: tuple[str, ...]
     """What the classes may miss, for people; empty: they are exact."""
+    spots: Mapping[str, Spot] = {}
+    """By the witness of a place of tokens, where policies can tell those apart."""
 
     @property
     def size(self) -> int:
@@ -77,6 +83,10 @@ class Space(msgspec.Struct, frozen=True):
     def combinations(self) -> Iterator[Combination]:
         """Every combination of classes, in a fixed order."""
         return product(*(dimension.values for dimension in self.dimensions))
+
+    def token_at(self, combination: Combination) -> str:
+        """The place of the token in a combination, by its witness; empty where places are not told apart."""
+        return str(combination[-1].witness) if self.spots else ""
 
     def question(self, caller: Caller, callee: Callee, port: int, combination: Combination) -> Question:
         """The question that stands for a combination."""
@@ -141,13 +151,16 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
             found = tuple(
                 Value(json.dumps(value), list(value) if isinstance(value, tuple) else value) for value in ordered
             )
-            dimensions.append(Dimension(f"claim {'.'.join(path)}", (Value("no claim", None), *found), path))
+            dimensions.append(Dimension(f"claim {'.'.join(path)}", (Value(NO_CLAIM, None), *found), path))
     for name in NUMBER_ATTRIBUTES:
         if name in reads:
             usual = 0 if name == "certificate_age_s" else first.epoch_s
             dimensions.append(Dimension(name, _numbers(usual, constants.numbers.get(name, set()))))
     dimensions += [Dimension(name, _addresses(constants)) for name in ADDRESS_ATTRIBUTES[:1] if name in reads]
-    return Space(tuple(one for one in dimensions if one.values), reads, tuple(sorted(approximate)))
+    spots = spots_of(each, frozenset(constants.token_places))
+    # The last one: token_at() goes by that.
+    dimensions.append(Dimension(TOKEN_AT, tuple(Value(name, name) for name in spots)))
+    return Space(tuple(one for one in dimensions if one.values), reads, tuple(sorted(approximate)), spots)
 
 
 def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller]:

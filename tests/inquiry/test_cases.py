@@ -150,6 +150,7 @@ def test_every_key_is_documented_and_can_be_used(plant: Subject, tmp_path: Path)
         "defaults: {headers: {x-a: b}, plaintext: true, time: 2026-01-01T08:00:00Z, certificate_age: 90 min}\n"
         "cases:\n"
         "  - {source: robots, destination: vision, method: PUT, path: /a?b=c, port: 8080, host: v, claims: {},\n"
+        "     token_at: {cookie: c},\n"
         "     slice: control, site: office, node: edge-1, source_node: gnb-1, source_ip: 10.0.0.1,\n"
         "     tls_version: '1.3', cipher: TLS_AES_128_GCM_SHA256, group: X25519,\n"
         "     name: all, expect: deny, rule: default-deny}\n",
