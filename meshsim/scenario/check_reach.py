@@ -105,6 +105,23 @@ def control_node(scenario: Scenario) -> str | None:
     return None
 
 
+def note_control(scenario: Scenario) -> Iterator[Finding]:
+    """Faults that take the control plane away from others, where nobody has said that it is there."""
+    home = control_node(scenario)
+    if home is None or scenario.mesh.control.node is not None:
+        return
+    kind = scenario.network.nodes[home].kind
+    links = {link.key for link in scenario.network.links if home in link.between}
+    for index, fault in enumerate(scenario.faults):
+        gone = fault.kind == "node-crash" and fault.target == home
+        if gone or (fault.kind == "link-down" and fault.target in links):
+            message = (
+                f"the control plane is on {home!r}, the first {kind} node, as mesh.control.node names none: this "
+                f"{'stops it' if gone else 'cuts a link of it'}, too; mesh.control.node puts it elsewhere"
+            )
+            yield Finding(("faults", index, "target"), message)
+
+
 def _check_control(scenario: Scenario, part: dict[str, frozenset[int]]) -> Iterator[Finding]:
     home = control_node(scenario)
     if home is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
+from meshsim.scenario.check_reach import note_control
 from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.check_signing import note_signing
 from meshsim.scenario.check_tls import note_tls
@@ -122,6 +123,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
     found = (
+        *note_control(reading.scenario),
         *note_revocation(reading.scenario),
         *note_signing(reading.scenario),
         *note_tls(reading.scenario),

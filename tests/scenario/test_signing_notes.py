@@ -1,4 +1,4 @@
-"""What is told of signers that are slower than what they are asked, or too far away."""
+"""What is told of signers that cannot keep up or are too far away, and of faults that take the control plane."""
 
 from __future__ import annotations
 
@@ -58,3 +58,22 @@ def test_signers_that_cannot_keep_up_are_noted(overrides: list[str], says: str) 
     notes = load_text(TEXT, Path("desk.yaml"), overrides).notes
     assert len(notes) == bool(says)
     assert all(says in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("fault", "control", "says"),
+    [
+        ("{kind: node-crash, target: desk, at: 1 s, for: 1 s}", "", "the first core node, as mesh.control.node names"),
+        ("{kind: node-crash, target: desk, at: 1 s, for: 1 s}", "desk", ""),
+        ("{kind: node-crash, target: core, at: 1 s, for: 1 s}", "", ""),
+        ("{kind: link-down, target: desk--core, at: 1 s, for: 1 s}", "", "this cuts a link of it, too"),
+        ("{kind: link-down, target: desk--core, at: 1 s, for: 1 s}", "core", ""),
+        ("{kind: link-down, target: core--edge, at: 1 s, for: 1 s}", "", ""),
+    ],
+)
+def test_faults_that_take_the_control_plane_are_noted(fault: str, control: str, says: str) -> None:
+    """Where the control plane is by default is told where a fault stops it or cuts one of its node's links."""
+    overrides = [f"faults=[{fault}]", *([f"mesh.control.node={control}"] if control else [])]
+    notes = load_text(TEXT, Path("desk.yaml"), overrides).notes
+    assert len(notes) == bool(says)
+    assert all("the control plane is on 'desk'" in note and says in note for note in notes)
