@@ -19,7 +19,7 @@ from meshsim.cli import run_command
 from meshsim.commands import listing, measuring, progress
 from meshsim.commands.answer import drawn
 from meshsim.commands.docs import COMMON, KEYS, render_markdown
-from meshsim.commands.drawing import draw_run, wrapped
+from meshsim.commands.drawing import draw_faults, draw_run, wrapped
 from meshsim.commands.interruption import INTERRUPTION, Interrupted
 from meshsim.commands.progress import Bar
 from meshsim.results.stored import open_run_folder
@@ -553,3 +553,16 @@ def test_lines_never_end_between_a_number_and_its_unit() -> None:
     assert all(cell_len(line) <= 12 for line in lines)
     assert " ".join(lines) == "from 12 s to 20 s, 1\u202f697 packets at 30.4 ms, 11 %"
     assert not any(line[0] in "s%m" or line.endswith("1") for line in lines)
+
+
+def test_a_token_outage_touches_tokens() -> None:
+    """What nobody signs is called tokens there, and certificates elsewhere."""
+    common = {"target": "login", "t_start_ns": 0, "t_end_ns": 10**9}
+    none = dict.fromkeys(("packets", "connections", "requests", "configurations", "decisions"), 0)
+    faults = [
+        {"fault_id": kind, "kind": kind, "certificates": number, **common, **none}
+        for kind, number in (("token-outage", 55), ("ca-outage", 1))
+    ]
+    told = drawn(lambda console: draw_faults(console, faults))
+    assert "login, 0 ns to 1 s: 55 tokens\n" in told
+    assert "login, 0 ns to 1 s: 1 certificate\n" in told

@@ -92,7 +92,7 @@ def explained_tokens(summary: Figures) -> list[Part]:
     row = (_took(figures), show(figures["done"], "count"))
     parts: list[Part] = [("Tokens fetched", ("took", "tokens"), [row], "")]
     if figures["failures"]:
-        failed = [(one["step"], one["reason"], show(one["count"], "count")) for one in figures["failures"]]
+        failed = [(_step(one), one["reason"], show(one["count"], "count")) for one in figures["failures"]]
         parts.append(("Tokens not had", ("at step", "because", "attempts"), failed, ""))
     return parts
 
@@ -133,10 +133,15 @@ def explained_certificates(summary: Figures) -> list[Part]:
     ]
     if figures["failures"]:
         failed = [
-            (one["purpose"], one["step"], one["reason"], show(one["count"], "count")) for one in figures["failures"]
+            (one["purpose"], _step(one), one["reason"], show(one["count"], "count")) for one in figures["failures"]
         ]
         parts.append(("Certificates not had", ("asked for", "at step", "because", "attempts"), failed, ""))
     return parts
+
+
+def _step(failure: Figures) -> str:
+    """The step at which something failed: what is called signing is the way to the issuer and back too."""
+    return "request to the issuer" if failure["step"] == "signing" else str(failure["step"])
 
 
 def _took(figures: Figures) -> str:

@@ -227,7 +227,7 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
             "packets",
             "connections",
             "calls",
-            "certificates",
+            "certificates, tokens",
             "decisions",
             "first failure",
             "all fail",

@@ -68,7 +68,7 @@ def draw_run(console: Console, run: Run) -> None:
             console.print(Text(line, "dim"))
     for part in explained(summary):
         _draw_explained(console, part)
-    _draw_faults(console, summary["faults"])
+    draw_faults(console, summary["faults"])
     _draw_kills(console, run)
     _draw_expectations(console, summary["expectations"])
     word = overall(summary)
@@ -237,11 +237,17 @@ FAULT_NOUNS = (
 """Columns of what a fault touched, and what one of it is called."""
 
 
-def _draw_faults(console: Console, faults: Sequence[Figures]) -> None:
+def _noun(fault: Figures, noun: str) -> str:
+    """What a fault touched: its requests for certificates are for tokens where nobody signs those."""
+    return "token" if noun == "certificate" and fault["kind"] == "token-outage" else noun
+
+
+def draw_faults(console: Console, faults: Sequence[Figures]) -> None:
+    """What each fault touched."""
     rows = []
     for fault in faults:
         touched = ", ".join(
-            f"{show(fault[key], 'count')} {noun}{'' if fault[key] == 1 else 's'}"
+            f"{show(fault[key], 'count')} {_noun(fault, noun)}{'' if fault[key] == 1 else 's'}"
             for key, noun in FAULT_NOUNS
             if fault[key]
         )

@@ -184,7 +184,8 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
         _draw_flip(console, flip, comparison.space)
     for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
         if services:
-            console.print(Text(f"only {word}, so not asked about: {', '.join(services)}", style="bold yellow"))
+            said = f"only {word}, so asked about as callers and not as called: {', '.join(services)}"
+            console.print(Text(said, style="bold yellow"))
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
 
 

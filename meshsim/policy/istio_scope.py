@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from meshsim.policy.engine import Directory
-from meshsim.policy.istio_attachment import is_attached, missing, read_target
+from meshsim.policy.istio_attachment import SERVICE, is_attached, missing, read_target
 from meshsim.policy.istio_types import Scope
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import DEFAULT_NAMESPACE, Manifest, Value
@@ -70,7 +70,13 @@ def outside(scope: Scope, service: str, directory: Directory, version: str = "")
         told = f"it is attached to {named} in {scope.namespace}"
         if any(target.name == service for target in scope.targets) and scope.namespace == namespace:
             return f"{told}, and no waypoint serves {service}: sidecars and ztunnel leave it aside"
-        return f"{told}; {service} is in {namespace}"
+        if scope.namespace != namespace:
+            return f"{told}; {service} is in {namespace}"
+        if all(target.kind == SERVICE for target in scope.targets):
+            return f"{told}, not to {service}"
+        serving = directory.waypoints.get(service, "")
+        instead = f"the waypoint {serving} does" if serving else "no waypoint does"
+        return f"{told}, which does not serve {service}: {instead}"
     if scope.namespace not in (namespace, directory.root_namespace):
         return f"it is for the namespace {scope.namespace}; {service} is in {namespace}"
     labels = {**directory.labels.get(service, {}), **directory.version_labels.get(service, {}).get(version, {})}

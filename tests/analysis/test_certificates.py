@@ -103,7 +103,7 @@ def test_figures_and_how_they_read(run: RunData) -> None:
     assert had[3] == (
         "1 certificate ended while in use. At most 3 requests waited for the issuer, the longest for 40 ms."
     )
-    assert lacked[2] == [("onboarding", "signing", "the issuer is down", "1")]
+    assert lacked[2] == [("onboarding", "request to the issuer", "the issuer is down", "1")]
 
 
 def test_tokens_are_told_apart_from_certificates(run: RunData) -> None:
@@ -115,7 +115,7 @@ def test_tokens_are_told_apart_from_certificates(run: RunData) -> None:
     figures = tokens(run)
     (had, lacked) = explained_tokens(figures)
     assert had[2] == [("median 9 ms, 99 % within 1.91 s, longest 1.91 s", "2")]
-    assert lacked[2] == [("signing", "the issuer is down", "1")]
+    assert lacked[2] == [("request to the issuer", "the issuer is down", "1")]
 
 
 def test_nothing_is_said_where_nobody_asks(make_run: Callable[..., Any], corridor_scenario: Any) -> None:
@@ -125,3 +125,11 @@ def test_nothing_is_said_where_nobody_asks(make_run: Callable[..., Any], corrido
     figures = certificates(run)
     assert figures["issuances"] is None
     assert explained_certificates({"certificates": figures}) == []
+
+
+def test_a_request_that_is_not_answered_is_not_called_signing() -> None:
+    """The step that ends with the issuer's answer has the way there and back in it, and is told as that."""
+    failures = [{"purpose": "token", "step": step, "reason": "no answer", "count": 2} for step in ("signing", "key")]
+    figures = {"done": 0, "failed": 4, "cut": 0, "failures": failures}
+    (_, (title, _, rows, _)) = explained_tokens({"tokens": figures})
+    assert (title, [row[0] for row in rows]) == ("Tokens not had", ["request to the issuer", "key"])

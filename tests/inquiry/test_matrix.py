@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshsim.commands.answer import drawn
+from meshsim.commands.matrices import answer_diff
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.matrix import Comparison, Narrowed, build_matrix, compare
+from meshsim.inquiry.matrix import ALL, Comparison, Narrowed, build_matrix, compare
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, needs_policy, subject_of_scenario, with_engine
@@ -136,7 +138,7 @@ def test_identities_that_only_one_policy_names(plant: Subject) -> None:
 
 
 def test_scenarios_with_other_services(plant: Subject, tmp_path: Path) -> None:
-    """Services that only one scenario has are named, and not asked about."""
+    """Services that only one scenario has are named, and asked about as callers alone, as is said."""
     file = write(tmp_path)
     text = file.read_text(encoding="utf-8").replace("viewer", "screen").replace("Viewer", "Screen")
     file.write_text(text, encoding="utf-8")
@@ -144,6 +146,8 @@ def test_scenarios_with_other_services(plant: Subject, tmp_path: Path) -> None:
     cedar.write_text(POLICY.replace("viewer", "screen"), encoding="utf-8")
     comparison = compare(plant, subject_of_scenario(file))
     assert (comparison.only_before, comparison.only_after) == (("viewer",), ("screen",))
+    told = drawn(answer_diff(plant, subject_of_scenario(file), ALL, 1_000_000, (), quiet=True).draw)
+    assert "only after, so asked about as callers and not as called: screen\n" in told
 
 
 CONDITIONS = st.sampled_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def test_a_claimed_token_is_what_a_written_one_is(tmp_path: Path, forward: str, 
     issuer = Issuer(name="depot", iss="https://depot.plant.example", algorithm="ES256", seed=7)
     facts = {"iss": issuer.iss, "sub": "a", "nbf": subject.epoch_s, "exp": subject.epoch_s + 60}
     text = signed(issuer, facts).text
-    written = {
+    written: dict[tuple[str, str], dict[str, Any]] = {
         ("header", "x-jwt"): {"headers": (("x-jwt", text),)},
         ("header", "x-other"): {"headers": (("x-other", text),)},
         ("param", "tok"): {"query": f"?tok={text}"},
@@ -132,7 +133,7 @@ def test_a_claimed_token_is_what_a_written_one_is(tmp_path: Path, forward: str, 
     answers = set()
     for path in ("/field", "/query", "/cookie", "/none"):
         for (kind, name), said in written.items():
-            where = {"source": "planner", "destination": "vision", "path": path}
+            where: dict[str, Any] = {"source": "planner", "destination": "vision", "path": path}
             claimed = ask(subject, Request(**where, claims=facts, token_at=place_of(kind, name, "")))
             query = str(said.get("query", ""))
             real = ask(subject, Request(**{**where, "path": path + query}, headers=said.get("headers", ())))

@@ -425,7 +425,7 @@ def test_accounts_tell_why_a_policy_is_for_others() -> None:
     assert [one.why for one in accounts] == [
         "it is for the namespace bar; redis is in foo",
         "it is for workloads with app=httpbin; of redis, it has no such label",
-        "it is attached to httpbin in foo; redis is in foo",
+        "it is attached to httpbin in foo, not to redis",
     ]
     (here,) = engine(attached).explain(question())
     assert (

@@ -324,3 +324,16 @@ def test_what_nobody_enforces_is_told(objects: list[Json], said: str) -> None:
     """A warning names what holds nowhere, or not as it is written."""
     told = engine(*objects, unmatched="ignore").unenforced()
     assert [said in one for one in told] == ([True] if said else [])
+
+
+def test_accounts_tell_whom_a_waypoint_does_not_serve() -> None:
+    """A policy at a waypoint that does not serve the called service says so, and who does."""
+    at_one = policy("a", "DENY", "shop", ALL, targetRefs=gateway("waypoint"))
+    at_another = policy("b", "DENY", "shop", ALL, targetRefs=gateway("other"))
+    told = [one.why for one in engine(at_one, at_another, unmatched="ignore").explain(question("front"))]
+    assert told == [f"it is attached to {name} in shop, which does not serve front: no waypoint does" for name in NAMES]
+    (_, of_cart) = engine(at_one, at_another, unmatched="ignore").explain(question("cart"))
+    assert of_cart.why == "it is attached to other in shop, which does not serve cart: the waypoint shop/waypoint does"
+
+
+NAMES = ("waypoint", "other")
