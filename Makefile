@@ -39,7 +39,7 @@ run: setup
 	$(BIN)/meshsim run $(SCENARIO)
 
 fast: setup
-	$(BIN)/python fast.py
+	$(BIN)/python -m meshsim.compiling
 
 renew: setup
 	$(BIN)/python docs/renew.py
