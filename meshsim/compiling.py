@@ -66,7 +66,7 @@ def main() -> None:
 def _look_for_tools() -> None:
     """End with one line unless there are a C compiler and Python's headers."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
-    without = "meshsim works without, at half the speed"
+    without = "meshsim works without, only slower"
     if shutil.which(compiler) is None:
         _miss(f"there is no C compiler {compiler!r} (CC=... names another one); {without}")
     header = Path(sysconfig.get_path("include"), "Python.h")
