@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Tests are about the sources, and put other functions in the place of some; test_compiled.py asks for a build.
@@ -12,3 +13,8 @@ os.environ["MESHSIM_PURE"] = "1"
 # A test's verdict depends on the code alone: the same examples each time, and no limit on how long one takes.
 settings.register_profile("meshsim", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("meshsim")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests that take minutes begin first: at the end all but one process would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_validation.py")
