@@ -7,19 +7,11 @@ them by ``ID_SLACK_BYTES`` at most.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Final
 
 FRAME_HEADER_BYTES: Final = 9
-
-
 MAX_FRAME_BYTES: Final = 16_384
 """Default SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2)."""
-
-
 MAGIC_BYTES: Final = 24
 """``PRI * HTTP/2.0`` and so on (RFC 9113, section 3.4)."""
 
