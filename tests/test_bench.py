@@ -131,7 +131,7 @@ def test_scale_measures_what_grows() -> None:
     assert [done for done, _ in steps] == list(range(1, steps[0][1] + 1))
     assert result.shorter_requests * 4 == result.longer_requests
     assert result.peak_growth == pytest.approx(result.longer_peak_mb / result.shorter_peak_mb)
-    assert len(result.rows()) == 5
+    assert len(result.rows()) == 6
 
 
 @pytest.mark.parametrize(("nodes", "services"), [(10, 6), (50, 30), (100, 7)])

@@ -117,7 +117,11 @@ class ScaleResult(msgspec.Struct, frozen=True):
     """One request, three services long, with its tables."""
     request_us_among_most: float
     request_growth: float
-    """The second to the first, of one repetition; median."""
+    """The second to the first, of one repetition; median. There are as many more services as nodes."""
+    request_us_on_fewest_nodes: float
+    """With the services of the scenario of most nodes, crowded on the fewest."""
+    request_growth_by_nodes: float
+    """Among the most nodes to that, of one repetition; median: the services are the same, the nodes alone are more."""
     shorter_requests: int
     longer_requests: int
     shorter_peak_mb: float
@@ -128,11 +132,14 @@ class ScaleResult(msgspec.Struct, frozen=True):
     def rows(self) -> list[tuple[str, str]]:
         """Return (what, how much) for people to read."""
         loading = f"loading {self.load_nodes:,} nodes and {self.load_services:,} services"
-        few, many = f"a request among {self.fewest_nodes:,} nodes", f"a request among {self.most_nodes:,} nodes"
+        fewest, most = services_of(self.fewest_nodes), services_of(self.most_nodes)
+        many_us = f"{self.request_us_among_most:.0f} us"
+        growths = f"{self.request_growth:.2f} times the first, {self.request_growth_by_nodes:.2f} times the second"
         return [
             (loading, f"{self.load_s:.2f} s"),
-            (few, f"{self.request_us_among_fewest:.0f} us"),
-            (many, f"{self.request_us_among_most:.0f} us ({self.request_growth:.2f} times)"),
+            (f"a request, {self.fewest_nodes:,} nodes, {fewest:,} services", f"{self.request_us_among_fewest:.0f} us"),
+            (f"a request, {self.fewest_nodes:,} nodes, {most:,} services", f"{self.request_us_on_fewest_nodes:.0f} us"),
+            (f"a request, {self.most_nodes:,} nodes, {most:,} services", f"{many_us} ({growths})"),
             (f"peak memory of {self.shorter_requests:,} requests", f"{self.shorter_peak_mb:.0f} MB"),
             (
                 f"peak memory of {self.longer_requests:,} requests",
@@ -157,11 +164,19 @@ def time_load(nodes: int, services: int) -> float:
         return time.process_time() - began_s
 
 
-def time_requests(nodes: int, requests: int) -> float:
-    """Return the CPU time of a request, three services long, among so many nodes; the tables are written."""
+def services_of(nodes: int) -> int:
+    """Return how many services a scenario of so many nodes has: a chain at each site."""
+    return nodes * CHAIN // NODES_PER_SITE
+
+
+def time_requests(nodes: int, requests: int, services: int | None = None) -> float:
+    """Return the CPU time of a request, three services long, among so many nodes; the tables are written.
+
+    There is a chain of services at each site unless ``services`` says how many there are.
+    """
     with TemporaryDirectory(prefix="meshsim-scale-") as folder:
         path = Path(folder) / "scale.yaml"
-        path.write_text(scenario_text(nodes, nodes * CHAIN // NODES_PER_SITE, requests), encoding="utf-8")
+        path.write_text(scenario_text(nodes, services or services_of(nodes), requests), encoding="utf-8")
         sink = ParquetSink(Path(folder))
         world = World(load_scenario(path), Recorder(sink))
         gc.collect()
@@ -209,11 +224,12 @@ def measure(sizes: Sizes, progress: Progress | None = None) -> ScaleResult:
             progress(done, steps)
 
     time_requests(sizes.fewest_nodes, 100)  # modules are loaded when they are first wanted
-    loads, few, many = [], [], []
+    loads, few, crowded, many = [], [], [], []
     for _ in range(sizes.repetitions):
         loads.append(time_load(sizes.load_nodes, sizes.load_services))
         step()
         few.append(time_requests(sizes.fewest_nodes, sizes.requests))
+        crowded.append(time_requests(sizes.fewest_nodes, sizes.requests, services_of(sizes.most_nodes)))
         many.append(time_requests(sizes.most_nodes, sizes.requests))
         step()
     peaks_bytes = []
@@ -228,7 +244,9 @@ def measure(sizes: Sizes, progress: Progress | None = None) -> ScaleResult:
         most_nodes=sizes.most_nodes,
         request_us_among_fewest=median(few) * 1e6,
         request_us_among_most=median(many) * 1e6,
-        request_growth=median(among_many / among_few for among_few, among_many in zip(few, many, strict=True)),
+        request_growth=median(more / fewer for fewer, more in zip(few, many, strict=True)),
+        request_us_on_fewest_nodes=median(crowded) * 1e6,
+        request_growth_by_nodes=median(more / fewer for fewer, more in zip(crowded, many, strict=True)),
         shorter_requests=longest // 4,
         longer_requests=longest,
         shorter_peak_mb=peaks_bytes[0] / 1_000_000,
