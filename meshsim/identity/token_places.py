@@ -110,7 +110,7 @@ def taken_off(place: Place, headers: Fields, target: str) -> tuple[Fields, str]:
 
 
 def put(place: Place, text: str, headers: Fields, target: str) -> tuple[Fields, str]:
-    """A request with a token at a place, which takes the place of what stands there in a header field."""
+    """A request with a token at a place: a field before all others, a parameter after them, or one more cookie."""
     if place.kind == "header":
         return ((place.name, place.prefix + text), *headers), target
     if place.kind == "param":

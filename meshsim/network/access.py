@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from meshsim.network.link import MTU_BYTES
 from meshsim.network.medium import WAITING, SharedMedium, reserve_of
 from meshsim.network.promise import AirPromise
@@ -9,7 +11,7 @@ from meshsim.network.radio import RadioModel
 from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
 
-INTERRUPTED = -3
+INTERRUPTED: Final = -3
 """What ``enter`` returns during a handover's interruption: the train has not entered."""
 
 

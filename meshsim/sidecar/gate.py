@@ -12,7 +12,7 @@ from meshsim.identity.token_places import BEARER, Fields
 from meshsim.identity.token_search import Checked, TokenSearch
 from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage
 from meshsim.sidecar.questions import fields_of
-from meshsim.sidecar.received import CLIENT_CERT, end_to_end, kept
+from meshsim.sidecar.received import CLIENT_CERT, as_read, end_to_end, kept
 
 if TYPE_CHECKING:
     from meshsim.identity.svid import Svid
@@ -78,7 +78,8 @@ class Gate:
     def hands_on(self, message: RequestMessage, seen: Fields) -> Carried | None:
         """Say what the workload puts on its own calls of the fields that it has seen, beside what their templates have.
 
-        X-Forwarded-Client-Cert goes with the templates alone.
+        X-Forwarded-Client-Cert goes with the templates alone. A sidecar writes claims as they are; the workload reads
+        of them what a field can hold.
         """
         names = self._settings.hands_on
         template = message.template
@@ -88,7 +89,7 @@ class Gate:
             if self._settings.header_rules is not None:
                 before = kept(before, self._settings.header_rules, outside=template.outside, mutual=False)
             before = self._handed_on[template.index] = tuple(field for field in before if field[0] in names)
-        now = tuple(field for field in seen if field[0] in names and field[0] != CLIENT_CERT)
+        now = tuple((name, as_read(value)) for name, value in seen if name in names and name != CLIENT_CERT)
         fields = tuple(field for field in now if field not in before)
         without = tuple(field for field in before if field not in now and field[0] != CLIENT_CERT)
         if not fields and not without:

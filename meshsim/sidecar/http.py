@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 LARGEST_WINDOW_BYTES: Final = 2**31 - 1
 INITIAL_WINDOW_BYTES: Final = 65_535
 
-
 _OWN_FIELDS: Final = frozenset({":method", ":scheme", ":path", ":authority", "x-request-id", "traceparent"})
 """What the ends themselves send with a request."""
 

@@ -14,40 +14,20 @@ MAX_FRAME_BYTES: Final = 16_384
 """Default SETTINGS_MAX_FRAME_SIZE (RFC 9113, section 6.5.2)."""
 MAGIC_BYTES: Final = 24
 """``PRI * HTTP/2.0`` and so on (RFC 9113, section 3.4)."""
-
-
 SETTINGS_BYTES: Final = FRAME_HEADER_BYTES + 6 * 6
 """Table size, push, concurrent streams, window, frame size and extended CONNECT."""
-
-
 SETTINGS_ACK_BYTES: Final = FRAME_HEADER_BYTES
-
-
 WINDOW_UPDATE_BYTES: Final = FRAME_HEADER_BYTES + 4
-
-
 OPENING_BYTES: Final = SETTINGS_BYTES + WINDOW_UPDATE_BYTES + SETTINGS_ACK_BYTES
 """What each end sends ahead of its first message; a client its magic too."""
-
-
 REQUEST_ID_BYTES: Final = 26
 """A UUID in Huffman code: 32 hexadecimal digits of 5.625 bits each on average, 4 dashes of 6 bits."""
-
-
 TRACEPARENT_BYTES: Final = 39
 """A traceparent in Huffman code: 48 hexadecimal digits, and 38 bits for ``00-``, ``-`` and ``-01``."""
-
-
 ID_SLACK_BYTES: Final = 7
 """Most that a real message can differ: digits take 5 or 6 bits, so ids 23 to 27 and 35 to 41 bytes."""
-
-
 STATIC_METHODS: Final = frozenset({"GET", "POST"})
-
-
 _STATIC_PATHS: Final = frozenset({"/", "/index.html"})
-
-
 STATIC_STATUSES: Final = frozenset({200, 204, 206, 304, 400, 404, 500})
 
 

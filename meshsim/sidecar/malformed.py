@@ -34,7 +34,7 @@ def bad_request(fields: Fields) -> bytes:
     """The answer, as Envoy words it, with the fields that a sidecar adds."""
     own = (("content-length", "11"), ("content-type", "text/plain"), *fields, ("connection", "close"))
     lines = ("HTTP/1.1 400 Bad Request", *(f"{name}: {value}" for name, value in own), "", "Bad Request")
-    return "\r\n".join(lines).encode("latin-1")
+    return "\r\n".join(lines).encode("ascii")
 
 
 def why_unread(template: CallTemplate) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.sidecar.received import CLIENT_CERT, Caller, Fields, HeaderRules, end_to_end, received, removed
+from meshsim.sidecar.received import CLIENT_CERT, Caller, Fields, HeaderRules, as_read, end_to_end, received, removed
 
 OWN = "spiffe://mesh.example/service/planner"
 PEER = "spiffe://mesh.example/fleet/robots/0"
@@ -114,3 +114,11 @@ def test_nothing_forged_comes_through(fields: list[tuple[str, str]], mode: str, 
 def test_what_was_removed_is_named(before: Fields, after: Fields, names: str) -> None:
     """A field is gone where nothing or less of it is left, and not where a sidecar put its own word behind."""
     assert removed(before, after) == names
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("a b\tc", "a b\tc"), (" \ta ", "a"), ("a\r\nb\0c\n", "a  b c"), ("M\u00fc", "M\u00fc")]
+)
+def test_what_no_field_can_hold_is_read_as_spaces(written: str, read: str) -> None:
+    """Line ends and NUL come to spaces, and those around a value are no part of it (RFC 9110, section 5.5)."""
+    assert as_read(written) == read
