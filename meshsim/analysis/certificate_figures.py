@@ -18,7 +18,8 @@ from meshsim.analysis.certificate_metrics import (
 from meshsim.analysis.data import RunData
 from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, to_json
-from meshsim.analysis.selection import PPM, Selected, Selection, count, mean, quantile
+from meshsim.analysis.selection import PPM, Selected, Selection, mean, quantile
+from meshsim.analysis.tallies import count
 from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
 
 Figures = Mapping[str, Any]

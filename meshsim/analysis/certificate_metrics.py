@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from meshsim.analysis.reading import Flags, Ints
-from meshsim.analysis.selection import PPM, Kind, Metric, Selected, count, quantile
+from meshsim.analysis.selection import PPM, Kind, Metric, Selected, quantile
+from meshsim.analysis.tallies import count
 from meshsim.scenario.variants import spiffe_ids
 from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
 

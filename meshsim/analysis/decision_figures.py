@@ -11,7 +11,8 @@ from meshsim.analysis.change_figures import Grouped, Part
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
 from meshsim.analysis.reading import Flags
-from meshsim.analysis.selection import Metric, Selected, count
+from meshsim.analysis.selection import Metric, Selected
+from meshsim.analysis.tallies import count
 
 DECISIONS = "decisions"
 _TO = "\N{RIGHTWARDS ARROW}"

@@ -10,7 +10,8 @@ from meshsim.analysis.certificate_figures import Part
 from meshsim.analysis.data import RunData
 from meshsim.analysis.federation_metrics import BUNDLES, domains, fetches
 from meshsim.analysis.numbers import show
-from meshsim.analysis.selection import Selected, Selection, count
+from meshsim.analysis.selection import Selected, Selection
+from meshsim.analysis.tallies import count
 
 Pair = tuple[str, str]
 _EVENTS = ("taken", "unchanged", "refused", "failed", "stale")

@@ -11,7 +11,8 @@ import numpy as np
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.reading import Flags, Ints
-from meshsim.analysis.selection import Kind, Metric, Selected, count
+from meshsim.analysis.selection import Kind, Metric, Selected
+from meshsim.analysis.tallies import count
 
 BUNDLES = "bundles"
 

@@ -8,7 +8,8 @@ from typing import Any
 from meshsim.analysis.change_figures import Grouped, Part
 from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show
-from meshsim.analysis.selection import Metric, count
+from meshsim.analysis.selection import Metric
+from meshsim.analysis.tallies import count
 
 _TO = "\N{RIGHTWARDS ARROW}"
 _ORDER = ("source", "service", "destination")

@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 from meshsim.analysis.reading import Flags
-from meshsim.analysis.selection import PPM, Metric, Selected, share, total
+from meshsim.analysis.selection import PPM, Metric, Selected, share
+from meshsim.analysis.tallies import total
 
 TABLE = "nodes"
 

@@ -58,7 +58,7 @@ def _of_group(parts: Grouped, group: int) -> Iterator[Ints]:
 def _one_pass(
     parts: Grouped,
     sizes: Sequence[int],
-    ranks: Callable[[int], Sequence[int]],
+    ranks: Ranks,
     pending: set[int],
     found: list[list[int]],
 ) -> set[int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from meshsim.analysis.reading import Flags
-from meshsim.analysis.selection import Metric, Selected, share, total
+from meshsim.analysis.selection import Metric, Selected, share
+from meshsim.analysis.tallies import total
 
 CONFIDENCE = Fraction(98, 100)
 """A delay budget is kept if this share of packets keeps it (3GPP TS 23.501, 5.7.3.4)."""

@@ -17,9 +17,7 @@ import numpy as np
 from meshsim.analysis.data import RunData, Window
 from meshsim.analysis.order import Parts, at_ranks
 from meshsim.analysis.reading import Flags, Ints
-from meshsim.analysis.tallies import Handshakes, Requests, Spent, count, handshakes_of, requests_of, spent_of, total
-
-__all__ = ["count", "total"]
+from meshsim.analysis.tallies import Handshakes, Requests, Spent, handshakes_of, requests_of, spent_of
 
 PPM = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -67,9 +65,10 @@ class Rows:
     def requests(self) -> Flags:
         """Which rows of ``requests`` are selected."""
         chosen = self._within("requests", "t_intended_ns")
-        for name in ("slice", "service", "source"):
-            if getattr(self._of.selection, name) is not None:
-                chosen &= self._named("requests", name, getattr(self._of.selection, name))
+        wanted = self._of.selection
+        for column, value in (("slice", wanted.slice), ("service", wanted.service), ("source", wanted.source)):
+            if value is not None:
+                chosen &= self._named("requests", column, value)
         return chosen
 
     @cached_property
@@ -81,9 +80,11 @@ class Rows:
     def handshakes(self) -> Flags:
         """Which rows of ``handshakes`` are selected."""
         chosen = self._within("handshakes", "t_start_ns")
-        chosen &= self._named("handshakes", "slice", self._of.selection.slice)
-        chosen &= self._named("handshakes", "server", self._of.selection.service)
-        if self._of.selection.source is not None:
+        wanted = self._of.selection
+        for column, value in (("slice", wanted.slice), ("server", wanted.service)):
+            if value is not None:
+                chosen &= self._named("handshakes", column, value)
+        if wanted.source is not None:
             chosen &= self.run.names("handshakes", "client").is_in(self._of.devices)
         return chosen
 
@@ -99,10 +100,8 @@ class Rows:
         chosen: Flags = (times_ns >= self._of.window.from_ns) & (times_ns < self._of.window.to_ns)
         return chosen
 
-    def _named(self, table: str, column: str, value: str | None) -> Flags:
+    def _named(self, table: str, column: str, value: str) -> Flags:
         names = self.run.names(table, column)
-        if value is None:
-            return np.ones(len(names.codes), dtype=np.bool_)
         chosen: Flags = names.codes == names.code(value)
         return chosen
 
@@ -149,12 +148,12 @@ class Selected:
         return share(self.spent.answered_ns[column], self.requests.answered)
 
     def latency(self, share_ppm: int) -> int | None:
-        """The nearest-rank quantile of the latencies of the selected requests that were answered."""
-        return self._quantiles("latency", self.latencies_ns, self.requests.answered).get(share_ppm)
+        """One of ``QUANTILES_PPM`` of the latencies of the selected requests that were answered; nearest-rank."""
+        return self._quantile("latency", self.latencies_ns, self.requests.answered, share_ppm)
 
     def handshake_duration(self, share_ppm: int) -> int | None:
         """The same of the durations of the selected handshakes that were established."""
-        return self._quantiles("duration", self._durations_ns, self.handshakes.number("established")).get(share_ppm)
+        return self._quantile("duration", self._durations_ns, self.handshakes.number("established"), share_ppm)
 
     def latencies_ns(self) -> Iterator[Ints]:
         """Latencies of the selected requests that were answered, some at a time, in their order."""
@@ -165,14 +164,14 @@ class Selected:
         for rows in self.pieces("handshakes"):
             yield rows.run.compact("handshakes", "duration_ns")[rows.established]
 
-    def _quantiles(self, what: str, values: Parts, size: int) -> dict[int, int]:
-        """All of ``QUANTILES_PPM`` at once, which is not much more work than one of them; none without values."""
+    def _quantile(self, what: str, values: Parts, size: int, share_ppm: int) -> int | None:
+        """All of ``QUANTILES_PPM`` are found at once, which is not much more work than one; None without values."""
 
         def find() -> dict[int, int]:
-            ranks = [rank_of(size, share_ppm) for share_ppm in QUANTILES_PPM]
-            return dict(zip(QUANTILES_PPM, at_ranks(values, ranks), strict=True)) if size else {}
+            ranks = [rank_of(size, each_ppm) for each_ppm in QUANTILES_PPM]
+            return dict(zip(QUANTILES_PPM, at_ranks(values, ranks), strict=True))
 
-        return self.run.remembered((what, self.selection), find)
+        return self.run.remembered((what, self.selection), find)[share_ppm] if size else None
 
     def slowest(self, rows: Rows) -> Flags:
         """Which requests of a piece are among the slowest one in a hundred of the selected ones that were answered."""

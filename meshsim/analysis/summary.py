@@ -24,9 +24,9 @@ from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints
 from meshsim.analysis.reasons import denials, failures, grouped, refusals
 from meshsim.analysis.revocation_figures import revocations
-from meshsim.analysis.selection import PPM, Selected, Selection, count, rank_of, share, total
+from meshsim.analysis.selection import PPM, Selected, Selection, rank_of, share
 from meshsim.analysis.service_figures import services
-from meshsim.analysis.tallies import counted
+from meshsim.analysis.tallies import count, counted, total
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.metric_expectations import RADIO_METRIC_NAMES
 from meshsim.telemetry.rows import ATTRIBUTION, LATER_OUTCOMES, REQUEST_OUTCOMES

@@ -31,7 +31,6 @@ from meshsim.scenario.variants import replicas_by_node
 TIERS = ("core", "regional", "edge", "router", "gnb")
 """Kinds of node from the top to the bottom of the picture; the fleets stand below."""
 
-"""Rows of a table that are looked at together."""
 _APART_IN = 0.042
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
