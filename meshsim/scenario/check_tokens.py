@@ -16,6 +16,8 @@ from meshsim.scenario.words import expected, one_of, show
 
 OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
 """Claims that tokens have by themselves (RFC 7519, section 4.1; RFC 7800)."""
+MOST_CLAIM_BYTES = 8192
+"""Of one token's claims: it, and what is written of it into header fields, are within the 60 KiB that Envoy takes."""
 
 
 def check_tokens(scenario: Scenario) -> Iterator[Finding]:
@@ -173,6 +175,9 @@ def _check_claims(token: HeldToken, path: Path) -> Iterator[Finding]:
             yield Finding(
                 (*path, name), "this is nothing that JSON can hold; expected text, a number, true, a list or a mapping"
             )
+    size_bytes = len(json.dumps(token.claims, default=str))
+    if size_bytes > MOST_CLAIM_BYTES:
+        yield Finding(path, f"the claims have {size_bytes} characters as JSON; expected at most {MOST_CLAIM_BYTES}")
 
 
 def _presented(scenario: Scenario) -> Iterator[tuple[Path, str, Flaw | StolenToken]]:

@@ -109,7 +109,7 @@ class HeldToken(Model):
     audiences: Annotated[tuple[Audience, ...], FromList, Field(max_length=16)] = ()
     """For whom it is (claim aud). Default: nobody in particular, and no such claim."""
     claims: dict[ClaimName, Any] = Field(default={}, max_length=32)
-    """More claims, such as {groups: [drivers]}. Default: none."""
+    """More claims, such as {groups: [drivers]}; at most 8192 characters as JSON. Default: none."""
     bound: bool = False
     """Whether it says whose certificate may present it (claim cnf with x5t#S256, RFC 8705). Default: false."""
     at: TokenPlace | None = None

@@ -9,6 +9,7 @@ import pytest
 
 from meshsim.identity import token_check
 from meshsim.inquiry.odd import odd_in
+from meshsim.scenario.check_tokens import MOST_CLAIM_BYTES
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
 from tests.world.conftest import Result, Simulate
@@ -206,6 +207,22 @@ def test_what_is_told_is_handed_on(tmp_path: Path) -> None:
     result = same_at_every_fidelity(tmp_path, text, policy, "traffic.0.token=none", forged)
     assert ends(result) == {("failed", 502)}
     assert rules(result, "front") == {"default-deny": 20}
+
+
+@pytest.mark.parametrize("http_version", ["1.1", "2"])
+def test_as_long_claims_as_can_be(tmp_path: Path, http_version: str) -> None:
+    """The longest claims that a scenario may write go over either HTTP, and what is told of them is handed on."""
+    checks = (
+        "calls: [{to: planner}]\n    forward_headers: [authorization, x-role, x-payload]\n"
+        f"    request_authentication: {{issuers: [desk], forward_original_token: true, {TOLD}}}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", checks).replace(
+        "slice: web", f'slice: web, http_version: "{http_version}"'
+    )
+    role = "r" * (MOST_CLAIM_BYTES - len('{"role": ""}'))
+    assert ends(same_at_every_fidelity(tmp_path, text.replace("role: mover", f"role: {role}"))) == {("ok", 200)}
+    with pytest.raises(ScenarioError, match="the claims have 8193 characters as JSON; expected at most 8192"):
+        load_text(text.replace("role: mover", f"role: r{role}"), tmp_path / "a.yaml")
 
 
 def test_a_claim_that_no_field_can_hold_is_handed_on_as_it_is_read(tmp_path: Path) -> None:
