@@ -59,9 +59,10 @@ class Explained(NamedTuple):
 def denials(run: RunData) -> list[dict[str, Any]]:
     """What policies denied most often: who asked whom for what, by which rule, and how often.
 
+    ``refused_by`` names the RequestAuthentications that refused the token, where ``rule`` tells why one was refused.
     ``unproven`` counts the calls that came in plaintext, so that their sender proved no identity to the policy.
     """
-    names = ("source", "destination", "method", "path", "rule")
+    names = ("source", "destination", "method", "path", "rule", "refused_by")
     refused = grouped(run, "decisions", names, _refused)
     in_plaintext = _calls_in_plaintext(run) if refused else None
     unproven: dict[tuple[str, ...], int] = {}
@@ -174,7 +175,7 @@ def explained(summary: Figures) -> list[Explained]:
             (
                 f"{one['source']} {_TO} {one['destination']}",
                 f"{one['method']} {one['path']}",
-                _WITHOUT_RULE.get(one["rule"], one["rule"]),
+                _denied_by(one),
                 show(one["count"], "count"),
             )
             for one in summary["denials"]
@@ -205,6 +206,12 @@ def explained(summary: Figures) -> list[Explained]:
         *(Explained(*part) for part in explained_revocations(summary)),
         *(Explained(*part) for part in (*explained_certificates(summary), *explained_tokens(summary))),
     ]
+
+
+def _denied_by(denial: Figures) -> str:
+    by = f" ({denial['refused_by']})" if denial["refused_by"] else ""
+    rule = str(denial["rule"])
+    return _WITHOUT_RULE.get(rule, rule) + by
 
 
 def _outcome(failure: Figures) -> str:

@@ -107,6 +107,7 @@ def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[s
         "command": "policy ask",
         "allowed": decision.allowed,
         "rule": decision.rule,
+        "refused_by": decision.refused_by or None,
         "place": verdict.place or None,
         "reasons": [msgspec.to_builtins(one) for one in verdict.accounts],
         "errors_in_rules": list(decision.errors),
@@ -134,7 +135,7 @@ def _draw(console: Console, verdict: Verdict, expected: str | None, *, passed: b
     )
     word = "allowed" if decision.allowed else "denied"
     place = f"  {verdict.place}" if verdict.place else ""
-    console.print(Text.assemble((f"{mark} {word}", style), f" by {decision.rule}{place}"), soft_wrap=True)
+    console.print(Text.assemble((f"{mark} {word}", style), f" by {decision.words}{place}"), soft_wrap=True)
     if verdict.why:
         console.print(Padding(verdict.why, (0, 0, 0, 2), expand=False))
     if not passed:

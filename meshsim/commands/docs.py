@@ -128,8 +128,9 @@ KEYS: dict[str, dict[str, str]] = {
     "policy ask": {
         "allowed": "whether the request is allowed",
         "rule": "the rule that decided: of a policy, `default-deny`, `default-allow`, `mutual-tls` (the listener "
-        "refuses before any policy is asked) or `no-policy`",
-        "place": "where that rule stands (`file:line:column`); null for the others",
+        "refuses before any policy is asked), `no-policy`, or why a token is refused (`token-expired`, …)",
+        "refused_by": "the RequestAuthentications that refuse the token, separated by commas; null if none does",
+        "place": "where that rule, or the first of those, stands (`file:line:column`); null for the others",
         "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, and `why` "
         "not",
         "errors_in_rules": "rules that failed, and so had no say",
@@ -149,7 +150,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "policy test": {
         "cases": "each with `file`, `line`, `column`, `name`, `passed`, `expected` (`allowed`, and `rule` or null), "
-        "`allowed`, `rule`, and of a failed one its `explanation`",
+        "`allowed`, `rule`, `refused_by` (RequestAuthentications, or null), and of a failed one its `explanation`",
         "passed": "how many passed, and `failed` how many did not",
         "coverage": "every rule with `rule`, `place`, and how many cases it `matched` and `decided`",
         "coverage_share": "share of rules that decided a case",
@@ -165,7 +166,8 @@ KEYS: dict[str, dict[str, str]] = {
         "a": "with `--diff`: where the policies of the subject came from, and `b` those of the other",
         "flips": "with `--diff`: the newly allowed first, each with `change`, `source`, `source_spiffe_id`, "
         "`destination`, `port`, `regions`, `witness` (a question that is decided differently), `rule_before`, "
-        "`rule_after`",
+        "`rule_after`, `refused_by_before`, `refused_by_after` (RequestAuthentications, where that rule is why a "
+        "token is refused; or null)",
         "newly_allowed": "with `--diff`: how many flips, and `newly_denied` likewise",
         "only_before": "with `--diff`: services of the subject alone, and `only_after` of the other alone",
         "dimensions": "what the policies can tell apart: each with `name` and `values` (`class` and `witness`)",

@@ -209,6 +209,8 @@ def _draw_flip(console: Console, flip: Flip, space: Space) -> None:
     details += [f"the token in {at}"] if at and witness.claims else []
     console.print(
         Padding(
-            f"for instance {', '.join(details)}: {flip.before} before, {flip.after} after", (0, 0, 0, 4), expand=False
+            f"for instance {', '.join(details)}: {flip.before.words} before, {flip.after.words} after",
+            (0, 0, 0, 4),
+            expand=False,
         )
     )

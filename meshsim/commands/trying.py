@@ -117,6 +117,7 @@ def _document(
             "expected": {"allowed": one.case.allowed, "rule": one.case.rule},
             "allowed": one.verdict.decision.allowed,
             "rule": one.verdict.decision.rule,
+            "refused_by": one.verdict.decision.refused_by or None,
             "explanation": [] if one.passed else explanation(one),
         }
         for _, trial in trials

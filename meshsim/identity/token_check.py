@@ -15,49 +15,25 @@ import msgspec
 
 from meshsim.identity.token_places import DEFAULT_PLACES, Place
 from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, kid_of, public_pem
-
-MISSING: Final = "token-missing"
-MALFORMED: Final = "token-malformed"
-UNKNOWN_ISSUER: Final = "token-unknown-issuer"
-WRONG_ALGORITHM: Final = "token-wrong-algorithm"
-UNKNOWN_KEY: Final = "token-unknown-key"
-BAD_SIGNATURE: Final = "token-bad-signature"
-NOT_YET_VALID: Final = "token-not-yet-valid"
-EXPIRED: Final = "token-expired"
-WRONG_AUDIENCE: Final = "token-wrong-audience"
-NOT_BOUND: Final = "token-not-bound"
-OTHER_CERTIFICATE: Final = "token-of-another-certificate"
-
-REASONS: Final[Mapping[str, str]] = {
-    MISSING: "the request carries no token, and the service requires one",
-    MALFORMED: "what stands where a token is looked for is none",
-    UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
-    WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
-    UNKNOWN_KEY: "signed with a key that is not in the bundle that the verifier has of the issuer's trust domain",
-    BAD_SIGNATURE: "forged: the signature is not the issuer's",
-    NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
-    EXPIRED: "expired, by the verifier's clock and leeway",
-    WRONG_AUDIENCE: "meant for somebody else",
-    NOT_BOUND: "bound to no certificate, and the service requires that",
-    OTHER_CERTIFICATE: "stolen: presented with another certificate than the one it is bound to (RFC 8705)",
-}
-"""Every reason to refuse a request for its token, in the order in which they are looked for, and what it means."""
-
+from meshsim.scenario.token_reasons import (
+    BAD_SIGNATURE,
+    EXPIRED,
+    MALFORMED,
+    MISSING,
+    NOT_BOUND,
+    NOT_YET_VALID,
+    OTHER_CERTIFICATE,
+    UNKNOWN_ISSUER,
+    UNKNOWN_KEY,
+    WRONG_ALGORITHM,
+    WRONG_AUDIENCE,
+)
 
 _OPTIONS: Final[Any] = {
     **{f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
     "require": ["exp", "nbf"],
 }
 """What PyJWT leaves to us: it would hold times against the wall clock."""
-
-
-UNAUTHORIZED: Final = 401
-FORBIDDEN: Final = 403
-
-
-def status_of(reason: str) -> int:
-    """HTTP status of a refusal: 401, and 403 for a wrong audience, as Envoy's JWT filter answers."""
-    return FORBIDDEN if reason == WRONG_AUDIENCE else UNAUTHORIZED
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -97,6 +73,8 @@ class Lookup(msgspec.Struct, frozen=True):
     issuer: str = ""
     """What ``iss`` has to be of one that is accepted; empty for any of ``accepted``."""
     audiences: tuple[str, ...] = ()
+    name: str = ""
+    """Name of the RequestAuthentication that it is from; empty for a service's own settings."""
 
     @property
     def writes(self) -> frozenset[str]:
@@ -121,6 +99,8 @@ class TokenRules(msgspec.Struct, frozen=True):
     leeway_s: int
     lookups: tuple[Lookup, ...] = ()
     """Empty: one at the usual places for all that is accepted."""
+    blind: frozenset[int] = frozenset()
+    """Ports on which nobody looks, since Envoy sees no requests there."""
 
     @property
     def looked(self) -> tuple[Lookup, ...]:
@@ -132,13 +112,15 @@ class TokenVerdict(msgspec.Struct, frozen=True, gc=False):
     """What came of the token of one request."""
 
     reason: str
-    """Why it is refused, one of ``REASONS``; empty if it is accepted or not there."""
+    """Why it is refused, one of ``token_reasons.REASONS``; empty if it is accepted or not there."""
     algorithm: str
     """Algorithm of the signature that was checked; empty where it did not come to that."""
     claims: str
     """Claims as canonical JSON; empty without an accepted token."""
     keys: frozenset[str] = frozenset()
     """Keys of the issuer that the verifier had, where those are in the bundle of a trust domain."""
+    by: tuple[str, ...] = ()
+    """Names of the RequestAuthentications that refuse it; empty where a service's own settings do."""
 
 
 ABSENT: Final = TokenVerdict("", "", "")

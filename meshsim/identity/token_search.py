@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 
 from meshsim.identity.token_check import (
     ABSENT,
-    MISSING,
-    UNKNOWN_ISSUER,
     Keys,
     Lookup,
     TokenRules,
@@ -28,6 +26,7 @@ from meshsim.identity.token_check import (
 )
 from meshsim.identity.token_places import Fields, found, joined, taken_off
 from meshsim.identity.tokens import Token, base64url
+from meshsim.scenario.token_reasons import MISSING, UNKNOWN_ISSUER
 
 _NONE_THERE: Final = "none"
 
@@ -67,6 +66,11 @@ class TokenSearch:
         """Whether tokens are looked for at the usual places, taken off, and told of nowhere."""
         return len(self._parts) == 1 and self._parts[0][0].is_usual
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The RequestAuthentications whose rules these are."""
+        return tuple(dict.fromkeys(lookup.name for lookup, _ in self._parts if lookup.name))
+
     def look(
         self, headers: Fields, target: str, known: dict[str, Token], clock_s: int, thumbprint: str, keys: Keys
     ) -> Inspection:
@@ -104,26 +108,24 @@ class _Look:
             reason = self._verify(lookup, rules)
             if not reason:
                 return self._accepted()
-            reasons.append(reason)
+            reasons.append((reason, lookup))
         if len(parts) > 1:
             reasons.append(self._each_or_none(parts))
-            if not reasons[-1]:
+            if not reasons[-1][0]:
                 return self._accepted()
-        final = _NONE_THERE
-        for reason in reasons:
-            if reason not in (_NONE_THERE, UNKNOWN_ISSUER) or final == _NONE_THERE:
-                final = reason
-        return ABSENT if final == _NONE_THERE else TokenVerdict(final, "", "")
+        final = the_reason(reason for reason, _ in reasons)
+        by = tuple(dict.fromkeys(lookup.name for reason, lookup in reasons if reason == final and lookup.name))
+        return TokenVerdict(final, "", "", by=by) if final else ABSENT
 
     def _accepted(self) -> TokenVerdict:
         return TokenVerdict("", "", self._claims) if self._claims else ABSENT
 
-    def _each_or_none(self, parts: list[tuple[Lookup, TokenRules]]) -> str:
+    def _each_or_none(self, parts: list[tuple[Lookup, TokenRules]]) -> tuple[str, Lookup]:
         for lookup, rules in parts:
             reason = self._verify(lookup, rules)
             if reason not in ("", _NONE_THERE):
-                return reason
-        return ""
+                return reason, lookup
+        return "", parts[0][0]
 
     def _verify(self, lookup: Lookup, rules: TokenRules) -> str:
         """Judge what one rule finds, the last of it first; return why it is refused, empty if all of it is good."""
@@ -141,6 +143,15 @@ class _Look:
             if not lookup.forward:
                 self.headers, self.target = taken_off(place, self.headers, self.target)
         return ""
+
+
+def the_reason(reasons: Iterable[str]) -> str:
+    """Why a request is refused that several rules refuse, each for a reason of its own; empty if none found a token."""
+    final = _NONE_THERE
+    for reason in reasons:
+        if reason not in (_NONE_THERE, UNKNOWN_ISSUER) or final == _NONE_THERE:
+            final = reason
+    return "" if final == _NONE_THERE else final
 
 
 def told(lookup: Lookup, claims: str, text: str = "") -> Fields:

@@ -9,15 +9,16 @@ from typing import Any
 
 import msgspec
 
-from meshsim.identity.token_check import MISSING, UNKNOWN_ISSUER, WRONG_AUDIENCE, are_meant
+from meshsim.identity.token_check import are_meant
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.placing import ANYWHERE, Carried, Spot, add_places, carry, names_written
-from meshsim.inquiry.presented import add_told, written_out
+from meshsim.inquiry.presented import add_told, at_port, written_out
 from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
 from meshsim.policy.istio import IstioEngine
-from meshsim.policy.question import Question
+from meshsim.policy.question import Decision, Question, token_refusal
+from meshsim.scenario.token_reasons import MISSING, UNKNOWN_ISSUER, WRONG_AUDIENCE
 from meshsim.sidecar.received import CLIENT_CERT, end_to_end, received
 from meshsim.sidecar.received import Caller as Sender
 
@@ -29,8 +30,8 @@ class Arrived(msgspec.Struct, frozen=True):
     """A request as policy sees it."""
 
     question: Question
-    refused: str = ""
-    """The rule by which its token is refused before policy is asked; empty if it is not."""
+    refused: Decision | None = None
+    """The decision by which its token is refused before policy is asked; None if it is not."""
 
 
 def arrived(
@@ -49,14 +50,15 @@ def arrived(
     them; None: those that it has. Of all others it is taken to have what makes it valid. ``found``: what came of tokens
     that stand in the request. ``spot``: where the token with these claims is.
     """
+    callee = at_port(callee, question.port)
     headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
     carried = carry(callee, headers, question.query, claims, said, spot)
     check = callee.token_check
-    refused = "" if check is None else refusal(check, None if carried.unseen else claims, said)
-    refused = refused or carried.refused
-    if found is None and not refused:
+    reason = "" if check is None else refusal(check, None if carried.unseen else claims, said)
+    refused = token_refusal(reason) if reason else carried.refused
+    if found is None and refused is None:
         refused = _stray(subject, callee, headers, question.query, carried)
-    if refused:
+    if refused is not None:
         return Arrived(question, refused)
     changed: dict[str, Any] = {}
     if question.claims and (carried.unseen or not looks_at_tokens(subject, callee)):
@@ -69,15 +71,21 @@ def arrived(
     return Arrived(msgspec.structs.replace(question, **changed) if changed else question)
 
 
-def _stray(subject: Subject, callee: Callee, headers: Fields, query: str, carried: Carried) -> str:
-    """Why what else stands where tokens are looked for is refused: several tokens have all to be good."""
+def _stray(subject: Subject, callee: Callee, headers: Fields, query: str, carried: Carried) -> Decision | None:
+    """The refusal of what else stands where tokens are looked for: several tokens have all to be good."""
     own = carried.place
     replaced = own.name if own is not None and own.kind == "header" else ""
     others = tuple(field for field in headers if field[0] != replaced)
     if not others and not query:
-        return ""
+        return None
     found = written_out(callee, others, f"/?{query}", subject.epoch_s, carried.lookup)
-    return "" if found is None else found.verdict.reason
+    return None if found is None else refusal_of(found)
+
+
+def refusal_of(found: Inspection) -> Decision | None:
+    """The decision on a request whose tokens came to this; None if they are not refused."""
+    verdict = found.verdict
+    return token_refusal(verdict.reason, verdict.by) if verdict.reason else None
 
 
 def looks_at_tokens(subject: Subject, callee: Callee) -> bool:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from meshsim.identity.token_check import REASONS, status_of
 from meshsim.identity.token_search import Inspection
-from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, taken_off
+from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, refusal_of, taken_off
 from meshsim.inquiry.placing import spot_of, told_places
-from meshsim.inquiry.presented import written_out
+from meshsim.inquiry.presented import at_port, written_out
 from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
+from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, RuleAccount
+from meshsim.scenario.token_reasons import REASONS
 
 MUTUAL_TLS = "mutual-tls"
 """The rule of a request that TLS refuses before any policy is asked."""
@@ -33,11 +34,13 @@ class Verdict(msgspec.Struct, frozen=True):
     """Why no policy was asked, for people; empty if one was."""
     notes: tuple[str, ...] = ()
     """What the called sidecar took off the request, so that policy did not see it, for people."""
+    refuser: str = ""
+    """Where the RequestAuthentication stands that refuses the token; empty if none does."""
 
     @property
     def place(self) -> str:
-        """Where the deciding rule stands; empty for a default."""
-        return next((one.place for one in self.accounts if one.rule == self.decision.rule), "")
+        """Where the deciding rule stands, or what refuses the token; empty for a default."""
+        return self.refuser or next((one.place for one in self.accounts if one.rule == self.decision.rule), "")
 
 
 def ask(subject: Subject, request: Request) -> Verdict:
@@ -49,25 +52,33 @@ def ask(subject: Subject, request: Request) -> Verdict:
     question = asked.question
     found = _written_token(subject, request, asked)
     if found is not None:
-        if found.verdict.reason:
-            return _refused(asked, found.verdict.reason)
+        refusal = refusal_of(found)
+        if refusal is not None:
+            return _refused(subject, asked, refusal)
         claims = found.verdict.claims
         if subject.engine is not None and "claims" in subject.engine.reads:
             question = msgspec.structs.replace(question, claims=claims)
     spot = spot_of(request.token_at, asked.callee)
     came = arrived(subject, asked.caller, asked.callee, question, claims, found=found, spot=spot)
     notes = tuple(_notes(subject, asked, request))
-    if came.refused:
-        return _refused(asked, came.refused, notes)
+    if came.refused is not None:
+        return _refused(subject, asked, came.refused, notes)
     if subject.engine is None:
         why = "the mesh has no policy: whom mutual TLS admits may call"
         return Verdict(asked, Decision(True, NO_POLICY), (), why, notes)
     seen = msgspec.structs.replace(asked, question=came.question)
-    return Verdict(seen, subject.engine.decide(came.question), subject.engine.explain(came.question), "", notes)
+    decision, accounts = subject.engine.decide(came.question), subject.engine.explain(came.question)
+    if decision.refused_by:
+        return msgspec.structs.replace(_refused(subject, seen, decision, notes), accounts=accounts)
+    return Verdict(seen, decision, accounts, "", notes)
 
 
-def _refused(asked: Asked, reason: str, notes: tuple[str, ...] = ()) -> Verdict:
-    return Verdict(asked, Decision(False, reason, status=status_of(reason)), (), REASONS[reason], notes)
+def _refused(subject: Subject, asked: Asked, decision: Decision, notes: tuple[str, ...] = ()) -> Verdict:
+    engine, place = subject.engine, ""
+    if isinstance(engine, IstioEngine):
+        named = (one for one in engine.policies.authentication if one.name in decision.reasons)
+        place = next((f"{one.place.file}:{one.place.line}:{one.place.column}" for one in named), "")
+    return Verdict(asked, decision, (), REASONS[decision.rule], notes, place)
 
 
 def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspection | None:
@@ -77,12 +88,15 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspecti
     fields = tuple((name.lower(), value) for name, value in request.headers)
     headers = believed(subject, asked.caller, asked.callee, fields, mutual=asked.question.mutual)
     clock_s = subject.epoch_s if request.time_s is None else request.time_s
-    return written_out(asked.callee, headers, request.path, clock_s)
+    callee = at_port(asked.callee, asked.callee.targets[asked.port])
+    return written_out(callee, headers, request.path, clock_s)
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
     if request.claims and not looks_at_tokens(subject, asked.callee):
         yield f"the claims are not seen: nobody looks at tokens at {asked.callee.name}"
+    elif request.claims and at_port(asked.callee, asked.callee.targets[asked.port]) is not asked.callee:
+        yield f"the claims are not seen: port {asked.port} speaks no HTTP, in which tokens are looked for"
     elif request.claims:
         yield from told_places(asked.callee, request.claims, spot_of(request.token_at, asked.callee))
     fields = tuple((name.lower(), value) for name, value in request.headers)

@@ -71,9 +71,9 @@ class Flip(msgspec.Struct, frozen=True):
     """One question that is decided differently."""
     combination: Combination
     """The combination that the witness stands for."""
-    before: str
-    """Rule that decided the witness before."""
-    after: str
+    before: Decision
+    """What decided the witness before."""
+    after: Decision
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -207,8 +207,8 @@ def _flips(
                 region(space.dimensions, changed),
                 space.question(caller, callee, port, combinations[index]),
                 combinations[index],
-                decided[0][index].rule,
-                decided[1][index].rule,
+                decided[0][index],
+                decided[1][index],
             )
 
 
@@ -220,8 +220,8 @@ def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination
     token = question.claims or (None if said else "{}")
     spot = space.spots.get(space.token_at(combination), ANYWHERE)
     came = arrived(subject, caller, callee, question, token, said, spot=spot)
-    if came.refused:
-        return Decision(False, came.refused)
+    if came.refused is not None:
+        return came.refused
     return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(came.question)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meshsim.identity.token_check import UNKNOWN_ISSUER
 from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import Directory, PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
@@ -14,8 +13,9 @@ from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.istio_unenforced import unenforced_in
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.proxies import gateways_of, waypoints_of
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 from meshsim.scenario.words import expected, show
-from meshsim.world.tokens import iss_of
+from meshsim.world.token_rules import iss_of
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from meshsim.identity.token_check import UNKNOWN_ISSUER, WRONG_AUDIENCE, Lookup, TokenRules, are_meant
+from meshsim.identity.token_check import Lookup, TokenRules, are_meant
 from meshsim.identity.token_places import DEFAULT_PLACES, Fields, Place, put, taken_off
-from meshsim.identity.token_search import told
+from meshsim.identity.token_search import the_reason, told
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.patterns import ANY, Pattern
 from meshsim.inquiry.subject import Callee, Subject
+from meshsim.policy.question import Decision, token_refusal
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER, WRONG_AUDIENCE
 from meshsim.scenario.words import show
 
 TokenPlace = Place
@@ -48,8 +50,8 @@ class Carried(msgspec.Struct, frozen=True):
     """Whether it is where nobody looks, so that it is no token to them."""
     lookup: Lookup | None = None
     """The rule that accepts it."""
-    refused: str = ""
-    """Why it is refused where it is, though other rules, which look elsewhere, would accept it."""
+    refused: Decision | None = None
+    """The decision by which every rule that looks there refuses it; None if one accepts it."""
 
 
 def shown(place: Place) -> str:
@@ -87,20 +89,20 @@ def carry(
     if claims is None:
         return Carried(headers, query)
     known = json.loads(claims)
-    accepting = None if rules is None else _by(rules.looked, known, said)
-    place, lookup = spot.place, accepting
+    lookups = () if rules is None else rules.looked
+    place, lookup = spot.place, _by(lookups, known, said)
     if place is None:
-        if rules is None or accepting is None:
-            return Carried(headers, query)  # the engine says why
-        place = next((one for one in accepting.places if one not in spot.but), None)
+        if not lookups:
+            return Carried(headers, query)
+        # Whom nobody accepts stands where the rule for its issuer looks, or the first one.
+        looking = lookup or _by(lookups, known, said, only=("iss",)) or lookups[0]
+        place = next((one for one in looking.places if one not in spot.but), None)
         if place is None:
             return Carried(headers, query, unseen=True)
-    elif rules is not None and accepting is not None:
-        there = [one for one in rules.looked if place in one.places]
-        lookup = _by(there, known, said)
-        if there and lookup is None:
-            foreign = _by([msgspec.structs.replace(one, audiences=()) for one in there], known, frozenset({"iss"}))
-            return Carried(headers, query, place, refused=UNKNOWN_ISSUER if foreign is None else WRONG_AUDIENCE)
+    there = [one for one in lookups if place in one.places]
+    lookup = _by(there, known, said)
+    if there and lookup is None:
+        return Carried(headers, query, place, refused=_refusal(there, known, said))
     if place.kind == "header":  # it stands in place of what else is said there
         headers = tuple(field for field in headers if field[0] != place.name)
     headers, target = put(place, UNKNOWN_TOKEN, headers, f"?{query}" if query else "")
@@ -118,9 +120,25 @@ def names_written(rules: TokenRules) -> frozenset[str]:
     return frozenset(name for lookup in rules.looked for name in lookup.writes)
 
 
-def _by(lookups: Iterable[Lookup], claims: Mapping[str, Any], said: Container[str] | None) -> Lookup | None:
-    """The rule that accepts a token with these claims; of all others it is taken to have what makes it valid."""
-    known = claims if said is None else said
+def _refusal(lookups: Sequence[Lookup], claims: Mapping[str, Any], said: Container[str] | None) -> Decision:
+    """The decision of rules of which none accepts a token with these claims."""
+    reasons = [WRONG_AUDIENCE if _by([one], claims, said, only=("iss",)) else UNKNOWN_ISSUER for one in lookups]
+    final = the_reason(reasons)
+    named = (one.name for one, reason in zip(lookups, reasons, strict=True) if reason == final and one.name)
+    return token_refusal(final, tuple(dict.fromkeys(named)))
+
+
+def _by(
+    lookups: Iterable[Lookup],
+    claims: Mapping[str, Any],
+    said: Container[str] | None,
+    only: Collection[str] = ("iss", "aud"),
+) -> Lookup | None:
+    """The rule that accepts a token with these claims, as far as it goes by the claims in ``only``.
+
+    Of all others it is taken to have what makes it valid.
+    """
+    known = [name for name in only if name in (claims if said is None else said)]
     named = claims.get("aud", [])
     audiences = [str(one) for one in named] if isinstance(named, list) else [str(named)]
     for lookup in lookups:

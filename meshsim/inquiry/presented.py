@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from meshsim.identity.token_check import Keys, Lookup, TokenRules
+from meshsim.identity.token_check import Keys, Lookup
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import Constants, header
 from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.istio import IstioEngine
-from meshsim.scenario.tokens import LEEWAY_NS
-from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.gate import search_of
-from meshsim.world.tokens import lookups_of
 
 
 def written_out(
@@ -30,20 +27,26 @@ def written_out(
     return found if found.checked else None
 
 
+def at_port(callee: Callee, port: int) -> Callee:
+    """A service as one of its listeners has it: where HTTP is not spoken, no rule of Istio looks at tokens.
+
+    The port may be 0, of questions in which it is left out: then all its listeners are of one kind.
+    """
+    rules = callee.token_rules
+    blind = rules is not None and (port in rules.blind if port else rules.blind >= set(callee.targets.values()))
+    return msgspec.structs.replace(callee, token_rules=None) if blind else callee
+
+
 def by_its_engine(subject: Subject) -> Subject:
     """A subject whose services check tokens by the policies that it has now, where they have no rules of their own."""
-    engine = subject.engine
-    if not isinstance(engine, IstioEngine):
+    engine, rules_by = subject.engine, subject.token_rules_by
+    if not isinstance(engine, IstioEngine) or rules_by is None:
         return subject
-    known = [part.token_rules for one in subject.callees for part in (one, *one.versions) if part.token_rules]
-    issuers = tuple(dict.fromkeys(one.issuer for rules in known for one in rules.accepted))
 
     def of(callee: Callee) -> Callee:
         rules = callee.token_rules
         if callee.token_check is None:
-            lookups = lookups_of(engine.token_rules(callee.service, callee.version), issuers)
-            accepted = tuple(each for lookup in lookups for each in lookup.accepted)
-            rules = TokenRules(accepted, False, "ignored", LEEWAY_NS // NS_PER_S, lookups) if lookups else None
+            rules = rules_by(engine, callee.service, callee.version)
         return msgspec.structs.replace(callee, token_rules=rules, versions=tuple(map(of, callee.versions)))
 
     return msgspec.structs.replace(subject, callees=tuple(map(of, subject.callees)))

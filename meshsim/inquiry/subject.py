@@ -22,7 +22,7 @@ from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device, Replica
 from meshsim.world.templates import header_rules
 from meshsim.world.tls_terms import tls_settings
-from meshsim.world.tokens import iss_of
+from meshsim.world.token_rules import iss_of
 from meshsim.world.world import World
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class Subject(msgspec.Struct, frozen=True):
     """Audiences that tokens are made for, or accepted for."""
     header_rules: HeaderRules | None = None
     """What sidecars do with header fields (``mesh.http``); None: nothing."""
+    token_rules_by: Callable[[PolicyEngine, str, str], TokenRules | None] | None = None
+    """Which tokens a service, or a version of it, accepts by an engine where it says nothing itself."""
     warnings: tuple[str, ...] = ()
     """What answers do not rest on though it was found, and what may be meant otherwise than it is written."""
 
@@ -192,6 +194,7 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         issuers=tuple(_issuers(scenario).values()),
         audiences=_audiences(scenario),
         header_rules=header_rules(scenario),
+        token_rules_by=world.token_rules_by,
         warnings=(*loaded.aside, *odd_in(loaded)),
     )
 

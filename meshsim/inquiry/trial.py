@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from meshsim.identity.token_check import REASONS
 from meshsim.inquiry.ask import MUTUAL_TLS, NO_POLICY, Verdict, ask
 from meshsim.inquiry.cases import Case
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.istio import REFUSED_PATH, IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
+from meshsim.scenario.token_reasons import REASONS
 from meshsim.scenario.words import expected, show
 
 _DEFAULTS = (DEFAULT_ALLOW, DEFAULT_DENY, MUTUAL_TLS, NO_POLICY)
@@ -39,7 +39,7 @@ class Tried(msgspec.Struct, frozen=True):
     @property
     def found(self) -> str:
         """What came of it, for people."""
-        return _words(self.verdict.decision.allowed, self.verdict.decision.rule)
+        return _words(self.verdict.decision.allowed, self.verdict.decision.words)
 
 
 class Covered(msgspec.Struct, frozen=True):

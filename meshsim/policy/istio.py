@@ -111,7 +111,7 @@ class IstioEngine:
         if not plan.http:
             return plan.asked(question, _NO_CLAIMS)
         claims = plan.tokens.seen(question.claims)
-        if claims is None or normalized(question.path, self.normalization) is None:
+        if isinstance(claims, Decision) or normalized(question.path, self.normalization) is None:
             return None
         return plan.asked(question, claims)
 
@@ -134,8 +134,8 @@ class IstioEngine:
         if normalized(question.path, self.normalization) is None:
             return Decision(False, REFUSED_PATH, (REFUSED_PATH,))
         claims = plan.tokens.seen(question.claims)
-        if claims is None:
-            return Decision(False, plan.tokens.names[0], plan.tokens.names)
+        if isinstance(claims, Decision):
+            return claims
         return plan.decide(question, claims, ask=ask)
 
     def _plan(self, question: Question) -> Plan:
@@ -172,11 +172,11 @@ class IstioEngine:
         detour = plan.passing.detour(question) if plan.passing is not None else ""
         if plan.http and not detour:
             seen = plan.tokens.seen(question.claims)
-            claims = seen if seen is not None else _NO_CLAIMS
+            claims = _NO_CLAIMS if isinstance(seen, Decision) else seen
             if normalized(question.path, self.normalization) is None:
                 early = "the path is refused with status 400 before any policy is looked at"
-            elif seen is None:
-                early = f"the token is refused by {plan.tokens.names[0]} before any policy is looked at"
+            elif isinstance(seen, Decision):
+                early = f"the token is refused by {seen.refused_by} before any policy is looked at"
         here = {rule.number: (rule, question) for rule in plan.rules}
         if plan.passing is not None and plan.ztunnel is not None:
             here |= {rule.number: (rule, plan.passing.onward(question)) for rule in plan.ztunnel.rules}

@@ -16,7 +16,9 @@ from typing import Any
 
 from meshsim.policy.istio_scope import read_scope
 from meshsim.policy.istio_types import JwtRule, RequestAuthentication
+from meshsim.policy.question import Decision, token_refusal
 from meshsim.scenario.manifest_reader import Manifest, Value
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER, WRONG_AUDIENCE
 from meshsim.scenario.words import show
 
 SPACE_DELIMITED = ("permission", "scope")
@@ -35,15 +37,16 @@ def read_authentication(manifest: Manifest) -> RequestAuthentication:
     manifest.body("spec", "status")
     spec = manifest.spec.fields("selector", "targetRef", "targetRefs", "jwtRules")
     written = spec["jwtRules"].items() if "jwtRules" in spec else []
+    name = f"ns[{manifest.namespace}]-requestauthentication[{manifest.name}]"
     return RequestAuthentication(
-        name=f"ns[{manifest.namespace}]-requestauthentication[{manifest.name}]",
+        name=name,
         scope=read_scope(manifest, spec),
-        rules=tuple(_rule(value) for value in written),
+        rules=tuple(_rule(value, name) for value in written),
         place=manifest.whole.place,
     )
 
 
-def _rule(value: Value) -> JwtRule:
+def _rule(value: Value, name: str) -> JwtRule:
     fields = value.fields(*_RULE)
     texts = {
         key: fields[key].text()
@@ -74,6 +77,7 @@ def _rule(value: Value) -> JwtRule:
         output_claims_to_headers=_pairs(fields.get("outputClaimToHeaders"), "header", "claim"),
         space_delimited_claims=_texts(fields.get("spaceDelimitedClaims")),
         place=value.place,
+        name=name,
     )
 
 
@@ -118,10 +122,10 @@ class Tokens:
         rules = (rule for one in authentications for rule in one.rules)
         self.rules = tuple(sorted(rules, key=lambda rule: rule.issuer))
         """In the order in which they are tried, which istiod has by their issuers."""
-        self._seen: dict[str, Mapping[str, Any] | None] = {}
+        self._seen: dict[str, Mapping[str, Any] | Decision] = {}
 
-    def seen(self, claims: str) -> Mapping[str, Any] | None:
-        """The claims that policies see; None if the token is refused."""
+    def seen(self, claims: str) -> Mapping[str, Any] | Decision:
+        """The claims that policies see; the decision if the token is refused."""
         if not claims or not self.names:
             return claims_of(claims, SPACE_DELIMITED)
         if claims not in self._seen:
@@ -133,18 +137,18 @@ class Tokens:
         """Whether any token is looked at."""
         return bool(self.rules)
 
-    def _accepted(self, claims: str) -> Mapping[str, Any] | None:
+    def _accepted(self, claims: str) -> Mapping[str, Any] | Decision:
         plain = claims_of(claims, ())
         if not self.rules:  # without rules no token is looked at
             return MappingProxyType({})
         listed = plain.get("aud", [])
         audiences = {_audience(one) for one in (listed if isinstance(listed, list) else [listed])}
-        for rule in self.rules:
-            if rule.issuer in ("", plain.get("iss")) and (
-                not rule.audiences or not audiences.isdisjoint(map(_audience, rule.audiences))
-            ):
+        known = [rule for rule in self.rules if rule.issuer in ("", plain.get("iss"))]
+        for rule in known:
+            if not rule.audiences or not audiences.isdisjoint(map(_audience, rule.audiences)):
                 return claims_of(claims, (*SPACE_DELIMITED, *rule.space_delimited_claims))
-        return None
+        by = dict.fromkeys(rule.name for rule in known or self.rules)
+        return token_refusal(WRONG_AUDIENCE if known else UNKNOWN_ISSUER, tuple(by))
 
 
 def _audience(value: object) -> str:

@@ -103,6 +103,8 @@ class JwtRule(msgspec.Struct, frozen=True, kw_only=True):
     space_delimited_claims: tuple[str, ...]
     """Claims whose text is a list of words."""
     place: Place
+    name: str
+    """Name of the RequestAuthentication that it stands in."""
 
 
 class RequestAuthentication(msgspec.Struct, frozen=True):

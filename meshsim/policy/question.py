@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+from meshsim.scenario.token_reasons import status_of
 
 DEFAULT_DENY = "default-deny"
 """The rule of a decision that no policy made, when what is not allowed is denied."""
@@ -96,7 +100,10 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     rule: str
     """The first rule, in the order of the files, that made the decision; or ``default-deny`` or ``default-allow``."""
     reasons: tuple[str, ...] = ()
-    """Every rule that made the decision, in the order of the files; empty when the default did."""
+    """Every rule that made the decision, in the order of the files; empty when the default did.
+
+    Of a refused token: the RequestAuthentications that refuse it, while ``rule`` says why.
+    """
     errors: tuple[str, ...] = ()
     """Policies that failed while they were evaluated, and so had no say: ``rule: what went wrong``."""
     audited: tuple[str, ...] = ()
@@ -109,6 +116,18 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Header fields of that answer, names in lower case."""
     body: str = ""
     """Its body; empty for the sidecar's own words."""
+    refused_by: str = ""
+    """Names of the RequestAuthentications that refuse the token; empty if none does."""
+
+    @property
+    def words(self) -> str:
+        """By what it was decided, for people."""
+        return f"{self.rule} ({self.refused_by})" if self.refused_by else self.rule
+
+
+def token_refusal(reason: str, by: Sequence[str] = ()) -> Decision:
+    """The decision on a request that is refused for its token; ``by``: the RequestAuthentications that refuse it."""
+    return Decision(False, reason, tuple(by), status=status_of(reason), refused_by=", ".join(by))
 
 
 class RuleAccount(msgspec.Struct, frozen=True, gc=False):

@@ -55,7 +55,7 @@ class Gate:
     def look(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Passed:
         """Judge the tokens of a request."""
         rules, search, settings = self._rules, self._search, self._settings
-        if rules is None or search is None:
+        if rules is None or search is None or downstream.port in rules.blind:
             return UNLOOKED
         thumbprint = "" if rules.binding == "ignored" else self._thumbprint(downstream)
         clock_s = (settings.clock_offset_ns + now_ns) // S
@@ -64,7 +64,10 @@ class Gate:
         if usual is None:
             usual = self._usual[template.index] = search.is_usual and _is_usual(template)
         if usual and message.carried is None:
-            return Passed(judge(message.token, rules, clock_s, thumbprint, settings.token_keys), thumbprint)
+            verdict = judge(message.token, rules, clock_s, thumbprint, settings.token_keys)
+            if verdict.reason and search.names:
+                verdict = msgspec.structs.replace(verdict, by=search.names)
+            return Passed(verdict, thumbprint)
         headers = fields_of(settings, downstream, message, message.headers)
         known = {token.text: token for token in message.tokens}
         found = search.look(headers, message.path, known, clock_s, thumbprint, settings.token_keys)

@@ -66,6 +66,14 @@ class DecisionRow(msgspec.Struct, frozen=True, gc=False):
             extra=LATER,
         ),
     ] = ""
+    refused_by: Annotated[
+        str,
+        Meta(
+            description="RequestAuthentications of Istio that refuse the request's token, separated by commas, while "
+            "`rule` says why; empty where no token is refused, or a service's own `request_authentication` does it.",
+            extra=LATER,
+        ),
+    ] = ""
     removed: Annotated[
         str,
         Meta(

@@ -139,5 +139,6 @@ def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollo
         ruling.shadow,
         decision.dry_run,
         ruling.failure,
+        decision.refused_by,
         command.removed,
     )

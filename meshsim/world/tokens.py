@@ -10,36 +10,33 @@ import msgspec
 
 from meshsim.identity.token_check import (
     ABSENT,
-    MISSING,
     Accepted,
     Keys,
-    Lookup,
     TokenRules,
     TokenVerdict,
-    status_of,
     verify,
     verify_operation,
 )
-from meshsim.identity.token_places import places_of
 from meshsim.identity.token_search import Checked
 from meshsim.identity.tokens import Grant, Issuer, Token, thumbprint_of
-from meshsim.policy.question import Decision
+from meshsim.policy.question import token_refusal
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import InvariantViolation
+from meshsim.scenario.token_reasons import MISSING
 from meshsim.scenario.tokens import LEEWAY_NS, token_key
 from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.wallet import OWN, Entry, Wallet
 from meshsim.world.hosts import Replica
 from meshsim.world.policies import Ruling
 from meshsim.world.token_fetching import TokenFetching
+from meshsim.world.token_rules import iss_of, istio_rules, own_lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from meshsim.identity.svid import Svid
-    from meshsim.policy.istio_types import JwtRule
-    from meshsim.scenario.model import Scenario
-    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenCheck, TokenEndpoint, TokenIssuer
+    from meshsim.policy.engine import PolicyEngine
+    from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenEndpoint
     from meshsim.scenario.tokens import Tokens as TokenSettings
     from meshsim.sidecar.commands import AskPolicy
     from meshsim.world.domains import Domains
@@ -59,40 +56,6 @@ class TokensDecide(NamedTuple):
 
 
 TOKENS_DECIDE = TokensDecide()
-
-
-def iss_of(name: str, issuer: TokenIssuer, scenario: Scenario) -> str:
-    """Return what the tokens of an issuer of the mesh say in the claim ``iss``."""
-    return issuer.issuer or f"https://{name}.{issuer.trust_domain or scenario.mesh.trust_domain}"
-
-
-def lookups_of(rules: Sequence[JwtRule], issuers: Sequence[Issuer]) -> tuple[Lookup, ...]:
-    """Return what rules of RequestAuthentications come to, with the keys of these issuers."""
-    return tuple(
-        Lookup(
-            accepted=tuple(Accepted(one, rule.audiences) for one in issuers if rule.issuer in ("", one.iss)),
-            places=places_of(rule.from_headers, rule.from_params, rule.from_cookies),
-            forward=rule.forward,
-            payload_header=rule.output_payload_to_header,
-            claim_headers=rule.output_claims_to_headers,
-            issuer=rule.issuer,
-            audiences=rule.audiences,
-        )
-        for rule in rules
-    )
-
-
-def _lookups(check: TokenCheck, accepted: tuple[Accepted, ...]) -> tuple[Lookup, ...]:
-    """Return how a service looks for tokens by its own settings; nothing where that is as usual."""
-    payload_header = check.output_payload_to_header or ""
-    lookup = Lookup(
-        accepted,
-        places_of(((one.name, one.prefix) for one in check.from_headers), check.from_params, check.from_cookies),
-        check.forward_original_token,
-        payload_header.lower(),
-        tuple((one.header.lower(), one.claim) for one in check.output_claims_to_headers),
-    )
-    return () if lookup.is_usual else (lookup,)
 
 
 class Tokens:
@@ -177,7 +140,7 @@ class Tokens:
             else:
                 accepted = tuple(Accepted(self._issuers[name], check.audiences) for name in check.issuers)
                 settings = (check.required, check.binding, self._leeway_s)
-                self._rules[key] = TokenRules(accepted, *settings, _lookups(check, accepted))
+                self._rules[key] = TokenRules(accepted, *settings, own_lookups(check, accepted))
         return self._rules[key]
 
     def hold(self, host: Host, number: int) -> None:
@@ -189,18 +152,17 @@ class Tokens:
             host.sidecar.check_tokens_by(after)
 
     def _istio_rules(self, service: str, version: str, number: int) -> TokenRules | None:
-        """Return what the RequestAuthentications for a service come to, if the policies of a number have any.
+        """Return what the RequestAuthentications for a service come to, if the policies of a number have any."""
+        policy = self._state.policy
+        return None if policy is None else self.rules_by(policy.versions[number].engine, service, version)
 
-        The keys of an issuer are those of the scenario's issuer with that ``iss``; tokens of others do not exist here.
-        """
+    def rules_by(self, engine: PolicyEngine, service: str, version: str) -> TokenRules | None:
+        """Return what an engine's RequestAuthentications for a service come to, if it has any."""
         from meshsim.policy.istio import IstioEngine
 
-        policy = self._state.policy
-        engine = None if policy is None else policy.versions[number].engine
         rules = engine.token_rules(service, version) if isinstance(engine, IstioEngine) else ()
-        lookups = lookups_of(rules, tuple(self._issuers.values()))
-        accepted = tuple(each for lookup in lookups for each in lookup.accepted)
-        return TokenRules(accepted, False, "ignored", self._leeway_s, lookups) if rules else None
+        listeners = self._scenario.services[service].listeners
+        return istio_rules(rules, tuple(self._issuers.values()), self._leeway_s, listeners)
 
     def check(self, host: Host, command: AskPolicy, verdict: TokenVerdict, now_ns: int) -> tuple[int, Ruling | None]:
         """Hold the verdict on a request's token against reality; return the CPU time of it, and a refusal if it is one.
@@ -217,7 +179,7 @@ class Tokens:
         for one in checked:
             self._confirm(one, command.thumbprint, clock_ns)
             cost_ns += costs.operation_ns(verify_operation(one.verdict.algorithm)) if one.verdict.algorithm else 0
-        refusal = Decision(False, verdict.reason, status=status_of(verdict.reason)) if verdict.reason else None
+        refusal = token_refusal(verdict.reason, verdict.by) if verdict.reason else None
         return cost_ns, None if refusal is None else Ruling(refusal, 0, False, TOKENS_DECIDE)
 
     def _confirm(self, checked: Checked, thumbprint: str, clock_ns: int) -> None:

@@ -232,6 +232,10 @@ class World:
         """Return which tokens a host accepts at the start of the run; None if it looks at none."""
         return None if self._state.tokens is None else self._state.tokens.rules(host)
 
+    def token_rules_by(self, engine: PolicyEngine, service: str, version: str) -> TokenRules | None:
+        """Return which tokens a service without settings of its own accepts by an engine; None if it looks at none."""
+        return None if self._state.tokens is None else self._state.tokens.rules_by(engine, service, version)
+
     def token_keys_of(self, host: Host) -> Keys:
         """Return what gives the keys of token issuers that a host has in its bundles at the start of the run."""
         domains = self._domains

@@ -67,6 +67,21 @@ def test_denials_with_identity_need_no_remark(run_of: Callable[..., RunData]) ->
     assert part.remark == ""
 
 
+def test_a_refused_token_tells_why_and_who_refuses_it(run_of: Callable[..., RunData]) -> None:
+    """Two RequestAuthentications that refuse tokens for one reason are two kinds of denials."""
+    rows = [
+        msgspec.structs.replace(_denied(number), rule="token-expired", refused_by=name)
+        for number, name in enumerate(("ns[a]-requestauthentication[b]", "ns[a]-requestauthentication[b]", ""), 1)
+    ]
+    listed = denials(run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)]))
+    assert [(one["rule"], one["refused_by"], one["count"]) for one in listed] == [
+        ("token-expired", "ns[a]-requestauthentication[b]", 2),
+        ("token-expired", "", 1),
+    ]
+    (part,) = _explained(run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)]), 3)
+    assert [row[2] for row in part.rows] == ["token-expired (ns[a]-requestauthentication[b])", "token-expired"]
+
+
 def test_only_the_most_frequent_are_listed(run_of: Callable[..., RunData]) -> None:
     """Of more kinds than the list holds the rarest are left out, and it is said how many calls they were."""
     rows = [_denied(1, f"/{number:02}") for number in range(MOST + 2) for _ in range(1 + (number == 7))]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.identity import token_check
-from meshsim.identity.token_check import REASONS, Accepted, TokenRules, judge, judge_text, verify
+from meshsim.identity.token_check import ABSENT, Accepted, TokenRules, judge, judge_text, verify
 from meshsim.identity.token_flaws import flawed
 from meshsim.identity.tokens import Grant, Issuer, Token, base64url, public_pem, thumbprint_of
+from meshsim.scenario import token_reasons
 
 BEGIN_S = 1_767_225_600
 OWN, OTHER = thumbprint_of(b"own certificate"), thumbprint_of(b"another certificate")
@@ -21,13 +21,13 @@ ISSUERS = {
     for algorithm in ("ES256", "ES384", "EdDSA", "RS256")
 }
 FLAWS = {
-    "forged": token_check.BAD_SIGNATURE,
-    "expired": token_check.EXPIRED,
-    "early": token_check.NOT_YET_VALID,
-    "unsigned": token_check.WRONG_ALGORITHM,
-    "confused": token_check.WRONG_ALGORITHM,
-    "other-audience": token_check.WRONG_AUDIENCE,
-    "other-issuer": token_check.UNKNOWN_ISSUER,
+    "forged": token_reasons.BAD_SIGNATURE,
+    "expired": token_reasons.EXPIRED,
+    "early": token_reasons.NOT_YET_VALID,
+    "unsigned": token_reasons.WRONG_ALGORITHM,
+    "confused": token_reasons.WRONG_ALGORITHM,
+    "other-audience": token_reasons.WRONG_AUDIENCE,
+    "other-issuer": token_reasons.UNKNOWN_ISSUER,
 }
 
 
@@ -89,18 +89,18 @@ def test_a_stolen_token_is_told_apart() -> None:
     """A bound token with another certificate, or with none, is refused as stolen, unless nobody looks."""
     token = grant().token(BEGIN_S, OWN)
     for presented in (OTHER, ""):
-        assert judge(token, rules(), BEGIN_S, presented).reason == token_check.OTHER_CERTIFICATE
-        assert verify(token.text, rules(), BEGIN_S, presented) == token_check.OTHER_CERTIFICATE
+        assert judge(token, rules(), BEGIN_S, presented).reason == token_reasons.OTHER_CERTIFICATE
+        assert verify(token.text, rules(), BEGIN_S, presented) == token_reasons.OTHER_CERTIFICATE
         assert judge(token, rules(binding="ignored"), BEGIN_S, presented).reason == ""
     loose = grant(bound=False).token(BEGIN_S, OWN)
     assert judge(loose, rules(), BEGIN_S, OTHER).reason == ""
-    assert judge(loose, rules(binding="required"), BEGIN_S, OTHER).reason == token_check.NOT_BOUND
+    assert judge(loose, rules(binding="required"), BEGIN_S, OTHER).reason == token_reasons.NOT_BOUND
 
 
 def test_requests_without_a_token() -> None:
     """No token is no mistake, unless one is required; and then policies see no claims."""
-    assert judge(None, rules(), BEGIN_S, OWN) == token_check.ABSENT
-    assert judge(None, rules(required=True), BEGIN_S, OWN).reason == token_check.MISSING
+    assert judge(None, rules(), BEGIN_S, OWN) == ABSENT
+    assert judge(None, rules(required=True), BEGIN_S, OWN).reason == token_reasons.MISSING
 
 
 def test_a_text_is_judged_as_its_token() -> None:
@@ -112,12 +112,12 @@ def test_a_text_is_judged_as_its_token() -> None:
         assert (found.reason, found.algorithm) == (predicted.reason, predicted.algorithm)
         assert json.loads(found.claims or "0") == json.loads(predicted.claims or "0")
     for required in (False, True):
-        assert judge_text("abc", rules(required=required), BEGIN_S, OWN).reason == token_check.MALFORMED
+        assert judge_text("abc", rules(required=required), BEGIN_S, OWN).reason == token_reasons.MALFORMED
 
 
 @pytest.mark.parametrize(
     ("after_s", "reason"),
-    [(-61, token_check.NOT_YET_VALID), (-60, ""), (0, ""), (359, ""), (360, token_check.EXPIRED)],
+    [(-61, token_reasons.NOT_YET_VALID), (-60, ""), (0, ""), (359, ""), (360, token_reasons.EXPIRED)],
 )
 def test_the_leeway_has_its_edges(after_s: int, reason: str) -> None:
     """A token counts from its nbf less the leeway to just before its exp plus the leeway."""
@@ -129,7 +129,7 @@ def test_the_leeway_has_its_edges(after_s: int, reason: str) -> None:
 @given(st.text(st.characters(codec="ascii"), max_size=60) | st.binary(max_size=40).map(base64url))
 def test_no_text_crashes_the_verifier(text: str) -> None:
     """Whatever is presented as a token, the verifier has a reason."""
-    assert verify(text, rules(), BEGIN_S, OWN) in (token_check.MALFORMED, token_check.UNKNOWN_ISSUER)
+    assert verify(text, rules(), BEGIN_S, OWN) in (token_reasons.MALFORMED, token_reasons.UNKNOWN_ISSUER)
 
 
 @given(
@@ -158,5 +158,5 @@ def test_prediction_is_what_pyjwt_finds(
     accepted = rules(binding=binding, audiences=audiences)
     verdict = judge(token, accepted, BEGIN_S + after_s, presented)
     assert verdict.reason == verify(token.text, accepted, BEGIN_S + after_s, presented)
-    assert verdict.reason == "" or verdict.reason in REASONS
+    assert verdict.reason == "" or verdict.reason in token_reasons.REASONS
     assert bool(verdict.claims) == (verdict.reason == "")

@@ -73,9 +73,9 @@ def test_a_comparison_has_both_trust_domains(open_plant: Subject, tmp_path: Path
     after = subject_of_scenario(changed(tmp_path, ("plant.example", "hall.example")))
     flips = {(flip.caller.spiffe_id, flip.callee.name): flip for flip in compare(open_plant, after).flips}
     old = flips["spiffe://plant.example/ns/plant/sa/planner", "viewer"]
-    assert (old.now_allowed, old.after) == (False, MUTUAL_TLS)
+    assert (old.now_allowed, old.after.rule) == (False, MUTUAL_TLS)
     new = flips["spiffe://hall.example/ns/plant/sa/planner", "viewer"]
-    assert (new.now_allowed, new.before) == (True, MUTUAL_TLS)
+    assert (new.now_allowed, new.before.rule) == (True, MUTUAL_TLS)
     assert all(spiffe_id for spiffe_id, _ in flips)
 
 
@@ -134,7 +134,7 @@ def test_an_alias_that_is_new_is_a_difference(tmp_path: Path) -> None:
     first, second = subject_of_scenario(before), subject_of_scenario(after)
     found = {(flip.caller.spiffe_id, flip.callee.name): flip for flip in compare(first, second).flips}
     flip = found["spiffe://old.example/ns/plant/sa/planner", "vision"]
-    assert (flip.now_allowed, flip.before) == (True, MUTUAL_TLS)
+    assert (flip.now_allowed, flip.before.rule) == (True, MUTUAL_TLS)
     request = Request(source=flip.caller.spiffe_id, destination="vision")
     assert [ask(each, request).decision.allowed for each in (first, second)] == [False, True]
     assert ("spiffe://old.example/ns/plant/sa/vision", "planner") not in found

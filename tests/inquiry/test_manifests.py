@@ -152,7 +152,7 @@ def test_diff_of_two_folders(shop: Subject, tmp_path: Path) -> None:
     after = subject_of_manifests(write_shop(tmp_path / "after", policy=POLICY.replace("[GET]", "[GET, POST]")))
     (flip,) = compare(shop, after).flips
     assert (flip.caller.name, flip.callee.name, flip.now_allowed) == ("front", "stock", True)
-    assert (flip.before, flip.after, flip.witness.method) == ("default-deny", READERS, "POST")
+    assert (flip.before.rule, flip.after.rule, flip.witness.method) == ("default-deny", READERS, "POST")
 
 
 def test_diff_sees_the_mode_of_every_port(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_diff_sees_the_mode_of_every_port(tmp_path: Path) -> None:
     before = subject_of_manifests(write_shop(tmp_path / "before", policy=None, peers=None))
     after = subject_of_manifests(write_shop(tmp_path / "after", policy=None, peers=peers))
     flips = compare(before, after).flips
-    assert [(flip.caller.name, flip.callee.name, flip.port, flip.after) for flip in flips] == [
+    assert [(flip.caller.name, flip.callee.name, flip.port, flip.after.rule) for flip in flips] == [
         ("anyone", "mail", 81, "mutual-tls")
     ]
 

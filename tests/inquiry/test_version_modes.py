@@ -16,6 +16,7 @@ from meshsim.inquiry.subject import Subject, subject_of_manifests, subject_of_sc
 from meshsim.inquiry.trial import try_cases
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.loader import load_scenario
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 from tests.inquiry.test_manifests import POLICY, WORKLOAD, write_shop
 
 PEER = """\
@@ -128,7 +129,8 @@ def test_tokens_of_one_version(tmp_path: Path) -> None:
         one: ask(subject, Request(source="front", destination=f"stock:{one}", claims=foreign)).decision
         for one in ("v1", "v2")
     }
-    assert (answers["v1"].allowed, answers["v2"].rule) == (True, "ns[shop]-requestauthentication[jwt]")
+    assert answers["v1"].allowed
+    assert (answers["v2"].rule, answers["v2"].refused_by) == (UNKNOWN_ISSUER, "ns[shop]-requestauthentication[jwt]")
 
 
 def test_two_for_one_version(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from meshsim.policy.istio import REFUSED_PATH, IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, EXTRA_ATTRIBUTES, Decision, Question
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.policy import ExtensionProvider, IstioPolicy, Policy
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER, WRONG_AUDIENCE
 
 Json = dict[str, Any]
 SLEEP = "spiffe://mesh.example/ns/default/sa/sleep"
@@ -338,30 +339,56 @@ def token(**claims: Any) -> str:
     return json.dumps({"iss": "https://i.example", "sub": "me"} | claims, sort_keys=True, separators=(",", ":"))
 
 
+REFUSER = "ns[foo]-requestauthentication[jwt]"
+
+
 @pytest.mark.parametrize(
     ("objects", "claims", "rule"),
     [
         ([tokens(ISSUER)], "", DEFAULT_ALLOW),  # a missing token is admitted
         ([tokens(ISSUER)], token(), DEFAULT_ALLOW),
-        ([tokens(ISSUER)], token(iss="other"), "ns[foo]-requestauthentication[jwt]"),
+        ([tokens(ISSUER)], token(iss="other"), (UNKNOWN_ISSUER, REFUSER)),
         ([tokens(ISSUER, {"issuer": "other"})], token(iss="other"), DEFAULT_ALLOW),
         ([tokens(ISSUER), tokens({"issuer": "other"}, name="b")], token(iss="other"), DEFAULT_ALLOW),
-        ([tokens(ISSUER | {"audiences": ["shop"]})], token(aud="bank"), "ns[foo]-requestauthentication[jwt]"),
-        ([tokens(ISSUER | {"audiences": ["shop"]})], token(), "ns[foo]-requestauthentication[jwt]"),
+        (
+            [tokens(ISSUER | {"audiences": ["shop"]})],
+            token(aud="bank"),
+            (WRONG_AUDIENCE, REFUSER),
+        ),
+        ([tokens(ISSUER | {"audiences": ["shop"]})], token(), (WRONG_AUDIENCE, REFUSER)),
         ([tokens(ISSUER | {"audiences": ["shop"]})], token(aud=["bank", "shop"]), DEFAULT_ALLOW),
         ([tokens(ISSUER | {"audiences": ["https://shop/"]})], token(aud="http://shop"), DEFAULT_ALLOW),
         ([tokens({"jwksUri": "https://keys.example/jwks"})], token(iss="anyone"), DEFAULT_ALLOW),
         ([tokens(ISSUER, namespace="bar")], token(iss="other"), DEFAULT_ALLOW),
-        ([tokens(ISSUER, namespace="istio-system")], token(iss="other"), "ns[istio-system]-requestauthentication[jwt]"),
+        (
+            [tokens(ISSUER, namespace="istio-system")],
+            token(iss="other"),
+            (UNKNOWN_ISSUER, "ns[istio-system]-requestauthentication[jwt]"),
+        ),
+        (
+            [tokens(ISSUER), tokens(ISSUER | {"audiences": ["shop"]}, name="b"), tokens({"issuer": "z"}, name="c")],
+            token(iss="y"),
+            (
+                UNKNOWN_ISSUER,
+                f"{REFUSER}, ns[foo]-requestauthentication[b], ns[foo]-requestauthentication[c]",
+            ),
+        ),
+        (
+            [tokens(ISSUER | {"audiences": ["shop"]}), tokens({"issuer": "z"}, name="c")],
+            token(aud="bank"),
+            (WRONG_AUDIENCE, REFUSER),
+        ),
         ([tokens(ISSUER), policy("a", "ALLOW", "foo", WITH_TOKEN)], "", DEFAULT_DENY),
         ([tokens(ISSUER), policy("a", "ALLOW", "foo", WITH_TOKEN)], token(), rule_id()),
         ([policy("a", "ALLOW", "foo", WITH_TOKEN)], token(), rule_id()),
         ([tokens(), policy("a", "ALLOW", "foo", WITH_TOKEN)], token(), DEFAULT_DENY),  # no rule looks at tokens
     ],
 )
-def test_tokens(objects: list[Json], claims: str, rule: str) -> None:
-    """Tokens of another issuer or for another audience are refused before policies; none at all is admitted."""
-    assert engine(*objects).decide(question(claims=claims)).rule == rule
+def test_tokens(objects: list[Json], claims: str, rule: str | tuple[str, str]) -> None:
+    """Tokens of another issuer or audience are refused before policies, saying why and by whom; none is admitted."""
+    decision = engine(*objects).decide(question(claims=claims))
+    assert (decision.rule, decision.refused_by) == ((rule, "") if isinstance(rule, str) else rule)
+    assert decision.status == (401 if decision.rule == UNKNOWN_ISSUER else 403)
 
 
 def test_tokens_on_tcp_ports_are_not_looked_at() -> None:

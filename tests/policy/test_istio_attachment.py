@@ -18,6 +18,7 @@ from meshsim.policy.istio import REFUSED_PATH, IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Question
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.policy import IstioPolicy
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 
 Json = dict[str, Any]
 DOMAIN = "spiffe://mesh.example/ns"
@@ -253,7 +254,8 @@ def test_tokens_are_the_waypoints() -> None:
     attached = policy("t", "", "shop", kind="RequestAuthentication", jwtRules=[rule], targetRefs=TO_CART)
     selected = policy("t", "", "shop", kind="RequestAuthentication", jwtRules=[rule])
     foreign = question(claims='{"iss":"https://b.example"}')
-    assert engine(attached).decide(foreign).rule == "ns[shop]-requestauthentication[t]"
+    decision = engine(attached).decide(foreign)
+    assert (decision.rule, decision.refused_by) == (UNKNOWN_ISSUER, "ns[shop]-requestauthentication[t]")
     assert engine(attached).looks_at_tokens("cart")
     assert engine(selected).decide(foreign).allowed
     assert not engine(selected).looks_at_tokens("cart")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from jwt.algorithms import ECAlgorithm
 
-from meshsim.identity.token_check import Lookup, TokenRules, no_keys, status_of
+from meshsim.identity.token_check import Lookup, TokenRules, no_keys
 from meshsim.identity.token_places import Fields, Place, put
 from meshsim.identity.token_search import Inspection, TokenSearch
 from meshsim.identity.tokens import Issuer, Token, kid_of, public_key, signed
@@ -22,7 +22,8 @@ from meshsim.policy.istio_authentication import Tokens
 from meshsim.policy.istio_odd import odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_types import Policies
-from meshsim.world.tokens import lookups_of
+from meshsim.scenario.token_reasons import status_of
+from meshsim.world.token_rules import lookups_of
 from tests.policy.envoy_server import Client, Identities, envoy_binary, free_ports, http_manager, listener, running
 from tests.policy.istio_to_envoy import jwt_filter
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meshsim.identity import token_check
+from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
 from tests.world.test_federation import Data, mesh, outcomes, partner
@@ -57,7 +57,7 @@ def test_fetched_tokens_of_another_trust_domain(simulate: Any, tokens: Data) -> 
         assert runs[0].content() == runs[1].content()
         assert all(row.outcome == "done" for row in runs[0].issuances if row.purpose == "token")
         late = {(second >= 35, rule) for second, rule in refusals(runs[0])}
-        assert late == (set() if believed else {(True, token_check.UNKNOWN_KEY)})
+        assert late == (set() if believed else {(True, token_reasons.UNKNOWN_KEY)})
 
 
 @pytest.mark.parametrize("fidelity", ["modelled", "real"])
@@ -77,7 +77,7 @@ def test_a_key_that_nobody_has_heard_of(simulate: Any, tokens: Data) -> None:
     rotated(tokens)
     result = simulate(tokens, fidelity="real")
     found = refusals(result)
-    assert {rule for _, rule in found} == {token_check.UNKNOWN_KEY}
+    assert {rule for _, rule in found} == {token_reasons.UNKNOWN_KEY}
     # It signs from 35 s on, the next token of a holder is due at 36 s; the bundle is fetched from 40 s on.
     assert {second for second, _ in found} == {36, 37, 38, 39, 40}
     assert set(outcomes(result, 41)) == {"ok"}
@@ -87,7 +87,7 @@ def test_forged_is_not_unknown(simulate: Any, tokens: Data) -> None:
     """A token that names a key in the bundle and is signed with another one is forged, and told apart."""
     tokens["traffic"][0]["token"] = "forged"
     result = simulate(tokens)
-    assert {rule for _, rule in refusals(result)} == {token_check.BAD_SIGNATURE}
+    assert {rule for _, rule in refusals(result)} == {token_reasons.BAD_SIGNATURE}
 
 
 def test_a_bundle_that_has_no_keys(simulate: Any, tokens: Data) -> None:
@@ -98,7 +98,7 @@ def test_a_bundle_that_has_no_keys(simulate: Any, tokens: Data) -> None:
         {"kind": "bundle-endpoint", "target": "plant.example", "serves": "empty", "at": "15 s", "for": "10 s"}
     ]
     result = simulate(tokens, fidelity="modelled")
-    assert {rule for _, rule in refusals(result)} == {token_check.UNKNOWN_KEY}
+    assert {rule for _, rule in refusals(result)} == {token_reasons.UNKNOWN_KEY}
     assert {second for second, _ in refusals(result)} <= set(range(20, 31))
 
 
@@ -122,4 +122,4 @@ def test_the_other_way_round(simulate: Any, tokens: Data) -> None:
     tokens["mesh"]["tls"]["mode"] = "DISABLE"
     partner(tokens)["trusts"] = []
     result = simulate(tokens)
-    assert {rule for _, rule in refusals(result)} == {token_check.UNKNOWN_KEY}
+    assert {rule for _, rule in refusals(result)} == {token_reasons.UNKNOWN_KEY}

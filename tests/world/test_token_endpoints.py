@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshsim.identity import token_check
+from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import ScenarioError
 from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
 from tests.world.conftest import Result, Simulate
@@ -120,7 +120,7 @@ def test_calls_go_without(simulate: Simulate) -> None:
     settings = {"mesh__tokens__issuers__desk__endpoint__without_token": "send"}
     result = simulate(SCENARIO, faults=OUTAGE, **settings)
     assert set(outcomes(result)) == {("ok", 200), ("denied", 401)}
-    assert {row.rule for row in result.decisions} == {token_check.MISSING}
+    assert {row.rule for row in result.decisions} == {token_reasons.MISSING}
     lenient = SCENARIO.replace("required: true", "required: false")
     assert set(outcomes(simulate(lenient, faults=OUTAGE, **settings))) == {("ok", 200)}
 
@@ -145,7 +145,7 @@ def test_the_iat_is_the_endpoints_clock(simulate: Simulate) -> None:
     """An endpoint whose clock is ahead of the verifier's signs tokens that are not valid yet."""
     ahead = SCENARIO.replace("idp: {kind: core}", "idp: {kind: core, clock_skew: 8 s}")
     result = simulate(ahead, fidelity="real", duration="15 s")
-    assert {row.rule for row in result.decisions} == {token_check.NOT_YET_VALID}
+    assert {row.rule for row in result.decisions} == {token_reasons.NOT_YET_VALID}
 
 
 def test_an_endpoint_has_a_capacity(simulate: Simulate) -> None:

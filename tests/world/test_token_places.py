@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from meshsim.identity import token_check
 from meshsim.inquiry.odd import odd_in
+from meshsim.scenario import token_reasons
 from meshsim.scenario.check_tokens import MOST_CLAIM_BYTES
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
@@ -79,7 +79,7 @@ def test_a_token_is_found_where_it_is_looked_for(tmp_path: Path, at: str, looked
         there = text if rule == "leeway" else text.replace("required: true", f"required: true, {rule}")
         result = same_at_every_fidelity(tmp_path, there)
         assert ends(result) == {ended}
-        assert rules(result, "robots") == ({} if ended == ("ok", 200) else {token_check.MISSING: 20})
+        assert rules(result, "robots") == ({} if ended == ("ok", 200) else {token_reasons.MISSING: 20})
 
 
 def test_a_place_costs_the_bytes_of_its_name(simulate: Simulate) -> None:
@@ -169,7 +169,7 @@ def test_a_token_is_handed_on_where_it_is_forwarded(tmp_path: Path) -> None:
     taken = CHAIN.replace("calls: [{to: planner}]", checks)
     result = same_at_every_fidelity(tmp_path, taken)
     assert ends(result) == {("failed", 502)}
-    assert rules(result, "front") == {token_check.MISSING: 20}
+    assert rules(result, "front") == {token_reasons.MISSING: 20}
     forwarded = taken.replace("[desk], required: true}\nfleets", "[desk], forward_original_token: true}\nfleets")
     assert forwarded != taken
     result = same_at_every_fidelity(tmp_path, forwarded)

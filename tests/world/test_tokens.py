@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from meshsim.identity import token_check
+from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.loader import load_text
 from meshsim.world import tokens
@@ -49,15 +49,15 @@ def rules(result: Result, source: str) -> set[str]:
 @pytest.mark.parametrize(
     ("token", "rule"),
     [
-        ("{stolen_from: robots}", token_check.OTHER_CERTIFICATE),
-        ("none", token_check.MISSING),
-        ("forged", token_check.BAD_SIGNATURE),
-        ("expired", token_check.EXPIRED),
-        ("early", token_check.NOT_YET_VALID),
-        ("unsigned", token_check.WRONG_ALGORITHM),
-        ("confused", token_check.WRONG_ALGORITHM),
-        ("other-audience", token_check.WRONG_AUDIENCE),
-        ("other-issuer", token_check.UNKNOWN_ISSUER),
+        ("{stolen_from: robots}", token_reasons.OTHER_CERTIFICATE),
+        ("none", token_reasons.MISSING),
+        ("forged", token_reasons.BAD_SIGNATURE),
+        ("expired", token_reasons.EXPIRED),
+        ("early", token_reasons.NOT_YET_VALID),
+        ("unsigned", token_reasons.WRONG_ALGORITHM),
+        ("confused", token_reasons.WRONG_ALGORITHM),
+        ("other-audience", token_reasons.WRONG_AUDIENCE),
+        ("other-issuer", token_reasons.UNKNOWN_ISSUER),
     ],
 )
 @pytest.mark.parametrize("fidelity", ["real", "modelled"])
@@ -73,14 +73,14 @@ def test_bad_tokens_are_refused_and_told_apart(simulate: Simulate, fidelity: str
 @pytest.mark.parametrize("fidelity", ["real", "sampled", "modelled"])
 @pytest.mark.parametrize("required", ["true", "false"])
 @pytest.mark.parametrize(
-    ("value", "rule"), [("Bearer abc", token_check.MALFORMED), ("Basic YTpi", token_check.MISSING)]
+    ("value", "rule"), [("Bearer abc", token_reasons.MALFORMED), ("Basic YTpi", token_reasons.MISSING)]
 )
 def test_no_token_and_what_is_none(simulate: Simulate, fidelity: str, required: str, value: str, rule: str) -> None:
     """What follows on Bearer and is no JWT is refused, required or not; another scheme is as good as nothing."""
     scenario = SCENARIO.replace("required: true", f"required: {required}")
     settings = {"traffic__1__token": "none", "traffic__1__headers": f"{{authorization: {value}}}"}
     result = simulate(scenario, fidelity=fidelity, duration="1 s", **settings)
-    refused = rule == token_check.MALFORMED or required == "true"
+    refused = rule == token_reasons.MALFORMED or required == "true"
     assert set(outcomes(result, "other")) == {("denied", 401) if refused else ("ok", 200)}
     assert rules(result, "thief") == ({rule} if refused else set())
 
@@ -94,7 +94,7 @@ def test_istio_refuses_what_is_no_token_without_issuers_of_the_mesh(tmp_path: Pa
     header = "traffic.1.headers={authorization: Bearer abc}"
     result = Result(load_text(text.replace("mesh:\n", ""), tmp_path / "b.yaml", [*settings, header]))
     assert set(outcomes(result, "honest")) == {("ok", 200)}
-    assert rules(result, "thief") == {token_check.MALFORMED}
+    assert rules(result, "thief") == {token_reasons.MALFORMED}
 
 
 def test_tokens_are_renewed_and_certificates_replaced(simulate: Simulate) -> None:
@@ -117,7 +117,7 @@ def test_a_resumed_connection_shows_the_certificate_that_it_began_with(simulate:
 def test_a_clock_that_is_wrong_refuses_good_tokens(simulate: Simulate) -> None:
     """A called node whose clock is slow by more than the leeway finds tokens not yet valid."""
     slow = SCENARIO.replace("edge-2: {kind: edge}", "edge-2: {kind: edge, clock_skew: -4 s}")
-    assert rules(simulate(slow, duration="2 s"), "robots") == {token_check.NOT_YET_VALID}
+    assert rules(simulate(slow, duration="2 s"), "robots") == {token_reasons.NOT_YET_VALID}
 
 
 def test_tokens_cost_bytes_and_time(simulate: Simulate) -> None:
@@ -198,10 +198,10 @@ spec: {rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}
         ("own", ("ok", 200), "ns[default]-policy[tokens]-rule[0]"),
         ("{stolen_from: robots}", ("ok", 200), "ns[default]-policy[tokens]-rule[0]"),
         ("none", ("denied", 403), "default-deny"),
-        ("forged", ("denied", 401), token_check.BAD_SIGNATURE),
-        ("expired", ("denied", 401), token_check.EXPIRED),
-        ("other-issuer", ("denied", 401), token_check.UNKNOWN_ISSUER),
-        ("other-audience", ("denied", 403), token_check.WRONG_AUDIENCE),
+        ("forged", ("denied", 401), token_reasons.BAD_SIGNATURE),
+        ("expired", ("denied", 401), token_reasons.EXPIRED),
+        ("other-issuer", ("denied", 401), token_reasons.UNKNOWN_ISSUER),
+        ("other-audience", ("denied", 403), token_reasons.WRONG_AUDIENCE),
     ],
 )
 def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: tuple[str, int], rule: str) -> None:
@@ -214,6 +214,8 @@ def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: 
     assert set(outcomes(result, "honest")) == {("ok", 200)}
     assert set(outcomes(result, "other")) == {ending}
     assert rules(result, "thief") == {rule}
+    refuser = "ns[default]-requestauthentication[desk]" if rule in token_reasons.REASONS else ""
+    assert {row.refused_by for row in result.decisions if row.source == "thief"} == {refuser}
 
 
 def test_istios_objects_come_and_go_while_a_run_goes_on(tmp_path: Path) -> None:
@@ -234,13 +236,13 @@ def test_istios_objects_come_and_go_while_a_run_goes_on(tmp_path: Path) -> None:
         if row.source == "other" and row.t_intended_ns % 1_000_000_000 > 100_000_000:
             seconds.setdefault(row.t_intended_ns // 1_000_000_000, set()).add(row.status)
     assert seconds == {0: {200}, 1: {401}, 2: {401}, 3: {200}}
-    assert {row.rule for row in real.decisions if row.engine == "jwt"} == {token_check.BAD_SIGNATURE}
+    assert {row.rule for row in real.decisions if row.engine == "jwt"} == {token_reasons.BAD_SIGNATURE}
 
 
 @pytest.mark.parametrize("fidelity", ["real", "sampled"])
 def test_a_wrong_prediction_stops_the_run(simulate: Simulate, monkeypatch: pytest.MonkeyPatch, fidelity: str) -> None:
     """When PyJWT comes to something else than the model, that is never a mere warning."""
-    monkeypatch.setattr(tokens, "verify", lambda *_: token_check.BAD_SIGNATURE)
+    monkeypatch.setattr(tokens, "verify", lambda *_: token_reasons.BAD_SIGNATURE)
     with pytest.raises(InvariantViolation, match="the model says 'accepted', PyJWT 'token-bad-signature'"):
         simulate(SCENARIO, fidelity=fidelity, duration="1 s")
 
@@ -251,7 +253,7 @@ def test_a_refused_token_is_no_wrong_decision(simulate: Simulate) -> None:
     changed += "changes: [{at: 500 ms, policy: {files: [mesh.cedar]}}]\n"
     result = simulate(changed, traffic__1__token="forged", duration="2 s")
     assert set(outcomes(result, "other")) == {("denied", 401)}
-    assert rules(result, "thief") == {token_check.BAD_SIGNATURE}
+    assert rules(result, "thief") == {token_reasons.BAD_SIGNATURE}
     assert {row.wrongly for row in result.decisions} == {""}
     asked = {row.source: row.policy_ns > 2_000_000 for row in result.requests if row.t_intended_ns > 0}
     assert asked == {"honest": True, "other": False}
