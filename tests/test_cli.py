@@ -259,6 +259,25 @@ def test_check_tells_mistakes_of_scenario_and_policy_together(lab: Path, tmp_pat
     assert {Path(one["file"]).name for one in told} == {"wrong.yaml"}  # there are no fleets to hold it against
 
 
+def test_a_refused_scenario_has_the_labels_of_versions(tmp_path: Path) -> None:
+    """A policy for one version of a service is no mistake where something else is."""
+    (tmp_path / "p.yaml").write_text(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: default}\n"
+        "spec: {selector: {matchLabels: {version: v1}}, rules: [{}]}\n"
+    )
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(
+        "scenario: s\nduration: 1 s\nnetwork: {nodes: {e: {kind: edge}}, slices: {d: {sst: 1, five_qi: 9}}}\n"
+        "services:\n  cart:\n    placement: [e]\n    work: {constant: 1 ms}\n"
+        "    versions: {v1: {labels: {version: v1}}, v2: {labels: {version: v2}}}\n"
+        "mesh: {policy: {engine: istio, files: [p.yaml]}}\nfleets: {u: {node: e}}\n"
+        "traffic: [{from: u, to: cart, slice: d, arrivals: {poisson: 1 /s}}]\n"
+    )
+    assert meshsim("check", scenario).exit_code == 0
+    (only,) = meshsim("check", scenario, "--set", "seed=x", "--json").document["errors"]
+    assert only["message"] == "'seed' is 'x'; expected a whole number"
+
+
 def test_common_options_reach_the_scenario(lab: Path) -> None:
     """A wrong --set is told as the mistake that it is, and a right one changes the scenario that is checked."""
     said = meshsim("check", lab / "hello.yaml", "--set", "duratio=1 s", "--json")

@@ -104,6 +104,7 @@ def policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
         nodes=sources.nodes,
         namespaces=sources.namespaces,
         labels=sources.labels,
+        version_labels=sources.version_labels,
         ports=sources.ports,
         ambient=sources.ambient,
         waypoints=sources.waypoints,

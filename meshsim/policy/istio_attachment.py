@@ -71,7 +71,7 @@ def is_attached(scope: Scope, service: str, directory: Directory) -> bool:
 def _holds(target: Target, namespace: str, service: str, directory: Directory) -> bool:
     waypoint = directory.waypoints.get(service, "")
     if target.kind == SERVICE:
-        return bool(waypoint) and _is_called(service, target.name, namespace, directory)
+        return bool(waypoint) and service == _called(target.name, namespace, directory)
     if target.kind == GATEWAY:
         return waypoint == f"{namespace}/{target.name}" or _gateway_of(service, directory) == (namespace, target.name)
     if target.kind == GATEWAY_CLASS:
@@ -79,10 +79,12 @@ def _holds(target: Target, namespace: str, service: str, directory: Directory) -
     return target.kind == ISTIOS_GATEWAY and f"{namespace}/{target.name}" in directory.gateways.get(service, ())
 
 
-def _is_called(service: str, name: str, namespace: str, directory: Directory) -> bool:
-    """Whether a service has this name in this namespace; one of several with it has the namespace in its own name."""
-    home = directory.namespaces.get(service, DEFAULT_NAMESPACE)
-    return home == namespace and service in (name, f"{name}-{namespace}") and service in directory.services
+def _called(name: str, namespace: str, directory: Directory) -> str:
+    """The service of this name in this namespace, of several with it by the namespace in its own; empty for none."""
+    for service in (name, f"{name}-{namespace}"):
+        if service in directory.services and directory.namespaces.get(service, DEFAULT_NAMESPACE) == namespace:
+            return service
+    return ""
 
 
 def _gateway_of(service: str, directory: Directory) -> tuple[str, str]:
@@ -119,7 +121,7 @@ def _missing(target: Target, namespace: str, directory: Directory) -> str:
         said = f"a policy for all waypoints holds in the root namespace alone; expected namespace: {root}"
         return "" if namespace == root else said
     if target.kind == SERVICE:
-        if any(_is_called(service, target.name, namespace, directory) for service in directory.services):
+        if _called(target.name, namespace, directory):
             return ""
         known = [name for name in sorted(directory.services) if directory.namespaces.get(name) == namespace]
         return f"there is no service {show(target.name)} in {namespace}; {expected(target.name, known)}"

@@ -203,7 +203,7 @@ def _holds(documents: Any, path: Path) -> bool:
         if name not in documents:
             return False
         documents = documents[name]
-    return bool(documents)
+    return bool(path) or bool(documents)  # whatever stands there, though it be false, 0 or empty
 
 
 def _decisions(rule: Rule) -> list[Stop]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from meshsim.policy.engine import PolicyFile
+from meshsim.policy.rego_tokens import out_of_range
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.words import show
 
@@ -59,10 +60,9 @@ def _no_number(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _WrongError(re.escape(text), f"{text} is too large a number; expected a finite one")
-    return number
+    if said := out_of_range(text):
+        raise _WrongError(re.escape(text), said)
+    return float(text)
 
 
 def _at(file: PolicyFile, match: re.Match[str] | None, message: str) -> Diagnostic:

@@ -23,7 +23,7 @@ from meshsim.policy.rego_syntax import (
     Term,
     Var,
 )
-from meshsim.policy.rego_tokens import KEYWORDS, Stop, unquoted
+from meshsim.policy.rego_tokens import KEYWORDS, Stop, number, unquoted
 
 MAX_OPERATORS: Final = 200
 """Most operators in a row in one expression."""
@@ -202,10 +202,7 @@ class Terms(Cursor):
         token = self.advance()
         value: str | int | float | bool | None
         if token.kind == "number":
-            try:
-                value = float(token.text) if any(character in token.text for character in ".eE") else int(token.text)
-            except ValueError:  # Python reads some thousand digits
-                raise Stop(token.start, f"{token.text[:20]}… is too long a number; expected fewer digits") from None
+            value = number(token)
         elif token.kind == "word":
             value = _CONSTANTS[token.text]
         else:

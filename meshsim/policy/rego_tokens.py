@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Final, NamedTuple
 
 from meshsim.policy.engine import PolicyFile
@@ -101,6 +102,28 @@ def _strange(text: str, offset: int, kind: str, found: str) -> str:
     if text[offset : offset + 2] in ("//", "&&", "||"):
         return f"Rego has no {text[offset : offset + 2]!r}"
     return f"unexpected character {found!r}; Rego has no such token (comments start with #)"
+
+
+def number(token: Token) -> int | float:
+    """The value of a number token; raises Stop for one that Python or the engine does not take."""
+    if not any(character in token.text for character in ".eE"):
+        try:
+            return int(token.text)
+        except ValueError:  # Python reads some thousand digits
+            raise Stop(token.start, f"{token.text[:20]}… is too long a number; expected fewer digits") from None
+    if said := out_of_range(token.text):
+        raise Stop(token.start, said)
+    return float(token.text)
+
+
+def out_of_range(text: str) -> str:
+    """What is wrong with a decimal number of which the engine makes nothing; empty if it takes it."""
+    size = abs(float(text))
+    if size > sys.float_info.max:
+        return f"{text[:40]} is too large a number; expected a finite one"
+    if size < sys.float_info.min and text.lower().partition("e")[0].strip("-0."):  # not with all digits of a double
+        return f"{text[:40]} is too small a number; expected 0, or one above 1e-307"
+    return ""
 
 
 def unquoted(token: Token) -> str | None:

@@ -12,12 +12,22 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.metric_expectations import (
     BUNDLE_METRIC_NAMES,
     ISSUANCE_METRIC_NAMES,
+    OF_WORKLOADS,
     RADIO_METRIC_NAMES,
+    TOKEN_METRIC_NAMES,
     MetricExpectation,
 )
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
 from meshsim.scenario.traffic import Traffic
+
+_STRUCK = {
+    **dict.fromkeys(("link-down", "latency-surge"), "link"),
+    **dict.fromkeys(("ca-outage", "ca-rotation"), "authority"),
+    **dict.fromkeys(("policy-outage", "policy-slow"), "policy"),
+    **dict.fromkeys(("push-rejected", "revoke"), "workload"),
+}
+"""What several kinds of faults strike; each other kind has things of its own, which may be called as others are."""
 
 MOST_REQUESTS = 50_000_000
 """Requests of one run."""
@@ -70,7 +80,7 @@ def _requests(flow: Traffic, stop_ns: int, trace: ArrivalTrace | None) -> int:
 
 def check_faults(scenario: Scenario) -> Iterator[Finding]:
     """Faults outside the run, and faults that hit the same thing at the same time."""
-    last: dict[str, tuple[int, int]] = {}
+    last: dict[tuple[str, str], tuple[int, int]] = {}
     order = sorted(range(len(scenario.faults)), key=lambda index: scenario.faults[index].at_ns)
     for index in order:
         fault = scenario.faults[index]
@@ -82,8 +92,7 @@ def check_faults(scenario: Scenario) -> Iterator[Finding]:
         elif end_ns > scenario.duration_ns:
             message = f"the fault ends at {_text(end_ns)}, the run at {_text(scenario.duration_ns)}"
             yield Finding((*path, "for"), f"{message}; expected it to end with the run or before")
-        endpoints = ("bundle-endpoint", "token-outage")
-        target = f"endpoint of {fault.target}" if fault.kind in endpoints else fault.target
+        target = (_STRUCK.get(fault.kind, fault.kind), fault.target)
         other = last.get(target)
         if other is not None and fault.at_ns < other[0]:
             message = f"{fault.target!r} has another fault until {_text(other[0])}; expected one fault at a time on it"
@@ -150,28 +159,60 @@ def check_filters(scenario: Scenario) -> Iterator[Finding]:
         flows = ({"slice": flow.slice, "service": flow.to, "source": flow.key} for flow in scenario.traffic)
         if any(value not in known[key] for key, value in given.items()):
             continue
+        if isinstance(expectation, MetricExpectation) and expectation.metrics().keys() <= OF_WORKLOADS:
+            given.pop("service", None)  # other services may call it
         if given and not any(all(flow[key] == value for key, value in given.items()) for flow in flows):
             what = ", ".join(f"{key} {value!r}" for key, value in given.items())
             message = f"no flow has {what}, so nothing would be measured; expected what a flow has"
             yield Finding((*path, next(reversed(given))), message)
         elif isinstance(expectation, MetricExpectation):
             yield from _check_air(scenario, expectation, path)
-            bounds = [name for name in ISSUANCE_METRIC_NAMES if getattr(expectation, name) is not None]
-            if bounds and not any(scenario.mesh.identity_of(name).issuer for name in scenario.mesh.trust_domains):
-                message = "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer"
-                yield Finding((*path, bounds[0]), message, at_key=True)
-            across = (*BUNDLE_METRIC_NAMES, "handshakes_refused_across")
-            bounds = [name for name in across if getattr(expectation, name) is not None]
-            if bounds and scenario.mesh.federation is None:
-                message = "there is one trust domain, so nothing would be measured; expected mesh.federation"
-                yield Finding((*path, bounds[0]), message, at_key=True)
-            policy = scenario.mesh.policy
-            if expectation.decisions_failed is not None and (policy is None or not any(policy.authorizers)):
-                message = "the mesh has no authorizer that could fail to answer; expected mesh.policy.authorizer"
-                yield Finding((*path, "decisions_failed"), message, at_key=True)
-            if expectation.requests_exposed is not None and not _anything_told(scenario):
-                message = "no sidecar says anything of itself in answers; expected mesh.http.proxy_headers"
-                yield Finding((*path, "requests_exposed"), message, at_key=True)
+            yield from _check_measured(scenario, expectation, path)
+
+
+def _check_measured(scenario: Scenario, expectation: MetricExpectation, path: Path) -> Iterator[Finding]:
+    """Expectations about what a scenario has not, so that they would always hold."""
+    mesh = scenario.mesh
+    authorizers = mesh.policy is not None and any(mesh.policy.authorizers)
+    for names, there, said in (
+        (
+            ISSUANCE_METRIC_NAMES,
+            any(mesh.identity_of(name).issuer for name in mesh.trust_domains),
+            "the mesh has no issuer, so nothing would be measured; expected mesh.identity.issuer",
+        ),
+        (
+            TOKEN_METRIC_NAMES,
+            _any_fetched(scenario, expectation.service),
+            "no such token is fetched, so nothing would be measured; expected mesh.tokens.issuers.*.endpoint",
+        ),
+        (
+            (*BUNDLE_METRIC_NAMES, "handshakes_refused_across"),
+            mesh.federation is not None,
+            "there is one trust domain, so nothing would be measured; expected mesh.federation",
+        ),
+        (
+            ("decisions_failed",),
+            authorizers,
+            "the mesh has no authorizer that could fail to answer; expected mesh.policy.authorizer",
+        ),
+        (
+            ("requests_exposed",),
+            _anything_told(scenario),
+            "no sidecar says anything of itself in answers; expected mesh.http.proxy_headers",
+        ),
+    ):
+        bounds = [name for name in names if getattr(expectation, name) is not None]
+        if bounds and not there:
+            yield Finding((*path, bounds[0]), said, at_key=True)
+
+
+def _any_fetched(scenario: Scenario, service: str | None) -> bool:
+    """Say whether anybody's tokens, or those of one service, come from an endpoint."""
+    issuers = {} if scenario.mesh.tokens is None else scenario.mesh.tokens.issuers
+    fetched = {name for name, issuer in issuers.items() if issuer.endpoint is not None}
+    of_services = [one.token for name, one in scenario.services.items() if service in (None, name)]
+    of_fleets = [one.token for one in scenario.fleets.values() if service is None]
+    return any(token is not None and token.issuer in fetched for token in (*of_services, *of_fleets))
 
 
 def _anything_told(scenario: Scenario) -> bool:

@@ -14,7 +14,8 @@ class MetricExpectation(Model):
     slice: Name | None = None
     """Only requests of this slice. Default: all."""
     service: Name | None = None
-    """Only requests to this service. Default: all."""
+    """Only requests to this service, and its own handshakes as server, decisions, certificates and tokens. Default:
+    all."""
     source: Name | None = None
     """Only requests of this flow. Default: all."""
     during: Name | None = None
@@ -135,29 +136,11 @@ class MetricExpectation(Model):
     def _has_metrics(self) -> MetricExpectation:
         if not self.metrics():
             raise ValueError("no metric is expected; expected one or more, such as latency_p99 or success_rate")
-        filters = [key for key in ("service", "source") if getattr(self, key) is not None]
-        of_radio = [name for name in RADIO_METRIC_NAMES if getattr(self, name) is not None]
-        if filters and of_radio:
-            raise ValueError(f"{of_radio[0]} counts the packets of slices; expected no {' and no '.join(filters)}")
-        filters = [key for key in ("slice", "service", "source") if getattr(self, key) is not None]
-        of_nodes = [name for name in NODE_METRIC_NAMES if getattr(self, name) is not None]
-        if filters and of_nodes:
-            raise ValueError(f"{of_nodes[0]} is about nodes; expected no {' and no '.join(filters)}")
-        filters = [key for key in ("slice", "source") if getattr(self, key) is not None]
-        of_certificates = [name for name in CERTIFICATE_METRIC_NAMES if getattr(self, name) is not None]
-        if self.bundle_delay_max is not None and self.service is not None:
-            raise ValueError("bundle_delay_max is about all proxies; expected no service")
-        if filters and of_certificates:
-            what = f"{of_certificates[0]} is about certificates of workloads"
-            raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
-        of_decisions = [name for name in DECISION_METRIC_NAMES if getattr(self, name) is not None]
-        if filters and of_decisions:
-            what = f"{of_decisions[0]} is about decisions of called services"
-            raise ValueError(f"{what}; expected no {' and no '.join(filters)}")
-        of_bundles = [name for name in BUNDLE_METRIC_NAMES if getattr(self, name) is not None]
-        filters = [key for key in ("slice", "service", "source") if getattr(self, key) is not None]
-        if filters and of_bundles:
-            raise ValueError(f"{of_bundles[0]} is about trust domains; expected no {' and no '.join(filters)}")
+        for names, keys, what in _REFUSED_FILTERS:
+            filters = [key for key in keys if getattr(self, key) is not None]
+            bounded = [name for name in names if getattr(self, name) is not None]
+            if filters and bounded:
+                raise ValueError(f"{bounded[0]} {what}; expected no {' and no '.join(filters)}")
         return self
 
     def metrics(self) -> dict[str, DurationBound | ShareBound | RateBound | CountBound]:
@@ -203,5 +186,30 @@ ISSUANCE_METRIC_NAMES = tuple(
 """Those of them for which there has to be an issuer."""
 
 
+TOKEN_METRIC_NAMES = tuple(name for name in METRIC_NAMES if name.startswith(("tokens_", "token_")))
+"""Those about tokens that are fetched, which belong to workloads as well; for them there has to be an endpoint."""
+
+
 DECISION_METRIC_NAMES = tuple(name for name in METRIC_NAMES if name.startswith("decisions_"))
 """Those about decisions of policy, which belong to called services and to no slice or flow."""
+
+
+OF_WORKLOADS = frozenset(
+    (
+        *(name for name in METRIC_NAMES if name.startswith("handshake") or name == "resumed_share"),
+        *(*CERTIFICATE_METRIC_NAMES, *TOKEN_METRIC_NAMES, *DECISION_METRIC_NAMES),
+    )
+)
+"""Those that a service has whoever calls it, though it may be other services alone and no flow."""
+
+
+_REFUSED_FILTERS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
+    (RADIO_METRIC_NAMES, ("service", "source"), "counts the packets of slices"),
+    (NODE_METRIC_NAMES, ("slice", "service", "source"), "is about nodes"),
+    (("bundle_delay_max",), ("service",), "is about all proxies"),
+    (CERTIFICATE_METRIC_NAMES, ("slice", "source"), "is about certificates of workloads"),
+    (TOKEN_METRIC_NAMES, ("slice", "source"), "is about tokens of workloads"),
+    (DECISION_METRIC_NAMES, ("slice", "source"), "is about decisions of called services"),
+    (BUNDLE_METRIC_NAMES, ("slice", "service", "source"), "is about trust domains"),
+)
+"""Metrics, the filters that mean nothing to them, and why."""

@@ -11,7 +11,13 @@ from meshsim.scenario.shape import ROOT, Spot, child, known_keys
 from meshsim.scenario.words import expected, show
 from meshsim.scenario.yaml_text import parse_yaml
 
-_SAYING_WHICH = ("mesh.manifests", "mesh.ignored_kinds", "mesh.policy.istio.root_namespace", "mesh.preset")
+_BEFORE_MANIFESTS = (
+    ("mesh", "manifests"),
+    ("mesh", "ignored_kinds"),
+    ("mesh", "policy", "istio", "root_namespace"),
+    ("mesh", "preset"),
+    ("mesh", "ambient"),
+)
 """What has to be known before manifests are read."""
 
 
@@ -104,13 +110,25 @@ def _refused(origin: str, message: str) -> ScenarioError:
 def before_manifests(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide ``path=value`` of the command line: what says which manifests are read, and how, goes first.
 
-    All others set what the scenario says with its manifests. What comes before a whole ``mesh`` goes with it.
+    All others set what the scenario says with its manifests. What comes before a whole mapping that says something of
+    that (``mesh``, ``mesh.policy``) goes with it, as the mapping takes its place.
     """
-    paths = [override.partition("=")[0].strip() for override in overrides]
-    whole = max((index for index, path in enumerate(paths) if path == "mesh"), default=-1)
-    first = [
-        path.startswith(_SAYING_WHICH) or path == "mesh" or (path.startswith("mesh.") and index < whole)
-        for index, path in enumerate(paths)
-    ]
-    parts = [[one for one, early in zip(overrides, first, strict=True) if early is side] for side in (True, False)]
-    return parts[0], parts[1]
+    paths = [tuple(key.strip() for key in one.partition("=")[0].split(".")) for one in overrides]
+    wholes = [index for index, path in enumerate(paths) if _is_whole(path, overrides[index])]
+    parts: tuple[list[str], list[str]] = ([], [])
+    for index, path in enumerate(paths):
+        first = any(path[: len(one)] == one for one in _BEFORE_MANIFESTS)
+        first |= any(index <= whole and path[: len(paths[whole])] == paths[whole] for whole in wholes)
+        parts[0 if first else 1].append(overrides[index])
+    return parts
+
+
+def _is_whole(path: tuple[str, ...], override: str) -> bool:
+    """Whether a mapping is set as a whole in which something stands that has to be known before manifests are read."""
+    if not any(one[: len(path)] == path and one != path for one in _BEFORE_MANIFESTS):
+        return False
+    try:
+        value, _ = parse_yaml(override.partition("=")[2], override)
+    except ScenarioError:
+        return False  # told where it is applied
+    return path == ("mesh",) or isinstance(value, dict)

@@ -31,6 +31,8 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     """Of each service."""
     labels: Mapping[str, Mapping[str, str]]
     """Of each service that has any."""
+    version_labels: Mapping[str, Mapping[str, Mapping[str, str]]]
+    """Of each version of each service, beside those of the service."""
     ports: Mapping[str, Mapping[int, str]]
     """Protocol of each port of each service."""
     ambient: bool
@@ -78,6 +80,11 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
         nodes=frozenset(names["node"]),
         namespaces=namespaces,
         labels={name: _texts(step(service, "labels")) for name, service in homes[0].items()},
+        version_labels={
+            name: {str(key): _texts(step(version, "labels")) for key, version in versions.items()}
+            for name, service in homes[0].items()
+            if isinstance(versions := step(service, "versions"), dict) and versions
+        },
         ports={name: _protocols(step(service, "ports")) for name, service in homes[0].items()},
         ambient=step(step(data, "mesh"), "ambient") is True,
         waypoints={

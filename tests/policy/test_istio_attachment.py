@@ -100,6 +100,22 @@ def test_where_a_policy_with_references_holds(namespace: str, references: list[J
     assert {name for name in DIRECTORY.services if not denies.decide(question(name)).allowed} == here
 
 
+def test_a_service_that_is_called_like_another_with_its_namespace() -> None:
+    """One of several services of one name has the namespace in its own; where the name is there, that one is meant."""
+    more = {"cart-shop": "shop", "stock-depot": "depot"}
+    directory = msgspec.structs.replace(
+        DIRECTORY,
+        services=DIRECTORY.services - {"stock"} | frozenset(more),
+        namespaces={**DIRECTORY.namespaces, **more},
+        ports={name: {8080: "http"} for name in (*DIRECTORY.services, *more)},
+        waypoints=dict.fromkeys(("cart", *more), "shop/waypoint"),
+    )
+    for namespace, name, here in (("shop", "cart", "cart"), ("depot", "stock", "stock-depot")):
+        text = json.dumps(policy("a", "DENY", namespace, ALL, targetRefs=[{"kind": "Service", "name": name}]))
+        denies = IstioEngine.from_sources([PolicyFile("a.yaml", text)], directory)
+        assert [one for one in ("cart", *more) if not denies.decide(question(one)).allowed] == [here]
+
+
 @pytest.mark.parametrize("namespace", ["depot", "istio-system"])
 def test_references_stay_in_their_namespace(namespace: str) -> None:
     """A policy of another namespace, that of the root included, cannot be attached to a service by its name."""

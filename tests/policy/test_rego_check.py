@@ -116,6 +116,8 @@ def test_syntax(rules: str, line: int, column: int, said: str) -> None:
         ),
         ("allow contains 1", 2, 1, "`allow` decides, and is a set here"),
         ("allow if input.meshsim.time_ns == " + "1" * 5000, 2, 35, "is too long a number"),
+        ("allow if input.meshsim.time_ns < 1e999", 2, 34, "1e999 is too large a number; expected a finite one"),
+        ("allow if input.meshsim.time_ns > 1.5e-310", 2, 34, "1.5e-310 is too small a number; expected 0, or one"),
         ("allow(x) := x", 2, 1, "`allow` decides, and is a function here"),
         ('allow := "yes"', 2, 10, "this is no decision"),
         ('allow := {"allowed": true, "dynamic_metadata": {}}', 2, 28, "'dynamic_metadata' is not simulated"),
@@ -183,6 +185,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         (PolicyFile("a.json", "{"), "this is no JSON"),
         (PolicyFile("a.json", '{"a": NaN}'), "NaN is no number in JSON"),
         (PolicyFile("a.json", '{"a": -1e999}'), "-1e999 is too large a number"),
+        (PolicyFile("a.json", '{"a": -1e-310}'), "-1e-310 is too small a number"),
         (PolicyFile("a.json", '{"a": ' + "9" * 9000 + "}"), "too long a number"),
         (PolicyFile("a.json", '{"a": ' + "[" * 9000 + "]" * 9000 + "}"), "nests too deep"),
         (PolicyFile("a.json", '{"a": "\\ud800"}'), "half of a surrogate pair"),
@@ -194,6 +197,14 @@ def test_files_that_cannot_be_used(file: PolicyFile, said: str) -> None:
     with pytest.raises(ScenarioError) as raised:
         RegoEngine.from_sources([file], DIRECTORY)
     assert any(said in one.message for one in raised.value.diagnostics)
+
+
+@pytest.mark.parametrize("value", ["0", "0e999", "false", "null", '""', "[]", "{}", "2.3e-308"])
+def test_data_may_be_false_or_empty(value: str) -> None:
+    """A value that a data file has is there, whatever it is."""
+    files = [PolicyFile("a.rego", f"package envoy.authz\nallow if data.a == {value}\n")]
+    engine = RegoEngine.from_sources([*files, PolicyFile("a.json", f'{{"a": {value}}}')], DIRECTORY)
+    assert engine.decide(QUESTION).allowed
 
 
 def test_diagnostics_show_the_path_and_rules_the_name() -> None:

@@ -314,7 +314,16 @@ def test_a_whole_mesh_on_the_command_line_can_name_manifests(tmp_path: Path) -> 
     assert loaded.scenario.mesh.routes
 
 
-def test_the_root_namespace_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("mesh.policy.istio.root_namespace=meshwide",),
+        ("mesh.policy.istio={root_namespace: meshwide}",),
+        ("mesh.policy={istio: {root_namespace: meshwide}}",),
+        ("mesh.policy={istio: {root_namespace: other}}", "mesh.policy.istio.root_namespace=meshwide"),
+    ],
+)
+def test_the_root_namespace_can_be_set_on_the_command_line(tmp_path: Path, settings: tuple[str, ...]) -> None:
     """It is known before manifests are read: a PeerAuthentication in it holds for the whole mesh."""
     peers = (
         "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
@@ -322,9 +331,20 @@ def test_the_root_namespace_can_be_set_on_the_command_line(tmp_path: Path) -> No
     )
     allow = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: shop}\n"
     path = home(tmp_path, more=f"{peers}---\n{allow}spec: {{rules: [{{}}]}}\n")
-    setting = "mesh.policy.istio.root_namespace=meshwide"
-    loaded = [load_text(SHOP, path, settings).scenario for settings in ([], [setting])]
+    loaded = [load_text(SHOP, path, each).scenario for each in ((), settings)]
     assert [one.mesh.tls.mode == "DISABLE" for one in loaded] == [False, True]
+
+
+def test_what_comes_before_a_whole_mapping_goes_with_it(tmp_path: Path) -> None:
+    """A mapping set as a whole takes the place of what was set in it before, and no policies can be had that way."""
+    allow = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: shop}\n"
+    path = home(tmp_path, more=f"{allow}spec: {{rules: [{{}}]}}\n")
+    settings = ["mesh.policy.istio.root_namespace=meshwide", "mesh.policy={istio: {unmatched: ignore}}"]
+    policy = load_text(SHOP, path, settings).scenario.mesh.policy
+    assert policy is not None
+    assert policy.istio is not None
+    assert (policy.istio.root_namespace, policy.istio.unmatched) == ("istio-system", "ignore")
+    assert load_text(SHOP, path, ["mesh.policy=null"]).scenario.mesh.policy is None
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "ReplicaSet"])

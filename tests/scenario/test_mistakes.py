@@ -184,3 +184,27 @@ def test_mistakes_in_what_answers_tell(override: str, says: str) -> None:
     """Fields about header fields and manifests refuse what would say nothing, with words of their own."""
     found = told(VALID, override)
     assert any(says in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "expectation",
+    ["handshakes: {at_least: 1}", "certificates_issued: {at_least: 1}", "decisions_wrongly_denied: {at_most: 0}"],
+)
+def test_services_that_other_services_alone_call_can_be_expected_of(expectation: str) -> None:
+    """What a service has whoever calls it is measured though no flow leads to it."""
+    assert told(VALID, "phases={}", f"expect=[{{service: maps, {expectation}}}]") == []
+
+
+def test_faults_of_things_that_are_called_alike_do_not_meet() -> None:
+    """A trust domain, a token issuer and a node may have one name, and faults of them be at the same time."""
+    domain = "edge-2: {node: core-1, services: [store], endpoint: {}, trusts: [corridor.example]}"
+    overrides = (
+        f"mesh.federation={{endpoint: {{}}, trusts: [edge-2], domains: {{{domain}}}}}",
+        "mesh.tokens.issuers={edge-2: {endpoint: {}}}",
+        "fleets.office.token={issuer: edge-2}",
+        "faults=[{kind: token-outage, target: edge-2, at: 1 s, for: 3 s}, {kind: node-crash, target: edge-2, at: 2 s, "
+        "for: 1 s}, {kind: bundle-endpoint, target: edge-2, at: 2 s, for: 1 s}]",
+        "expect=[]",
+        "phases={}",
+    )
+    assert told(VALID, *overrides) == []

@@ -12,7 +12,7 @@ from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import subject_of_manifests
 from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import ScenarioError
-from meshsim.scenario.loader import LoadedScenario, load_scenario
+from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
 from meshsim.scenario.manifests.starter import load_manifests
 
 SHOP = """\
@@ -183,6 +183,35 @@ def test_mistakes(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         shop(tmp_path, (old, new))
     assert any(said in one.message for one in caught.value.diagnostics)
+
+
+SCENARIO = """\
+scenario: s
+duration: 1 s
+network: {nodes: {e: {kind: edge}}, slices: {d: {sst: 1, five_qi: 9}}}
+services: {cart: {placement: [e], work: {constant: 1 ms}}}
+fleets: {u: {node: e}}
+mesh: {manifests: [shop]}
+traffic: [{from: u, to: cart, slice: d, arrivals: {poisson: 1 /s}}]
+"""
+
+
+def test_a_scenario_may_say_whether_its_mesh_is_ambient(tmp_path: Path) -> None:
+    """What it says holds over what manifests do, and without it a waypoint alone makes a mesh ambient."""
+    shop(tmp_path, (AMBIENT, ""))
+    found = {}
+    for settings in ((), ("mesh.ambient=true",), ("mesh.ambient=false",)):
+        scenario = load_text(SCENARIO, tmp_path / "s.yaml", settings).scenario
+        found[settings] = (scenario.mesh.ambient, scenario.mesh.preset, scenario.services["cart"].waypoint)
+    assert list(found.values()) == [*[(True, "ztunnel", "shop/waypoint")] * 2, (False, "istio", None)]
+
+
+def test_a_scenario_may_have_manifests_with_sidecars_in_ambient_mode(tmp_path: Path) -> None:
+    """A namespace with sidecars injected is none in a mesh that is said to be ambient, and its waypoints serve."""
+    shop(tmp_path, (AMBIENT, "istio-injection: enabled, "))
+    loaded = load_text(SCENARIO, tmp_path / "s.yaml", ["mesh.ambient=true"])
+    assert loaded.scenario.services["cart"].waypoint == "shop/waypoint"
+    assert loaded.aside == ()
 
 
 def test_a_waypoint_needs_ambient_mode(tmp_path: Path) -> None:

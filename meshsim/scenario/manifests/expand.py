@@ -22,7 +22,7 @@ from meshsim.scenario.manifests.policies import hand_on
 from meshsim.scenario.manifests.service_draft import put_destination, put_service
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
-from meshsim.scenario.manifests.waypoints import find_waypoints, read_waypoints
+from meshsim.scenario.manifests.waypoints import find_waypoints, read_waypoints, said_ambient
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
@@ -74,11 +74,11 @@ def read_mesh(
     root_namespace: str,
     notes: Notes,
     ignored: Collection[str] = (),
-    preset: str | None = None,
+    ambient: bool | None = None,
 ) -> Mesh:
     """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``.
 
-    ``preset`` is the one that the scenario names, if it names one.
+    ``ambient``: whether the scenario says that the mesh is in ambient mode; None: it says nothing of it.
     """
     objects = read_objects(folder, names, notes, ignored)
     complete = not objects.mistakes
@@ -89,7 +89,7 @@ def read_mesh(
     edges = by_kind.get("Gateway", [])
     gateways = read_gateways([one for one in edges if one.api_version not in GATEWAY_API], cluster, notes)
     waypoints = read_waypoints([one for one in edges if one.api_version in GATEWAY_API], notes)
-    ambient = find_waypoints(cluster, by_kind.get("Namespace", []), waypoints, preset, notes)
+    ambient = find_waypoints(cluster, by_kind.get("Namespace", []), waypoints, ambient, notes)
     hosts = Hosts(cluster, complete=complete)
     rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
     namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
@@ -133,9 +133,8 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
     notes = Notes()
     policy = step(step(data, "mesh"), "policy")
     root = step(step(policy, "istio"), "root_namespace")
-    preset = step(step(data, "mesh"), "preset")
     root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
-    mesh = read_mesh(folder, list(names), root_namespace, notes, ignored, preset if isinstance(preset, str) else None)
+    mesh = read_mesh(folder, list(names), root_namespace, notes, ignored, said_ambient(data["mesh"]))
     for index, kind in enumerate(ignored):
         if not notes.ignored[kind]:
             message = f"there is no {kind} in the manifests; expected a kind that is there, or nothing"

@@ -16,6 +16,7 @@ from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
 from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text, with_overrides
 from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.manifests.waypoints import said_ambient
 from meshsim.scenario.overrides import apply_overrides
 from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
@@ -96,9 +97,8 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     ignored = step(own, "ignored_kinds")
     root = step(step(step(own, "policy"), "istio"), "root_namespace")
     names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
-    preset = step(own, "preset")
-    named = preset if isinstance(preset, str) else None
-    mesh = read_mesh(folder, names, root if isinstance(root, str) else ROOT_NAMESPACE, Notes(), names_given, named)
+    root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
+    mesh = read_mesh(folder, names, root_namespace, Notes(), names_given, said_ambient(own))
     if mesh.objects.mistakes:
         raise ScenarioError(mesh.objects.mistakes)
     services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}

@@ -8,12 +8,14 @@ allow the namespace. Sidecars do not go through waypoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest
 from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
 from meshsim.scenario.manifests.values import Notes, labels, take
+from meshsim.scenario.shape import step
 
 INGRESS_USE_WAYPOINT = "istio.io/ingress-use-waypoint"
 """Label by which gateways too go through the waypoint of a Service."""
@@ -25,7 +27,8 @@ _INJECTION = "istio-injection"
 _SAME, _ALL, _SELECTOR = "Same", "All", "Selector"
 _FOR_SERVICES = ("service", "all")
 _MIXED = (
-    "ambient mode is for all services here or for none; expected mesh.preset: ztunnel or none, and no istio-injection"
+    "ambient mode is for all services here or for none; expected mesh.ambient: true, mesh.preset: ztunnel or neither, "
+    "and no istio-injection"
 )
 
 
@@ -47,6 +50,14 @@ class Waypoint(msgspec.Struct, frozen=True):
             found = {"kubernetes.io/metadata.name": namespace, **of_namespaces.get(namespace, {})}
             return self.labels.items() <= found.items()
         return self.allowed == _ALL or namespace == self.namespace
+
+
+def said_ambient(own: Any) -> bool | None:
+    """Whether the ``mesh`` of a scenario says that it is in ambient mode, itself or by its preset; None: nothing."""
+    said, preset = step(own, "ambient"), step(own, "preset")
+    if isinstance(said, bool):
+        return said
+    return preset == "ztunnel" if isinstance(preset, str) else None
 
 
 def read_waypoints(manifests: Iterable[Manifest], notes: Notes) -> dict[str, Waypoint]:
@@ -77,27 +88,27 @@ def find_waypoints(
     cluster: Cluster,
     namespaces: Sequence[Manifest],
     waypoints: Mapping[str, Waypoint],
-    preset: str | None,
+    said: bool | None,
     notes: Notes,
 ) -> bool:
     """Find the waypoint of each service; whether the mesh has ztunnel in place of sidecars.
 
-    It has where the scenario's preset says so, and without a preset where the manifests do: a namespace or pods are in
-    ambient mode, or there is a waypoint, and no namespace has sidecars injected.
+    ``said``: whether the scenario says so; if it says nothing the manifests do: a namespace or pods are in ambient
+    mode, or there is a waypoint, and no namespace has sidecars injected.
     """
     of_namespaces = {one.name: one.labels for one in namespaces}
     injected = [one for one in namespaces if one.labels.get(_INJECTION) == "enabled"]
     marked = bool(notes.ambient or waypoints)
-    ambient = preset == "ztunnel" if preset is not None else marked and not injected
+    ambient = said if said is not None else marked and not injected
     if not ambient or injected:
         for value in notes.ambient:
             value.wrong(_MIXED)
     for service in cluster.services.values():
-        said = _waypoint(service, of_namespaces, waypoints)
-        if isinstance(said, Waypoint) and ambient:
-            service.waypoint = f"{said.namespace}/{said.name}"
-        elif said is not None:
-            why = "sidecars do not go through waypoints" if isinstance(said, Waypoint) else said
+        found = _waypoint(service, of_namespaces, waypoints)
+        if isinstance(found, Waypoint) and ambient:
+            service.waypoint = f"{found.namespace}/{found.name}"
+        elif found is not None:
+            why = "sidecars do not go through waypoints" if isinstance(found, Waypoint) else found
             notes.warnings.append(f"no waypoint serves {service.namespace}/{service.name}, though labelled: {why}")
     return ambient
 
