@@ -12,7 +12,7 @@ from meshsim.analysis.selection import Kind, Metric, Selected
 TABLE: Final = "revocations"
 _COUNTS = (
     *("certificates", "peers", "obeyed", "handshakes_accepted"),
-    *("calls_to", "calls_from", "connections_cut"),
+    *("calls_to", "calls_from", "connections_cut", "connections_refused"),
 )
 
 Figures = Mapping[str, Any]
@@ -88,11 +88,14 @@ def explained_revocations(summary: Figures) -> list[Part]:
             _served(one),
             f"{show(one['handshakes_accepted'], 'count')} accepted",
             show(one["connections_cut"], "count"),
+            show(one["connections_refused"], "count"),
         )
         for one in summary["revocations"]
     ]
-    columns = ("revoked", "came", "obeyed", "served after it", "handshakes", "cut")
+    columns = ("revoked", "came", "obeyed", "served after it", "handshakes", "cut", "refused")
     remark = "Served are calls to or from the target that were handed over on the strength of what was revoked."
+    if any(one["connections_refused"] for one in summary["revocations"]):
+        remark += " Cut are connections that were live, refused are new ones whose handshake was just over."
     words = [(one["revocation"], _sentence(one)) for one in summary["revocations"]]
     return [("Revocations", columns, rows, remark, words)]
 
@@ -113,6 +116,8 @@ def _sentence(one: Figures) -> str:
         said[-1] += f", the last after {show(one['last_served_after_ns'], 'duration')}"
     said.append(f"{_counted(one['handshakes_accepted'], 'handshake')} accepted")
     said.append(f"{_counted(one['connections_cut'], 'connection')} cut")
+    if one["connections_refused"]:
+        said.append(f"{_counted(one['connections_refused'], 'new connection')} refused after the handshake")
     return "; ".join(said)
 
 

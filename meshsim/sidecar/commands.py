@@ -117,6 +117,8 @@ class CloseConnection(msgspec.Struct, frozen=True, gc=False):
 
     connection_id: int
     reason: str
+    live: bool = True
+    """Whether anything could be served on it: False of one that is refused as soon as its handshake is over."""
 
 
 Command = (

@@ -180,7 +180,8 @@ class Inbound:
             downstream.established = step.established
             commands.append(HandshakeEnded(downstream.connection_id, "server", step.established, None))
             if self._settings.cuts_revoked and rests_on_revoked(downstream.tls, self.side):
-                return commands + self._close(downstream, PEER_REVOKED)  # a session from before, or the news is newer
+                # A session from before, or the news is newer.
+                return commands + self._close(downstream, PEER_REVOKED, live=False)
             held, downstream.held = downstream.held, []
             for unit in held:
                 if isinstance(unit, RequestMessage):
@@ -192,12 +193,16 @@ class Inbound:
     def cut_revoked(self) -> list[Command]:
         """Close the connections of clients that are revoked, as far as this sidecar has been told."""
         revoked = [each for each in self.downstreams.values() if rests_on_revoked(each.tls, self.side)]
-        return [command for downstream in revoked for command in self._close(downstream, PEER_REVOKED)]
+        return [
+            command
+            for downstream in revoked
+            for command in self._close(downstream, PEER_REVOKED, live=downstream.phase is READY)
+        ]
 
-    def _close(self, downstream: Downstream, reason: str) -> list[Command]:
+    def _close(self, downstream: Downstream, reason: str, *, live: bool = True) -> list[Command]:
         downstream.phase = Phase.CLOSED
         self.downstreams.pop(downstream.connection_id, None)
-        return [CloseConnection(downstream.connection_id, reason)]
+        return [CloseConnection(downstream.connection_id, reason, live)]
 
     # Requests
 

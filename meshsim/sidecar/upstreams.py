@@ -185,7 +185,7 @@ class Upstreams:
         return [command for upstream in revoked for command in self._cut(upstream, now_ns)]
 
     def _cut(self, upstream: Upstream, now_ns: int) -> list[Command]:
-        closing = CloseConnection(upstream.connection_id, PEER_REVOKED)
+        closing = CloseConnection(upstream.connection_id, PEER_REVOKED, upstream.phase is Phase.READY)
         return [closing, *self.lost(upstream, PEER_REVOKED, now_ns)]
 
     def retire(self, endpoint_ids: frozenset[int], draining: frozenset[int], now_ns: int) -> list[Command]:

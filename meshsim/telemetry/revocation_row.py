@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from meshsim.telemetry.later import LATER
+
 
 class RevocationRow(msgspec.Struct, frozen=True, gc=False):
     """One revocation of a workload's certificates: how word of it spread, and what was served in spite of it."""
@@ -36,4 +38,15 @@ class RevocationRow(msgspec.Struct, frozen=True, gc=False):
     calls_to: Annotated[int, Meta(description="Calls that the target was handed afterwards as such a server.")]
     calls_from: Annotated[int, Meta(description="Calls of the target that others were handed afterwards.")]
     t_last_served_ns: Annotated[int, Meta(description="When the last of these calls was handed over; -1 if none was.")]
-    connections_cut: Annotated[int, Meta(description="Connections that peers have closed for it.")]
+    connections_cut: Annotated[
+        int,
+        Meta(description="Live connections that peers have closed for it: something could be served on them."),
+    ]
+    connections_refused: Annotated[
+        int,
+        Meta(
+            description="New connections that peers have closed for it as soon as their handshake was over, before "
+            "anything was served: resumed sessions, or news that came during the handshake.",
+            extra=LATER,
+        ),
+    ] = 0

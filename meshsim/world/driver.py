@@ -71,7 +71,7 @@ class Driver:
         def close(host: Host, command: commands.CloseConnection) -> None:
             connection = self._connections.get(command.connection_id)
             if connection is not None and command.reason == commands.PEER_REVOKED:
-                obeying.cut(connection, UP if connection.client is host else DOWN)
+                obeying.cut(connection, UP if connection.client is host else DOWN, live=command.live)
             self._close_connection(host, command)
 
         self._carry_out[commands.Deliver] = deliver

@@ -43,6 +43,7 @@ class Revoked:
         """Calls to the target, and calls from it."""
         self.t_served_ns = -1
         self.cut = 0
+        self.refused = 0
 
 
 class Obeying:
@@ -148,12 +149,16 @@ class Obeying:
                 one.served[place] += 1
                 one.t_served_ns = self._clock.now_ns
 
-    def cut(self, connection: Connection, direction: int) -> None:
-        """Take note of a connection that the end that sends in ``direction`` closes for its peer's sake."""
+    def cut(self, connection: Connection, direction: int, *, live: bool) -> None:
+        """Take note of a connection that the end that sends in ``direction`` closes for its peer's sake.
+
+        ``live``: it had been in use, or could have been.
+        """
         client, server = self._behind(connection)
         one = client if direction == DOWN else server
         if one is not None:
-            one.cut += 1
+            one.cut += live
+            one.refused += not live
 
     def record(self) -> None:
         """Write a row for each revocation, at the end of the run."""
@@ -175,5 +180,6 @@ class Obeying:
                     calls_from=one.served[1],
                     t_last_served_ns=one.t_served_ns,
                     connections_cut=one.cut,
+                    connections_refused=one.refused,
                 )
             )

@@ -94,3 +94,15 @@ def test_for_people(runs: dict[str, meshsim.Run]) -> None:
     assert never[2][0][2] == "by 0 of 2 peers"
     assert "; 0 of 2 peers obeyed; " in never[4][0][1]
     assert "Revocations" in (runs["crl"].path / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_was_refused_at_once_is_told_apart(runs: dict[str, meshsim.Run]) -> None:
+    """New connections that were refused are told beside the live ones that were cut, where there are any."""
+    (told,) = runs["crl"].summary["revocations"]
+    (none,) = explained_revocations({"revocations": [told]})
+    assert told["connections_refused"] == 0
+    assert "refused" not in none[3] + none[4][0][1]
+    (some,) = explained_revocations({"revocations": [told | {"connections_refused": 3}]})
+    assert some[2][0][-2:] == (none[2][0][-2], "3")
+    assert some[4][0][1] == f"{none[4][0][1]}; 3 new connections refused after the handshake"
+    assert "refused are new ones" in some[3]
