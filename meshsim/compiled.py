@@ -32,7 +32,7 @@ LIBRARY = f"{GROUP}__mypyc"
 MODULES = (
     *("network.link", "network.sliced_link", "network.train"),
     *("sidecar.balancer", "sidecar.calls", "sidecar.inbound", "sidecar.outbound", "sidecar.pool", "sidecar.pools"),
-    *("sidecar.proxy", "sidecar.timers", "sidecar.upstreams"),
+    *("sidecar.proxy", "sidecar.timers", "sidecar.upstreams", "sidecar.waypoint"),
     "telemetry.recorder",
     *("traffic.plan", "traffic.work"),
     *("world.accounts", "world.alarms", "world.compute", "world.connection", "world.crossing", "world.deciding"),

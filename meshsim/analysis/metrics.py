@@ -23,7 +23,8 @@ from meshsim.analysis.selection import (
     Value,
     share,
 )
-from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
+from meshsim.telemetry.rows import ATTRIBUTION
 
 LATENCY_QUANTILES_PPM = {"p50": 500_000, "p95": 950_000, "p99": 990_000, "p999": 999_000}
 """The quantiles that metrics are named after."""

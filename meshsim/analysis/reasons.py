@@ -32,6 +32,7 @@ CALL_REASONS = {
     "overflow": "a limit on connections or requests was reached",
     "unrouted": "no route of the called service matches",
     "no-token": "the caller had no token to send",
+    "no-waypoint": "the waypoint could not be reached, or was lost",
 }
 """Why a call fails with each outcome; `denied` is none, for policies doing their work are listed apart."""
 

@@ -16,6 +16,7 @@ from meshsim.analysis.radio_figures import AIR_COLUMNS, AIR_EXPLAINED, air_rows
 from meshsim.analysis.reasons import Explained, explained
 from meshsim.analysis.verdict import NEARLY_ALL
 from meshsim.results.manifest import Manifest
+from meshsim.scenario.placed_waypoints import with_waypoints
 from meshsim.telemetry.rows import ATTRIBUTION
 
 SLICE_COLUMNS = (
@@ -53,7 +54,7 @@ def render_report(run: RunData, summary: Mapping[str, Any], pictures: Sequence[s
     manifest, scenario = run.manifest, run.scenario
     # In the scenario's order, which JSON with sorted keys does not keep.
     slices = {name: summary["slices"][name] for name in scenario.network.slices}
-    services = {name: summary["services"][name] for name in scenario.services}
+    services = {name: summary["services"][name] for name in with_waypoints(scenario).services}
     word = overall(summary)
     sentence = verdict_sentence(summary)
     description = f"<p class=lead>{escape(scenario.description)}</p>" if scenario.description else ""

@@ -15,6 +15,7 @@ from meshsim.analysis.order import of_groups
 from meshsim.analysis.reading import Ints
 from meshsim.analysis.selection import rank_of, share
 from meshsim.analysis.tallies import counted
+from meshsim.scenario.placed_waypoints import with_waypoints
 
 
 class _ServiceCalls(msgspec.Struct):
@@ -27,7 +28,7 @@ class _ServiceCalls(msgspec.Struct):
 
 
 def _calls_by_service(run: RunData) -> dict[str, _ServiceCalls]:
-    found = {name: _ServiceCalls() for name in run.scenario.services}
+    found = {name: _ServiceCalls() for name in with_waypoints(run.scenario).services}
     for piece in run.pieces("calls"):
         piece.preload("calls", "destination", "outcome", "retries")
         destinations, outcomes = piece.names("calls", "destination"), piece.names("calls", "outcome")
@@ -93,4 +94,4 @@ def services(run: RunData) -> dict[str, dict[str, Any]]:
             "call_p99_ns": p99_ns,
             "handshakes": established[name],
         }
-    return {name: figures[name] for name in run.scenario.services}
+    return {name: figures[name] for name in with_waypoints(run.scenario).services}

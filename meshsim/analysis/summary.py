@@ -29,7 +29,8 @@ from meshsim.analysis.service_figures import services
 from meshsim.analysis.tallies import count, counted, total
 from meshsim.analysis.verdict import Verdict
 from meshsim.scenario.metric_expectations import RADIO_METRIC_NAMES
-from meshsim.telemetry.rows import ATTRIBUTION, LATER_OUTCOMES, REQUEST_OUTCOMES
+from meshsim.telemetry.outcomes import LATER_OUTCOMES, REQUEST_OUTCOMES
+from meshsim.telemetry.rows import ATTRIBUTION
 
 _HANDSHAKE_METRICS = (
     "handshakes",

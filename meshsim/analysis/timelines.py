@@ -27,7 +27,7 @@ from meshsim.analysis.pictures import (
 )
 from meshsim.analysis.reading import Ints
 from meshsim.analysis.selection import NS_PER_S, Selected, Selection, rank_of
-from meshsim.telemetry.rows import REQUEST_OUTCOMES
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
 
 OUTCOMES: dict[str, tuple[str, str]] = {
     "denied": (YELLOW, ""),

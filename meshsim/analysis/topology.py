@@ -26,6 +26,7 @@ from meshsim.analysis.pictures import (
     slice_style,
 )
 from meshsim.analysis.reading import Ints
+from meshsim.scenario.placed_waypoints import with_waypoints
 from meshsim.scenario.variants import replicas_by_node
 
 TIERS = ("core", "regional", "edge", "router", "gnb")
@@ -74,7 +75,7 @@ def topology(run: RunData) -> Picture:
 def _place(run: RunData) -> tuple[dict[str, Box], dict[str, Box], float]:
     """Boxes of nodes and of fleets with a radio, and how high the picture gets."""
     contents: dict[str, list[str]] = {name: [] for name in run.scenario.network.nodes}
-    for service, settings in run.scenario.services.items():
+    for service, settings in with_waypoints(run.scenario).services.items():
         for node, replicas in replicas_by_node(settings).items():
             contents[node].append(f"{replicas} {_TIMES} {service}" if replicas > 1 else service)
     for name, fleet in run.scenario.fleets.items():

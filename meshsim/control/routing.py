@@ -16,6 +16,7 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way
 
 if TYPE_CHECKING:
+    from meshsim.scenario.mesh import Resilience
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.routes import Route as ScenarioRoute
     from meshsim.scenario.routes import RouteMatch, RouteRetries, RouteTarget
@@ -34,6 +35,17 @@ def callers(scenario: Scenario) -> Iterator[Caller]:
             yield Caller(name, variant.version, service.namespace, variant.labels)
 
 
+def resilience_settings(resilience: Resilience) -> ResilienceSettings:
+    """Return what a sidecar does about failures."""
+    return ResilienceSettings(
+        resilience.retries,
+        frozenset(resilience.retry_on),
+        resilience.backoff_ns,
+        resilience.attempt_timeout_ns,
+        resilience.connect_timeout_ns,
+    )
+
+
 class Router:
     """Finds the route of each kind of call; ``indices`` numbers the templates of calls that routes rewrite."""
 
@@ -45,13 +57,14 @@ class Router:
             self._by_service.setdefault(route.to, []).append(route)
         self._destinations: dict[tuple[str, str], Destination] = {}
         self._rewritten: dict[tuple[int, str, str, int, str], CallTemplate] = {}
-        mesh = scenario.mesh.resilience
-        self._resilience = ResilienceSettings(
-            mesh.retries, frozenset(mesh.retry_on), mesh.backoff_ns, mesh.attempt_timeout_ns, mesh.connect_timeout_ns
-        )
+        self._resilience = resilience_settings(scenario.mesh.resilience)
 
-    def routes(self, caller: Caller, templates: Iterable[CallTemplate]) -> Routes:
-        """What a caller's sidecar is told of its calls; those that nothing is said about are not in it."""
+    def routes(self, caller: Caller, templates: Iterable[CallTemplate], resilience: Resilience) -> Routes:
+        """What a caller's sidecar is told of its calls; those that nothing is said about are not in it.
+
+        ``resilience``: what it does about failures where no route says it.
+        """
+        self._resilience = resilience_settings(resilience)
         found = ((template.index, self._route(caller, template)) for template in templates)
         return {index: route for index, route in found if route is not None}
 

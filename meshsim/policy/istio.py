@@ -119,12 +119,16 @@ class IstioEngine:
         plan = self._plans.get(question.destination) or self._plan(question)
         if plan.passing is None or plan.ztunnel is None:
             return self._decide_at(plan, question, ask=ask)
-        waypoint = self._decide_at(plan, question, ask=ask) if plan.passing.takes(question) else None
-        if waypoint is not None and not waypoint.allowed:
-            return waypoint
+        waypoint = None
+        if question.at_waypoint or plan.passing.takes(question):
+            waypoint = self._decide_at(plan, question, ask=ask)
+            if question.at_waypoint or not waypoint.allowed:
+                return waypoint
         ztunnel = plan.ztunnel.decide(plan.passing.onward(question), _NO_CLAIMS)
         if waypoint is not None:
             return both(waypoint, ztunnel)
+        if question.principal == plan.passing.principal:
+            return ztunnel  # its own waypoint has decided, by the default too
         said_nothing = ztunnel.allowed and not ztunnel.reasons
         return Decision(False, DEFAULT_DENY) if said_nothing and self._default == "deny" else ztunnel
 
@@ -140,7 +144,7 @@ class IstioEngine:
 
     def _plan(self, question: Question) -> Plan:
         """The plan for the port of a question; services from outside of the directory get one too."""
-        kind = (question.destination, self._kind(question.destination, question.version))
+        kind = self._kind_asked(question)
         workload = self._workloads.get(kind)
         if workload is None:
             name = question.destination
@@ -151,6 +155,13 @@ class IstioEngine:
     def _kind(self, service: str, version: str) -> str:
         """The version of a service where policies tell its versions apart; else empty."""
         return version if service in self.versioned else ""
+
+    def _kind_asked(self, question: Question) -> tuple[str, str]:
+        """Whose plan answers a question: at a waypoint that of any version, since what is attached is for all."""
+        name = question.destination
+        if question.at_waypoint and name in self.versioned:
+            return next(kind for kind in self._workloads if kind[0] == name and kind[1])
+        return name, self._kind(name, question.version)
 
     def looks_at_tokens(self, service: str, version: str = "") -> bool:
         """Whether a RequestAuthentication with rules holds there, or for some version; else policies see no claims."""

@@ -79,6 +79,8 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Name of the server that the caller asked for in the TLS handshake, as Istio's sidecars do; empty on plaintext."""
     version: str = ""
     """Version of the service that the called replica is of; only where selectors of Istio tell its versions apart."""
+    at_waypoint: bool = False
+    """Whether a waypoint with a place asks, for itself alone; what it lets through, ztunnel is asked about after it."""
 
 
 def server_name(service: str, namespace: str, port: int) -> str:
@@ -86,7 +88,10 @@ def server_name(service: str, namespace: str, port: int) -> str:
     return f"outbound_.{port}_._.{service}.{namespace}.svc.cluster.local"
 
 
-EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :]) - {"version"}
+EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :]) - {
+    "version",
+    "at_waypoint",
+}
 """The attributes that are filled only for an engine whose ``reads`` names them."""
 
 TIMED = frozenset({"certificate_age_s", "time_s"})

@@ -10,6 +10,7 @@ from meshsim.scenario.check_mobility import check_moving
 from meshsim.scenario.data_files import RadioTrace
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.placed_waypoints import with_waypoints
 from meshsim.scenario.positions import Path
 from meshsim.scenario.slicing import promised_ppm
 from meshsim.scenario.variants import placements, replica_count, replicas_by_node
@@ -127,7 +128,7 @@ def check_radios(scenario: Scenario, traces: Mapping[str, RadioTrace]) -> Iterat
 def check_memory(scenario: Scenario) -> Iterator[Finding]:
     """Nodes whose replicas, clients and sidecars do not fit their memory."""
     needed: Counter[str] = Counter()
-    for service in scenario.services.values():
+    for service in with_waypoints(scenario).services.values():
         for place, count in replicas_by_node(service).items():
             needed[place] += count * (service.memory_bytes + SIDECAR_MEMORY_BYTES)
     for fleet in scenario.fleets.values():
@@ -177,6 +178,10 @@ def check_routers(scenario: Scenario) -> Iterator[Finding]:
         for place in placements(service):
             if place.node in routers:
                 yield Finding(("services", name, *place.path), message, at_key=True)
+    for name, waypoint in scenario.mesh.waypoints.items():
+        for node in waypoint.replicas:
+            if node in routers:
+                yield Finding(("mesh", "waypoints", name, "replicas", node), message, at_key=True)
     for name, fleet in scenario.fleets.items():
         if fleet.node in routers:
             yield Finding(("fleets", name, "node"), message)

@@ -40,14 +40,6 @@ def check_authorizer(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding(("faults", index, "target"), f"{message}; {expected(fault.target, known)}")
 
 
-def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
-    """Waypoints of services in a mesh of sidecars, which do not go through them."""
-    for name, service in scenario.services.items() if not scenario.mesh.ambient else ():
-        if service.waypoint is not None:
-            message = "sidecars do not go through waypoints; expected mesh.ambient: true, or no waypoint"
-            yield Finding(("services", name, "waypoint"), message, at_key=True)
-
-
 def path_of(authorizer: str) -> Path:
     """Where an authorizer stands in a scenario."""
     if authorizer == "authorizer":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from meshsim.scenario.call_graph import edges, route_targets
 from meshsim.scenario.check_policy import path_of
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.placed_waypoints import PlacedWaypoint, goes_through, placed_waypoints, with_waypoints
 from meshsim.scenario.positions import Path
 from meshsim.scenario.variants import placements, replicas_by_node
 
@@ -61,10 +62,12 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     if any(end not in nodes for link in scenario.network.links for end in link.between):
         return
     part = components(scenario)
+    scenario = with_waypoints(scenario)
     placed = {name: replicas_by_node(service) for name, service in scenario.services.items()}
     placed = {name: counts for name, counts in placed.items() if nodes.keys() >= counts.keys()}
     callers: dict[str, set[int]] = {name: set() for name in placed}
-    for origins, to, path in _callings(scenario):
+    waypoints = placed_waypoints(scenario)
+    for origins, to, path in _callings(scenario, waypoints):
         if to in placed:
             callers[to].update(*(part[node] for node in origins))
             there = frozenset[int]().union(*(part[node] for node in placed[to]))
@@ -74,24 +77,38 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding(path, message)
     for name, counts in placed.items():
         reached = [node for node in counts if part[node] & callers[name]]
-        paths = {place.node: place.path for place in placements(scenario.services[name])}
+        home = waypoints.get(name)
+        at: Path = ("services", name) if home is None else ("mesh", "waypoints", home.key)
+        paths = {place.node: (*at, *place.path) for place in placements(scenario.services[name])}
         for node in counts:
             if reached and node not in reached:
                 message = f"no caller of {name!r} reaches node {node!r}; expected a link to it, or no replica there"
-                yield Finding(("services", name, *paths[node]), message, at_key=True)
+                yield Finding(paths[node], message, at_key=True)
     yield from _check_control(scenario, part)
 
 
-def _callings(scenario: Scenario) -> Iterator[tuple[list[str], str, Path]]:
-    """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name."""
+def _callings(scenario: Scenario, waypoints: Mapping[str, PlacedWaypoint]) -> Iterator[tuple[list[str], str, Path]]:
+    """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name.
+
+    What goes through a waypoint with a place are two: to the waypoint, and from there.
+    """
     nodes = scenario.network.nodes
+    known = scenario.services.keys() | scenario.fleets.keys()
+    for one in waypoints.values():
+        origins = [node for node in one.settings.replicas if node in nodes]
+        yield from ((origins, service, ("services", service, "waypoint")) for service in one.serves)
+
+    def first(caller: str, to: str) -> str:
+        through = goes_through(scenario, caller, to) if waypoints and {caller, to} <= known else ""
+        return through or to
+
     for index, flow in enumerate(scenario.traffic):
         origins = [node for node in entry_nodes(scenario, flow.source) if node in nodes]
-        yield origins, flow.to, ("traffic", index, "to")
+        yield origins, first(flow.source, flow.to), ("traffic", index, "to")
         yield from ((origins, to, path) for to, path in route_targets(scenario, flow.to).items())
     for name, service in scenario.services.items():
         origins = [node for node in replicas_by_node(service) if node in nodes]
-        yield from ((origins, to, path) for path, to in edges(scenario, name))
+        yield from ((origins, first(name, to), path) for path, to in edges(scenario, name))
 
 
 def control_node(scenario: Scenario) -> str | None:

@@ -26,7 +26,7 @@ from meshsim.scenario.check_network import (
     check_routers,
     check_slices,
 )
-from meshsim.scenario.check_policy import check_authorizer, check_waypoints
+from meshsim.scenario.check_policy import check_authorizer
 from meshsim.scenario.check_radio import check_five_qis, check_new_radios
 from meshsim.scenario.check_reach import check_reach
 from meshsim.scenario.check_revocation import check_revocation
@@ -42,6 +42,7 @@ from meshsim.scenario.check_time import (
 )
 from meshsim.scenario.check_tls import check_tls
 from meshsim.scenario.check_tokens import check_tokens
+from meshsim.scenario.check_waypoints import check_waypoints
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.named_files import Named

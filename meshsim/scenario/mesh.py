@@ -12,7 +12,9 @@ from meshsim.scenario.fields import MS, Duration, FromList, Model, Name, S, Size
 from meshsim.scenario.http import Http
 from meshsim.scenario.identity import Identity
 from meshsim.scenario.policy import Policy, TrustDomain
+from meshsim.scenario.ports import ObjectName
 from meshsim.scenario.routes import RetriableOutcome, Route
+from meshsim.scenario.services import Replicas
 from meshsim.scenario.tls import Tls, TlsOverride
 from meshsim.scenario.tokens import Tokens
 
@@ -87,6 +89,15 @@ class Proxy(Model):
     buffers for an idle TLS connection by its manual (SSL_CTX_set_mode, SSL_MODE_RELEASE_BUFFERS)."""
 
 
+class Waypoint(Model):
+    """A waypoint with a place: an Envoy that requests to the services it serves really go through."""
+
+    replicas: Replicas
+    """How many replicas on which node."""
+    resilience: Resilience = Resilience()
+    """What it does about failures of the services. Default: Istio's, whatever the mesh's sidecars do."""
+
+
 class Mesh(Model):
     """The service mesh's settings."""
 
@@ -102,6 +113,9 @@ class Mesh(Model):
     ambient: bool = False
     """Whether it is in Istio's ambient mode: policies of the engine istio are ztunnel's, which sees TCP alone, or those
     of waypoints (`services.*.waypoint`). Default: false, every replica has a sidecar that reads HTTP."""
+    waypoints: dict[ObjectName, Waypoint] = {}
+    """Where the waypoints of services run, by [NAMESPACE/]NAME as in `services.*.waypoint`; without a namespace that of
+    a service in `default`. Default: none, so that a waypoint decides and takes no time."""
     trust_domain: TrustDomain = "mesh.example"
     """SPIFFE trust domain. Default: mesh.example."""
     tls: Tls = Tls()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from meshsim.scenario.services import Service
 
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of the pods of a Gateway of the Gateway API: its name."""
+
 
 def qualified(name: str, namespace: str) -> str:
     """NAMESPACE/NAME of an object that is written so, or by its name alone beside others of ``namespace``."""

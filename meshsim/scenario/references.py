@@ -88,6 +88,8 @@ def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
         for below, target in _items(data, *path, "split"):
             yield (*below, "to"), "service", step(target, "to"), False
     yield from ((path, "service", path[-1], True) for path, _ in _items(data, "mesh", "destinations"))
+    for waypoint, _ in _items(data, "mesh", "waypoints"):
+        yield from ((path, "node", path[-1], True) for path, _ in _items(data, *waypoint, "replicas"))
     yield ("mesh", "control", "node"), "node", step(step(step(data, "mesh"), "control"), "node"), False
     issuer = ("mesh", "identity", "issuer", "node")
     yield issuer, "node", step(step(step(step(data, "mesh"), "identity"), "issuer"), "node"), False

@@ -38,6 +38,8 @@ class Passed(msgspec.Struct, frozen=True, gc=False):
 
 
 UNLOOKED = Passed(None)
+EVERY_FIELD = frozenset({"*"})
+"""What a waypoint hands on."""
 
 
 class Gate:
@@ -85,14 +87,16 @@ class Gate:
         of them what a field can hold.
         """
         names = self._settings.hands_on
+        every = names is EVERY_FIELD
         template = message.template
         before = self._handed_on.get(template.index)
         if before is None:
             before = end_to_end(template.headers)
             if self._settings.header_rules is not None:
                 before = kept(before, self._settings.header_rules, outside=template.outside, mutual=False)
-            before = self._handed_on[template.index] = tuple(field for field in before if field[0] in names)
-        now = tuple((name, as_read(value)) for name, value in seen if name in names and name != CLIENT_CERT)
+            before = self._handed_on[template.index] = tuple(field for field in before if every or field[0] in names)
+        shown = (field for field in seen if (every or field[0] in names) and field[0] != CLIENT_CERT)
+        now = tuple((name, as_read(value)) for name, value in shown)
         fields = tuple(field for field in now if field not in before)
         without = tuple(field for field in before if field not in now and field[0] != CLIENT_CERT)
         if not fields and not without:

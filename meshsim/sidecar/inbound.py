@@ -237,11 +237,16 @@ class Inbound:
             if carried is not None:
                 downstream.carried[message.call_id, message.attempt] = carried
         question = None
-        if self._settings.policy_asked and (verdict is None or not verdict.reason):
+        asked = self._settings.policy_asked and not self._is_decided(downstream)
+        if asked and (verdict is None or not verdict.reason):
             claims = "" if verdict is None else verdict.claims
             question = self._questions.ask(downstream, message, now_ns, claims, left, passed.target)
         told = (verdict, passed.thumbprint, passed.checked)
         return AskPolicy(downstream.connection_id, message, question, *told, removed=gone)
+
+    def _is_decided(self, downstream: Downstream) -> bool:
+        """Say whether the peer is a waypoint whose decisions are all there are."""
+        return bool(self._settings.decided_by) and downstream.principal == self._settings.decided_by
 
     def _removed(self, downstream: Downstream, message: RequestMessage, left: Fields | None) -> str:
         """The names of the fields that were taken off; of one kind on one connection always the same without tokens."""

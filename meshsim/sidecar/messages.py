@@ -45,6 +45,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Whether requests are well-formed ones in HTTP/1.1; False for HTTP/2."""
     token_place: Place = BEARER
     """Where requests carry their token."""
+    through: str = ""
+    """Workload of the waypoint that requests go to, which sends them on; empty where they go to the destination."""
 
     @property
     def authority(self) -> str:

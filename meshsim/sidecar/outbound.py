@@ -222,6 +222,8 @@ class Outbound(Upstreams):
             self._back_off(call, outcome, now_ns, commands)
             return
         self._forget(call)
+        if call.template.through and outcome in ("unreachable", "reset"):
+            outcome = "no-waypoint"
         commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None))
 
     def _forget(self, call: OutboundCall) -> None:

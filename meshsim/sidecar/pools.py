@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim.scenario.placed_waypoints import HBONE_PORT
 from meshsim.sidecar.http1 import connection_problem
 from meshsim.sidecar.http1_write import request1_size_bytes
 from meshsim.sidecar.http_sizes import request_size_bytes
@@ -67,14 +68,14 @@ class Pools:
         picked = self._sole.get(template.index)
         if picked is None:
             picked = self._choose(call, now_ns)
-            if picked is not None and balancer.has_one(template.destination):
+            if picked is not None and balancer.has_one(template.through or template.destination):
                 self._sole[template.index] = picked
         return picked
 
     def _choose(self, call: OutboundCall, now_ns: int) -> tuple[Endpoint, Pool] | None:
         template, cluster = call.template, call.cluster
         if cluster is None:
-            endpoint = self._balancer.choose(template.destination, call.tried)
+            endpoint = self._balancer.choose(template.through or template.destination, call.tried)
         else:
             assert self._randoms is not None, "a sidecar with routes has their random streams"
             endpoint = cluster.choose(self._balancer, call.tried, self._randoms.balance, now_ns)
@@ -82,7 +83,7 @@ class Pools:
             return None
         key = (
             endpoint.endpoint_id,
-            template.port,
+            HBONE_PORT if template.through else template.port,
             template.slice if self._per_slice else "",
             _protocol(template) + ("" if cluster is None else cluster.settings.key),
         )

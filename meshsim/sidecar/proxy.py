@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,12 +14,13 @@ from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
 from meshsim.sidecar.outbound import Outbound
 from meshsim.sidecar.timers import NEVER, Timers
 from meshsim.sidecar.tls.states import State
+from meshsim.sidecar.waypoint import WaypointInbound
 
 if TYPE_CHECKING:
     from meshsim.identity.token_check import TokenRules
     from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.routing import RouteRandoms
-    from meshsim.sidecar.settings import SidecarSettings
+    from meshsim.sidecar.settings import Served, SidecarSettings
     from meshsim.sidecar.tls.end import TlsEnd
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSide
@@ -57,7 +58,7 @@ class Sidecar:
         self.timers = Timers()
         self._balancer = balancer
         self.outbound = Outbound(settings, side, balancer, self.timers, random, connection_ids, engines, route_randoms)
-        self.inbound = Inbound(settings, side, engines)
+        self.inbound = WaypointInbound(settings, side, engines) if settings.serves else Inbound(settings, side, engines)
         self.config_version = 0
 
     def handle(self, event: events.Event, now_ns: int) -> list[Command]:
@@ -67,6 +68,11 @@ class Sidecar:
     def check_tokens_by(self, rules: TokenRules | None) -> None:
         """Accept other tokens of callers from now on; None: look at none."""
         self.inbound.check_tokens_by(rules)
+
+    def serve(self, serves: Mapping[str, Served]) -> None:
+        """Go by other rules of the services that this waypoint serves from now on."""
+        assert isinstance(self.inbound, WaypointInbound), "no other sidecar serves several"
+        self.inbound.serve(serves)
 
     # Real bytes, at fidelity real: written when a message leaves and read when it has arrived, in the order of TCP.
 

@@ -82,9 +82,14 @@ def fields_of(settings: SidecarSettings, downstream: Downstream, message: Reques
     return received(headers, rules, caller, settings.spiffe_id)
 
 
+def _port(facts: _Facts) -> int:
+    template = facts.message.template
+    return (template.target_port or template.port) if template.through else facts.downstream.port
+
+
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
-        "port": lambda facts: facts.downstream.port,
+        "port": lambda facts: _port(facts),
         "host": lambda facts: facts.message.template.authority,
         "headers": _headers,
         "claims": lambda facts: facts.claims,
@@ -180,5 +185,6 @@ class Questions:
             slice=template.slice,
             site=message.site,
             mutual=downstream.mutual,
+            at_waypoint=bool(template.through),
             **{attribute: _EXTRA[attribute](facts) for attribute in self._reads},
         )

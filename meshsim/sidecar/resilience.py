@@ -17,8 +17,21 @@ STATUS = {
     "overflow": 503,
     "unrouted": 404,
     "no-token": 401,
+    "no-waypoint": 503,
 }
 """The HTTP status with which a sidecar tells its workload of each outcome; of an abort, the route says it."""
+
+
+FLAGS = {
+    "unreachable": "UF",
+    "tls-refused": "UF",
+    "reset": "UC",
+    "timeout": "UT",
+    "overflow": "UO",
+    "unrouted": "NR",
+    "aborted": "FI",
+}
+"""Envoy's response flag of each outcome that has one."""
 
 
 class ResilienceSettings(msgspec.Struct, frozen=True):
@@ -34,6 +47,15 @@ class ResilienceSettings(msgspec.Struct, frozen=True):
     """Time for one attempt; None for no limit but the call's."""
     connect_timeout_ns: int
     """Time for TCP and TLS."""
+
+
+def response_flags(outcome: str, *, dialled: bool, retried: bool) -> str:
+    """Return the flags with which Envoy logs a request that it had to answer itself; empty for none.
+
+    ``dialled``: whether there was an endpoint to connect to. ``retried``: whether all retries were used up.
+    """
+    flag = "UH" if outcome == "unreachable" and not dialled else FLAGS.get(outcome, "")
+    return f"{flag},URX" if flag in ("UF", "UC") and retried else flag
 
 
 def backoff_ns(settings: ResilienceSettings, retry: int, random: Random) -> int:

@@ -16,6 +16,14 @@ from meshsim.sidecar.tls.settings import TlsSettings
 from meshsim.sidecar.wallet import Thumbprint, Wallet
 
 
+class Served(msgspec.Struct, frozen=True):
+    """What a waypoint goes by at the requests for one service."""
+
+    namespace: str
+    token_rules: TokenRules | None
+    """Which tokens are accepted of callers; None if it looks at none."""
+
+
 class SidecarSettings(msgspec.Struct, frozen=True):
     """One sidecar's settings; what can change while it runs (identity, endpoints, place) comes in by events."""
 
@@ -65,5 +73,9 @@ class SidecarSettings(msgspec.Struct, frozen=True):
     """Settings of listeners that are not those of the sidecar's side, by port."""
     routes: Mapping[int, Route] = {}
     """What becomes of calls, by the index of their template; those that are not in it are not routed."""
+    serves: Mapping[str, Served] = {}
+    """Services that it serves, by name; of a waypoint."""
+    decided_by: str = ""
+    """SPIFFE ID of the waypoint that has decided about what it sends, so that nobody is asked again; empty if none."""
     cuts_revoked: bool = False
     """Whether a connection is closed as soon as the sidecar is told that its peer's certificate was revoked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from meshsim.scenario.placed_waypoints import HBONE_PORT
 from meshsim.sidecar.commands import (
     PEER_REVOKED,
     CloseConnection,
@@ -79,7 +80,7 @@ class Upstreams:
             pool.cluster.connections += 1
             timeout_ns = pool.cluster.settings.connect_timeout_ns
         self._timers.add(now_ns + timeout_ns, self._connect_deadline, upstream.connection_id)
-        port = template.target_port or template.port
+        port = HBONE_PORT if template.through else template.target_port or template.port
         commands.append(OpenConnection(upstream.connection_id, endpoint.endpoint_id, template.slice, port))
         return upstream
 

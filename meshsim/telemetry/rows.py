@@ -16,6 +16,7 @@ from meshsim.telemetry.change_row import ChangeRow
 from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.later import LATER
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
 from meshsim.telemetry.radio_rows import AdmissionRow, RadioRow
 from meshsim.telemetry.revocation_row import RevocationRow
 
@@ -34,24 +35,6 @@ ATTRIBUTION = (
     "other_ns",
 )
 """The attribution columns, in order. Along a request's critical path they sum to ``latency_ns`` exactly."""
-
-REQUEST_OUTCOMES = (
-    *("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted"),
-    *("aborted", "overflow", "unrouted", "no-token"),
-)
-"""Every request and every call ends in exactly one of these.
-
-ok: answered with status 200. denied: a policy said no (403), or the token (401) or
-the request itself (400) was refused. timeout: no answer within the caller's timeout (504).
-tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
-endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
-because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that
-it was not sent (503); a request only. aborted: a route answered it on purpose, with the status that the route says.
-overflow: a limit of `mesh.destinations` was reached (503). unrouted: the service has routes, and none matches (404).
-no-token: the caller had no token from its issuer's endpoint and does not send without it (401).
-"""
-LATER_OUTCOMES = frozenset({"no-token"})
-"""Those that came later than the others: summaries count them where there are any."""
 
 
 class RequestRow(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +98,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
             extra=LATER,
         ),
     ] = ""
+    flags: Annotated[str, Meta(description="As in `calls`.", extra=LATER)] = ""
 
 
 class CallRow(msgspec.Struct, frozen=True, gc=False):
@@ -151,6 +135,16 @@ class CallRow(msgspec.Struct, frozen=True, gc=False):
         str,
         Meta(
             description="Version of the called service that the last attempt went to; empty if it has none.",
+            extra=LATER,
+        ),
+    ] = ""
+    flags: Annotated[
+        str,
+        Meta(
+            description="Response flags with which the waypoint that sent it, or answered it, logs its failure, as "
+            "Envoy: UH (no endpoint), UF (no connection), UC (connection lost), UT (timeout), UO (overflow), NR "
+            "(unrouted), FI (aborted), with URX behind where it was tried again in vain; empty where none has a place "
+            "(mesh.waypoints).",
             extra=LATER,
         ),
     ] = ""

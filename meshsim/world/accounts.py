@@ -71,6 +71,7 @@ class Account:
         "encrypted",
         "end_ns",
         "exposed",
+        "flags",
         "gap",
         "mark_ns",
         "outcome",
@@ -82,6 +83,7 @@ class Account:
         "start_ns",
         "status",
         "template",
+        "told",
         "waits_for",
     )
 
@@ -109,6 +111,10 @@ class Account:
         self.corrupted = False
         self.exposed = ""
         """Names of the fields of the answer that tell of the mesh."""
+        self.flags = ""
+        """Response flags as Envoy's, where a mesh has waypoints with a place."""
+        self.told: tuple[str, str] | None = None
+        """Outcome and flags of the call by which a waypoint sent it on, if that failed: this one ends so too."""
         self.children: tuple[Account, ...] = ()
         """Calls on its critical path, one for each group that was made."""
         self.critical = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.control.routing import resilience_settings
 from meshsim.identity.token_check import no_keys
 from meshsim.network.delay import delay_sampler
 from meshsim.network.impairments import Impairments
@@ -20,7 +21,6 @@ from meshsim.sidecar.balancer import Balancer
 from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.pool_settings import PoolSettings
 from meshsim.sidecar.proxy import Sidecar
-from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.traffic.work import sampler
@@ -197,47 +197,41 @@ def make_sidecar(
 ) -> None:
     """Start a host's sidecar: the first time, or with empty memory after a crash."""
     mesh = state.scenario.mesh
-    resilience = mesh.resilience
     balancing = mesh.load_balancing
     topology, tokens = state.topology, state.tokens
     host.starts += 1
     name = host.name if host.starts == 1 else f"{host.name}#{host.starts}"
     routes = state.routes.get((host.workload, host.version if isinstance(host, Replica) else ""), {})
     address = state.addresses.of(host) if state.addresses is not None else ""
+    own = SidecarSettings(
+        name=host.name,
+        workload=host.workload,
+        version=host.version if isinstance(host, Replica) else "",
+        clock_offset_ns=state.scenario.epoch_ns + host.machine.skew_ns,
+        pool=PoolSettings(mesh.pool.streams_per_connection, mesh.pool.max_connections, mesh.pool.idle_timeout_ns),
+        resilience=resilience_settings(mesh.resilience),
+        pool_per_slice=(isinstance(host, Device) and host.radio is not None) or state.links_sliced,
+        policy_asked=state.policy is not None,
+        policy_reads=state.policy.reads if state.policy is not None else frozenset(),
+        namespace=_namespace(state.scenario, host.workload),
+        hands_on=_hands_on(state, host),
+        header_rules=header_rules(state.scenario),
+        answer_rules=answer_rules(state.scenario, host, address),
+        certificate_hash=identities.certificate_hash,
+        spiffe_id=host.spiffe_id,
+        wallet=None if tokens is None else tokens.wallet(host),
+        token_rules=None if tokens is None else tokens.rules(host),
+        token_keys=no_keys if tokens is None else tokens.keys(host),
+        thumbprint=None if tokens is None else tokens.thumbprint,
+        node=host.node,
+        address=address,
+        ticket_per_service=mesh.pool.session_scope == "service",
+        port_tls=_port_settings(state.scenario, host),
+        routes=routes,
+        cuts_revoked=mesh.identity.revocation is not None and mesh.identity.revocation.live == "cut",
+    )
     host.sidecar = Sidecar(
-        SidecarSettings(
-            name=host.name,
-            workload=host.workload,
-            version=host.version if isinstance(host, Replica) else "",
-            clock_offset_ns=state.scenario.epoch_ns + host.machine.skew_ns,
-            pool=PoolSettings(mesh.pool.streams_per_connection, mesh.pool.max_connections, mesh.pool.idle_timeout_ns),
-            resilience=ResilienceSettings(
-                resilience.retries,
-                frozenset(resilience.retry_on),
-                resilience.backoff_ns,
-                resilience.attempt_timeout_ns,
-                resilience.connect_timeout_ns,
-            ),
-            pool_per_slice=(isinstance(host, Device) and host.radio is not None) or state.links_sliced,
-            policy_asked=state.policy is not None,
-            policy_reads=state.policy.reads if state.policy is not None else frozenset(),
-            namespace=_namespace(state.scenario, host.workload),
-            hands_on=_hands_on(state, host),
-            header_rules=header_rules(state.scenario),
-            answer_rules=answer_rules(state.scenario, host, address),
-            certificate_hash=identities.certificate_hash,
-            spiffe_id=host.spiffe_id,
-            wallet=None if tokens is None else tokens.wallet(host),
-            token_rules=None if tokens is None else tokens.rules(host),
-            token_keys=no_keys if tokens is None else tokens.keys(host),
-            thumbprint=None if tokens is None else tokens.thumbprint,
-            node=host.node,
-            address=address,
-            ticket_per_service=mesh.pool.session_scope == "service",
-            port_tls=_port_settings(state.scenario, host),
-            routes=routes,
-            cuts_revoked=mesh.identity.revocation is not None and mesh.identity.revocation.live == "cut",
-        ),
+        own if state.waypoints is None else state.waypoints.settings(host, own),
         identities.side(host, settings),
         Balancer(
             balancing.policy,

@@ -9,6 +9,7 @@ from meshsim.sidecar import commands, events
 from meshsim.sidecar.answers import tells_of_the_mesh
 from meshsim.sidecar.messages import RequestMessage, ResponseMessage
 from meshsim.sidecar.proxy import HANDLERS
+from meshsim.sidecar.resilience import response_flags
 from meshsim.sidecar.timers import NEVER
 from meshsim.world.accounts import BACKOFF, CRYPTO, HANDSHAKE, INJECTED, OTHER, PROXY, QUEUE, TCP, Account
 from meshsim.world.connection import DOWN, UP, Connection, Transfer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from meshsim.world.hosts import Host, Replica
     from meshsim.world.obeying import Obeying
     from meshsim.world.state import State
+    from meshsim.world.waypoints import SendingOn
     from meshsim.world.workload import Workloads
 
 
@@ -32,6 +34,8 @@ class Driver:
 
     workloads: Workloads
     """Where requests are handled and calls end; set when the world is assembled."""
+    sending_on: SendingOn
+    """What waypoints do; set when the world is assembled."""
     connections: Connections
     """TCP connections; set when the world is assembled."""
 
@@ -207,6 +211,8 @@ class Driver:
     # Workload
 
     def _deliver(self, host: Replica, command: commands.Deliver) -> Alarm | None:
+        if host.onward is not None:
+            return self.sending_on.take(host, command)
         return self.workloads.serve_call(host, command)
 
     def _finish_call(self, host: Host, command: commands.FinishCall) -> Alarm | None:
@@ -215,9 +221,12 @@ class Driver:
         response = command.response
         now_ns = self._clock.now_ns
         if response is None:
-            if account.waits_for >= 0:
+            waited = account.waits_for >= 0
+            if waited:
                 self._gave_up_waiting(account)
             account.settle(now_ns)
+            if account.parent is not None and account.parent.sent_on:
+                account.flags = response_flags(command.outcome, dialled=waited, retried=account.retries > 0)
             return self.workloads.end_call(account, command.outcome, command.status)
         account.bytes_received += response.size_bytes
         if response.headers:
@@ -242,13 +251,17 @@ class Driver:
         parts[CRYPTO] += crypto_ns
         parts[PROXY] += proxy_ns
         account.mark_ns = self._clock.now_ns
-        return self.workloads.end_call(account, command.outcome, command.status)
+        outcome = command.outcome
+        if account.told is not None and outcome != "ok":
+            outcome, account.flags = account.told
+        return self.workloads.end_call(account, outcome, command.status)
 
     def _back_off(self, host: Host, command: commands.BackOff) -> None:
         account = self._accounts[command.call_id]
         if account.waits_for >= 0:
             self._gave_up_waiting(account)
         account.settle(self._clock.now_ns)
+        account.told = None
         account.attempt = command.attempt + 1
         account.gap = BACKOFF
 

@@ -31,6 +31,8 @@ class Handling:
         "next_group",
         "pending",
         "replica",
+        "sent_on",
+        "status",
     )
 
     def __init__(
@@ -54,6 +56,10 @@ class Handling:
         self.next_group = 0
         self.pending = 0
         self.failed = False
+        self.status = 502
+        """What is answered once it has failed."""
+        self.sent_on = False
+        """Whether a waypoint has it, which answers as it was answered."""
         self.job_start_ns = job_start_ns
 
     @property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.cost_profile import CpuCosts
     from meshsim.scenario.services import Service
     from meshsim.scenario.variants import Variant
+    from meshsim.sidecar.messages import CallTemplate
     from meshsim.sidecar.proxy import Sidecar
 
 
@@ -158,6 +159,7 @@ class Replica(Host):
         "draw_work_ns",
         "endpoint_id",
         "grown_bytes",
+        "onward",
         "service",
         "steps",
         "version",
@@ -183,6 +185,8 @@ class Replica(Host):
         self.steps = variant.calls
         self.draw_work_ns = draw_work_ns
         self.call_random = call_random
+        self.onward: dict[int, CallTemplate] | None = None
+        """What it sends on, by the index of what comes to it; None unless it is a waypoint."""
         self.active = False
         """Whether it runs; one that does not has no sidecar."""
         self.base_bytes = 0

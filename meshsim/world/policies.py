@@ -10,6 +10,7 @@ from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
+from meshsim.scenario.placed_waypoints import placed_waypoints
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.proxies import gateways_of, open_to_gateways, waypoints_of
 
@@ -33,8 +34,10 @@ MOST_CACHED = 10_000
 def directory_of(state: State) -> Directory:
     """Return the names that policies may speak of."""
     scenario = state.scenario
+    placed = placed_waypoints(scenario)
+    services = {name: service for name, service in scenario.services.items() if name not in placed}
     return Directory(
-        services=frozenset(scenario.services),
+        services=frozenset(services),
         fleets=frozenset(scenario.fleets),
         slices=frozenset(scenario.network.slices),
         nodes=frozenset(state.machines),
@@ -43,18 +46,18 @@ def directory_of(state: State) -> Directory:
         trust_domain=scenario.mesh.trust_domain,
         root_namespace=root_namespace_of(scenario.mesh.policy),
         workloads={host.spiffe_id: host.workload for host in state.hosts()},
-        namespaces={name: service.namespace for name, service in scenario.services.items()},
-        labels={name: service.labels for name, service in scenario.services.items() if service.labels},
+        namespaces={name: service.namespace for name, service in services.items()},
+        labels={name: service.labels for name, service in services.items() if service.labels},
         version_labels={
             name: {key: version.labels for key, version in service.versions.items()}
-            for name, service in scenario.services.items()
+            for name, service in services.items()
             if service.versions
         },
-        ports={name: service.listeners for name, service in scenario.services.items()},
+        ports={name: service.listeners for name, service in services.items()},
         ambient=scenario.mesh.ambient,
-        waypoints=waypoints_of(scenario.services),
-        open_to_gateways=open_to_gateways(scenario.services),
-        gateways=gateways_of(scenario.services),
+        waypoints=waypoints_of(services),
+        open_to_gateways=open_to_gateways(services),
+        gateways=gateways_of(services),
     )
 
 

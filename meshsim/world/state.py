@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from meshsim.world.policies import Policies
     from meshsim.world.tokens import Tokens
     from meshsim.world.transport import Transport
+    from meshsim.world.waypoints import Waypoints
 
 
 class State:
@@ -38,6 +39,8 @@ class State:
     """None unless policies read addresses."""
     tokens: Tokens | None = None
     """None unless the mesh has tokens."""
+    waypoints: Waypoints | None = None
+    """None unless the mesh has waypoints with a place."""
     issuers: Issuers | None = None
     """Who signs; set when the world is assembled."""
 

@@ -12,6 +12,7 @@ from meshsim.control.routing import Router, Routes, callers
 from meshsim.identity.token_places import BEARER, Place
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
+from meshsim.scenario.placed_waypoints import goes_through, placed_waypoints
 from meshsim.scenario.tokens import StolenToken, token_key
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
@@ -51,6 +52,7 @@ class Templates:
         self._scenario = scenario
         self._default_ns = scenario.mesh.resilience.request_timeout_ns
         self._rules = header_rules(scenario)
+        self._placed = placed_waypoints(scenario)
         self._indices = count()
         self.flows = [self._of_flow(flow) for flow in scenario.traffic]
         """Of each flow, in order."""
@@ -69,6 +71,8 @@ class Templates:
                     self._of_workload.setdefault(name, []).append(template)
         if any(service.forward_headers for service in scenario.services.values()):
             self._follow_headers()
+        self.onward = self._sent_on()
+        """What each waypoint with a place sends on, by its workload and the index of what comes to it."""
 
     def of(self, call: Call, service: Service, incoming: CallTemplate, workload: str) -> CallTemplate:
         """The template of a call that a service makes while it handles one like ``incoming``."""
@@ -87,11 +91,37 @@ class Templates:
         if not mesh.routes and not mesh.destinations:
             return {}
         router = Router(self._scenario, self._indices)
-        found = {
-            (caller.workload, caller.version): router.routes(caller, self._of_workload.get(caller.workload, ()))
-            for caller in callers(self._scenario)
-        }
+        found = {}
+        for caller in callers(self._scenario):
+            placed = self._placed.get(caller.workload)
+            resilience = mesh.resilience if placed is None else placed.settings.resilience
+            routes = router.routes(caller, self._routed(caller.workload), resilience)
+            found[caller.workload, caller.version] = routes
         return {caller: routes for caller, routes in found.items() if routes}
+
+    def _routed(self, workload: str) -> Iterator[CallTemplate]:
+        """The templates of a workload that its own proxy routes: of what goes through a waypoint, that does."""
+        return (template for template in self._of_workload.get(workload, ()) if not template.through)
+
+    def _sent_on(self) -> dict[str, dict[int, CallTemplate]]:
+        onward: dict[str, dict[int, CallTemplate]] = {}
+        coming = [template for each in self._of_workload.values() for template in each if template.through]
+        for template in coming:
+            headers = kept(end_to_end(template.headers), self._rules, outside=template.outside, mutual=False)
+            sent = msgspec.structs.replace(
+                template,
+                index=next(self._indices),
+                through="",
+                headers=headers,
+                token="",  # what is left of the request's own goes along
+                token_place=BEARER,
+                optional=False,
+                timeout_ns=self._placed[template.through].settings.resilience.request_timeout_ns,
+                patient=True,
+            )
+            onward.setdefault(template.through, {})[template.index] = sent
+            self._of_workload.setdefault(template.through, []).append(sent)
+        return onward
 
     def _of_flow(self, flow: Traffic) -> CallTemplate:
         service = self._scenario.services[flow.to]
@@ -114,6 +144,7 @@ class Templates:
             outside=True,
             malformed=flow.malformed or "",
             http1=flow.http_version == "1.1",
+            through=goes_through(self._scenario, flow.source, flow.to),
         )
 
     def _place(self, caller: str, presented: Flaw | StolenToken) -> Place:
@@ -148,6 +179,7 @@ class Templates:
             patient=call.timeout_ns is None,
             token_place=self._place(caller, call.token),
             target_port=service.target_port(port),
+            through=goes_through(self._scenario, caller, call.to),
         )
 
     def _follow_headers(self) -> None:

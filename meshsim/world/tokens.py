@@ -130,10 +130,22 @@ class Tokens:
         return Wallet(entries, self._leeway_s, self.thumbprint) if entries else None
 
     def rules(self, host: Host) -> TokenRules | None:
-        """Return which tokens a host accepts of its callers by what it holds; None if it looks at none."""
-        key = (host.workload, host.version if isinstance(host, Replica) else "", self._held.get(host.name, 0))
+        """Return which tokens a host accepts of its callers by what it holds; None if it looks at none.
+
+        A waypoint with a place looks, and so the service behind it does not.
+        """
+        waypoints = self._state.waypoints
+        behind = waypoints is not None and waypoints.is_served(host.workload)
+        return None if behind else self.rules_at(host, host.workload)
+
+    def rules_at(self, host: Host, workload: str) -> TokenRules | None:
+        """Return which tokens are accepted of callers of a workload by what a host holds: its own, or its waypoint."""
+        service = self._scenario.services.get(workload)
+        own = host.version if isinstance(host, Replica) else ""
+        if service is not None and service.versions and host.workload != workload:
+            own = next(iter(service.versions))  # what holds at a waypoint is attached to all versions
+        key = (workload, own, self._held.get(host.name, 0))
         if key not in self._rules:
-            service = self._scenario.services.get(host.workload)
             check = None if service is None else service.request_authentication
             if check is None:
                 self._rules[key] = None if service is None else self._istio_rules(*key)
@@ -145,6 +157,12 @@ class Tokens:
 
     def hold(self, host: Host, number: int) -> None:
         """Have a host check tokens by the policies of this number from now on."""
+        waypoints = self._state.waypoints
+        if waypoints is not None and waypoints.is_one(host.workload):
+            self._held[host.name] = number
+            if host.starts:
+                host.sidecar.serve(waypoints.served(host))
+            return
         before = self.rules(host)
         self._held[host.name] = number
         after = self.rules(host)
@@ -172,7 +190,7 @@ class Tokens:
         clock_ns = self._scenario.epoch_ns + host.machine.skew_ns + now_ns
         checked = command.checked
         if not checked:
-            rules = self.rules(host)
+            rules = self.rules_at(host, command.message.template.destination)
             assert rules is not None, "nobody else judges tokens"
             checked = (Checked(command.message.token, rules, verdict),)
         costs, cost_ns = host.machine.costs, 0

@@ -45,7 +45,7 @@ class Workloads:
         """Send one request, now; return what follows, as an action may."""
         self._request_count += 1
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
-        account = self._account(template, request, device, None)
+        account = self.account(template, request, device, None)
         if device.up:
             return self._driver.tell_last(device, events.CallStarted(account.call_id, template))
         return self.end_call(account, "unreachable", 503)
@@ -54,9 +54,10 @@ class Workloads:
         """End a request at once whose flow was not admitted."""
         self._request_count += 1
         request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
-        self._clock.put(self.end_call(self._account(template, request, device, None), "not-admitted", 503))
+        self._clock.put(self.end_call(self.account(template, request, device, None), "not-admitted", 503))
 
-    def _account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
+    def account(self, template: CallTemplate, request: Request, caller: Host, parent: Handling | None) -> Account:
+        """Return the account of a call that begins now."""
         call_id = self._next_call_id()
         account = Account(call_id, template, request, caller, parent, self._clock.now_ns)
         self._accounts[call_id] = account
@@ -104,7 +105,7 @@ class Workloads:
         replica = handling.replica
         if handling.failed or handling.next_group == len(handling.groups):
             message = handling.message
-            status = 502 if handling.failed else 200
+            status = handling.status if handling.failed else 200
             answer = events.ServiceAnswered(handling.connection_id, message.call_id, message.attempt, status)
             return self._answer(replica, answer)
         group = handling.groups[handling.next_group]
@@ -115,7 +116,7 @@ class Workloads:
         for call in group:
             self._clock.put(following)
             template = self._templates.of(call, replica.service, account.template, replica.workload)
-            child = self._account(template, account.request, replica, handling)
+            child = self.account(template, account.request, replica, handling)
             following = self._driver.tell_last(replica, events.CallStarted(child.call_id, template, handling.carried))
         return following
 
@@ -150,6 +151,10 @@ class Workloads:
             return None
         if outcome != "ok" and not account.template.optional:
             handling.failed = True
+            if handling.sent_on:
+                handling.status = status
+                if handling.counts:
+                    handling.account.told = (outcome, account.flags)
         handling.pending -= 1
         if handling.pending == 0:
             if handling.counts:
@@ -177,7 +182,9 @@ class Workloads:
             self._budgets_ns[request.slice],
             *account.parts,  # type: ignore[arg-type] # as many as there are columns for them
         )
-        self._record_request(msgspec.structs.replace(row, exposed=account.exposed) if account.exposed else row)
+        if account.exposed or account.flags:
+            row = msgspec.structs.replace(row, exposed=account.exposed, flags=account.flags)
+        self._record_request(row)
         if account.start_ns != request.t_intended_ns:
             raise InvariantViolation(f"request {request.request_id} was sent at another instant than intended")
         account.critical = request.over = True
@@ -215,6 +222,7 @@ class Workloads:
                 account.critical,
                 account.corrupted,
                 "" if server is None else server.version,
+                account.flags,
             )
         )
         # Each of them knows through its parent the call that waited for it: else only the collector would free them.

@@ -12,6 +12,7 @@ from meshsim.faults.kinds import plan_faults
 from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.check_changes import settings_over_time
+from meshsim.scenario.placed_waypoints import with_waypoints
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
@@ -47,6 +48,7 @@ from meshsim.world.templates import Templates
 from meshsim.world.tls_terms import tls_settings
 from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
+from meshsim.world.waypoints import SendingOn, Waypoints
 from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
@@ -75,8 +77,9 @@ class World:
 
     def __init__(self, loaded: LoadedScenario, recorder: Recorder) -> None:
         self._loaded = loaded
-        scenario = loaded.scenario
+        scenario = with_waypoints(loaded.scenario)
         self._state = state = State(scenario, recorder)
+        state.waypoints = Waypoints.of(state)
         build.build_network(state, loaded)
         placement = build.build_replicas(state)
         build_devices(state, loaded)
@@ -102,6 +105,9 @@ class World:
         self._flows = templates.flows
         state.routes = templates.routes()
         driver.workloads = self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
+        driver.sending_on = SendingOn(state, driver, self._workloads)
+        for replica in state.replicas:
+            replica.onward = templates.onward.get(replica.workload)
         driver.connections = connections = Connections(state, driver, handshakes)
         state.transport = Transport(state, tcp_parameters(scenario.network.tcp), driver.take_unit)
         state.transport.connections = connections
@@ -220,8 +226,9 @@ class World:
 
     @property
     def hosts(self) -> list[Host]:
-        """Every replica and device, replicas first."""
-        return self._state.hosts()
+        """Every replica of a service and every device, replicas first."""
+        waypoints = self._state.waypoints
+        return [host for host in self._state.hosts() if waypoints is None or not waypoints.is_one(host.workload)]
 
     def address_of(self, host: Host) -> str:
         """Return the address of a host at the start of the run."""
@@ -230,7 +237,7 @@ class World:
 
     def token_rules_of(self, host: Host) -> TokenRules | None:
         """Return which tokens a host accepts at the start of the run; None if it looks at none."""
-        return None if self._state.tokens is None else self._state.tokens.rules(host)
+        return None if self._state.tokens is None else self._state.tokens.rules_at(host, host.workload)
 
     def token_rules_by(self, engine: PolicyEngine, service: str, version: str) -> TokenRules | None:
         """Return which tokens a service without settings of its own accepts by an engine; None if it looks at none."""

@@ -12,7 +12,8 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.reasons import CALL_REASONS, MOST, denials, explained, failures
 from meshsim.scenario.model import Scenario
 from meshsim.telemetry.columns import columns
-from meshsim.telemetry.rows import REQUEST_OUTCOMES, TABLES, CallRow, DecisionRow, HandshakeRow
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
+from meshsim.telemetry.rows import TABLES, CallRow, DecisionRow, HandshakeRow
 
 
 def _row(row_type: Any, **values: Any) -> Any:

@@ -15,7 +15,7 @@ from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.proxy import HANDLERS
 from meshsim.sidecar.resilience import STATUS, ResilienceSettings, backoff_ns, outcome_of_status
 from meshsim.sidecar.timers import NEVER, Timers
-from meshsim.telemetry.rows import REQUEST_OUTCOMES
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
 from meshsim.world.driver import Driver
 from meshsim.world.handshakes import Handshakes
 from meshsim.world.state import State

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from meshsim.telemetry.rows import ATTRIBUTION, REQUEST_OUTCOMES
+from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
+from meshsim.telemetry.rows import ATTRIBUTION
 from meshsim.world import accounts, state
 from meshsim.world.clock import Clock
 

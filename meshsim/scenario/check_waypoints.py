@@ -1,0 +1,92 @@
+"""Checks of waypoints: whom they serve, where they run, and what those without a place leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshsim.scenario.call_graph import edges
+from meshsim.scenario.changes import Change
+from meshsim.scenario.findings import Finding
+from meshsim.scenario.model import Scenario
+from meshsim.scenario.placed_waypoints import modes_of, placed_waypoints, waypoint_of
+from meshsim.scenario.positions import Path
+from meshsim.scenario.proxies import qualified, waypoints_of
+from meshsim.scenario.words import expected, show
+
+_DISABLE = "DISABLE"
+
+
+def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
+    """Waypoints in a mesh of sidecars, that serve nobody, or whose names do not tell them from others."""
+    for name, service in scenario.services.items() if not scenario.mesh.ambient else ():
+        if service.waypoint is not None:
+            message = "sidecars do not go through waypoints; expected mesh.ambient: true, or no waypoint"
+            yield Finding(("services", name, "waypoint"), message, at_key=True)
+    asked = sorted(set(waypoints_of(scenario.services).values()))
+    seen: dict[str, str] = {}
+    for key in scenario.mesh.waypoints:
+        path: Path = ("mesh", "waypoints", key)
+        name = qualified(key, "default")
+        if name in seen:
+            yield Finding(
+                path, f"{show(key)} is {show(seen[name])} once more; expected each waypoint once", at_key=True
+            )
+        elif name not in asked:
+            message = f"no service goes by the waypoint {name} (services.*.waypoint)"
+            yield Finding(path, f"{message}; {expected(name, asked, 'none goes by any')}", at_key=True)
+        elif "." in name:
+            message = "a name with dots cannot be a service account's here; expected a waypoint without"
+            yield Finding(path, message, at_key=True)
+        seen.setdefault(name, key)
+    for workload, one in placed_waypoints(scenario).items():
+        kind = "service" if workload in scenario.services else "fleet" if workload in scenario.fleets else ""
+        if kind:
+            message = f"a {kind} is called {workload!r} too, and tables tell them apart by name; expected another name"
+            yield Finding(("mesh", "waypoints", one.key), message, at_key=True)
+    yield from _check_modes(scenario)
+
+
+def _check_modes(scenario: Scenario) -> Iterator[Finding]:
+    """Callers that are in the mesh at times: whether they go through a waypoint is settled at the start."""
+    pairs: list[tuple[str, str, Path]] = [
+        (flow.source, flow.to, ("traffic", index, "from")) for index, flow in enumerate(scenario.traffic)
+    ]
+    for name in scenario.services:
+        pairs += [(name, to, ("services", name, *path[2:])) for path, to in edges(scenario, name)]
+    known = scenario.services.keys() | scenario.fleets.keys()
+    for caller, to, path in pairs:
+        if not {caller, to} <= known or waypoint_of(scenario, to) is None:
+            continue
+        modes = modes_of(scenario, caller)
+        if (_DISABLE in modes and len(modes) > 1) or any(
+            (_DISABLE in modes) != (mode == _DISABLE) for mode in _later_modes(scenario.changes, caller)
+        ):
+            message = f"{caller!r} speaks TLS at times only, and so would go through the waypoint of {to!r} at times"
+            yield Finding(path, f"{message}; expected mode DISABLE all along, or never")
+
+
+def _later_modes(changes: tuple[Change, ...], caller: str) -> Iterator[str]:
+    """The TLS modes that changes set for a caller, or for all."""
+    for change in changes:
+        for said in (change.tls, change.workloads.get(caller)):
+            if said is not None and said.mode is not None:
+                yield said.mode
+
+
+def note_waypoints(scenario: Scenario) -> Iterator[Finding]:
+    """Waypoints without a place, which decide and take no time."""
+    placed = {one.name for one in placed_waypoints(scenario).values()}
+    served: dict[str, list[str]] = {}
+    for service, name in waypoints_of(scenario.services).items():
+        if name not in placed:
+            served.setdefault(name, []).append(service)
+    for name, services in served.items():
+        message = (
+            f"the waypoint {name} has no place: it decides for {_some(services)}, takes no time and cannot fail; "
+            f"mesh.waypoints: {{{name}: {{replicas: {{NODE: 1}}}}}} has requests go through it"
+        )
+        yield Finding(("services", services[0], "waypoint"), message, at_key=True)
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

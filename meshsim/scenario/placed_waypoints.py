@@ -1,0 +1,107 @@
+"""Waypoints that have a place: what runs there, which services they serve, and who goes through them.
+
+Such a waypoint is a workload like others, with replicas, sidecar and certificate; what it does is to send on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshsim.scenario.proxies import GATEWAY_NAME, qualified, waypoints_of
+from meshsim.scenario.services import Service
+from meshsim.scenario.tls import TlsMode, tls_of
+from meshsim.scenario.variants import version_tls
+
+if TYPE_CHECKING:
+    from meshsim.scenario.mesh import Waypoint
+    from meshsim.scenario.model import Scenario
+
+
+HBONE_PORT = 15008
+"""Port of waypoints: what comes to it is tunnelled, in mutual TLS always."""
+
+
+class PlacedWaypoint(msgspec.Struct, frozen=True):
+    """A waypoint with replicas."""
+
+    key: str
+    """As the scenario writes it."""
+    name: str
+    """NAMESPACE/NAME."""
+    workload: str
+    """What it is called in tables."""
+    settings: Waypoint
+    serves: tuple[str, ...]
+    """Services, in the order of the file."""
+
+
+def placed_waypoints(scenario: Scenario) -> dict[str, PlacedWaypoint]:
+    """The waypoints of a scenario that have a place, by their workloads' names.
+
+    Such a name is that of the Gateway, with its namespace behind it where another is called so.
+    """
+    said = {qualified(key, "default"): key for key in scenario.mesh.waypoints}
+    served = waypoints_of(scenario.services)
+    short = [name.partition("/")[2] for name in said]
+    found = {}
+    for name, key in said.items():
+        namespace, _, own = name.partition("/")
+        workload = f"{own}-{namespace}" if short.count(own) > 1 else own
+        serves = tuple(service for service, waypoint in served.items() if waypoint == name)
+        found[workload] = PlacedWaypoint(key, name, workload, scenario.mesh.waypoints[key], serves)
+    return found
+
+
+def waypoint_of(scenario: Scenario, service: str) -> PlacedWaypoint | None:
+    """The waypoint with a place that serves a service; None if there is none."""
+    if not scenario.mesh.waypoints:
+        return None
+    return next((one for one in placed_waypoints(scenario).values() if service in one.serves), None)
+
+
+def goes_through(scenario: Scenario, caller: str, service: str) -> str:
+    """The workload of the waypoint through which a caller's requests to a service go; empty if none do.
+
+    Who proves no identity goes past, and so do gateways, unless the service has them not do so.
+    """
+    waypoint = waypoint_of(scenario, service)
+    if waypoint is None or "DISABLE" in modes_of(scenario, caller):
+        return ""
+    own = scenario.services.get(caller)
+    is_gateway = own is not None and (own.gateways or GATEWAY_NAME in own.labels)
+    return "" if is_gateway and not scenario.services[service].waypoint_for_gateways else waypoint.workload
+
+
+def modes_of(scenario: Scenario, caller: str) -> set[TlsMode]:
+    """The TLS modes of a service, of all its versions, or of a fleet, at the start of the run."""
+    tls = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(caller))
+    service = scenario.services.get(caller)
+    if service is None:
+        return {tls_of(tls, scenario.fleets[caller].tls).mode}
+    return {tls_of(tls, *version_tls(service, version)).mode for version in service.versions or ("",)}
+
+
+def with_waypoints(scenario: Scenario) -> Scenario:
+    """The same scenario with each waypoint that has a place among its services."""
+    placed = placed_waypoints(scenario)
+    if not placed:
+        return scenario
+    services = {
+        **scenario.services,
+        **{
+            workload: Service.model_validate(
+                {
+                    "replicas": one.settings.replicas,
+                    "work": {"constant": "0 s"},
+                    "namespace": one.name.partition("/")[0],
+                    "service_account": one.name.partition("/")[2],
+                    "tls": {"mode": "STRICT"},
+                    "memory": "0 B",  # that of the proxy is all
+                }
+            )
+            for workload, one in placed.items()
+        },
+    }
+    return scenario.model_copy(update={"services": services})

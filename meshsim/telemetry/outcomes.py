@@ -1,0 +1,22 @@
+"""How requests and calls end."""
+
+from __future__ import annotations
+
+REQUEST_OUTCOMES = (
+    *("ok", "denied", "timeout", "tls-refused", "unreachable", "reset", "failed", "not-admitted"),
+    *("aborted", "overflow", "unrouted", "no-token", "no-waypoint"),
+)
+"""Every request and every call ends in exactly one of these.
+
+ok: answered with status 200. denied: a policy said no (403), or the token (401) or
+the request itself (400) was refused. timeout: no answer within the caller's timeout (504).
+tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
+endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
+because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that
+it was not sent (503); a request only. aborted: a route answered it on purpose, with the status that the route says.
+overflow: a limit of `mesh.destinations` was reached (503). unrouted: the service has routes, and none matches (404).
+no-token: the caller had no token from its issuer's endpoint and does not send without it (401).
+no-waypoint: the waypoint of the service could not be reached, or was lost before it had answered (503).
+"""
+LATER_OUTCOMES = frozenset({"no-token", "no-waypoint"})
+"""Those that came later than the others: summaries count them where there are any."""

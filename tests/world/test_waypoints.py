@@ -1,0 +1,362 @@
+"""Waypoints with a place: requests go through them, at a cost, and fail with them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshsim.identity import token_check
+from meshsim.scenario.loader import load_text
+from meshsim.sidecar.resilience import response_flags
+from tests.world.conftest import Result
+
+SCENARIO = """\
+scenario: bank
+duration: 4 s
+network:
+  nodes:
+    desk: {kind: edge}
+    vault: {kind: edge}
+    hall: {kind: core}
+    annex: {kind: edge}
+  links:
+    - {between: [desk, vault], latency: 1 ms}
+    - {between: [desk, hall], latency: 2 ms}
+    - {between: [vault, hall], latency: 3 ms}
+    - {between: [annex, hall], latency: 1 ms}
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  ledger:
+    namespace: bank
+    replicas: {vault: 2}
+    work: {constant: 1 ms}
+    labels: {app: ledger}
+    waypoint: gate
+    ports: {"80": {target: 8000}}
+fleets:
+  clerk: {node: desk}
+mesh:
+  ambient: true
+  resilience: {retries: 0}
+  waypoints:
+    bank/gate: {replicas: {hall: 1}}
+traffic:
+  - {name: reads, from: clerk, to: ledger, slice: web, arrivals: {constant: 10 /s}}
+  - {name: writes, from: clerk, to: ledger, method: PUT, slice: web, arrivals: {constant: 10 /s}}
+"""
+POLICIES: list[dict[str, Any]] = [
+    {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "readers", "namespace": "bank"},
+        "spec": {
+            "targetRefs": [{"kind": "Service", "name": "ledger"}],
+            "rules": [
+                {
+                    "from": [{"source": {"principals": ["mesh.example/fleet/clerk/0"]}}],
+                    "to": [{"operation": {"methods": ["GET"], "ports": ["8000"]}}],
+                }
+            ],
+        },
+    },
+    {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "gate-alone", "namespace": "bank"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "ledger"}},
+            "rules": [{"from": [{"source": {"principals": ["mesh.example/ns/bank/sa/gate"]}}]}],
+        },
+    },
+]
+UNDER_POLICIES = ("mesh.policy={engine: istio, files: [bank.yaml], default: allow}",)
+UNPLACED = ("mesh.waypoints={}",)
+Run = Callable[..., Result]
+
+
+def documents(objects: Sequence[dict[str, Any]]) -> str:
+    """Objects of Kubernetes in one file."""
+    return "\n---\n".join(json.dumps(one) for one in objects)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A function that runs the bank with these overrides, and these policies beside it."""
+
+    def of(*overrides: str, policies: Sequence[dict[str, Any]] = POLICIES, text: str = SCENARIO) -> Result:
+        (tmp_path / "bank.yaml").write_text(documents(policies), encoding="utf-8")
+        (tmp_path / "bank.cedar").write_text('permit (principal, action == Action::"GET", resource);\n')
+        return Result(load_text(text, tmp_path / "scenario.yaml", overrides))
+
+    return of
+
+
+def ended(result: Result) -> Counter[tuple[str, str, int, str]]:
+    """How often the requests of each flow ended in which way."""
+    return Counter((row.source, row.outcome, row.status, row.flags) for row in result.requests)
+
+
+def test_a_request_goes_through_its_waypoint(run: Run) -> None:
+    """One request is two calls, each on mutual TLS of its own, and the account has what both cost."""
+    placed, unplaced = run(), run(*UNPLACED)
+    assert {(row.source, row.destination) for row in placed.calls} == {("clerk", "gate"), ("gate", "ledger")}
+    assert {(row.source, row.destination) for row in unplaced.calls} == {("clerk", "ledger")}
+    shakes = {(row.client, row.server, row.mutual, row.outcome) for row in placed.handshakes}
+    assert shakes == {("clerk/0", "gate", True, "established"), ("gate", "ledger", True, "established")}
+    one, other = placed.requests[-1], unplaced.requests[-1]
+    assert (one.service, one.outcome) == ("ledger", "ok")
+    assert one.latency_ns - other.latency_ns == sum(
+        getattr(one, part) - getattr(other, part) for part in ("network_ns", "crypto_ns", "proxy_ns")
+    )
+    # Over 2 ms and 3 ms of links instead of 1 ms, there and back; what is sent takes its time on the wires too.
+    assert 0 <= one.network_ns - other.network_ns - 8_000_000 < 50_000
+    # Sealed and opened twice, over the same sizes: each message is on its second connection what it was on the first.
+    assert one.crypto_ns == pytest.approx(2 * other.crypto_ns, rel=0.001)
+
+
+def test_decisions_are_those_of_a_waypoint_without_a_place(run: Run) -> None:
+    """The waypoint sees the caller, ztunnel behind it the waypoint, and both together let the same requests in."""
+    placed, unplaced = run(*UNDER_POLICIES), run(*UNDER_POLICIES, *UNPLACED)
+    assert ended(placed) == ended(unplaced) == {("reads", "ok", 200, ""): 40, ("writes", "denied", 403, ""): 40}
+    asked = Counter((row.source, row.destination, row.allowed, row.rule) for row in placed.decisions)
+    assert asked == {
+        ("clerk", "ledger", True, "ns[bank]-policy[readers]-rule[0]"): 40,
+        ("clerk", "ledger", False, "default-deny"): 40,
+        ("gate", "ledger", True, "ns[bank]-policy[gate-alone]-rule[0]"): 40,
+    }
+
+
+@pytest.mark.parametrize("more", [(), UNDER_POLICIES])
+def test_all_fidelities_agree(run: Run, more: tuple[str, ...]) -> None:
+    """Real TLS and HTTP/2 on both legs come to the rows that the model gives."""
+    contents = {run(f"fidelity={one}", *more).content() for one in ("real", "sampled", "modelled")}
+    assert len(contents) == 1
+
+
+def test_who_proves_no_identity_goes_past(run: Run) -> None:
+    """It goes straight to the service, where only the policy that lets the waypoint alone in keeps it out."""
+    outside = ("fleets.clerk.tls={mode: DISABLE}", "mesh.tls.mode=PERMISSIVE", *UNDER_POLICIES)
+    assert set(ended(run(*outside, policies=POLICIES[:1]))) == {("reads", "ok", 200, ""), ("writes", "ok", 200, "")}
+    result = run(*outside)
+    assert {key[1] for key in ended(result)} == {"denied"}
+    assert {(row.source, row.destination) for row in result.calls} == {("clerk", "ledger")}
+
+
+@pytest.mark.parametrize(("through", "destination"), [("false", "ledger"), ("true", "gate")])
+def test_gateways_go_past_unless_the_service_has_them_not(run: Run, through: str, destination: str) -> None:
+    """The label istio.io/ingress-use-waypoint decides where a gateway's requests go."""
+    text = SCENARIO.replace(
+        "services:\n",
+        "services:\n"
+        "  entrance: {replicas: {desk: 1}, work: {constant: 1 ms}, gateways: [front], calls: [{to: ledger}]}\n",
+    ).replace("to: ledger, slice", "to: entrance, slice")
+    result = run(f"services.ledger.waypoint_for_gateways={through}", "traffic.1.to=entrance", text=text)
+    assert {row.destination for row in result.calls if row.source == "entrance"} == {destination}
+
+
+def test_a_waypoint_that_crashes_takes_its_services_with_it(run: Run) -> None:
+    """Requests have an outcome of their own until the control plane announces it again; then they go through."""
+    result = run(
+        "faults=[{kind: node-crash, target: annex, at: 1 s, for: 2 s}]",
+        "duration=6 s",
+        "mesh.waypoints={bank/gate: {replicas: {annex: 1}}}",
+    )
+    lost = [row for row in result.requests if row.outcome != "ok"]
+    assert {(row.outcome, row.status, row.flags) for row in lost} == {("no-waypoint", 503, "")}
+    # Until 4.1 s: back at 3 s, seen by the control plane after another second, and told after the debounce.
+    assert (min(row.t_intended_ns for row in lost), max(row.t_intended_ns for row in lost)) == pytest.approx(
+        (1_000_000_000, 4_100_000_000), abs=150_000_000
+    )
+
+
+def test_replicas_stand_in_for_each_other(run: Run) -> None:
+    """Callers go to the nearest replica of a waypoint, and to another one once that is known to be gone."""
+    result = run(
+        "mesh.waypoints={bank/gate: {replicas: {annex: 1, hall: 1}}}",
+        "faults=[{kind: node-crash, target: hall, at: 1 s, for: 3 s}]",
+        "mesh.control.node=desk",
+        "network.links=[{between: [desk, vault], latency: 1 ms}, {between: [desk, hall], latency: 2 ms}, "
+        "{between: [annex, desk], latency: 5 ms}]",
+        "mesh.control.failure_detection=500 ms",
+    )
+    nodes = {row.destination_node for row in result.calls if row.source == "clerk" and row.t_start_ns < 900_000_000}
+    assert nodes == {"hall"}
+    later = {
+        (row.destination_node, row.outcome)
+        for row in result.calls
+        if row.source == "clerk" and row.t_start_ns > 1_700_000_000
+    }
+    assert later == {("annex", "ok")}
+
+
+def test_a_waypoint_tells_what_it_could_not_reach(run: Run) -> None:
+    """A service that is gone is told as 503 with the flags of Envoy, on the waypoint's call and on the request."""
+    result = run(
+        "faults=[{kind: node-crash, target: vault, at: 1 s, for: 2 s}]",
+        "mesh.waypoints.bank/gate.resilience={retries: 0}",
+    )
+    failed = {(row.outcome, row.status, row.flags) for row in result.requests if row.outcome != "ok"}
+    assert ("unreachable", 503, "UH") in failed
+    assert failed <= {
+        ("unreachable", 503, "UH"),
+        ("unreachable", 503, "UF"),
+        ("reset", 503, "UC"),
+        ("timeout", 504, "UT"),
+    }
+    told = {row.parent_id: (row.outcome, row.flags) for row in result.calls if row.source == "gate"}
+    assert {told[row.call_id] for row in result.calls if row.source == "clerk" and row.outcome != "ok"} == {
+        (outcome, flags) for outcome, _, flags in failed
+    }
+
+
+def test_a_waypoint_retries_as_istio_does(run: Run) -> None:
+    """The mesh's proxies retry nothing here; the waypoint has Istio's two retries, and tells that they were in vain."""
+    result = run("faults=[{kind: node-crash, target: vault, at: 1 s, for: 2 s}]")
+    retries = {(row.source, row.retries) for row in result.calls if row.flags == "UH"}
+    assert retries == {("clerk", 0), ("gate", 2)}
+
+
+def test_overload_is_told_by_the_limits_of_the_waypoint(run: Run) -> None:
+    """Limits of a destination hold at the waypoint, whose answer says overflow."""
+    result = run(
+        "mesh.destinations={ledger: {pool: {max_requests: 1, max_pending: 1}}}",
+        "services.ledger.work={constant: 300 ms}",
+        "network.nodes.vault.cores=8",
+    )
+    assert ("reads", "overflow", 503, "UO") in ended(result)
+    assert {row.source for row in result.calls if row.outcome == "overflow"} == {"clerk", "gate"}
+
+
+def test_routes_hold_at_the_waypoint(run: Run) -> None:
+    """An abort of a route is the waypoint's answer: callers' ztunnels know no route."""
+    result = run(
+        "mesh.routes=[{to: ledger, match: [{method: {exact: PUT}}], abort: {status: 418, share: 100 %}}, {to: ledger}]"
+    )
+    assert ended(result) == {("reads", "ok", 200, ""): 40, ("writes", "aborted", 418, "FI"): 40}
+    aborted = {row.source for row in result.calls if row.outcome == "aborted"}
+    assert aborted == {"clerk", "gate"}
+
+
+def test_a_waypoint_that_is_too_slow_makes_callers_give_up(run: Run) -> None:
+    """What no longer has a caller is not sent on, and no account is left open."""
+    result = run(
+        "network.nodes.hall={kind: core, cores: 1}",
+        "traffic.0.arrivals={constant: 3000 /s}",
+        "traffic.0.timeout=50 ms",
+        "duration=500 ms",
+    )
+    assert {row.outcome for row in result.requests if row.source == "reads"} == {"ok", "timeout"}
+
+
+def test_tokens_are_looked_at_by_the_waypoint(run: Run) -> None:
+    """A token that is bound to the caller's certificate holds at the waypoint, which does not hand it on."""
+    tokens = (
+        "mesh.tokens={issuers: {mint: {ttl: 1 h}}}",
+        "fleets.clerk.token={issuer: mint, audiences: [bank], bound: true}",
+        "services.ledger.request_authentication={issuers: [mint], audiences: [bank], required: true}",
+    )
+    result = run(*tokens, "traffic.1.token=none", *UNDER_POLICIES)
+    assert ended(result) == {("reads", "ok", 200, ""): 40, ("writes", "denied", 401, ""): 40}
+    assert {row.rule for row in result.decisions if not row.allowed} == {token_check.MISSING}
+    real = run(*tokens, "traffic.1.token=none", *UNDER_POLICIES, "fidelity=real")
+    assert real.content() == result.content()
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_forged_fields_go_no_farther_than_the_waypoint(run: Run, fidelity: str) -> None:
+    """The waypoint takes them off, and tells it; what it sends on is smaller for that."""
+    forged = ("traffic.0.headers={x-user-id: root}", "mesh.http.identity_headers=[x-user-id]", f"fidelity={fidelity}")
+    result, plain = run(*forged, *UNDER_POLICIES), run(*UNDER_POLICIES)
+    removed = {(row.source, row.removed) for row in result.decisions if row.allowed}
+    assert removed == {("clerk", "x-user-id"), ("gate", "")}
+
+    def sizes(run: Result, source: str) -> set[int]:
+        return {row.bytes_sent for row in run.calls if row.source == source and row.method == "GET"}
+
+    assert sizes(result, "gate") == sizes(plain, "gate")
+    assert min(sizes(result, "clerk")) > min(sizes(plain, "clerk"))
+
+
+def test_versions_that_policies_tell_apart_are_behind_one_waypoint(run: Run) -> None:
+    """What is attached is for all versions; what selects one is ztunnel's at its replicas."""
+    text = SCENARIO.replace(
+        "    replicas: {vault: 2}\n",
+        "    versions: {v1: {replicas: {vault: 1}, labels: {v: one}}, v2: {replicas: {vault: 1}, labels: {v: two}}}\n",
+    )
+    denied = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "not-v2", "namespace": "bank"},
+        "spec": {"action": "DENY", "selector": {"matchLabels": {"v": "two"}}, "rules": [{}]},
+    }
+    result = run(*UNDER_POLICIES, policies=[*POLICIES, denied], text=text)
+    assert {(row.source, row.rule) for row in result.decisions} == {
+        ("clerk", "ns[bank]-policy[readers]-rule[0]"),
+        ("clerk", "default-deny"),
+        ("gate", "ns[bank]-policy[gate-alone]-rule[0]"),
+        ("gate", "ns[bank]-policy[not-v2]-rule[0]"),
+    }
+
+
+def test_other_engines_decide_at_the_waypoint_alone(run: Run) -> None:
+    """Cedar says nothing of two proxies: what the waypoint has let in, the service's own proxy lets in."""
+    result = run("mesh.policy={engine: cedar, files: [bank.cedar]}")
+    assert ended(result) == {("reads", "ok", 200, ""): 40, ("writes", "denied", 403, ""): 40}
+    assert {row.source for row in result.decisions} == {"clerk"}
+
+
+def test_default_deny_holds_at_the_waypoint(run: Run) -> None:
+    """What the waypoint lets in by a policy, ztunnel takes without one."""
+    deny = "mesh.policy={engine: istio, files: [bank.yaml], default: deny}"
+    for more in ((), UNPLACED):
+        assert ended(run(deny, *more, policies=POLICIES[:1])) == {
+            ("reads", "ok", 200, ""): 40,
+            ("writes", "denied", 403, ""): 40,
+        }
+
+
+def test_changes_of_policy_reach_the_waypoint(run: Run, tmp_path: Path) -> None:
+    """From when the waypoint has heard of it, writing is what is allowed."""
+    writers = [
+        {**POLICIES[0], "spec": {**POLICIES[0]["spec"], "rules": [{"to": [{"operation": {"methods": ["PUT"]}}]}]}}
+    ]
+    (tmp_path / "other.yaml").write_text(documents(writers), encoding="utf-8")
+    result = run(*UNDER_POLICIES, "changes=[{at: 2 s, policy: {files: [other.yaml]}}]")
+    late = {(row.source, row.outcome) for row in result.requests if row.t_intended_ns > 2_300_000_000}
+    assert late == {("reads", "denied"), ("writes", "ok")}
+    assert {row.proxy for row in result.configs if row.event == "acked" and row.version > 1} >= {"gate/0"}
+
+
+def test_a_revoked_waypoint_is_not_spoken_to(run: Run) -> None:
+    """The identity of a waypoint is one like others: without a certificate that holds nobody gets through it."""
+    result = run(
+        "duration=40 s",
+        "mesh.identity={svid_ttl: 20 s, issuer: {node: desk}}",
+        "traffic.1.arrivals={constant: 1 /s}",
+        "traffic.0.arrivals={constant: 1 /s}",
+        "faults=[{kind: ca-outage, at: 1 s, for: 39 s}]",
+        "mesh.pool.idle_timeout=100 ms",
+        "mesh.tls.resumption=false",
+    )
+    late = [row for row in result.requests if row.t_intended_ns > 25_000_000_000]
+    assert {row.outcome for row in late} == {"tls-refused"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "dialled", "retried", "flags"),
+    [
+        ("unreachable", False, True, "UH"),
+        ("unreachable", True, False, "UF"),
+        ("reset", True, True, "UC,URX"),
+        ("timeout", True, False, "UT"),
+        ("denied", True, False, ""),
+    ],
+)
+def test_response_flags_are_envoys(outcome: str, dialled: bool, retried: bool, flags: str) -> None:
+    """Each kind of failure has the flag of Envoy's access log."""
+    assert response_flags(outcome, dialled=dialled, retried=retried) == flags
