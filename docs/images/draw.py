@@ -62,6 +62,7 @@ def draw(run: meshsim.Run) -> Picture:
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.spines["left"].set_visible(False)
         axes.set_xlim(0, 1.02 * max(budget_ms, *(sum(row.values()) for row in means_ms.values())))
+        axes.locator_params(axis="x", nbins=4)
         axes.xaxis.set_major_formatter("{x:g} ms")
         axes.axvline(budget_ms, color=INK, linewidth=1.6, linestyle=(0, (4, 1.5)))
         axes.text(budget_ms, -0.62, f"budget {budget_ms:g} ms", ha="center", va="bottom", color=INK)
