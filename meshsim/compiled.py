@@ -30,18 +30,19 @@ LIBRARY = f"{GROUP}__mypyc"
 """Extension module with the code of all; mypyc makes its name from the group's."""
 
 MODULES = (
-    *("network.link", "network.sliced_link", "network.train"),
+    *("network.access", "network.link", "network.medium", "network.promise", "network.sliced_link", "network.train"),
+    *("network.tcp_control", "network.tcp_exchange", "network.tcp_loss", "network.tcp_scoreboard"),
+    *("network.tcp_sender", "network.tcp_timer"),
+    "policy.memo",
     *("sidecar.balancer", "sidecar.calls", "sidecar.inbound", "sidecar.outbound", "sidecar.pool", "sidecar.pools"),
     *("sidecar.proxy", "sidecar.timers", "sidecar.upstreams", "sidecar.waypoint"),
     "telemetry.recorder",
-    *("traffic.plan", "traffic.work"),
-    *("world.accounts", "world.alarms", "world.compute", "world.connection", "world.crossing", "world.deciding"),
-    *("world.driver", "world.handling", "world.hosts", "world.sources", "world.state", "world.transport"),
-    *("world.ways", "world.windows", "world.workload"),
+    *("traffic.arrivals", "traffic.plan", "traffic.work"),
+    *("world.accounts", "world.alarms", "world.compute", "world.connection", "world.connections", "world.crossing"),
+    *("world.deciding", "world.destinations", "world.driver", "world.handling", "world.handshakes", "world.hosts"),
+    *("world.sources", "world.state", "world.transport", "world.ways", "world.windows", "world.workload"),
 )
-"""What is compiled, below ``meshsim``. Structs of msgspec are not: mypyc knows nothing of them. Nor is what computes
-with integers beyond 2**62 all the time (media, promises, arrivals): a signal within such a product ends the process.
-"""
+"""What is compiled, below ``meshsim``. Structs of msgspec are not: mypyc knows nothing of them."""
 
 FLAGS = ("-ffp-contract=off",)
 """For the C compiler: x * y + z is rounded twice, as Python does, on every processor."""
@@ -52,7 +53,7 @@ _FULL_NAMES = frozenset((LIBRARY, *(f"meshsim.{name}" for name in MODULES)))
 def fingerprint(package: Path = PACKAGE) -> str:
     """Return what stands for the sources of the package, each by its path and all that it holds."""
     together = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted([*package.rglob("*.py"), *package.glob("*.h")]):
         content = path.read_bytes()
         together.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
         together.update(content)
@@ -85,14 +86,18 @@ class _Finder(MetaPathFinder):
         """Find a module of the build; None leaves it to the finders of sources."""
         if name not in _FULL_NAMES:
             return None
-        if self.in_use is None:
-            self.in_use = self._settle()
-        if not self.in_use:
+        if not self.settle():
             return None
         file = str(HOME / file_of(name))
         return spec_from_file_location(name, file, loader=ExtensionFileLoader(name, file))
 
-    def _settle(self) -> bool:
+    def settle(self) -> bool:
+        """Say whether the build is taken, which is not asked a second time."""
+        if self.in_use is None:
+            self.in_use = self._look()
+        return self.in_use
+
+    def _look(self) -> bool:
         if not HOME.is_dir() or os.environ.get(PURE_VARIABLE):
             return False
         if not fits():
@@ -122,5 +127,6 @@ def in_use() -> bool:
 
 
 def describe() -> str:
-    """Say the same in words."""
+    """Say in words which of them it runs, whether or not one was wanted yet."""
+    FINDER.settle()
     return "hot path compiled" if in_use() else "pure Python (`make fast` compiles the hot path)"

@@ -1,12 +1,13 @@
 """Compiles the hot path with mypyc into the environment that runs this (``make fast``).
 
 The build is made aside of a copy of the sources, and put in its place when it is whole, with their fingerprint (see
-``meshsim.compiled``, which loads it). What is built of these very sources already is left as it is. Ends with exit code
-3 where a tool is missing.
+``meshsim.compiled``, which loads it). What is built of these very sources already is left as it is. One at a time
+builds in an environment; others wait for it. Ends with exit code 3 where a tool is missing.
 """
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shlex
@@ -15,15 +16,15 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from meshsim import compiled
 
-ROOT = compiled.PACKAGE.parent
 TOOL_MISSING = 3
 # `make types` is strict. Here types of other packages bring nothing, and reading them takes long.
 MYPY = """
@@ -36,30 +37,61 @@ ignore_missing_imports = True
 follow_imports = skip
 ignore_missing_imports = True
 """
-TRY = "import meshsim.world.world; from meshsim.compiled import in_use; raise SystemExit(not in_use())"
+PRODUCTS_OF = "int_ops.c"
+"""The file of mypyc's runtime with the products of large integers."""
+PRODUCTS = compiled.PACKAGE / "products.h"
+TRY = """
+import sys
+sys.prefix = folder = sys.argv[1]
+sys.path.insert(0, folder)
+import meshsim.world.world
+from meshsim.compiled import in_use
+raise SystemExit(not in_use())
+"""
+"""For a process of its own: loads what was built in a folder, beside the copy of the sources."""
 
 
 def main() -> None:
     """Build, unless that is done; end with a line about what is missing if it cannot be."""
-    if compiled.fits():
-        print(f"{len(compiled.MODULES)} modules are compiled already, of these sources")
-        return
-    _look_for_tools()
+    if not compiled.fits():
+        with _alone():
+            if not compiled.fits():  # and nobody else has built it meanwhile
+                _look_for_tools()
+                _make()
+                return
+    print(f"{len(compiled.MODULES)} modules are compiled already, of these sources")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until nobody else builds in this environment, and keep others waiting."""
+    with compiled.HOME.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another `make fast` is at work in this environment; waiting for it ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for stale in compiled.HOME.parent.glob(f"{compiled.HOME.name}-*"):  # of one that was killed
+            shutil.rmtree(stale)
+        yield
+
+
+def _make() -> None:
+    """Compile a copy of the sources, try what came of it, and put it in its place."""
     began_s = time.monotonic()
     print(f"Compiling {len(compiled.MODULES)} modules (a minute or two) ...", flush=True)
     # Made beside its place, so that it can be moved there whole.
     with TemporaryDirectory(prefix=f"{compiled.HOME.name}-", dir=compiled.HOME.parent) as folder:
-        made, sources = Path(folder) / "made", Path(folder) / "meshsim"
+        made, sources = Path(folder) / compiled.HOME.name, Path(folder) / "meshsim"
         shutil.copytree(compiled.PACKAGE, sources, ignore=shutil.ignore_patterns("__pycache__"))
         _build(Path(folder), made)
         (made / compiled.FINGERPRINT).write_text(compiled.fingerprint(sources), encoding="ascii")
+        environment = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
+        if subprocess.run([sys.executable, "-c", TRY, folder], check=False, env=environment).returncode:
+            sys.exit("make fast: what was built does not work here; nothing has changed")
         if compiled.HOME.exists():
             compiled.HOME.rename(Path(folder) / "former")
         made.rename(compiled.HOME)
-    environment = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
-    if subprocess.run([sys.executable, "-c", TRY], check=False, cwd=ROOT, env=environment).returncode:
-        shutil.rmtree(compiled.HOME)
-        sys.exit("make fast: what was built does not work here, and is removed again")
     print(f"Compiled in {time.monotonic() - began_s:.0f} s. meshsim takes these modules until a source changes.")
 
 
@@ -87,11 +119,12 @@ def _build(scratch: Path, made: Path) -> None:
 
     (scratch / "mypy.ini").write_text(MYPY, encoding="utf-8")
     sources = [f"meshsim/{name.replace('.', '/')}.py" for name in compiled.MODULES]
+    cache = compiled.PACKAGE.parent / ".mypy_cache" / "fast"
     said = io.StringIO()
     try:
         with chdir(scratch), redirect_stdout(said):  # mypy finds the rest of the package by the folder it is in
             extensions = mypycify(
-                ["--config-file", "mypy.ini", "--cache-dir", str(ROOT / ".mypy_cache" / "fast"), *sources],
+                ["--config-file", "mypy.ini", "--cache-dir", str(cache), *sources],
                 opt_level="2",
                 debug_level="0",
                 multi_file=True,  # so that files can be compiled at the same time
@@ -106,6 +139,8 @@ def _build(scratch: Path, made: Path) -> None:
     def compile_one(job: tuple[Any, str]) -> list[str]:
         extension, source = job
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"] + [*compiled.FLAGS]
+        if Path(source).name == PRODUCTS_OF:
+            flags += ["-include", str(PRODUCTS)]
         include = [*extension.include_dirs, sysconfig.get_path("include")]
         found: list[str] = compiler.compile([source], "/", include_dirs=include, extra_postargs=flags)
         return found

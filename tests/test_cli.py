@@ -113,10 +113,11 @@ def test_every_command_has_help() -> None:
 
 
 def test_version() -> None:
-    """The version stands alone on its line."""
+    """The version stands alone on its line; another says whether the hot path is compiled."""
     from meshsim import __version__
 
-    assert meshsim("--version") == (0, f"meshsim {__version__}\n", "")
+    sources = "pure Python (`make fast` compiles the hot path)"
+    assert meshsim("--version") == (0, f"meshsim {__version__}\n{sources}\n", "")
 
 
 def test_run_document(ran: Said, lab: Path) -> None:

@@ -168,6 +168,67 @@ def test_an_interruption_ends_a_run(tmp_path: Path) -> None:
     assert not list(results.iterdir())
 
 
+PRODUCTS = """
+import random, signal, sys
+from meshsim import compiled
+from meshsim.network.medium import SliceQueue
+
+class Stop(Exception):
+    pass
+
+def stop(*_):
+    raise Stop
+
+def fill(queue):
+    for now_ns in range(10**9):
+        queue.has_tokens(10**10, 10**7, now_ns)
+
+signal.signal(signal.SIGALRM, stop)
+heard, instants = 0, random.Random(1)
+for _ in range(int(sys.argv[1])):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, instants.uniform(0.0002, 0.002))
+        fill(SliceQueue("control", 500_000, 1))
+    except Stop:
+        heard += 1
+print(compiled.in_use(), heard)
+"""
+
+
+@pytest.mark.usefixtures("build")
+def test_signals_within_large_products_are_heard() -> None:
+    """What a handler raises while a compiled medium multiplies comes out of the code around it, each time."""
+    done = python("-c", PRODUCTS, "1000")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True 1000\n", "")
+
+
+INTERRUPTING = """
+import os, random, signal, sys, tempfile, threading
+from meshsim import compiled
+from meshsim.cli import run_command
+
+instants = random.Random(1)
+with tempfile.TemporaryDirectory() as folder:
+    for number in range(int(sys.argv[1])):
+        sent = signal.SIGTERM if number % 2 else signal.SIGINT
+        timer = threading.Timer(instants.uniform(0.3, 1.2), os.kill, (os.getpid(), sent))
+        timer.start()
+        ended = run_command(["run", sys.argv[2], "--fidelity", "modelled", "--out", f"{folder}/run"])
+        timer.join()
+        print(ended, *os.listdir(folder))
+print(compiled.in_use())
+"""
+
+
+@pytest.mark.usefixtures("build")
+def test_interruptions_end_every_run() -> None:
+    """Whenever a signal comes in a run whose media are busy, the exit code is 130 and nothing stays behind."""
+    tries = 16
+    done = python("-c", INTERRUPTING, str(tries), SCENARIOS / "slice-isolation.yaml")
+    assert (done.returncode, done.stdout) == (0, "130\n" * tries + "True\n")
+    assert done.stderr == "meshsim: interrupted; nothing unfinished was kept\n" * tries
+
+
 @pytest.mark.usefixtures("build")
 def test_runs_in_spawned_processes(tmp_path: Path) -> None:
     """Processes of a pool, which start anew, run compiled too, and what comes back from them can be pickled."""
@@ -205,17 +266,18 @@ def test_the_manifest_says_how_it_ran(tmp_path: Path) -> None:
     assert manifests[0]["digest"] == manifests[1]["digest"]
     told = python("-m", "meshsim", "bench", "--requests", "200", "--json", folder=tmp_path)
     assert json.loads(told.stdout)["compiled"] is True
+    assert python("-m", "meshsim", "--version", folder=tmp_path).stdout.splitlines()[1] == "hot path compiled"
 
 
 @pytest.mark.usefixtures("build")
-@pytest.mark.parametrize("changed", ["world/accounts.py", "network/loss.py", ""])
+@pytest.mark.parametrize("changed", ["world/accounts.py", "network/loss.py", "products.h", ""])
 def test_a_build_is_of_one_text_only(changed: str, tmp_path: Path) -> None:
     """The build fits a copy of its sources, and no longer when one of them, compiled or not, has one more line."""
     shutil.copytree(compiled.PACKAGE, tmp_path / "meshsim", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(compiled.HOME, tmp_path / compiled.HOME.name)
     if changed:
         with (tmp_path / "meshsim" / changed).open("a", encoding="utf-8") as file:
-            file.write("# one more line\n")
+            file.write("\n")
     told = python_of(tmp_path, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}")
     assert told.stdout.split()[0] == str(not changed)
     assert ("the compiled modules are of other sources" in told.stderr) == bool(changed)
@@ -231,6 +293,35 @@ def test_no_constructor_gets_unpacked_arguments(name: str) -> None:
 
 def _unpacks(call: ast.Call) -> bool:
     return any(isinstance(argument, ast.Starred) for argument in call.args)
+
+
+BUILDING = """
+import sys, time
+from pathlib import Path
+from meshsim import compiled, compiling
+
+def make():
+    print("compiling")
+    time.sleep(0.5)
+    compiled.HOME.mkdir()
+    (compiled.HOME / compiled.FINGERPRINT).write_text(compiled.fingerprint())
+
+compiled.HOME = Path(sys.argv[1]) / compiled.HOME.name
+compiling._look_for_tools, compiling._make = (lambda: None), make
+compiling.main()
+"""
+
+
+def test_one_at_a_time_builds(tmp_path: Path) -> None:
+    """Of three who want a build at once one makes it, and what one that was killed left is gone."""
+    (tmp_path / f"{compiled.HOME.name}-killed").mkdir()
+    command = [sys.executable, "-c", BUILDING, str(tmp_path)]
+    together = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [process.communicate(timeout=LIMIT_S)[0] for process in together]
+    already = f"{len(compiled.MODULES)} modules are compiled already, of these sources\n"
+    assert [process.returncode for process in together] == [0, 0, 0]
+    assert sorted(one.splitlines()[-1] for one in told) == [already[:-1]] * 2 + ["compiling"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [compiled.HOME.name, f"{compiled.HOME.name}.lock"]
 
 
 PROBE = "from meshsim.world import accounts; from meshsim.compiled import in_use; print(in_use(), accounts.__file__)"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from meshsim import __version__
+from meshsim import __version__, compiled
 from meshsim.commands import handshaking
 from meshsim.commands.answer import Answer
 from meshsim.commands.policy import policy_app
@@ -42,14 +42,20 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"meshsim {__version__}")
+        typer.echo(f"meshsim {__version__}\n{compiled.describe()}")
         raise typer.Exit
 
 
 @app.callback()
 def options(
     _version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and whether the hot path is compiled.",
+            callback=_print_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> None:
     """A wind tunnel for encrypted service meshes on 5G edge networks."""
