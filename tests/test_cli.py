@@ -575,14 +575,15 @@ def test_lines_never_end_between_a_number_and_its_unit() -> None:
     assert not any(line[0] in "s%m" or line.endswith("1") for line in lines)
 
 
-def test_a_token_outage_touches_tokens() -> None:
-    """What nobody signs is called tokens there, and certificates elsewhere."""
+def test_what_stops_tokens_is_said_to_touch_tokens() -> None:
+    """Whatever fault stops them, requests for tokens are called tokens, and those for certificates certificates."""
     common = {"target": "login", "t_start_ns": 0, "t_end_ns": 10**9}
     none = dict.fromkeys(("packets", "connections", "requests", "configurations", "decisions"), 0)
     faults = [
-        {"fault_id": kind, "kind": kind, "certificates": number, **common, **none}
-        for kind, number in (("token-outage", 55), ("ca-outage", 1))
+        {"fault_id": kind, "kind": kind, "certificates": certificates, "tokens": tokens, **common, **none}
+        for kind, certificates, tokens in (("token-outage", 0, 55), ("link-down", 2, 1), ("ca-outage", 1, 0))
     ]
     told = drawn(lambda console: draw_faults(console, faults))
     assert "login, 0 ns to 1 s: 55 tokens\n" in told
+    assert "login, 0 ns to 1 s: 2 certificates, 1 token\n" in told
     assert "login, 0 ns to 1 s: 1 certificate\n" in told

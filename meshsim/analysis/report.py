@@ -212,7 +212,7 @@ def _expectations(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return f"<ul class=expectations>{''.join(items)}</ul>"
 
 
-_TOUCHED = ("packets", "connections", "requests", "certificates", "decisions")
+_TOUCHED = ("packets", "connections", "requests", "certificates", "tokens", "decisions")
 
 
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
@@ -228,7 +228,8 @@ def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
             "packets",
             "connections",
             "calls",
-            "certificates, tokens",
+            "certificates",
+            "tokens",
             "decisions",
             "first failure",
             "all fail",

@@ -199,6 +199,7 @@ def _faults(run: RunData) -> list[dict[str, Any]]:
         "certificates",
         "configurations",
         "decisions",
+        "tokens",
     )
     figures: list[dict[str, Any]] = []
     for row in range(run.rows("faults")):

@@ -231,15 +231,11 @@ FAULT_NOUNS = (
     ("connections", "connection"),
     ("requests", "call"),
     ("certificates", "certificate"),
+    ("tokens", "token"),
     ("configurations", "configuration"),
     ("decisions", "decision"),
 )
 """Columns of what a fault touched, and what one of it is called."""
-
-
-def _noun(fault: Figures, noun: str) -> str:
-    """What a fault touched: its requests for certificates are for tokens where nobody signs those."""
-    return "token" if noun == "certificate" and fault["kind"] == "token-outage" else noun
 
 
 def draw_faults(console: Console, faults: Sequence[Figures]) -> None:
@@ -247,7 +243,7 @@ def draw_faults(console: Console, faults: Sequence[Figures]) -> None:
     rows = []
     for fault in faults:
         touched = ", ".join(
-            f"{show(fault[key], 'count')} {_noun(fault, noun)}{'' if fault[key] == 1 else 's'}"
+            f"{show(fault[key], 'count')} {noun}{'' if fault[key] == 1 else 's'}"
             for key, noun in FAULT_NOUNS
             if fault[key]
         )

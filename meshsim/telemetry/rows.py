@@ -233,7 +233,7 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
     certificates: Annotated[
         int,
         Meta(
-            description="Requests for certificates or tokens that failed for it; of a ca-rotation, certificates in use "
+            description="Requests for certificates that failed for it; of a ca-rotation, certificates in use "
             "that the former authority had signed; of a revoke, certificates that were revoked.",
             extra=LATER,
         ),
@@ -254,6 +254,7 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
             extra=LATER,
         ),
     ] = 0
+    tokens: Annotated[int, Meta(description="Requests for tokens that failed for it.", extra=LATER)] = 0
 
 
 class ConfigRow(msgspec.Struct, frozen=True, gc=False):

@@ -33,13 +33,14 @@ class Effects:
         self.certificates = 0
         self.configurations = 0
         self.decisions = 0
+        self.tokens = 0
         self.replaced: frozenset[int] = frozenset()
         """Numbers of the authorities that it replaced."""
 
     @property
     def total(self) -> int:
         """All that it touched."""
-        requested = self.requests + self.certificates + self.configurations + self.decisions
+        requested = self.requests + self.certificates + self.configurations + self.decisions + self.tokens
         return self.packets + self.connections + requested
 
 
@@ -76,9 +77,9 @@ class Blaming:
         for effects in self._since(since_ns):
             begin = effects.planned.begin
             if isinstance(begin, StopTokenEndpoint) and begin.issuer == issuer:
-                effects.certificates += 1
+                effects.tokens += 1
         for effects in self._in_the_way(node, goal, since_ns):
-            effects.certificates += 1
+            effects.tokens += 1
 
     def blame_for_push(self, control_node: str, node: str) -> None:
         """Count a change of configuration that did not get from the control plane to ``node``, likewise."""

@@ -104,6 +104,7 @@ class Striking:
                     effects.certificates,
                     effects.configurations,
                     effects.decisions,
+                    effects.tokens,
                 )
             )
 
