@@ -50,8 +50,8 @@ class Killing:
             host.sidecar.timers.armed_ns = NEVER
             if self._state.issuers is not None:
                 self._state.issuers.killed(host)
-            if self._state.tokens is not None and self._state.tokens.fetching is not None:
-                self._state.tokens.fetching.killed(host)
+            if self._state.token_fetching is not None:
+                self._state.token_fetching.killed(host)
         ends = calls = 0
         for connection in list(self._state.connections.values()):
             for direction in (UP, DOWN):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshsim.world.hosts import Device, Host, Machine, Records, Replica
     from meshsim.world.issuers import Issuers
     from meshsim.world.policies import Policies
+    from meshsim.world.token_fetching import TokenFetching
     from meshsim.world.tokens import Tokens
     from meshsim.world.transport import Transport
     from meshsim.world.waypoints import Waypoints
@@ -41,6 +42,8 @@ class State:
     """None unless the mesh has tokens."""
     waypoints: Waypoints | None = None
     """None unless the mesh has waypoints with a place."""
+    token_fetching: TokenFetching | None = None
+    """Fetches tokens; None where no issuer of tokens has an endpoint."""
     issuers: Issuers | None = None
     """Who signs; set when the world is assembled."""
 

@@ -168,8 +168,8 @@ class Striking:
             direction.touched = 0
         state.transport.cut(adjacent)
         self._issuers.crashed(intervention.node)
-        if state.tokens is not None and state.tokens.fetching is not None:
-            state.tokens.fetching.crashed(intervention.node)
+        if state.token_fetching is not None:
+            state.token_fetching.crashed(intervention.node)
         if self.authorizers is not None:
             self.authorizers.crashed(intervention.node)
         # One that had run out of memory is dead already.

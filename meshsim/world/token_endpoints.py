@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations
 from meshsim.identity.tokens import KEY_TYPES
@@ -50,7 +51,8 @@ class TokenRequest(SigningRequest):
     @property
     def size_bytes(self) -> int:
         """What the request takes on the wire."""
-        form = "grant_type=client_credentials" + "".join(f"&audience={each}" for each in self.grant.audiences)
+        fields = [("grant_type", "client_credentials"), *(("audience", each) for each in self.grant.audiences)]
+        form = urlencode(fields)
         authority = self.grant.issuer.iss.partition("//")[2]
         return sealed_size_bytes(request_size_bytes("POST", PATH, authority, len(form), _FORM, first=True))
 

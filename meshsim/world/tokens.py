@@ -85,8 +85,6 @@ class Tokens:
         self._confirmed: set[tuple[str, int, str, str, frozenset[str]]] = set()
         self._rules: dict[tuple[str, str, int], TokenRules | None] = {}
         """By workload, its version, and the number of the policies whose RequestAuthentications they come from."""
-        self.fetching: TokenFetching | None = None
-        """Fetches tokens; None where no issuer has an endpoint."""
         self._held: dict[str, int] = {}
         """By which number of policies hosts go that have heard of a change, by name."""
 
@@ -113,11 +111,15 @@ class Tokens:
         return found
 
     def wallet(self, host: Host) -> Wallet | None:
-        """Return the tokens that a host's workload can present; None if its flows and calls present none."""
+        """Return the tokens that a starting host's workload can present; None if its flows and calls present none.
+
+        Has its own fetched from now on where it has to be, since others may present that, too.
+        """
         owner = self._scenario.fleets.get(host.workload) or self._scenario.services[host.workload]
         entries: dict[str, Entry] = {}
-        if owner.token is not None and self.fetching is not None and self._endpoint(owner.token) is not None:
-            self.fetching.hold(host, self._grant(host, owner.token), owner.token.issuer)
+        fetching = self._state.token_fetching
+        if owner.token is not None and fetching is not None and self._endpoint(owner.token) is not None:
+            fetching.hold(host, self._grant(host, owner.token), owner.token.issuer)
         for presented in self._presented(host.workload):
             key = token_key(presented, holds=owner.token is not None)
             if key.startswith(STOLEN):
@@ -252,7 +254,7 @@ class Tokens:
 
     def _fetched(self, entry: Entry, holder: Host, held: HeldToken) -> Entry:
         """Return the same for a token that its holder has to fetch, if it has."""
-        fetching, endpoint = self.fetching, self._endpoint(held)
+        fetching, endpoint = self._state.token_fetching, self._endpoint(held)
         if fetching is None or endpoint is None:
             return entry
         at_hand_s = partial(fetching.at_hand_s, holder.name)
@@ -264,12 +266,12 @@ class Tokens:
     def fetch_from(self, domains: Domains) -> None:
         """Have holders fetch their tokens, where issuers have endpoints."""
         if any(issuer.endpoint is not None for issuer in self._settings.values()):
-            self.fetching = TokenFetching(self._state, self._settings, domains, self._identities, self._made)
-            self._identities.on_certificate = self._certified
+            fetching = TokenFetching(self._state, self._settings, domains, self._identities, self._made)
 
-    def _certified(self, host: Host, svid: Svid) -> None:
-        assert self.fetching is not None, "nobody else is told"
-        self.fetching.certificate(host, lambda: self.thumbprint(svid))
+            def certified(host: Host, svid: Svid) -> None:
+                fetching.certificate(host, partial(self.thumbprint, svid))
+
+            self._state.token_fetching, self._identities.on_certificate = fetching, certified
 
     def _made(self, request: TokenRequest) -> Token:
         """Return the token that an endpoint signs for a request."""

@@ -151,10 +151,10 @@ class World:
         for authorities in self._domains.all.values():
             authorities.bundles.pushing.blame = blaming.blame_for_push
         self._issuers.tell_whom_to_blame(blaming, self._rollout)
-        tokens = self._state.tokens
-        if tokens is not None and tokens.fetching is not None:
-            tokens.fetching.blame = blaming.blame_for_token
-            self._identity_faults.fetching = tokens.fetching
+        fetching = self._state.token_fetching
+        if fetching is not None:
+            fetching.blame = blaming.blame_for_token
+            self._identity_faults.fetching = fetching
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
             self._federating.pushing.blame = blaming.blame_for_push
@@ -274,8 +274,8 @@ class World:
             watch(state, progress)
         state.clock.run_to_end()
         self._issuers.finish()
-        if state.tokens is not None and state.tokens.fetching is not None:
-            state.tokens.fetching.finish()
+        if state.token_fetching is not None:
+            state.token_fetching.finish()
         self._meters.finish()
         self._striking.record()
         if self._rollout is not None:
