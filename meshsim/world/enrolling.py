@@ -101,7 +101,7 @@ class Enrolling:
         """Write rows of what is still going on when the run ends."""
         for enrolment in self._open.values():
             if not enrolment.waits:
-                self._record(enrolment.row(self._clock.now_ns, "cut", ""))
+                self._record(enrolment.cut_at_end(self._state.scenario.duration_ns))
 
     # Steps
 

@@ -100,3 +100,7 @@ class Enrolment:
         self.t_start_ns = now_ns
         self.ahead = 0
         return row
+
+    def cut_at_end(self, run_end_ns: int) -> IssuanceRow:
+        """Return the row of an attempt that the end of the run cuts: the clock goes on, for timers that are set."""
+        return self.row(max(run_end_ns, self.mark_ns), "cut", "")

@@ -234,8 +234,9 @@ class TokenFetching:
     def killed(self, host: Host) -> None:
         """Take note that a host is about to lose its memory."""
         holder = self._holders.pop(host.name, None)
-        if holder is not None:
-            self._cut(holder)
+        for enrolment in () if holder is None else holder.fetches.values():
+            if not enrolment.waits:
+                self._record(enrolment.row(self._clock.now_ns, "cut", ""))
 
     def crashed(self, node: str) -> None:
         """Take note that a node lost power."""
@@ -246,9 +247,6 @@ class TokenFetching:
     def finish(self) -> None:
         """Write rows of what is still going on when the run ends."""
         for holder in self._holders.values():
-            self._cut(holder)
-
-    def _cut(self, holder: Holder) -> None:
-        for enrolment in holder.fetches.values():
-            if not enrolment.waits:
-                self._record(enrolment.row(self._clock.now_ns, "cut", ""))
+            for enrolment in holder.fetches.values():
+                if not enrolment.waits:
+                    self._record(enrolment.cut_at_end(self._state.scenario.duration_ns))

@@ -269,9 +269,10 @@ def test_killed_on_its_way(simulate: Any, mesh: Data) -> None:
 
 
 def test_what_is_still_going_on_at_the_end_has_a_row(simulate: Any, mesh: Data) -> None:
-    """An attempt that the end of the run cuts is on record as that."""
+    """An attempt that the end of the run cuts is on record as that, and as cut then."""
     onboarding(mesh, workload_attestation={"time": "30 s"})
     result = simulate(mesh, fidelity="modelled")
+    assert {row.t_end_ns for row in result.issuances} == {20 * S}
     assert {(row.outcome, row.step) for row in result.issuances} == {("cut", "workload-attestation")}
 
 

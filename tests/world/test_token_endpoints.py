@@ -159,6 +159,14 @@ def test_a_way_that_is_cut_and_a_node_that_is_gone(simulate: Simulate) -> None:
         assert result.faults[0].tokens == len(fetched(result, "failed")) == 3
 
 
+def test_what_the_end_of_the_run_cuts(simulate: Simulate) -> None:
+    """A fetch that nobody answers any more ends with the run, however long timers go on behind it."""
+    result = simulate(SCENARIO, faults="[{kind: link-down, target: edge-1--idp, at: 10 s, for: 19 s}]")
+    (cut,) = fetched(result, "cut")
+    assert (cut.step, cut.t_end_ns) == ("signing", 30 * S)
+    assert sum(getattr(cut, name) for name in ISSUANCE_PARTS) == 30 * S - cut.t_start_ns
+
+
 def test_the_iat_is_the_endpoints_clock(simulate: Simulate) -> None:
     """An endpoint whose clock is ahead of the verifier's signs tokens that are not valid yet."""
     ahead = SCENARIO.replace("idp: {kind: core}", "idp: {kind: core, clock_skew: 8 s}")
