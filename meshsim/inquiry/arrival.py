@@ -43,12 +43,16 @@ def arrived(
     said: Container[str] | None = None,
     found: Inspection | None = None,
     spot: Spot = ANYWHERE,
+    clock_s: int | None = None,
 ) -> Arrived:
     """What becomes of a question at the called sidecar, which looks at the token and at header fields.
 
+    It has all header fields and the query of the request, and loses what no policy reads.
+
     ``claims`` are those of the token, None without one. ``said``: the claims of which it is known whether the token has
     them; None: those that it has. Of all others it is taken to have what makes it valid. ``found``: what came of tokens
-    that stand in the request. ``spot``: where the token with these claims is.
+    that stand in the request. ``spot``: where the token with these claims is. ``clock_s``: when that is, if not at the
+    start.
     """
     callee = at_port(callee, question.port)
     headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
@@ -57,7 +61,7 @@ def arrived(
     reason = "" if check is None else refusal(check, None if carried.unseen else claims, said)
     refused = token_refusal(reason) if reason else carried.refused
     if found is None and refused is None:
-        refused = _stray(subject, callee, headers, question.query, carried)
+        refused = _stray(callee, headers, question.query, carried, subject.epoch_s if clock_s is None else clock_s)
     if refused is not None:
         return Arrived(question, refused)
     changed: dict[str, Any] = {}
@@ -66,19 +70,19 @@ def arrived(
     after, query = carried.headers, carried.query
     if found is not None:
         after, query = found.headers, found.target.partition("?")[2]
-    changed |= {"headers": after} if "headers" in _reads(subject) else {}
-    changed |= {"query": query} if "query" in _reads(subject) else {}
-    return Arrived(msgspec.structs.replace(question, **changed) if changed else question)
+    changed |= {"headers": after if "headers" in _reads(subject) else ()}
+    changed |= {"query": query if "query" in _reads(subject) else ""}
+    return Arrived(msgspec.structs.replace(question, **changed))
 
 
-def _stray(subject: Subject, callee: Callee, headers: Fields, query: str, carried: Carried) -> Decision | None:
+def _stray(callee: Callee, headers: Fields, query: str, carried: Carried, clock_s: int) -> Decision | None:
     """The refusal of what else stands where tokens are looked for: several tokens have all to be good."""
     own = carried.place
     replaced = own.name if own is not None and own.kind == "header" else ""
     others = tuple(field for field in headers if field[0] != replaced)
     if not others and not query:
         return None
-    found = written_out(callee, others, f"/?{query}", subject.epoch_s, carried.lookup)
+    found = written_out(callee, others, f"/?{query}", clock_s, carried.lookup)
     return None if found is None else refusal_of(found)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, refusal_of, taken_off
 from meshsim.inquiry.placing import spot_of, told_places
@@ -58,8 +59,11 @@ def ask(subject: Subject, request: Request) -> Verdict:
         claims = found.verdict.claims
         if subject.engine is not None and "claims" in subject.engine.reads:
             question = msgspec.structs.replace(question, claims=claims)
-    spot = spot_of(request.token_at, asked.callee)
-    came = arrived(subject, asked.caller, asked.callee, question, claims, found=found, spot=spot)
+    spot, (_, _, query) = spot_of(request.token_at, asked.callee), request.path.partition("?")
+    whole = msgspec.structs.replace(question, headers=_fields(request), query=query)
+    came = arrived(
+        subject, asked.caller, asked.callee, whole, claims, found=found, spot=spot, clock_s=_clock_s(subject, request)
+    )
     notes = tuple(_notes(subject, asked, request))
     if came.refused is not None:
         return _refused(subject, asked, came.refused, notes)
@@ -85,11 +89,17 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspecti
     """What comes of tokens that stand in the request, if any do; claims stand for one that is valid."""
     if request.claims is not None:
         return None
-    fields = tuple((name.lower(), value) for name, value in request.headers)
-    headers = believed(subject, asked.caller, asked.callee, fields, mutual=asked.question.mutual)
-    clock_s = subject.epoch_s if request.time_s is None else request.time_s
+    headers = believed(subject, asked.caller, asked.callee, _fields(request), mutual=asked.question.mutual)
     callee = at_port(asked.callee, asked.callee.targets[asked.port])
-    return written_out(callee, headers, request.path, clock_s)
+    return written_out(callee, headers, request.path, _clock_s(subject, request))
+
+
+def _fields(request: Request) -> Fields:
+    return tuple((name.lower(), value) for name, value in request.headers)
+
+
+def _clock_s(subject: Subject, request: Request) -> int:
+    return subject.epoch_s if request.time_s is None else request.time_s
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
@@ -99,5 +109,4 @@ def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
         yield f"the claims are not seen: port {asked.port} speaks no HTTP, in which tokens are looked for"
     elif request.claims:
         yield from told_places(asked.callee, request.claims, spot_of(request.token_at, asked.callee))
-    fields = tuple((name.lower(), value) for name, value in request.headers)
-    yield from taken_off(subject, asked.caller, asked.callee, asked.question, fields)
+    yield from taken_off(subject, asked.caller, asked.callee, asked.question, _fields(request))

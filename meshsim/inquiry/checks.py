@@ -8,7 +8,10 @@ import re
 from typing import TYPE_CHECKING, get_args
 
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.headers import FIELDS_OF_THE_MESH, NAME
+from meshsim.scenario.pattern_words import refused_text
 from meshsim.scenario.tls import Cipher, Group, TlsVersion
+from meshsim.scenario.tokens import COOKIE, PARAMETER
 from meshsim.scenario.words import expected, show
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", 
 """Request methods of RFC 9110, section 9, and RFC 5789."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name (RFC 9110, section 5.1)."""
+_PLACES = {"header": NAME, "param": PARAMETER, "cookie": COOKIE}
+"""Kind of a place of a token → what its name is."""
 _NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 """What no part of a request holds: control characters but the tabulator, and what is no character at all."""
 
@@ -36,13 +41,19 @@ def check_request(request: Request) -> None:
     for name, _ in request.headers:
         if not _TOKEN.fullmatch(name):
             raise UsageError(f"--header: {show(name)} is no name of a header field; expected one such as 'x-tenant'")
-    _check_claims(request)
+    _check_token(request)
     _check_connection(request)
 
 
-def _check_claims(request: Request) -> None:
-    if request.token_at is not None and request.claims is None:
-        raise UsageError("--token-at: there is no token; expected its claims beside it")
+def _check_token(request: Request) -> None:
+    place = request.token_at
+    if place is not None:
+        if not re.fullmatch(_PLACES[place.kind], place.name):
+            raise UsageError(f"--token-at: {refused_text(place.name, _PLACES[place.kind])}")
+        if place.kind == "header" and place.name.lower() in (*FIELDS_OF_THE_MESH, "cookie"):
+            raise UsageError(f"--token-at: the field {show(place.name)} has a meaning of its own; expected another one")
+        if request.claims is None:
+            raise UsageError("--token-at: there is no token; expected its claims beside it")
     try:
         json.dumps(request.claims, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
@@ -15,8 +15,10 @@ from meshsim.scenario.units import PPM
 Algorithm = Literal["ES256", "ES384", "EdDSA", "RS256"]
 Audience = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 ClaimName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
-ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
-CookieName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$&'*+.^_|~-]{1,64}$")]
+PARAMETER: Final = r"^[A-Za-z0-9._~-]{1,64}$"
+COOKIE: Final = r"^[A-Za-z0-9!#$&'*+.^_|~-]{1,64}$"
+ParameterName = Annotated[str, StringConstraints(pattern=PARAMETER)]
+CookieName = Annotated[str, StringConstraints(pattern=COOKIE)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^([!-~][ !-~]{0,63})?$")]
 Flaw = Literal["own", "none", "forged", "expired", "early", "unsigned", "confused", "other-audience", "other-issuer"]
 

@@ -152,6 +152,23 @@ def test_text_where_tokens_are_looked_for_is_refused(tmp_path: Path) -> None:
     assert all("the token is in header x-jwt" in one for one in words)
 
 
+@pytest.mark.parametrize("rule", ["{}", HAS_TOKEN])
+@pytest.mark.parametrize("kind", PLACES)
+def test_text_beside_a_claimed_token_is_judged_whatever_policies_read(tmp_path: Path, rule: str, kind: str) -> None:
+    """A second token that is none is refused at another place, though no policy compares what it stands in."""
+    subject = shop(tmp_path / "shop", rule, RULES)
+    there = {"header": ("x-jwt", "Key abc"), "cookie": ("cookie", "sess=abc")}
+    request = Request(
+        source="front",
+        destination="stock",
+        claims=CLAIMS,
+        token_at=place_of("cookie", "sess", "") if kind == "header" else place_of("header", "x-jwt", ""),
+        path="/?tok=abc" if kind == "param" else "/",
+        headers=(there[kind],) if kind in there else (),
+    )
+    assert ask(subject, request).decision.rule == "token-malformed"
+
+
 def own(folder: Path, more: str) -> Subject:
     """The plant, whose vision looks for tokens in three places."""
     check = f"{{issuers: [depot], from_headers: [{{name: x-jwt}}], from_params: [tok], from_cookies: [sess], {more}}}"
@@ -169,6 +186,17 @@ def test_places_that_are_none_are_mistakes(tmp_path: Path, plant: Subject) -> No
         UsageError, match="--token-at: 'foo=x' is no place of a token; expected header, param or cookie"
     ):
         place_of("foo", "x", "--token-at")
+    for kind, name, message in (
+        ("header", "a b", "'a b' is no name of a header field; expected one such as 'x-tenant'"),
+        ("header", "Host", "the field 'host' has a meaning of its own"),
+        ("header", "cookie", "the field 'cookie' has a meaning of its own"),
+        ("param", "a&b", "'a&b' is no name of a parameter"),
+        ("cookie", "a=b", "'a=b' is no name of a cookie"),
+        ("cookie", "a\n", r"'a\\n' is no name of a cookie"),
+    ):
+        request = Request(source="robots", destination="planner", claims={}, token_at=place_of(kind, name, ""))
+        with pytest.raises(UsageError, match=f"--token-at: {message}"):
+            ask(plant, request)
     file = tmp_path / "a.yaml"
     for said, message in (("{foo: x}", "'foo=x' is no place of a token"), ("x", "'x' is no place of a token")):
         file.write_text(f"cases: [{{source: robots, destination: planner, expect: deny, token_at: {said}}}]\n")
