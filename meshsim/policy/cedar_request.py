@@ -12,7 +12,7 @@ import msgspec
 
 from meshsim.policy.cedar_vocabulary import QUESTION_ATTRIBUTES, Claims, Vocabulary
 from meshsim.policy.engine import Directory, trust_domain_of
-from meshsim.policy.question import Question
+from meshsim.policy.question import Question, by_name
 
 NO_ADDRESS: Final = "0.0.0.0"
 """The address of a peer whose address is not known."""
@@ -60,7 +60,7 @@ _CONTEXT: Final[Mapping[str, Callable[[Question, Vocabulary], Any]]] = MappingPr
         "port": lambda question, _: question.port,
         "host": lambda question, _: question.host,
         "query": lambda question, _: question.query,
-        "headers": lambda question, words: {name: value for name, value in question.headers if name in words.headers},
+        "headers": lambda question, words: by_name([one for one in question.headers if one[0] in words.headers]),
         "claims": lambda question, words: _claims(
             msgspec.json.decode(question.claims) if question.claims else {}, words.claims
         ),

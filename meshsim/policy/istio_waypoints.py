@@ -74,15 +74,12 @@ def passing(service: str, directory: Directory) -> Passing:
 
 def both(waypoint: Decision, ztunnel: Decision) -> Decision:
     """One decision of two proxies, of which the first has allowed the request."""
-    rule = waypoint.rule if waypoint.rule != DEFAULT_ALLOW or not ztunnel.allowed else ztunnel.rule
-    return Decision(
-        ztunnel.allowed,
-        rule if ztunnel.allowed else ztunnel.rule,
-        (*waypoint.reasons, *ztunnel.reasons) if ztunnel.allowed else ztunnel.reasons,
-        (*waypoint.errors, *ztunnel.errors),
-        waypoint.audited,
-        (waypoint.dry_run or ztunnel.dry_run) if ztunnel.allowed else "",
-    )
+    errors, audited = (*waypoint.errors, *ztunnel.errors), waypoint.audited
+    if not ztunnel.allowed:
+        return Decision(False, ztunnel.rule, ztunnel.reasons, errors, audited)
+    rule = ztunnel.rule if waypoint.rule == DEFAULT_ALLOW else waypoint.rule
+    reasons = (*waypoint.reasons, *ztunnel.reasons)
+    return Decision(True, rule, reasons, errors, audited, waypoint.dry_run or ztunnel.dry_run)
 
 
 def unseen(rule: Rule) -> list[str]:

@@ -83,6 +83,14 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Whether a waypoint with a place asks, for itself alone; what it lets through, ztunnel is asked about after it."""
 
 
+def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by their names, several of one name joined with commas (RFC 9110, section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+
+
 def server_name(service: str, namespace: str, port: int) -> str:
     """The server name that an Istio sidecar asks for when it calls a service (Istio's ``BuildDNSSrvSubsetKey``)."""
     return f"outbound_.{port}_._.{service}.{namespace}.svc.cluster.local"

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from meshsim.policy.engine import Directory, trust_domain_of
-from meshsim.policy.question import Question
+from meshsim.policy.question import Question, by_name
 
 Tree = dict[str, "frozenset[str] | Tree"]
 """Key → the attributes of the question that everything below it comes from, or the keys below it; ``*`` is any key."""
@@ -93,7 +93,7 @@ def everything_in(tree: Tree | frozenset[str]) -> frozenset[str]:
 def document(question: Question, directory: Directory, addresses: Mapping[str, str]) -> dict[str, Any]:
     """The document for one question; ``addresses`` is the SPIFFE ID of each service."""
     target = f"{question.path}?{question.query}" if question.query else question.path
-    headers = {":method": question.method, ":path": target, ":authority": question.host, **dict(question.headers)}
+    headers = {":method": question.method, ":path": target, ":authority": question.host, **by_name(question.headers)}
     http = {
         "method": question.method,
         "path": target,

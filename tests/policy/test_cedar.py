@@ -103,6 +103,13 @@ def test_like_stars_may_stand_anywhere_and_be_escaped() -> None:
     assert allows(r'permit (principal, action, resource) when { context.path like "/\*/7" };', path="/*/7")
 
 
+def test_fields_of_one_name_are_one() -> None:
+    """Header fields that stand more than once are joined with commas (RFC 9110, section 5.3)."""
+    rule = 'permit (principal, action, resource) when { context.headers has x && context.headers["x"] == "1,2" };'
+    assert allows(rule, headers=(("x", "1"), ("y", "3"), ("x", "2")))
+    assert not allows(rule, headers=(("x", "1"),))
+
+
 def test_slice_in_a_condition() -> None:
     """A policy can be limited to a network slice."""
     policies = 'permit (principal, action, resource) when { context.slice == Slice::"control" };'

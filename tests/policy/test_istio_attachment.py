@@ -15,7 +15,8 @@ import pytest
 
 from meshsim.policy.engine import Default, Directory, PolicyFile
 from meshsim.policy.istio import REFUSED_PATH, IstioEngine
-from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Question
+from meshsim.policy.istio_waypoints import both
+from meshsim.policy.question import DEFAULT_ALLOW, DEFAULT_DENY, Decision, Question
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.policy import IstioPolicy
 from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
@@ -161,6 +162,42 @@ def test_what_ztunnel_looks_at(action: str, rule: Json, allowed: bool) -> None:
     """Policies without references are looked at behind the waypoint, where TCP alone is seen."""
     found = engine(policy("a", action, "shop", rule, selector={"matchLabels": {"app": "cart"}}))
     assert found.decide(question(port=8080)).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("rule", "through", "past"),
+    [
+        ({"from": [{"source": {"ipBlocks": ["192.0.2.0/24"]}}]}, True, False),
+        ({"from": [{"source": {"notIpBlocks": ["192.0.2.0/24"]}}]}, False, True),
+    ],
+)
+def test_addresses_of_callers_are_not_known_behind_a_waypoint(rule: Json, through: bool, past: bool) -> None:
+    """Whoever goes through the waypoint is in no block there, and who goes past it comes from the own address."""
+    denies = engine(policy("a", "DENY", "shop", rule, selector={"matchLabels": {"app": "cart"}}))
+    assert "source_ip" in denies.reads
+    asked = question(source_ip="192.0.2.7")
+    assert denies.decide(asked).allowed is through
+    assert denies.decide(msgspec.structs.replace(asked, principal="")).allowed is past
+
+
+def test_what_both_proxies_say_is_one_decision() -> None:
+    """Reasons, errors, audits and trials of both are told; of a refusal its own reasons, and errors of both."""
+    waypoint = Decision(True, "w", ("w",), ("we",), ("wa",), "")
+    ztunnel = Decision(True, "z", ("z",), ("ze",), (), "zd")
+    assert both(waypoint, ztunnel) == Decision(True, "w", ("w", "z"), ("we", "ze"), ("wa",), "zd")
+    silent = Decision(True, DEFAULT_ALLOW, dry_run="wd")
+    assert both(silent, ztunnel) == Decision(True, "z", ("z",), ("ze",), (), "wd")
+    refused = Decision(False, "z", ("z",), ("ze",))
+    assert both(waypoint, refused) == Decision(False, "z", ("z",), ("we", "ze"), ("wa",))
+
+
+def test_a_policy_for_all_waypoints_holds_in_the_root_namespace_alone() -> None:
+    """Elsewhere it is a mistake, and holds nowhere if that is let pass."""
+    references = gateway("istio-waypoint", kind="GatewayClass")
+    attached = policy("a", "DENY", "shop", ALL, targetRefs=references)
+    with pytest.raises(ScenarioError, match="holds in the root namespace alone"):
+        engine(attached)
+    assert all(engine(attached, unmatched="ignore").decide(question(name)).allowed for name in DIRECTORY.services)
 
 
 def test_who_goes_past_the_waypoint() -> None:
@@ -350,6 +387,8 @@ def test_accounts_tell_whom_a_waypoint_does_not_serve() -> None:
     at_another = policy("b", "DENY", "shop", ALL, targetRefs=gateway("other"))
     told = [one.why for one in engine(at_one, at_another, unmatched="ignore").explain(question("front"))]
     assert told == [f"it is attached to {name} in shop, which does not serve front: no waypoint does" for name in NAMES]
+    elsewhere = policy("c", "DENY", "depot", ALL, targetRefs=[{"kind": "Service", "name": "stock"}])
+    assert engine(elsewhere).explain(question("cart"))[0].why == "it is attached to stock in depot; cart is in shop"
     (_, of_cart) = engine(at_one, at_another, unmatched="ignore").explain(question("cart"))
     assert of_cart.why == "it is attached to other in shop, which does not serve cart: the waypoint shop/waypoint does"
 

@@ -243,6 +243,13 @@ def _token(payload: dict[str, object]) -> str:
     return f"{signed}.{part(hmac.new(b'secret', signed.encode(), hashlib.sha256).digest())}"
 
 
+def test_fields_of_one_name_are_one() -> None:
+    """Header fields that stand more than once are joined with commas, as Envoy's request for a decision has them."""
+    rule = 'allow if input.attributes.request.http.headers["x-a"] == "1,2"'
+    assert allows(rule, headers=(("x-a", "1"), ("x-b", "3"), ("x-a", "2")))
+    assert not allows(rule, headers=(("x-a", "1"),))
+
+
 def test_tokens_are_checked_by_the_time_of_the_question() -> None:
     """A token that policies check themselves expires by the clock of the called node, not of this machine."""
     rules = (
