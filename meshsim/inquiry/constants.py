@@ -33,8 +33,8 @@ class Constants(msgspec.Struct):
     """SPIFFE IDs that are named."""
     identities: bool = False
     """Whether they look at who calls."""
-    path_modes: set[str] = set()
-    """How paths are normalised before they are compared."""
+    paths: dict[str, set[Pattern]] = {}
+    """How paths are normalised before they are compared → what they are compared with then; see :meth:`see_paths`."""
     token_places: set[Place] = set()
     """Places of tokens that are told from others."""
     told: bool = False
@@ -47,6 +47,10 @@ class Constants(msgspec.Struct):
         found = set(patterns)
         for attribute in attributes:
             self.texts.setdefault(attribute, set()).update(found)
+
+    def see_paths(self, mode: str) -> None:
+        """Say how the paths are normalised that are compared with what has been said of them."""
+        self.paths[mode] = set(self.texts.get("path", ()))
 
     def add_numbers(self, attributes: Iterable[str], numbers: Iterable[int]) -> None:
         """Say that these attributes are compared with these numbers."""
@@ -82,7 +86,8 @@ def merged(each: Sequence[Constants]) -> Constants:
         whole.identities |= one.identities
         whole.told |= one.told
         whole.token_places |= one.token_places
-        whole.path_modes |= one.path_modes
+        for mode, patterns in one.paths.items():
+            whole.paths.setdefault(mode, set()).update(patterns)
         whole.approximate |= one.approximate
     return whole
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import Constants, header
-from meshsim.inquiry.patterns import ANY, ONE, SEGMENT, Pattern, exactly, prefix, suffix
+from meshsim.inquiry.patterns import ANY, ONE, TEMPLATE_REST, TEMPLATE_SEGMENT, Pattern, exactly, prefix, suffix
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_match import SPIFFE
 from meshsim.policy.istio_own import OWN_COMPARED, OWN_TEXTS, bounds_s
@@ -19,7 +19,7 @@ from meshsim.policy.istio_values import CLAIMS, HEADERS, claim_path, in_brackets
 _CLAIMS_OF: Final = {"request.auth.audiences": ("aud",), "request.auth.presenter": ("azp",)}
 _MOST_IN_LISTS: Final = 3
 """Values of a claim of which every list is tried."""
-_OPERATORS: Final = {"{*}": [SEGMENT], "{**}": [ANY]}
+_OPERATORS: Final = {"{*}": [TEMPLATE_SEGMENT], "{**}": [TEMPLATE_REST]}
 
 
 def read(files: Sequence[PolicyFile]) -> Constants:

@@ -151,7 +151,7 @@ def compare(
     both = [callee for callee in earlier if callee.name in later]
     engines = before.engine is not None and after.engine is not None
     if engines and any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both):
-        constants.path_modes.add(BLIND)
+        constants.paths[BLIND] = set()
     space = space_of([before, after], constants)
     asked = _pairs([before, after], constants, space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
@@ -229,7 +229,7 @@ def _constants(subject: Subject) -> Constants:
     if subject.engine is None:
         return Constants()
     constants = of_mesh(subject, constants_of(subject.engine.name, subject.files))
-    constants.path_modes.add(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
+    constants.see_paths(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
     return constants
 
 

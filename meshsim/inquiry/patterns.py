@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
+from meshsim.policy.istio_match import TEMPLATE_CHARACTERS
+
 MOST_STATES = 20_000
 """States of all patterns together that are looked at; a set of patterns with more is told as not exhausted."""
 
@@ -21,6 +23,9 @@ _OTHERS = string.ascii_lowercase + string.digits + string.ascii_uppercase + "-_~
 
 OTHER = "any other"
 """The class of what no policy names."""
+
+_FOREIGN = '[]"<>^`{|}'
+"""Characters of which one that no pattern names stands for all others that no template takes."""
 
 _State = TypeVar("_State", bound=Hashable)
 
@@ -47,7 +52,10 @@ ONE = "one"
 """Piece: one character."""
 SEGMENT = "segment"
 """Piece: one or more characters other than a slash."""
-_SHOWN = {ANY: "*", ONE: "?", SEGMENT: "{*}"}
+TEMPLATE_SEGMENT, TEMPLATE_REST = "template segment", "template rest"
+"""Pieces: what ``{*}`` and ``{**}`` of a path template stand for, which is not every character."""
+_SHOWN = {ANY: "*", ONE: "?", SEGMENT: "{*}", TEMPLATE_SEGMENT: "{*}", TEMPLATE_REST: "{**}"}
+_TEMPLATES = (TEMPLATE_SEGMENT, TEMPLATE_REST)
 
 
 def exactly(text: str) -> Pattern:
@@ -143,9 +151,13 @@ class Machine:
         if path:
             named.add("/")
         other = self._other = next((character for character in _OTHERS if character not in named), "\u00b7")
-        self.alphabet = (other, *sorted(named))
-        """One character for all that no pattern names, and those that are named."""
+        self._foreign = ""
+        if any(piece in _TEMPLATES for pattern in patterns for piece in pattern.pieces):
+            self._foreign = next((one for one in _FOREIGN if one not in named), "\u00b8")
+        self.alphabet = (other, *sorted({*named, self._foreign} - {""}))
+        """One character for all that no pattern names, one more for those that no template takes, and the named."""
         self._path = path
+        self._kinds = {one: one for one in self.alphabet}
         self._advance = dict.fromkeys(self.alphabet, 0)
         self._stay = dict.fromkeys(self.alphabet, 0)
         self._skip = self.ends = self._starts = 0
@@ -165,18 +177,18 @@ class Machine:
         if len(piece) == 1:
             self._advance[piece] |= bit
             return offset + 1
-        if piece == ANY:
+        if piece in (ANY, TEMPLATE_REST):
             self._skip |= bit
         for character in self.alphabet:
-            if piece == ANY:
+            if piece == ANY or (piece == TEMPLATE_REST and (character in TEMPLATE_CHARACTERS or character == "/")):
                 self._stay[character] |= bit
             elif piece == ONE:
                 self._advance[character] |= bit
-            elif character != "/":
+            elif character in TEMPLATE_CHARACTERS or (piece == SEGMENT and character != "/"):
                 # the segment's first character leads on, and whoever is behind it may stay there
                 self._advance[character] |= bit
                 self._stay[character] |= bit << 1
-        if piece == SEGMENT:
+        if piece in (SEGMENT, TEMPLATE_SEGMENT):
             self._skip |= bit << 1
             return offset + 2
         return offset + 1
@@ -186,9 +198,17 @@ class Machine:
         state = self._closed(self._starts)
         return (self.step(state, "/"), "/") if self._path else (state, "")
 
+    def kind(self, character: str) -> str:
+        """The character of the alphabet that stands for one."""
+        known = self._kinds.get(character)
+        if known is None:
+            outside = self._foreign and character not in TEMPLATE_CHARACTERS
+            known = self._kinds[character] = self._foreign if outside else self._other
+        return known
+
     def step(self, state: int, character: str) -> int:
         """The state after one more character."""
-        known = character if character in self._advance else self._other
+        known = self.kind(character)
         return self._closed(((state & self._advance[known]) << 1) | (state & self._stay[known]))
 
     def ends_of(self, text: str) -> int:

@@ -14,7 +14,7 @@ from meshsim.inquiry.admission import admission
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.names import NOBODY
-from meshsim.inquiry.path_classes import PathClasses
+from meshsim.inquiry.path_classes import RAW, PathClasses
 from meshsim.inquiry.patterns import OTHER, Machine, Pattern, text_classes
 from meshsim.inquiry.placing import Spot, spots_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
@@ -256,10 +256,9 @@ def _with_another_host(values: Sequence[Value], patterns: Iterable[Pattern]) -> 
 
 
 def _paths(constants: Constants, approximate: set[str]) -> Dimension:
-    found = PathClasses(constants.texts.get("path", ()), constants.path_modes)
+    found = PathClasses(constants.paths or {RAW: constants.texts.get("path", ())})
     if not found.exhausted:
         approximate.add("patterns of path have too many combinations; some are tried, not all")
-    approximate |= {found.approximate} - {""}
     return Dimension("path", tuple(Value(one.shown, one.witness, one.matched) for one in found.classes))
 
 

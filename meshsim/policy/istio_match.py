@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from string import ascii_letters, digits
 
 from meshsim.policy.istio_values import ANY_SEGMENTS, ONE_SEGMENT, is_template
 
@@ -20,8 +21,9 @@ SPIFFE = "spiffe://"
 
 _ANYTHING = re.compile(".+")
 """What ``*`` stands for: text that is not empty."""
-_SEGMENT = "a-zA-Z0-9-._~%!$&'()*+,;:=@"
+TEMPLATE_CHARACTERS = frozenset(f"{ascii_letters}{digits}-._~%!$&'()*+,;:=@")
 """Characters of a segment that an operator of a template takes (Envoy's ``uri_template_lib``)."""
+_SEGMENT = re.escape("".join(sorted(TEMPLATE_CHARACTERS)))
 _ONE, _ANY = f"[{_SEGMENT}]+", f"[{_SEGMENT}/]*"
 
 

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from string import hexdigits
 from typing import Literal
 
 Normalization = Literal["NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"]
 
-_REFUSED = re.compile(r"[^!-~]|#")
+BAD_CHARACTER = re.compile(r"[^!-~]|#")
 """What no HTTP/1.1 or HTTP/2 path may hold: Envoy answers 400, whatever the policies."""
 _SETTLED = re.compile(r"(?:/(?!\.)[A-Za-z0-9_~!$&'()*+,;:=@\[\].-]*)+")
 """Paths in which nothing is to be done but merging slashes."""
-_UNESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+UNESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 """Characters that are never left percent-encoded (RFC 3986, section 2.3: unreserved)."""
-_ESCAPED = frozenset('"<>^`{|}')
+ESCAPED = frozenset('"<>^`{|}')
 """Printable characters that are percent-encoded."""
 _SLASH = re.compile("%2f", re.IGNORECASE)
 _BACKSLASH = re.compile("%5c", re.IGNORECASE)
@@ -30,39 +29,12 @@ _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _PARAMETERS = re.compile(r"(?<=/)(\.\.?);[^/]*")
 """Parameters of a dot segment, as in ``/..;x/``."""
 _NUL = "\0"
-CANONICAL_PATH = frozenset(chr(code) for code in range(ord("!"), ord("~") + 1)) - _ESCAPED - {"\\", "#"}
-"""Characters that a normalised path can have."""
-
-Context = tuple[str, str]
-"""What a normalised path ends with, as far as that matters to what may follow: dots of a segment, part of an escape."""
-
-
-def settled_after(context: Context, character: str, *, decoding: bool = False) -> Context | None:
-    """What a path ends with after one more character; None if normalisation would change it (merging slashes apart).
-
-    A path is at an end where a slash may follow. ``decoding``: escaped slashes are decoded, too.
-    """
-    dots, escape = context
-    if len(escape) == 2 and character in hexdigits:
-        meant = chr(int(escape[1] + character, 16))
-        if meant in _UNESCAPED or meant == _NUL or (decoding and meant in "/\\"):
-            return None
-        escape = ""
-    elif escape == "%" and character in hexdigits:
-        escape += character
-    else:
-        escape = "%" if character == "%" else ""
-    if character in "/;" and dots in (".", ".."):
-        return None  # a dot segment, with parameters or without
-    if character == "/":
-        return "", escape
-    return (f"{dots}." if character == "." and dots in ("", ".") else "x"), escape
 
 
 @lru_cache(maxsize=4096)
 def normalized(path: str, mode: Normalization) -> str | None:
     """The path (without query) that policies see; None if Envoy refuses the request with status 400."""
-    if not path.startswith("/") or _REFUSED.search(path):
+    if not path.startswith("/") or BAD_CHARACTER.search(path):
         return None
     if mode == "NONE":
         return path
@@ -98,12 +70,12 @@ def _canonical(path: str) -> str | None:
             meant = chr(int(escape[1], 16))
             if meant == _NUL:
                 return None
-            written += [meant] if meant in _UNESCAPED else escape[0]
-            if meant in _UNESCAPED and percent >= len(written) - 3:
+            written += [meant] if meant in UNESCAPED else escape[0]
+            if meant in UNESCAPED and percent >= len(written) - 3:
                 _encode_nested(path[at : at + 1], percent, written)
         else:
             at += 1
-            if character in _ESCAPED:
+            if character in ESCAPED:
                 written += f"%{ord(character):02X}"
             else:
                 written.append("/" if character == "\\" else character)
@@ -113,7 +85,8 @@ def _canonical(path: str) -> str | None:
 def _encode_nested(following: str, percent: int, written: list[str]) -> None:
     """Encode a percent sign that would begin an escape with what was just decoded, or with that and what follows."""
     behind = written[percent + 1 :]
-    escape = "%" + "".join(behind) + (following if len(behind) == 1 else "")
+    # Where the sign was taken back with its segment, what stands there now is none.
+    escape = "".join(written[percent:]) + (following if len(behind) == 1 else "")
     if _ESCAPE.fullmatch(escape):
         written[percent:] = ["%", "2", "5", *behind]
 

@@ -11,6 +11,8 @@ from meshsim.inquiry.patterns import (
     ANY,
     ONE,
     SEGMENT,
+    TEMPLATE_REST,
+    TEMPLATE_SEGMENT,
     Pattern,
     exactly,
     glob,
@@ -27,7 +29,9 @@ PATTERNS = st.lists(
         TEXTS.map(prefix),
         TEXTS.map(suffix),
         TEXTS.map(within),
-        st.lists(st.sampled_from(["a", "/", ANY, ONE, SEGMENT]), max_size=4).map(lambda pieces: Pattern(tuple(pieces))),
+        st.lists(st.sampled_from(["a", "/", ANY, ONE, SEGMENT, TEMPLATE_SEGMENT, TEMPLATE_REST]), max_size=4).map(
+            lambda pieces: Pattern(tuple(pieces))
+        ),
     ),
     max_size=4,
 )
@@ -35,7 +39,9 @@ PATTERNS = st.lists(
 
 def matches(pattern: Pattern, text: str) -> bool:
     """Whether the text matches, by Python's regular expressions."""
-    words = {ANY: "[^\\n]*", ONE: "[^\\n]", SEGMENT: "[^/\\n]+"}
+    taken = "[a-zA-Z0-9._~%!$&'()*+,;:=@-]"
+    words = {ANY: "[^\\n]*", ONE: "[^\\n]", SEGMENT: "[^/\\n]+", TEMPLATE_SEGMENT: f"{taken}+"}
+    words[TEMPLATE_REST] = f"({taken}|/)*"
     return re.fullmatch("".join(words.get(piece, re.escape(piece)) for piece in pattern.pieces), text) is not None
 
 
@@ -72,14 +78,14 @@ def test_witnesses_match_what_they_stand_for(patterns: list[Pattern]) -> None:
         assert {pattern for pattern in patterns if matches(pattern, one.witness)} == set(one.matched)
 
 
-@given(PATTERNS, st.text("ab/c", max_size=6))
+@given(PATTERNS, st.text("ab/c[", max_size=6))
 def test_every_text_is_in_a_class(patterns: list[Pattern], text: str) -> None:
     """Whatever a text matches, some class matches just that."""
     classes, _ = text_classes(patterns)
     assert {pattern for pattern in patterns if matches(pattern, text)} in [set(one.matched) for one in classes]
 
 
-@given(PATTERNS, st.text("ab/c", min_size=1, max_size=6))
+@given(PATTERNS, st.text("ab/c[", min_size=1, max_size=6))
 def test_every_text_is_in_a_class_without_the_empty_one(patterns: list[Pattern], text: str) -> None:
     """Where no text is empty, no witness is, and still whatever a text matches, some class matches just that."""
     classes, _ = text_classes(patterns, empty=False)

@@ -17,7 +17,7 @@ PATHS = Dimension(
     "path",
     tuple(
         Value(one.shown, one.witness, one.matched)
-        for one in PathClasses([prefix("/plans/"), prefix("/plans/a"), exactly("/plans/a/secret")], {"BASE"}).classes
+        for one in PathClasses({"BASE": [prefix("/plans/"), prefix("/plans/a"), exactly("/plans/a/secret")]}).classes
     ),
 )
 SLICES = Dimension("slice", (Value("control", "control"), Value("video", "video"), Value("any other", "other")))
