@@ -14,14 +14,13 @@ from meshsim.policy.engine import Directory
 from meshsim.policy.istio_types import Scope, Target
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import DEFAULT_NAMESPACE, Value
-from meshsim.scenario.proxies import GATEWAY_NAME
+from meshsim.scenario.proxies import GATEWAY_NAME, WAYPOINT_CLASS
 from meshsim.scenario.words import expected, show
 
 SERVICE = "Service"
 GATEWAY = "Gateway"
 ISTIOS_GATEWAY = "Gateway of networking.istio.io"
 GATEWAY_CLASS = "GatewayClass"
-WAYPOINT_CLASS = "istio-waypoint"
 
 _GATEWAY_API = "gateway.networking.k8s.io"
 _KINDS: Mapping[tuple[str, str], str] = MappingProxyType(

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods of a Gateway of the Gateway API: its name."""
 
+WAYPOINT_CLASS = "istio-waypoint"
+"""The class of those Gateways of the Gateway API that are waypoints."""
+
 
 def qualified(name: str, namespace: str) -> str:
     """NAMESPACE/NAME of an object that is written so, or by its name alone beside others of ``namespace``."""

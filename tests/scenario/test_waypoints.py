@@ -133,6 +133,33 @@ def test_a_waypoint_of_another_namespace(tmp_path: Path, allowed: str) -> None:
     assert loaded.scenario.services["cart"].waypoint == "edge/waypoint"
 
 
+@pytest.mark.parametrize(
+    ("listeners", "served"),
+    [
+        ("{name: mesh, port: 15008, protocol: HBONE, %s}, {name: more, port: 8080, protocol: HTTP}", True),
+        ("{name: more, port: 8080, protocol: HTTP, %s}, {name: mesh, port: 15008, protocol: HBONE}", False),
+        ("{name: more, port: 15009, protocol: HBONE, %s}", False),
+        ("{name: mesh, port: 15008, protocol: HBONE}, {name: more, port: 15008, protocol: HBONE, %s}", False),
+    ],
+)
+def test_the_listener_to_which_ztunnels_come_says_whom_it_serves(tmp_path: Path, listeners: str, served: bool) -> None:
+    """The first with HBONE on port 15008; without one it is for its own namespace (istio: makeAllowedRoutes)."""
+    loaded = shop(
+        tmp_path,
+        ("istio.io/use-waypoint: waypoint", ELSEWHERE),
+        ("metadata: {name: waypoint, namespace: shop", "metadata: {name: waypoint, namespace: edge"),
+        ("{name: mesh, port: 15008, protocol: HBONE}", listeners % "allowedRoutes: {namespaces: {from: All}}"),
+    )
+    assert loaded.scenario.services["cart"].waypoint == ("edge/waypoint" if served else None)
+
+
+def test_the_service_of_a_waypoint_goes_by_none(tmp_path: Path) -> None:
+    """Istiod labels it; the label of its namespace is not for it (istio: fetchWaypointForService)."""
+    loaded = shop(tmp_path, (OWN_LABEL[0], OWN_LABEL[1] % "gateway.istio.io/managed: istio.io-mesh-controller"))
+    assert loaded.scenario.services["cart"].waypoint is None
+    assert loaded.aside == ()
+
+
 def test_gateways_by_the_waypoint(tmp_path: Path) -> None:
     """The label istio.io/ingress-use-waypoint has gateways go through the waypoint too."""
     loaded = shop(tmp_path, (OWN_LABEL[0], OWN_LABEL[1] % 'istio.io/ingress-use-waypoint: "true"'))
@@ -169,6 +196,7 @@ def test_an_import_finds_calls_in_attached_policies(tmp_path: Path, reference: s
     ("old", "new", "said"),
     [
         ("HBONE}", "HBONE, allowedRoutes: {namespaces: {from: Everywhere}}}", "'from' is 'Everywhere', which is not"),
+        ("HBONE}", "HBONE, allowedRoutes: {namespaces: {from: Selector}}}", "no namespace is selected; expected 'sel"),
         ("gatewayClassName: istio-waypoint", "gatewayClassName: istio", "Istio's own are read"),
         ("listeners: [", "listenrs: [", "unknown key 'listenrs'; did you mean 'listeners'?"),
         (

@@ -12,6 +12,7 @@ from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import Manifest, Value, read_manifests
 from meshsim.scenario.manifests.kinds import ALL_KINDS, GATEWAY_API, READ, REFUSED, is_of_another_mesh, is_unused
 from meshsim.scenario.manifests.values import Notes
+from meshsim.scenario.proxies import WAYPOINT_CLASS
 from meshsim.scenario.reading import Folder, bad_byte_message, decode
 from meshsim.scenario.words import show
 
@@ -21,8 +22,6 @@ MOST_FILES = 1000
 MOST_BYTES = 30_000_000
 """Size of all manifests together."""
 
-
-WAYPOINT_CLASS = "istio-waypoint"
 _MESH_CONFIGS = ("istio", "istio-sidecar-injector")
 """ConfigMaps in which Istio keeps its own settings."""
 

@@ -26,8 +26,12 @@ GATEWAYS: Mapping[str, Fields] = MappingProxyType(
             ("infrastructure", "addresses"),
         ),
         "Gateway.spec.listeners": Fields(
-            {"allowedRoutes": "namespaces of the services that it may serve"},
-            ("name", "port", "protocol", "hostname", "tls"),
+            {
+                "allowedRoutes": "namespaces of the services that it may serve",
+                "protocol": "HBONE: the first listener of that, on 15008, counts",
+                "port": "15008",
+            },
+            ("name", "hostname", "tls"),
         ),
         "Gateway.spec.listeners.allowedRoutes": Fields({"namespaces": "which ones"}, ("kinds",)),
         "Gateway.spec.listeners.allowedRoutes.namespaces": Fields(

@@ -98,13 +98,14 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
     by_kind: dict[str, list[Manifest]] = {}
     for manifest in manifests:
         by_kind.setdefault(manifest.kind, []).append(manifest)
-    for kind in ("Namespace", "ServiceAccount"):
-        for manifest in by_kind.get(kind, ()):
-            body(manifest, kind, notes)
-            if manifest.labels.get("istio-injection") == "disabled":
-                manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
-            if manifest.labels.get(MODE_LABEL) == "ambient":
-                notes.ambient.append(manifest.whole)
+    for manifest in by_kind.get("ServiceAccount", ()):
+        body(manifest, "ServiceAccount", notes)
+    for manifest in by_kind.get("Namespace", ()):
+        body(manifest, "Namespace", notes)
+        if manifest.labels.get("istio-injection") == "disabled":
+            manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
+        if manifest.labels.get(MODE_LABEL) == "ambient":
+            notes.ambient.append(manifest.whole)
     accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
     deployments = read_workloads([one for kind in WORKLOADS for one in by_kind.get(kind, ())], accounts, notes)
     services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]

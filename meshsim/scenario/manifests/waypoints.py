@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from meshsim.scenario.manifest_reader import Manifest
+from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
 from meshsim.scenario.manifests.values import Notes, labels, take
 from meshsim.scenario.shape import step
@@ -26,6 +26,10 @@ _NONE = "none"
 _INJECTION = "istio-injection"
 _SAME, _ALL, _SELECTOR = "Same", "All", "Selector"
 _FOR_SERVICES = ("service", "all")
+_HBONE = ("HBONE", 15008)
+"""Protocol and port of the listener of a waypoint to which ztunnels come: of several the first, and it alone counts."""
+_MANAGED = ("gateway.istio.io/managed", "istio.io-mesh-controller")
+"""The label by which istiod knows the Service of a waypoint itself, which no waypoint serves."""
 _MIXED = (
     "ambient mode is for all services here or for none; expected mesh.ambient: true, mesh.preset: ztunnel or neither, "
     "and no istio-injection"
@@ -67,21 +71,29 @@ def read_waypoints(manifests: Iterable[Manifest], notes: Notes) -> dict[str, Way
         table = "Gateway of gateway.networking.k8s.io"
         fields = take(manifest.whole, table, notes, "apiVersion", "kind", "metadata")
         spec = take(fields["spec"], "Gateway.spec of gateway.networking.k8s.io", notes) if "spec" in fields else {}
-        allowed, wanted = _SAME, dict[str, str]()
-        for listener in spec["listeners"].items() if "listeners" in spec else ():
-            inner = take(listener, "Gateway.spec.listeners", notes)
-            for key in ("allowedRoutes", "namespaces"):
-                at = "Gateway.spec.listeners.allowedRoutes" + (".namespaces" if key == "namespaces" else "")
-                inner = take(inner[key], at, notes) if key in inner else {}
-            if "from" in inner:
-                allowed = inner["from"].choice((_SAME, _ALL, _SELECTOR)) or _SAME
-            if "selector" in inner:
-                chosen = take(inner["selector"], "Gateway.spec.listeners.allowedRoutes.namespaces.selector", notes)
-                wanted = labels(chosen["matchLabels"]) if "matchLabels" in chosen else {}
+        listeners = [_listener(one, notes) for one in (spec["listeners"].items() if "listeners" in spec else ())]
+        allowed, wanted = next(filter(None, listeners), (_SAME, {}))
         kind = manifest.labels.get(_FOR, _FOR_SERVICES[0])
         one = Waypoint(manifest.name, manifest.namespace, kind, allowed, wanted)
         found[f"{one.namespace}/{one.name}"] = one
     return found
+
+
+def _listener(listener: Value, notes: Notes) -> tuple[str, Mapping[str, str]] | None:
+    """The namespaces that a listener allows, with their labels; None if callers' ztunnels do not come to it."""
+    fields = take(listener, "Gateway.spec.listeners", notes)
+    at = "Gateway.spec.listeners.allowedRoutes"
+    routes = take(fields["allowedRoutes"], at, notes) if "allowedRoutes" in fields else {}
+    inner = take(routes["namespaces"], f"{at}.namespaces", notes) if "namespaces" in routes else {}
+    allowed = (inner["from"].choice((_SAME, _ALL, _SELECTOR)) if "from" in inner else "") or _SAME
+    wanted: Mapping[str, str] = {}
+    if "selector" in inner:
+        chosen = take(inner["selector"], f"{at}.namespaces.selector", notes)
+        wanted = labels(chosen["matchLabels"]) if "matchLabels" in chosen else {}
+    elif allowed == _SELECTOR:
+        inner["from"].wrong("no namespace is selected; expected 'selector' beside it")
+    of_ztunnels = tuple(fields[key].data if key in fields else None for key in ("protocol", "port"))
+    return (allowed, wanted) if of_ztunnels == _HBONE else None
 
 
 def find_waypoints(
@@ -117,6 +129,8 @@ def _waypoint(
     service: KubeService, of_namespaces: Mapping[str, Mapping[str, str]], waypoints: Mapping[str, Waypoint]
 ) -> Waypoint | str | None:
     """The waypoint that a service asks for; why it gets none, as a text; None if it asks for none."""
+    if service.labels.get(_MANAGED[0]) == _MANAGED[1]:
+        return None
     own = service.labels if _USE in service.labels else of_namespaces.get(service.namespace, {})
     name = own.get(_USE, "")
     if not name or name == _NONE:
