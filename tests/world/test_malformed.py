@@ -5,15 +5,12 @@ from __future__ import annotations
 import pytest
 
 from meshsim.sidecar.malformed import EXPECTED
-from tests.world.conftest import Simulate
+from tests.world.conftest import TWO_EDGES, Simulate
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES.replace("duration: 1 s", "duration: 2 s")
+    + """\
 scenario: malformed
-duration: 2 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   planner: {replicas: {edge-2: 1}, work: {constant: 1 ms}}
 fleets:
@@ -23,6 +20,7 @@ traffic:
   - {name: bad, from: robots, to: planner, slice: web, malformed: two-lengths, arrivals: {constant: 10 /s}}
 mesh: {policy: {files: [mesh.cedar]}}
 """
+)
 
 
 @pytest.mark.parametrize("shape", EXPECTED)

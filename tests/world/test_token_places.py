@@ -12,15 +12,12 @@ from meshsim.scenario import token_reasons
 from meshsim.scenario.check_tokens import MOST_CLAIM_BYTES
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
-from tests.world.conftest import Result, Simulate
+from tests.world.conftest import TWO_EDGES, Result, Simulate
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES.replace("duration: 1 s", "duration: 2 s")
+    + """\
 scenario: token-places
-duration: 2 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   planner:
     replicas: {edge-2: 1}
@@ -33,6 +30,7 @@ mesh:
 traffic:
   - {from: robots, to: planner, slice: web, path: "/plans?day=1", arrivals: {constant: 10 /s}}
 """
+)
 CHAIN = SCENARIO.replace(
     "fleets:\n",
     "  front:\n    replicas: {edge-1: 1}\n    work: {constant: 1 ms}\n    calls: [{to: planner}]\nfleets:\n",

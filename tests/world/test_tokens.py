@@ -11,15 +11,12 @@ from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.loader import load_text
 from meshsim.world import tokens
-from tests.world.conftest import Result, Simulate
+from tests.world.conftest import TWO_EDGES, Result, Simulate
 
-SCENARIO = """\
+SCENARIO = (
+    TWO_EDGES.replace("duration: 1 s", "duration: 20 s")
+    + """\
 scenario: tokens
-duration: 20 s
-network:
-  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
-  links: [{between: [edge-1, edge-2], latency: 1 ms}]
-  slices: {web: {sst: 1, five_qi: 9}}
 services:
   planner:
     replicas: {edge-2: 1}
@@ -34,6 +31,7 @@ traffic:
   - {name: honest, from: robots, to: planner, slice: web, arrivals: {constant: 10 /s}}
   - {name: other, from: thief, to: planner, slice: web, arrivals: {constant: 10 /s}}
 """
+)
 
 
 def outcomes(result: Result, flow: str) -> Counter[tuple[str, int]]:
