@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "meshsim")
 LIMIT_S = 120
 """After which a process that hangs is given up."""
+INTERRUPTED = "interrupted; nothing unfinished was kept"
+"""What a run says that a signal ends."""
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -80,23 +82,13 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
     assert not imported & heavy
 
 
-@pytest.mark.parametrize(
-    ("name", "fidelity", "sign"),
-    [
-        ("SIGINT", "sampled", ".*/*.parquet"),  # a batch of rows is written
-        ("SIGTERM", "sampled", ".*/*.parquet"),
-        ("SIGHUP", "sampled", ".*"),  # the run has just begun
-        ("SIGINT", "real", ".*"),
-    ],
-)
-def test_interrupted_runs_leave_nothing(name: str, fidelity: str, sign: str, tmp_path: Path) -> None:
-    """A signal in the middle of a run ends it with exit code 130 and one line, and no folder stays behind."""
-    results = tmp_path / "results"
+def interrupted(results: Path, fidelity: str, sign: str, name: str, variables: Mapping[str, str]) -> str:
+    """Begin a run, send a signal of that name once the sign of it is there; return what it printed until it ended."""
     scenario = str(ROOT / "scenarios" / "hello-mesh.yaml")
     command = [*COMMAND, "run", scenario, "--set", "duration=10000 s", "--fidelity", fidelity, "--json"]
     with subprocess.Popen(
         [*command, "--out", str(results / "run")],
-        env=environment(),
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -113,11 +105,25 @@ def test_interrupted_runs_leave_nothing(name: str, fidelity: str, sign: str, tmp
             out, err = process.communicate(timeout=LIMIT_S)
         finally:
             process.kill()
-    assert process.returncode == 130
-    assert err == "meshsim: interrupted; nothing unfinished was kept\n"
-    document = json.loads(out)
-    assert (document["exit_code"], document["errors"][0]["message"]) == (130, err[len("meshsim: ") : -1])
+    assert (process.returncode, err) == (130, f"meshsim: {INTERRUPTED}\n")
     assert not list(results.iterdir())
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "fidelity", "sign"),
+    [
+        ("SIGINT", "sampled", ".*/*.parquet"),  # a batch of rows is written
+        ("SIGTERM", "sampled", ".*/*.parquet"),
+        ("SIGHUP", "sampled", ".*"),  # the run has just begun
+        ("SIGINT", "real", ".*"),
+    ],
+)
+def test_interrupted_runs_leave_nothing(name: str, fidelity: str, sign: str, tmp_path: Path) -> None:
+    """A signal in the middle of a run ends it with exit code 130 and one line, and no folder stays behind."""
+    out = interrupted(tmp_path / "results", fidelity, sign, name, environment())
+    document = json.loads(out)
+    assert (document["exit_code"], document["errors"][0]["message"]) == (130, INTERRUPTED)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["runs", "--json"], ["check", "--help"]])

@@ -9,15 +9,14 @@ import ast
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from meshsim import compiled
+from tests.test_cli_process import interrupted
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
@@ -47,16 +46,23 @@ def build() -> None:
         pytest.skip("no compiled build of these sources: `make fast` makes one, with a C compiler")
 
 
-def python(*arguments: str | Path, pure: bool = False, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run Python with or without the compiled modules."""
+def variables(*, pure: bool, package: Path = ROOT) -> dict[str, str]:
+    """The environment in which Python takes the compiled modules, or does not, of the package in a folder."""
     others = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
+    return others | ({compiled.PURE_VARIABLE: "1"} if pure else {}) | {"PYTHONPATH": str(package)}
+
+
+def python(
+    *arguments: str | Path, pure: bool = False, folder: Path = ROOT, package: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with or without the compiled modules."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=others | ({compiled.PURE_VARIABLE: "1"} if pure else {}) | {"PYTHONPATH": str(ROOT)},
+        env=variables(pure=pure, package=package),
         timeout=LIMIT_S,
     )
 
@@ -142,30 +148,7 @@ def test_errors_name_their_lines() -> None:
 @pytest.mark.usefixtures("build")
 def test_an_interruption_ends_a_run(tmp_path: Path) -> None:
     """Ctrl-C in the midst of a compiled run ends it with exit code 130 and leaves nothing behind."""
-    results = tmp_path / "results"
-    scenario, out = SCENARIOS / "hello-mesh.yaml", results / "run"
-    command = [sys.executable, "-m", "meshsim", "run", scenario, "--set", "duration=10000 s", "--fidelity", "modelled"]
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(out)],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            deadline_s = time.monotonic() + LIMIT_S
-            while not list(results.glob(".*/*.parquet")):  # a batch of rows is written
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline_s, "no run began"
-                time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=LIMIT_S)
-        finally:
-            process.kill()
-    assert (process.returncode, told) == (130, "meshsim: interrupted; nothing unfinished was kept\n")
-    assert not list(results.iterdir())
+    interrupted(tmp_path / "results", "modelled", ".*/*.parquet", "SIGINT", variables(pure=False))
 
 
 PRODUCTS = """
@@ -269,6 +252,16 @@ def test_the_manifest_says_how_it_ran(tmp_path: Path) -> None:
     assert python("-m", "meshsim", "--version", folder=tmp_path).stdout.splitlines()[1] == "hot path compiled"
 
 
+PROBE = """
+import sys
+sys.prefix = sys.argv[1]
+from meshsim.world import accounts
+from meshsim.compiled import in_use
+print(in_use(), accounts.__file__)
+"""
+"""Says whether a build in the folder that is named is taken, and where a module of it comes from."""
+
+
 @pytest.mark.usefixtures("build")
 @pytest.mark.parametrize("changed", ["world/accounts.py", "network/loss.py", "products.h", ""])
 def test_a_build_is_of_one_text_only(changed: str, tmp_path: Path) -> None:
@@ -278,8 +271,8 @@ def test_a_build_is_of_one_text_only(changed: str, tmp_path: Path) -> None:
     if changed:
         with (tmp_path / "meshsim" / changed).open("a", encoding="utf-8") as file:
             file.write("\n")
-    told = python_of(tmp_path, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}")
-    assert told.stdout.split()[0] == str(not changed)
+    told = python("-c", PROBE, tmp_path, folder=tmp_path, package=tmp_path)
+    assert told.stdout.split()[0] == str(not changed), told.stderr
     assert ("the compiled modules are of other sources" in told.stderr) == bool(changed)
 
 
@@ -324,40 +317,18 @@ def test_one_at_a_time_builds(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [compiled.HOME.name, f"{compiled.HOME.name}.lock"]
 
 
-PROBE = "from meshsim.world import accounts; from meshsim.compiled import in_use; print(in_use(), accounts.__file__)"
-
-
-def stand_in(tmp_path: Path, fingerprint: str, home: str) -> tuple[Path, str]:
-    """Copy the package, and make a build of no use for it: a fingerprint and no modules."""
-    copy = tmp_path / "meshsim"
-    shutil.copytree(compiled.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / home).mkdir()
-    (tmp_path / home / compiled.FINGERPRINT).write_text(fingerprint, encoding="ascii")
-    return copy, f"import sys; sys.prefix = {str(tmp_path)!r}\n{PROBE}"
-
-
 @pytest.mark.parametrize("fingerprint", ["0" * 64, ""])
 def test_a_build_of_other_sources_is_noticed(fingerprint: str, tmp_path: Path) -> None:
     """Beside a build of other sources the sources are taken, and one line says so, unless they were asked for."""
-    _, program = stand_in(tmp_path, fingerprint, compiled.HOME.name)
-    told = python_of(tmp_path, program)
+    shutil.copytree(compiled.PACKAGE, tmp_path / "meshsim", ignore=shutil.ignore_patterns("__pycache__"))
+    home = tmp_path / compiled.HOME.name
+    home.mkdir()
+    (home / compiled.FINGERPRINT).write_text(fingerprint, encoding="ascii")
+    told = python("-c", PROBE, tmp_path, folder=tmp_path, package=tmp_path)
     assert told.stdout.split() == ["False", str(tmp_path / "meshsim" / "world" / "accounts.py")]
     assert told.stderr == (
         "meshsim: the compiled modules are of other sources, so the slower sources are used; "
         "`make fast` compiles anew\n"
     )
-    assert python_of(tmp_path, program, pure=True).stderr == ""
-
-
-def python_of(folder: Path, program: str, *, pure: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a program with the package that lies in a folder."""
-    others = {name: value for name, value in os.environ.items() if name != compiled.PURE_VARIABLE}
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-        env=others | ({compiled.PURE_VARIABLE: "1"} if pure else {}) | {"PYTHONPATH": str(folder)},
-        timeout=LIMIT_S,
-    )
+    pure = python("-c", PROBE, tmp_path, folder=tmp_path, package=tmp_path, pure=True)
+    assert (pure.returncode, pure.stderr) == (0, "")
