@@ -1,6 +1,6 @@
 # make test    set-up and every check
 # make run     set-up and the main scenario
-# make fast    compile the hot path, which makes it about 1.6 times as fast; needs a C compiler
+# make fast    compile the hot path, which makes it up to twice as fast; needs a C compiler
 # make renew   baselines, pictures and the outputs in documents, from new runs of the shipped scenarios
 # make format  put the code in the project's format
 # make lock    write requirements.lock anew (UPGRADE=--upgrade takes the newest versions that pyproject.toml allows)

@@ -59,6 +59,22 @@ def _mean_of(column: str) -> Callable[[Selected], Fraction | None]:
 
 
 def _catalogue() -> dict[str, Metric]:
+    metrics = (
+        *_request_metrics(),
+        *_of_each_quantile(),
+        *_handshake_metrics(),
+        *radio_metrics(),
+        *node_metrics(),
+        *certificate_metrics(),
+        *revocation_metrics(),
+        *decision_metrics(),
+        *header_metrics(),
+        *federation_metrics(),
+    )
+    return {metric.name: metric for metric in metrics}
+
+
+def _request_metrics() -> list[Metric]:
     metrics = [
         Metric("requests", "count", "requests", "Requests.", lambda rows: rows.requests.number),
         Metric("requests_per_s", "rate", "requests", "Requests per second of the run or window.", _requests_per_s),
@@ -105,25 +121,20 @@ def _catalogue() -> dict[str, Metric]:
     for outcome in REQUEST_OUTCOMES[3:]:
         text = f"Requests with outcome {outcome}."
         metrics.append(Metric(outcome.replace("-", "_"), "count", "requests", text, _of_outcome(outcome)))
+    for column in ATTRIBUTION:
+        text = f"Mean of {column} over answered requests."
+        metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
+    return metrics
+
+
+def _of_each_quantile() -> list[Metric]:
+    metrics = []
     for name, share_ppm in LATENCY_QUANTILES_PPM.items():
         text = f"Latency that {share_ppm / 10_000:g} % of answered requests do not exceed."
         metrics.append(Metric(f"latency_{name}", "duration", "requests", text, _latency(share_ppm)))
         text = f"Time that {share_ppm / 10_000:g} % of established handshakes do not exceed, TCP set-up not counted."
         metrics.append(Metric(f"handshake_{name}", "duration", "handshakes", text, _handshake(share_ppm)))
-    for column in ATTRIBUTION:
-        text = f"Mean of {column} over answered requests."
-        metrics.append(Metric(f"mean_{column}", "duration", "requests", text, _mean_of(column)))
-    others = (
-        *_handshake_metrics(),
-        *radio_metrics(),
-        *node_metrics(),
-        *certificate_metrics(),
-        *revocation_metrics(),
-        *decision_metrics(),
-        *header_metrics(),
-        *federation_metrics(),
-    )
-    return {metric.name: metric for metric in (*metrics, *others)}
+    return metrics
 
 
 def _handshake_metrics() -> list[Metric]:

@@ -24,7 +24,7 @@ from meshsim.analysis.radio_figures import air_of_slice
 from meshsim.analysis.reading import Flags, Ints
 from meshsim.analysis.reasons import denials, failures, grouped, refusals
 from meshsim.analysis.revocation_figures import revocations
-from meshsim.analysis.selection import PPM, Selected, Selection, rank_of, share
+from meshsim.analysis.selection import PPM, Rows, Selected, Selection, rank_of, share
 from meshsim.analysis.service_figures import services
 from meshsim.analysis.tallies import count, counted, total
 from meshsim.analysis.verdict import Verdict
@@ -148,18 +148,21 @@ def _handshakes(run: RunData) -> dict[str, Any]:
     numbers = dict.fromkeys(kinds, 0)
     sums = {kind: dict.fromkeys(_MEANS, 0) for kind in kinds}
     reasons: Counter[str] = Counter()
-    for piece in run.pieces("handshakes"):
+    selected = Selected(run, Selection())
+    for rows in selected.pieces("handshakes"):
+        piece = rows.run
         for kind in kinds:
-            rows = _established(piece, kind)
-            numbers[kind] += count(rows)
+            established = _established(rows, kind)
+            numbers[kind] += count(established)
             for column in _MEANS:
-                sums[kind][column] += total(piece.compact("handshakes", column), rows)
-        outcomes = piece.names("handshakes", "outcome")
-        reasons += counted(piece.names("handshakes", "reason"), outcomes.codes == outcomes.code("refused"))
+                sums[kind][column] += total(piece.compact("handshakes", column), established)
+        reasons += counted(
+            piece.names("handshakes", "reason"), piece.names("handshakes", "outcome").is_in(("refused",))
+        )
     figures: dict[str, Any] = {}
     for kind in kinds:
         ranks = [rank_of(numbers[kind], share_ppm) for share_ppm in (500_000, 990_000)] if numbers[kind] else []
-        p50_ns, p99_ns = at_ranks(partial(_durations_ns, run, kind), ranks) or (None, None)
+        p50_ns, p99_ns = at_ranks(partial(_durations_ns, selected, kind), ranks) or (None, None)
         figures[kind] = {
             "handshakes": numbers[kind],
             "duration_p50_ns": p50_ns,
@@ -175,16 +178,15 @@ def _handshakes(run: RunData) -> dict[str, Any]:
     return figures
 
 
-def _established(piece: RunData, kind: str) -> Flags:
+def _established(rows: Rows, kind: str) -> Flags:
     """Which handshakes of a piece were established, full or resumed."""
-    outcomes, resumed = piece.names("handshakes", "outcome"), piece.flags("handshakes", "resumed")
-    chosen: Flags = (outcomes.codes == outcomes.code("established")) & (resumed == (kind == "resumed"))
+    chosen: Flags = rows.established & (rows.run.flags("handshakes", "resumed") == (kind == "resumed"))
     return chosen
 
 
-def _durations_ns(run: RunData, kind: str) -> Iterator[Ints]:
-    for piece in run.pieces("handshakes"):
-        yield piece.compact("handshakes", "duration_ns")[_established(piece, kind)]
+def _durations_ns(selected: Selected, kind: str) -> Iterator[Ints]:
+    for rows in selected.pieces("handshakes"):
+        yield rows.run.compact("handshakes", "duration_ns")[_established(rows, kind)]
 
 
 def _faults(run: RunData) -> list[dict[str, Any]]:

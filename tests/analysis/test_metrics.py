@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import ceil
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshsim.analysis import data
 from meshsim.analysis.data import RunData
+from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import METRICS, measure
+from meshsim.analysis.never import culprits
 from meshsim.analysis.numbers import show, show_share, to_json
 from meshsim.analysis.selection import Selection, mean, quantile
 from meshsim.results.tables import read_table
+from meshsim.scenario.expectations import Never
 from meshsim.scenario.metric_expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario
 
@@ -205,3 +209,20 @@ def test_numbers_as_json_keeps_them() -> None:
     assert to_json(Fraction(7, 2), "duration") == 4
     assert to_json(Fraction(1, 3), "share") == 0.333333
     assert to_json(None, "rate") is None
+
+
+def test_piece_by_piece_everything_is_measured_the_same(
+    run: RunData, in_groups: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics of any selection, what must never be, and when failing began are those of a run in one piece."""
+    monkeypatch.setattr(data, "PIECE_ROWS", 1)
+    pieces = RunData(in_groups.folder.path, in_groups.scenario, in_groups.manifest)
+    assert len(list(pieces.pieces("requests"))) > 5
+    for selection in _SELECTIONS:
+        for name in METRICS:
+            assert measure(pieces, name, selection) == measure(run, name, selection), (name, selection)
+        for fault in run.fault_windows:
+            assert failing_after(pieces, fault, selection) == failing_after(run, fault, selection)
+    for never in get_args(Never):
+        assert culprits(pieces, never) == culprits(run, never)
+    assert culprits(run, "request-lost")[1] > 1
