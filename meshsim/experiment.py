@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshsim import __version__, compiled
+from meshsim.policy.mistakes import with_policies
 from meshsim.results.folder import RESULTS_ROOT, RunFolder
 from meshsim.results.manifest import RunFacts
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.loader import LoadedScenario, load_scenario
+from meshsim.scenario.policy_sources import RefusedScenario
 from meshsim.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -52,13 +54,19 @@ def run(
 def load(
     scenario: str | Path, seed: int | None = None, fidelity: str | None = None, overrides: Overrides = ()
 ) -> LoadedScenario:
-    """Load a scenario with the options that every command shares."""
+    """Load a scenario with the options that every command shares.
+
+    Raises ScenarioError with every mistake in it; if there is one, with those in its policies, too.
+    """
     settings = _settings(overrides)
     if seed is not None:
         settings.append(f"seed={seed}")
     if fidelity is not None:
         settings.append(f"fidelity={fidelity}")
-    return load_scenario(scenario, settings)
+    try:
+        return load_scenario(scenario, settings)
+    except RefusedScenario as error:
+        raise with_policies(error, Path(scenario).parent) from None
 
 
 def _settings(overrides: Overrides) -> list[str]:

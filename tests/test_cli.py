@@ -254,7 +254,7 @@ def test_check_tells_mistakes_of_scenario_and_policy_together(lab: Path, tmp_pat
     said = meshsim("check", scenario, "--json")
     assert said.exit_code == 2
     places = [(Path(one["file"]).name, one["line"]) for one in said.document["errors"]]
-    assert places == [("wrong.yaml", 10), ("wrong.yaml", 16), ("mesh.cedar", 3)]
+    assert places == [("mesh.cedar", 3), ("wrong.yaml", 10), ("wrong.yaml", 16)]
     scenario.write_text(text.replace("fleets:\n", "fleet:\n"))
     told = meshsim("check", scenario, "--json").document["errors"]
     assert {Path(one["file"]).name for one in told} == {"wrong.yaml"}  # there are no fleets to hold it against

@@ -15,12 +15,16 @@ from meshsim.inquiry.subject import (
     subject_of_manifests,
     subject_of_scenario,
 )
-from meshsim.scenario.errors import UsageError
+from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from meshsim.policy.question import RuleAccount
+
+
+SCENARIOS = (".yaml", ".yml")
+"""What names of scenarios end in."""
 
 
 def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence[str] = ()) -> Subject:
@@ -43,9 +47,34 @@ def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[st
         if len(paths) > 1:
             raise UsageError(f"--diff: {folder} is a folder of manifests; expected it alone")
         return subject_of_manifests(folder, settings)
-    if len(paths) == 1 and paths[0].suffix in (".yaml", ".yml") and holds_scenario(paths[0]):
+    if len(paths) == 1 and paths[0].suffix in SCENARIOS and holds_scenario(paths[0]):
         return subject_of_scenario(paths[0], settings)
     return subject_of_files(subject, paths)
+
+
+def both_subjects(
+    scenario: Path | None, manifests: Path | None, paths: Sequence[Path], settings: Sequence[str]
+) -> tuple[Subject, Subject]:
+    """What ``--scenario`` or ``--manifests`` names, and what ``--diff`` does; raises the mistakes in both at once."""
+    try:
+        subject = subject_of(scenario, manifests, settings)
+    except ScenarioError as error:
+        raise ScenarioError([*error.diagnostics, *_mistakes_beside(paths, settings)]) from None
+    return subject, other_subject(subject, paths, settings)
+
+
+def _mistakes_beside(paths: Sequence[Path], settings: Sequence[str]) -> list[Diagnostic]:
+    """What is wrong with what ``--diff`` names, as far as that is known without the subject's names."""
+    try:
+        if len(paths) == 1 and paths[0].is_dir():
+            subject_of_manifests(paths[0], settings)
+        elif len(paths) == 1 and paths[0].suffix in SCENARIOS and holds_scenario(paths[0]):
+            subject_of_scenario(paths[0], settings)
+    except ScenarioError as error:
+        return error.diagnostics
+    except UsageError:
+        pass  # told when the mistakes in files are mended
+    return []
 
 
 def pairs(texts: Sequence[str], what: str) -> list[tuple[str, str]]:

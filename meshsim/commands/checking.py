@@ -11,12 +11,8 @@ import msgspec
 from meshsim.commands.answer import EXIT_PASSED, EXIT_USAGE, Answer
 from meshsim.experiment import load
 from meshsim.inquiry.odd import odd_in
-from meshsim.policy.engine import Directory, PolicyFile
-from meshsim.policy.engines import build_engine
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.metric_expectations import MetricExpectation
-from meshsim.scenario.policy import root_namespace_of
-from meshsim.scenario.policy_sources import PolicySources, RefusedScenario
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.world import World
 
@@ -55,8 +51,7 @@ def check_files(
             sound.append((file, loaded))
         except ScenarioError as error:
             errors += error.diagnostics
-            if isinstance(error, RefusedScenario) and error.policies is not None:
-                errors += policy_mistakes(error.policies, file.parent)
+    errors = sorted(set(errors))
 
     def draw(console: Console) -> None:
         for file, loaded in [] if quiet else sound:
@@ -89,36 +84,6 @@ def check_files(
         ]
     }
     return Answer(document, draw, EXIT_USAGE if errors else EXIT_PASSED, tuple(errors))
-
-
-def policy_mistakes(sources: PolicySources, base: Path) -> list[Diagnostic]:
-    """What is wrong with the policies of a scenario that has mistakes itself.
-
-    Identities of single workloads are not looked up: which there are is known of a sound scenario alone.
-    """
-    directory = Directory(
-        services=sources.services,
-        fleets=sources.fleets,
-        slices=sources.slices,
-        sites=sources.sites,
-        nodes=sources.nodes,
-        namespaces=sources.namespaces,
-        labels=sources.labels,
-        version_labels=sources.version_labels,
-        ports=sources.ports,
-        ambient=sources.ambient,
-        waypoints=sources.waypoints,
-        gateways=sources.gateways,
-        trust_domains=sources.trust_domains,
-        trust_domain=sources.trust_domain,
-        root_namespace=root_namespace_of(sources.policy),
-    )
-    files = [PolicyFile(name, text, str(base / name)) for name, text in sources.files]
-    try:
-        build_engine(sources.policy.engine, files, directory, sources.policy.default, sources.policy)
-    except ScenarioError as error:
-        return error.diagnostics
-    return []
 
 
 def _content(loaded: LoadedScenario) -> str:

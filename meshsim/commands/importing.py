@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshsim.commands.answer import Answer
-from meshsim.commands.checking import policy_mistakes
 from meshsim.inquiry.ways import survey
-from meshsim.scenario.errors import ScenarioError
+from meshsim.policy.mistakes import with_policies
 from meshsim.scenario.manifests.starter import import_manifests
 from meshsim.scenario.policy_sources import RefusedScenario
 
@@ -22,9 +21,7 @@ def import_folder(source: Path, target: Path, settings: Sequence[str] = (), *, f
     try:
         made = import_manifests(source, target, settings, force=force, survey=survey)
     except RefusedScenario as error:
-        if error.policies is None:
-            raise
-        raise ScenarioError(error.diagnostics + policy_mistakes(error.policies, target.parent)) from None
+        raise with_policies(error, target.parent) from None
 
     def draw(console: Console) -> None:
         if quiet:

@@ -196,15 +196,15 @@ def matrix(
     The real engine is asked every question that the policies can tell apart: their own literals and patterns decide
     which those are. Where that cannot be exact, the answer says so, and with --fail-on the exit code is 3.
     """
-    from meshsim.commands.asking import other_subject, subject_of
+    from meshsim.commands.asking import both_subjects, subject_of
     from meshsim.commands.matrices import answer_diff, answer_matrix, check_fail_on, narrowed
     from meshsim.scenario.errors import UsageError
 
     check_fail_on(fail_on, comparing=bool(diff))
-    subject = subject_of(scenario, manifests, settings)
-    part = narrowed(subject, source, destination)
     if not diff:
-        return answer_matrix(subject, part, most, plot, quiet=quiet)
+        subject = subject_of(scenario, manifests, settings)
+        return answer_matrix(subject, narrowed(subject, source, destination), most, plot, quiet=quiet)
     if plot is not None:
         raise UsageError("--plot draws a matrix, not a --diff; expected one of them")
-    return answer_diff(subject, other_subject(subject, diff, settings), part, most, fail_on, quiet=quiet)
+    subject, other = both_subjects(scenario, manifests, diff, settings)
+    return answer_diff(subject, other, narrowed(subject, source, destination), most, fail_on, quiet=quiet)

@@ -14,8 +14,10 @@ from meshsim.identity.token_check import Keys, TokenRules, no_keys
 from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.policy.istio import IstioEngine
+from meshsim.policy.mistakes import with_policies
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.manifests.starter import load_manifests
+from meshsim.scenario.policy_sources import RefusedScenario
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants, version_tls
 from meshsim.telemetry.recorder import Recorder
@@ -159,7 +161,11 @@ def subject_of_manifests(path: Path, settings: Sequence[str] = ()) -> Subject:
     Nodes, slices and users, of which manifests say nothing, have no names here. Raises UsageError if there is nothing
     to read, and ScenarioError with every mistake in the manifests.
     """
-    subject = subject_of(load_manifests(path, settings), str(path))
+    try:
+        loaded = load_manifests(path, settings)
+    except RefusedScenario as error:
+        raise with_policies(error, path if path.is_dir() else path.parent) from None
+    subject = subject_of(loaded, str(path))
     return msgspec.structs.replace(
         subject,
         callers=tuple(

@@ -119,10 +119,10 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     diagnostics += wrong_files
     findings = (reading.finding_in_file(one) for one in _checks(reading, named))
     diagnostics += _placed(findings, reading, positions)
-    if not diagnostics:
+    if not diagnostics:  # what is wrong may be why a name is not used
         diagnostics += _placed(check_unused(data), reading, positions)
     if diagnostics:
-        raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named.policies))
+        raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named, names_known=told.names_known))
     found = (
         *note_control(reading.scenario),
         *note_waypoints(reading.scenario),

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.named_files import SHADOW, Named
 from meshsim.scenario.policy import Policy
 from meshsim.scenario.proxies import qualified
 from meshsim.scenario.references import declared
 from meshsim.scenario.shape import step
 
+START = -2
+"""Index of the policies that hold at the start among all sets."""
+PolicySet = tuple[Policy, tuple[tuple[str, str], ...]]
+"""The settings of policy, repaired where they were wrong, and (name, text) of each file."""
+
 
 class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     """What policies can be checked against before there is a sound scenario."""
 
-    policy: Policy
-    """The settings of policy, repaired where they were wrong."""
-    files: tuple[tuple[str, str], ...]
-    """(name, text) of each policy file that could be read."""
+    sets: tuple[PolicySet, ...]
+    """The policies that hold at the start, those of changes, and those on trial, as far as they could be read."""
+    names_known: bool
+    """Whether the names are all there: else only what policies are by themselves can be held against anything."""
     services: frozenset[str]
     fleets: frozenset[str]
     slices: frozenset[str]
@@ -55,7 +61,27 @@ class RefusedScenario(ScenarioError):  # noqa: N818 - says what it is, as its ba
         """None if the scenario has no policies, or if its names could not be read."""
 
 
-def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str]]) -> PolicySources | None:
+def policy_sets(scenario: Scenario, named: Named) -> dict[int, PolicySet]:
+    """The sets of policies of a scenario: of each change by its index, those on trial, and those of the start.
+
+    Files that belong to settings of the engine are in each of them.
+    """
+    policy = scenario.mesh.policy
+    if policy is None:
+        return {}
+    own = set(policy.files)
+    kept = tuple(file for file in named.policies if file[0] not in own)
+    found = {START: (policy, named.policies)}
+    for index, texts in named.changed_policies.items():
+        change = policy.shadow if index == SHADOW else scenario.changes[index].policy
+        if change is not None:
+            default = change.default or policy.default
+            settings = policy.model_copy(update={"files": change.files, "default": default})
+            found[index] = settings, (*texts, *kept)
+    return found
+
+
+def policy_sources(data: Any, scenario: Scenario, named: Named, *, names_known: bool) -> PolicySources | None:
     """The policies of a repaired ``scenario`` with the names that the plain ``data`` declares.
 
     None if there are none, or if a list of names is not there to hold them against.
@@ -63,7 +89,8 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
     network = step(data, "network")
     nodes = step(network, "nodes")
     homes = (step(data, "services"), step(data, "fleets"), step(network, "slices"), nodes)
-    if scenario.mesh.policy is None or not files or not all(isinstance(home, dict) for home in homes):
+    sets = tuple(one for one in policy_sets(scenario, named).values() if one[1])
+    if not sets or not all(isinstance(home, dict) for home in homes):
         return None
     names = declared(data)
     trust_domain = step(step(data, "mesh"), "trust_domain")  # as written, though it may be refused
@@ -72,8 +99,8 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
     namespaces = {name: str(step(service, "namespace") or "default") for name, service in homes[0].items()}
     gateways = {name: step(service, "gateways") for name, service in homes[0].items()}
     return PolicySources(
-        policy=scenario.mesh.policy,
-        files=tuple(files),
+        sets=sets,
+        names_known=names_known,
         services=frozenset(names["service"]),
         fleets=frozenset(names["fleet"]),
         slices=frozenset(names["slice"]),
@@ -103,9 +130,33 @@ def policy_sources(data: Any, scenario: Scenario, files: Sequence[tuple[str, str
     )
 
 
+def nameless(texts: tuple[tuple[str, str], ...]) -> PolicySources:
+    """Istio's policies in these files, of a mesh of which no names are known."""
+    nobody = frozenset[str]()
+    return PolicySources(
+        sets=((Policy(engine="istio", files=tuple(name for name, _ in texts)), texts),) if texts else (),
+        names_known=False,
+        services=nobody,
+        fleets=nobody,
+        slices=nobody,
+        sites=nobody,
+        nodes=nobody,
+        namespaces={},
+        labels={},
+        version_labels={},
+        ports={},
+        ambient=False,
+        waypoints={},
+        gateways={},
+        trust_domain="cluster.local",
+        trust_domains=nobody,
+    )
+
+
 def _protocols(ports: Any) -> dict[int, str]:
     named = ports.items() if isinstance(ports, dict) else ()
-    return {int(port): str(step(value, "protocol") or "http") for port, value in named if str(port).isdecimal()}
+    listeners = ((step(value, "target") or port, step(value, "protocol") or "http") for port, value in named)
+    return {int(port): str(protocol) for port, protocol in listeners if str(port).isdecimal()}
 
 
 def _texts(labels: Any) -> dict[str, str]:

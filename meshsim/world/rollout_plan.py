@@ -8,6 +8,7 @@ from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.changes import identity_after
 from meshsim.scenario.check_changes import settings_over_time
 from meshsim.scenario.check_identity_changes import change_order
+from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.named_files import SHADOW
 from meshsim.world.policies import Policies, engine_of
 from meshsim.world.rollout import Content
@@ -26,23 +27,32 @@ if TYPE_CHECKING:
 def policies_of(state: State, loaded: LoadedScenario) -> Policies | None:
     """Return the policies of a scenario, those of its changes and those on trial; None if the mesh has none.
 
-    Raises ScenarioError with every mistake in one of these sets.
+    Raises ScenarioError with every mistake in any of these sets.
     """
     scenario = loaded.scenario
     policy = scenario.mesh.policy
     if policy is None:
         return None
-    engines = [_engine(state, loaded, policy, loaded.policies)]
+    sets = [(policy, loaded.policies)]
     current = policy
     for index in change_order(scenario):
         change = scenario.changes[index].policy
         if change is not None:
             current = _changed(current, change.files, change.default)
-            engines.append(_engine(state, loaded, current, loaded.changed_policies[index]))
-    trial = None
+            sets.append((current, loaded.changed_policies[index]))
     if policy.shadow is not None:
         settings = _changed(policy, policy.shadow.files, policy.shadow.default)
-        trial = _engine(state, loaded, settings, loaded.changed_policies[SHADOW])
+        sets.append((settings, loaded.changed_policies[SHADOW]))
+    engines: list[PolicyEngine] = []
+    mistakes: list[Diagnostic] = []
+    for settings, texts in sets:
+        try:
+            engines.append(_engine(state, loaded, settings, texts))
+        except ScenarioError as error:
+            mistakes += error.diagnostics
+    if mistakes:
+        raise ScenarioError(mistakes)
+    trial = engines.pop() if policy.shadow is not None else None
     return Policies(engines, trial, cache=policy.cache, real=state.real)
 
 

@@ -42,6 +42,8 @@ class ManifestNotes(msgspec.Struct, frozen=True):
     """About what was read."""
     aside: tuple[str, ...] = ()
     """About what was not read, so that nothing that is said of the mesh rests on it."""
+    names_known: bool = True
+    """Whether the workloads, with their names and labels, could all be read."""
 
 
 class Mesh(msgspec.Struct):
@@ -57,6 +59,8 @@ class Mesh(msgspec.Struct):
     """Routes for what gateways take."""
     ambient: bool = False
     """Whether it has ztunnel in place of sidecars."""
+    names_known: bool = True
+    """Whether the workloads, with their names and labels, could all be read."""
 
     def routes_of(self, key: str, kept: Collection[str]) -> list[Draft]:
         """The routes of calls to a service: those of gateways that take part come first, and what they do not take."""
@@ -90,6 +94,7 @@ def read_mesh(
     gateways = read_gateways([one for one in edges if one.api_version not in GATEWAY_API], cluster, notes)
     waypoints = read_waypoints([one for one in edges if one.api_version in GATEWAY_API], notes)
     ambient = find_waypoints(cluster, by_kind.get("Namespace", []), waypoints, ambient, notes)
+    names_known = not objects.mistakes
     hosts = Hosts(cluster, complete=complete)
     rules = read_destination_rules(by_kind.get("DestinationRule", []), hosts, root_namespace, notes)
     namespaces = dict.fromkeys(("", *(service.namespace for service in cluster.services.values())))
@@ -102,7 +107,7 @@ def read_mesh(
     services = by_kind.get("VirtualService", [])
     routes, at_gateways = read_virtual_services(services, hosts, rules, gateways, notes)
     peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
-    return Mesh(objects, cluster, routes, rules, peers, at_gateways, ambient)
+    return Mesh(objects, cluster, routes, rules, peers, at_gateways, ambient, names_known)
 
 
 def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[list[Diagnostic], ManifestNotes]:
@@ -156,7 +161,7 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
         notes.texts.append(
             f"services of the manifests that nothing calls and the scenario does not name: {', '.join(left_out)}"
         )
-    return diagnostics + mesh.objects.mistakes, _told(notes)
+    return diagnostics + mesh.objects.mistakes, _told(notes, names_known=mesh.names_known)
 
 
 def _take_preset(own: dict[str, Any], mesh: Mesh, notes: Notes) -> None:
@@ -167,7 +172,7 @@ def _take_preset(own: dict[str, Any], mesh: Mesh, notes: Notes) -> None:
         notes.texts.append(f"{named}; preset: null brings meshsim's own defaults back")
 
 
-def _told(notes: Notes) -> ManifestNotes:
+def _told(notes: Notes, *, names_known: bool) -> ManifestNotes:
     aside = list(notes.warnings)
     if notes.ignored:
         aside.append(f"left aside, as mesh.ignored_kinds has it: {_counted(notes.ignored)}")
@@ -176,7 +181,7 @@ def _told(notes: Notes) -> ManifestNotes:
     texts = list(notes.texts)
     if notes.without_effect:
         texts.append(f"read in manifests and without effect: {_counted(notes.without_effect)}")
-    return ManifestNotes(tuple(texts), tuple(aside))
+    return ManifestNotes(tuple(texts), tuple(aside), names_known)
 
 
 def _counted(found: Counter[str]) -> str:

@@ -30,9 +30,8 @@ def hand_on(data: Any, positions: Positions, objects: Objects, folder: Folder, *
         message = f"the scenario's policy engine is {engine}, which does not read it"
         first.whole.wrong(f"{message}; expected 'engine: istio', or no {first.kind} among the manifests")
         return
-    files: dict[str, list[Manifest]] = {}
+    files = _by_file(objects)
     for manifest in policies:
-        files.setdefault(objects.of_file[id(manifest)], []).append(manifest)
         if manifest.whole.name != "the document" and _mixed(manifest, objects):
             manifest.whole.wrong("the List holds other kinds too; expected policies in documents of their own")
     for name, manifests in files.items():
@@ -51,6 +50,19 @@ def hand_on(data: Any, positions: Positions, objects: Objects, folder: Folder, *
                 own["files"].append(name)
     if not everything and isinstance(own.setdefault("istio", {}), dict):
         own["istio"].setdefault("unmatched", "ignore")
+
+
+def policy_texts(objects: Objects) -> tuple[tuple[str, str], ...]:
+    """(name, text) of each file that holds policies, all else in it blank."""
+    return tuple((name, _only(objects.files[name], manifests)) for name, manifests in _by_file(objects).items())
+
+
+def _by_file(objects: Objects) -> dict[str, list[Manifest]]:
+    files: dict[str, list[Manifest]] = {}
+    for manifest in objects.manifests:
+        if manifest.kind in HANDED_ON:
+            files.setdefault(objects.of_file[id(manifest)], []).append(manifest)
+    return files
 
 
 def _mixed(policy: Manifest, objects: Objects) -> bool:

@@ -14,10 +14,12 @@ from meshsim.scenario.manifests.callers import Evidence, evidence, from_gateways
 from meshsim.scenario.manifests.documents import names_of
 from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
+from meshsim.scenario.manifests.policies import policy_texts
 from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text, with_overrides
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.waypoints import said_ambient
 from meshsim.scenario.overrides import apply_overrides
+from meshsim.scenario.policy_sources import RefusedScenario, nameless
 from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
 from meshsim.scenario.yaml_text import parse_yaml
@@ -52,8 +54,8 @@ def import_manifests(
     """
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} is there already; expected a name that is free, or --force")
-    starter = _starter(source, Folder(target.parent), _inside(source, target), overrides)
-    loaded = load_text(starter_text(starter, {}), target, overrides)
+    starter, mistakes = _starter(source, Folder(target.parent), _inside(source, target), overrides)
+    loaded = _load(starter, mistakes, target, overrides)
     ways: Ways = {}
     if survey is not None:
         find = survey(loaded)
@@ -72,12 +74,32 @@ def load_manifests(source: Path, overrides: Sequence[str] = ()) -> LoadedScenari
     if not source.exists():
         raise UsageError(f"there is no {source}; expected a folder with manifests, or one of them")
     home, inside = (source, ".") if source.is_dir() else (source.parent, source.name)
-    starter = _starter(source, Folder(home), inside, overrides)
+    starter, mistakes = _starter(source, Folder(home), inside, overrides)
     nowhere = home / "scenario.yaml"
     try:
-        return load_text(starter_text(starter, {}), nowhere, overrides)
+        return _load(starter, mistakes, nowhere, overrides)
+    except RefusedScenario as error:
+        told = [_told_of(source, nowhere, one) for one in error.diagnostics]
+        raise RefusedScenario(told, error.policies) from None
     except ScenarioError as error:
         raise ScenarioError([_told_of(source, nowhere, one) for one in error.diagnostics]) from None
+
+
+def _load(starter: Starter, mistakes: list[Diagnostic], path: Path, overrides: Sequence[str]) -> LoadedScenario:
+    """Load the scenario around manifests; raises ScenarioError with their mistakes, too.
+
+    Then nothing is told of the scenario's own text, which rests on what could be read of them.
+    """
+    try:
+        loaded = load_text(starter_text(starter, {}), path, overrides)
+    except ScenarioError as error:
+        if not mistakes:
+            raise
+        policies = error.policies if isinstance(error, RefusedScenario) else None
+        told = [one for one in error.diagnostics if one.file != str(path)]
+        raise RefusedScenario([*mistakes, *told], policies) from None
+    assert not mistakes, "the manifests are read in the same way"
+    return loaded
 
 
 def _told_of(source: Path, nowhere: Path, mistake: Diagnostic) -> Diagnostic:
@@ -85,7 +107,8 @@ def _told_of(source: Path, nowhere: Path, mistake: Diagnostic) -> Diagnostic:
     return Diagnostic(str(source), 0, 0, mistake.message) if mistake.file == str(nowhere) else mistake
 
 
-def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]) -> Starter:
+def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]) -> tuple[Starter, list[Diagnostic]]:
+    """What a scenario around manifests says, as far as they can be read, and the mistakes in them."""
     try:
         names = names_of(folder, inside)
     except ValueError as error:
@@ -99,13 +122,10 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
     root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
     mesh = read_mesh(folder, names, root_namespace, Notes(), names_given, said_ambient(own))
-    if mesh.objects.mistakes:
-        raise ScenarioError(mesh.objects.mistakes)
     services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}
     if not services:
-        raise ScenarioError(
-            [Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")]
-        )
+        none = Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")
+        raise RefusedScenario(mesh.objects.mistakes or [none], nameless(policy_texts(mesh.objects)))
     policies = [one for one in mesh.objects.manifests if one.kind in HANDED_ON]
     found = [*from_gateways(mesh.gateways), *evidence(mesh.cluster, policies)]
     known: dict[tuple[str, str], Evidence] = {}
@@ -113,7 +133,8 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
         if {one.caller, one.callee} <= services.keys():
             known.setdefault((one.caller, one.callee), one)
     calls = list(known.values())
-    return Starter(source.resolve().stem, inside, services, calls, mesh.ambient)
+    starter = Starter(source.resolve().stem, inside, services, calls, mesh.ambient)
+    return starter, mesh.objects.mistakes
 
 
 def _inside(source: Path, target: Path) -> str:
