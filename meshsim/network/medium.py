@@ -23,6 +23,7 @@ from meshsim.network.train import Train
 WAITING: Final = -2
 """What a hop returns when a train has to wait for the medium: ``advance`` will name it."""
 NEVER: Final = 2**62 - 1
+"""An instant that does not come."""
 
 _BITS_NS = 8 * 1_000_000_000
 _PPM = 1_000_000

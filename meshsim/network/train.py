@@ -15,6 +15,7 @@ LOST: Final = -1
 COPY: Final = -1
 """Marks a train that repeats segments of another: it takes its place on every hop, and nothing is drawn for it."""
 NO_LIMIT: Final = 2**62 - 1
+"""More than any size or time. Compiled code makes objects of integers beyond it, which takes longer."""
 
 
 def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns: int) -> list[int]:

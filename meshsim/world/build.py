@@ -264,13 +264,13 @@ def _port_settings(scenario: Scenario, host: Host) -> dict[int, TlsSettings]:
     if not isinstance(host, Replica):
         return {}
     service, mesh = host.service, scenario.mesh
-    of_domain = mesh.domain_tls(host.workload)
-    return {
-        service.target_port(int(number)): tls_settings(tls_of(mesh.tls, of_domain, *given), mesh.identity.revocation)
-        for number in service.ports
-        for given in (version_tls(service, host.version, int(number)),)
-        if given[-2:] != (None, None)
-    }
+    found = {}
+    for number in map(int, service.ports):
+        *whole, of_port, of_versions_port = version_tls(service, host.version, number)
+        if of_port is not None or of_versions_port is not None:
+            tls = tls_of(mesh.tls, mesh.domain_tls(host.workload), *whole, of_port, of_versions_port)
+            found[service.target_port(number)] = tls_settings(tls, mesh.identity.revocation)
+    return found
 
 
 def _route_randoms(state: State, name: str) -> RouteRandoms:

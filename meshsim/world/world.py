@@ -66,8 +66,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
     effects: tuple[Effects, ...]
     """Of each fault, in the scenario's order."""
-    ended_ns: int
-    """Simulated time at which nothing was left to happen."""
     compared_handshakes: int
     """Handshakes that OpenSSL was asked about (sampled), outside the digest."""
 
@@ -285,7 +283,7 @@ class World:
         state.recorder.flush()
         close_accounts(state)
         compared = self._sampler.compared if self._sampler else 0
-        return Outcome(tuple(self._striking.effects), state.clock.now_ns, compared)
+        return Outcome(tuple(self._striking.effects), compared)
 
     def _start(self, host: Host) -> None:
         settings = self._settings[host.settings_key] if self._rollout is None else self._rollout.settings(host)
