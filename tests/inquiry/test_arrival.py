@@ -44,6 +44,11 @@ def shop(folder: Path, rule: str, tokens: str = TOKENS) -> Subject:
     return subject_of_manifests(write_shop(folder, policy=tokens + POLICY.replace("RULE", rule)))
 
 
+def tokens_with(*keys: str) -> str:
+    """The same RequestAuthentication with more keys in its rule."""
+    return TOKENS.replace("[shop]}", f"[shop], {', '.join(keys)}}}")
+
+
 def allowed(matrix: Matrix, caller: str, callee: str) -> list[str]:
     """What a caller may do at a service, for people."""
     cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == (caller, callee))

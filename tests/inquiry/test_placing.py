@@ -17,24 +17,15 @@ from meshsim.inquiry.subject import Subject
 from meshsim.inquiry.trial import try_cases
 from meshsim.scenario.errors import ScenarioError, UsageError
 from tests.inquiry.conftest import SCENARIO
-from tests.inquiry.test_arrival import ISSUER, allowed, shop
+from tests.inquiry.test_arrival import ISSUER, allowed, shop, tokens_with
 from tests.inquiry.test_arrival import plant as planted
 
-RULES = """\
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: tokens, namespace: shop}
-spec:
-  selector: {matchLabels: {app: stock}}
-  jwtRules:
-    - issuer: "https://issuer.example"
-      audiences: [shop]
-      fromHeaders: [{name: x-jwt, prefix: "Key "}]
-      fromParams: [tok]
-      fromCookies: [sess]
-      forwardOriginalToken: true
----
-"""
+RULES = tokens_with(
+    'fromHeaders: [{name: x-jwt, prefix: "Key "}]',
+    "fromParams: [tok]",
+    "fromCookies: [sess]",
+    "forwardOriginalToken: true",
+)
 HAS_TOKEN = '{when: [{key: "request.headers[x-jwt]", values: ["*"]}]}'
 CLAIMS = {"iss": ISSUER, "aud": "shop"}
 PLACES = {"header": "x-jwt", "param": "tok", "cookie": "sess"}

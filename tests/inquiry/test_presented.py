@@ -17,23 +17,14 @@ from meshsim.inquiry.subject import Subject
 from meshsim.inquiry.ways import survey
 from meshsim.scenario.loader import load_text
 from tests.inquiry.conftest import SCENARIO
-from tests.inquiry.test_arrival import ISSUER, POLICY, allowed, plant, shop
+from tests.inquiry.test_arrival import ISSUER, POLICY, allowed, plant, shop, tokens_with
 
-TOLD = """\
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: tokens, namespace: shop}
-spec:
-  selector: {matchLabels: {app: stock}}
-  jwtRules:
-    - issuer: "https://issuer.example"
-      audiences: [shop]
-      fromHeaders: [{name: x-jwt}]
-      forwardOriginalToken: FORWARD
-      outputClaimToHeaders: [{header: x-group, claim: group}, {header: x-deep, claim: a.b}]
-      outputPayloadToHeader: x-payload
----
-"""
+TOLD = tokens_with(
+    "fromHeaders: [{name: x-jwt}]",
+    "forwardOriginalToken: FORWARD",
+    "outputClaimToHeaders: [{header: x-group, claim: group}, {header: x-deep, claim: a.b}]",
+    "outputPayloadToHeader: x-payload",
+)
 BY_GROUP = '{when: [{key: "request.headers[x-group]", values: [admin]}]}'
 
 
@@ -79,7 +70,7 @@ def test_other_policies_have_rules_of_their_own(tmp_path: Path) -> None:
     mine = [flip for flip in flips if flip.caller.name == "front"]
     assert [flip.now_allowed for flip in mine] == [True, False]
     assert ['"team":"admin"' in flip.witness.claims for flip in mine] == [True, False]
-    after.write_text(told.partition("      outputClaim")[0] + "---\n" + POLICY.replace("RULE", BY_GROUP))
+    after.write_text(tokens_with("fromHeaders: [{name: x-jwt}]") + POLICY.replace("RULE", BY_GROUP))
     flips = compare(before, subject_of_files(before, [after])).flips
     opened = [flip for flip in flips if flip.caller.name == "front" and flip.now_allowed]
     assert [dict(flip.witness.headers)["x-group"] for flip in opened] == ["admin"]  # callers' own word counts then
