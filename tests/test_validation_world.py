@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from meshsim.validation import world_flights, world_handshakes
-from meshsim.validation.small_world import handshakes_ns, small_world
+from meshsim.validation import handshake_samples, synack_theory, world_flights, world_handshakes
+from meshsim.validation.small_world import Data, handshakes_ns, small_world
 from meshsim.validation.world_flights import extra_round_trips
 from meshsim.validation.world_handshakes import whole_share
 from meshsim.world import transport
@@ -44,28 +44,56 @@ def test_windows_that_never_wait_are_found_out(monkeypatch: pytest.MonkeyPatch) 
     assert not claim.passed
 
 
-def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A world that takes half a second for the first timeout does not agree with the probe."""
-    true_scenario = world_handshakes._scenario
-
-    def hasty(round_trip_ns: int, loss_percent: float, requests: int, seed: int) -> world_handshakes.Data:
-        data = true_scenario(round_trip_ns, loss_percent, requests, seed)
-        data["network"]["tcp"] |= {"initial_rto": "500 ms"}
-        return data
-
-    monkeypatch.setattr(world_handshakes, "_scenario", hasty)
-    monkeypatch.setattr(world_handshakes, "ROUND_TRIPS_MS", (50,))
-    monkeypatch.setattr(world_handshakes, "REQUESTS", {10: 400})
+def _one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world_handshakes, "FIRST_LOST", {50: 400})
+    monkeypatch.setattr(handshake_samples, "FIRST_LOST", {50: 400})
+    for module in (world_handshakes, handshake_samples):
+        monkeypatch.setattr(module, "REQUESTS", {10: 400})
     monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 100)
     monkeypatch.setattr(world_handshakes, "WIDEST_MEAN", 100)
-    criterion, _ = world_handshakes._against_the_probe(1)
-    assert not criterion.passed
-    monkeypatch.setattr(world_handshakes, "_scenario", true_scenario)
+
+
+def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that takes half a second for the first timeout does not agree with the probe."""
+    _one_cell(monkeypatch)
     criterion, _ = world_handshakes._against_the_probe(1)
     assert criterion.passed
     monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 2)
     criterion, _ = world_handshakes._against_the_probe(1)
-    assert not criterion.passed  # 400 handshakes tell too little
+    assert not criterion.passed  # 400 handshakes tell too little of shares
+    monkeypatch.setattr(world_handshakes, "WIDEST_SHARE", 100)
+    monkeypatch.setattr(world_handshakes, "WIDEST_MEAN", 3)
+    criterion, _ = world_handshakes._against_the_probe(1)
+    assert not criterion.passed  # and of the mean
+    monkeypatch.setattr(world_handshakes, "WIDEST_MEAN", 100)
+    true_world = handshake_samples.lossy_world
+
+    def hasty(round_trip_ns: int, loss_percent: float, requests: int, seed: int) -> Data:
+        data = true_world(round_trip_ns, loss_percent, requests, seed)
+        data["network"]["tcp"] |= {"initial_rto": "500 ms"}
+        return data
+
+    monkeypatch.setattr(handshake_samples, "lossy_world", hasty)
+    criterion, _ = world_handshakes._against_the_probe(1)
+    assert not criterion.passed
+
+
+@pytest.mark.parametrize("loss_percent", [3, 10])
+def test_first_losses_that_are_made_are_as_theory_has_them(monkeypatch: pytest.MonkeyPatch, loss_percent: int) -> None:
+    """Of handshakes whose first SYN or SYN-ACK is lost on purpose, so many connect a second later as in theory."""
+    monkeypatch.setattr(handshake_samples, "FIRST_LOST", {50: 12_000 // loss_percent})
+    loss, wheel = loss_percent / 100, synack_theory.on_the_wheel
+    ways = list(synack_theory.ways(loss, timer_first=1 - 25 / 32, lasts=wheel))
+    failing = [way for way in ways if way.at_ms > 0]
+    failure = sum(way.probability for way in failing)
+    assert failure == pytest.approx(1 - (1 - loss) ** 2)
+    share = sum(way.probability for way in failing if way.at_ms < 1_500) / failure
+    cell = (50, loss_percent, 1)
+    for samples in (handshake_samples.world_first_lost(*cell), handshake_samples.Probe(*cell).first_lost()):
+        assert len(samples) > 1_100
+        assert all(connected_ns > 1_000 * MS for connected_ns, _ in samples)
+        soon = sum(connected_ns < 1_500 * MS for connected_ns, _ in samples) / len(samples)
+        assert soon == pytest.approx(share, abs=4 * (share * (1 - share) / len(samples)) ** 0.5)
 
 
 def test_transfers_that_lose_twice_as_much_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

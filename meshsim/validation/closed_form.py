@@ -79,11 +79,11 @@ that the server repeats is a second chance; the published table below shows that
 timer. With exact timers theory must lie inside the interval from 3 % loss on (below it is the closed form but for
 0.6 %), and the model as it is used must lie within 3 % of theory with ticks in every cell.
 
-{SAMPLES} handshakes a cell; for Linux as many whose SYN and SYN-ACK get through at once, and {SAMPLES_OF_FAILURES} p of
-which one does not, weighted with (1-p)^2 and f. Most of the scatter is how many SYNs are lost. Where the server repeats
-nothing the time to connect tells how many were, and how often so many are is known: so their delay, (2^k - 1) s for k,
-is taken off each sample, and E[SYN] added. What is left to chance is flights, and when timers expire. Means are in
-milliseconds, with half of their 99 % confidence interval."""
+Of *textbook* and *exact* there are {SAMPLES} handshakes a cell. Of *Linux* there are as many whose first SYN and
+SYN-ACK get through, and {SAMPLES_OF_FAILURES} p of which one of the two is lost, weighted with (1-p)^2 and f. Most of
+the scatter is how many SYNs are lost. Where the server repeats nothing the time to connect tells how many were, and how
+often so many are is known: so their delay, (2^k - 1) s for k, is taken off each sample, and E[SYN] added. What is left
+to chance is flights, and when timers expire. Means are in milliseconds, with half of their 99 % confidence interval."""
 
 
 def syn_delay_ms(loss: float) -> float:

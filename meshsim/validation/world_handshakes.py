@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf, sqrt
-from random import Random
 from statistics import fmean, pvariance
 
 from meshsim.network import tcp
-from meshsim.network.tcp_connection import Carrier
-from meshsim.network.tcp_parameters import TcpParameters
-from meshsim.network.tcp_path import LossCountdown, SteadyPath
-from meshsim.probe.case import ProbeCase
-from meshsim.probe.script import write_script
-from meshsim.scenario.cost_profile import load_cost_profile
-from meshsim.scenario.network import Node
-from meshsim.validation.claims import NORMAL_99, NORMAL_JOINT, Claim, at_most, share_in_interval
+from meshsim.validation.claims import NORMAL_99, NORMAL_JOINT, WIDEST, Claim, at_most, share_in_interval
+from meshsim.validation.handshake_samples import (
+    FIRST_LOST,
+    REQUESTS,
+    Probe,
+    Sample,
+    lossy_world,
+    world_first_lost,
+    world_samples,
+)
 from meshsim.validation.published_handshakes import COMPUTE_NS, SHORT_FLIGHTS, read_table
 from meshsim.validation.section import Criterion, Section
-from meshsim.validation.small_world import BANDWIDTH_BPS, Data, computing_ns, handshakes_ns, run_world, small_world
+from meshsim.validation.small_world import computing_ns, handshakes_ns, small_world
 
-ROUND_TRIPS_MS = (5, 50, 200)
-REQUESTS = {1: 2_000, 3: 4_000, 10: 9_000}
-"""Handshakes in the world by the loss in percent: the more, the more there is to scatter."""
-PROBES_EACH = 4
-"""Of the probe for one in the world."""
-GAP_MS = 20_000
-"""Between requests, on average: nearly all handshakes are over by then, whatever was lost."""
 SYN_LOST_NS = 900 * tcp.MS
 """Who is not connected by then has lost a SYN or a SYN-ACK."""
-WIDEST_SHARE, WIDEST_MEAN = 2.1, 10.0
+WIDEST_SHARE, WIDEST_MEAN = 2.1, 100 * WIDEST
 """Widest gates, in points and in percent."""
 MOST_LOSS_PERCENT, MEDIAN_TOLERANCE = 5.0, 0.02
 MEDIAN_REQUESTS = 400
@@ -47,8 +41,9 @@ nor their draws.
 Two shares have closed forms: the server's first SYN-ACK arrives for (1-p)^2 of all, and nothing that delays is lost for
 (1-p)^4, which are those below 2 R + 50 ms. By these two the samples of world and probe are divided into three strata,
 whose parts are known; of each stratum world and probe must agree, and so on what is made of them with the known parts:
-the shares below 0.9 s and 2.9 s, and the mean. That leaves less to chance than a comparison of all with all. How far
-apart chance alone may set them, jointly: *gate*.
+the shares below 0.9 s and 2.9 s, and the mean. That leaves less to chance than a comparison of all with all. Most is
+left in the third, whose first SYN or SYN-ACK is lost: so there are more of these, in the world by cutting the link for
+a microsecond while one of the two is on it. How far apart chance alone may set world and probe, jointly: *gate*.
 
 The published medians are those of the P-256 handshake up to 5 % loss. What CPUs take in the world is exchanged for the
 1.08 ms of the experiment. Here hosts remember nothing of earlier connections, which medians up to 5 % do not show.
@@ -59,57 +54,25 @@ flight. What lies between are acknowledgements, which nobody misses. With a the 
 and r = a / (b (1 - a)) the chance that one begins, that is ((1 - a) ((1 - r)^2 + r / b))^2."""
 
 
-def _scenario(round_trip_ns: int, loss_percent: float, requests: int, seed: int) -> Data:
-    data = small_world(round_trip_ns, requests, GAP_MS, seed=seed)
-    data["network"]["tcp"] = {"remember_destinations": False}
-    data["network"]["links"][0]["loss"] = f"{loss_percent:.9f} %"
-    return data
-
-
-Sample = tuple[int, int]
-"""From the first SYN to connected, and to established."""
-
-
-def _world(round_trip_ns: int, loss_percent: int, seed: int) -> list[Sample]:
-    """Return the world's handshakes."""
-    data = _scenario(round_trip_ns, loss_percent, REQUESTS[loss_percent], seed)
-    rows = run_world(data)["handshakes"]
-    return [(row.tcp_ns, row.tcp_ns + row.duration_ns) for row in rows if row.outcome == "established"]
-
-
-def _probe(round_trip_ns: int, loss_percent: int, seed: int) -> list[Sample]:
-    """Return the probe's handshakes over the same link."""
-    case = ProbeCase(round_trip_ns, group="X25519", cpu=Node.model_fields["cpu"].default, mutual=True)
-    script = write_script(case, load_cost_profile("default"))
-    loss = loss_percent / 100
-    name = f"world handshakes/{seed}/{round_trip_ns}/{loss}"
-    up, down, noise, phase = (Random(f"{name}/{purpose}") for purpose in ("up", "down", "noise", "phase"))
-    losses = (LossCountdown(loss, up), LossCountdown(loss, down))
-    path = SteadyPath((round_trip_ns // 2, round_trip_ns // 2), BANDWIDTH_BPS, losses, noise)
-    carrier = Carrier(path, TcpParameters())
-    probes = PROBES_EACH * REQUESTS[loss_percent]
-    courses = [carrier.carry(script.dialogue, int(phase.random() * 1024 * tcp.MS)) for _ in range(probes)]
-    finish_ns = script.dialogue[script.finish].compute_ns
-    return [
-        (course.connected_ns, course.delivered_ns[script.finish - 1] + finish_ns)
-        for course in courses
-        if len(course.delivered_ns) >= script.finish
-    ]
-
-
 class _Strata:
-    """Samples divided by what was lost, whose parts of all are known."""
+    """Samples divided by what was lost, whose parts of all are known; and more whose first exchange failed."""
 
-    def __init__(self, samples: Sequence[Sample], round_trip_ms: int, loss: float) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], first_lost: Sequence[Sample], round_trip_ms: int, loss: float
+    ) -> None:
         self.count = len(samples)
         self._parts = ((1 - loss) ** 4, (1 - loss) ** 2 - (1 - loss) ** 4, 1 - (1 - loss) ** 2)
-        whole_ns = (2 * round_trip_ms + 50) * tcp.MS
+        self._whole_ns = (2 * round_trip_ms + 50) * tcp.MS
         self._times_ms: tuple[list[float], list[float], list[float]] = ([], [], [])
-        for connected_ns, established_ns in samples:
-            stratum = 0 if established_ns < whole_ns else 1 if connected_ns < SYN_LOST_NS else 2
-            self._times_ms[stratum].append(established_ns / tcp.MS)
+        self._add(samples)
         self.whole = len(self._times_ms[0]) / self.count
         self.connected = 1 - len(self._times_ms[2]) / self.count
+        self._add(first_lost)
+
+    def _add(self, samples: Sequence[Sample]) -> None:
+        for connected_ns, established_ns in samples:
+            stratum = 0 if established_ns < self._whole_ns else 1 if connected_ns < SYN_LOST_NS else 2
+            self._times_ms[stratum].append(established_ns / tcp.MS)
 
     def mean(self, of: Callable[[float], float]) -> tuple[float, float]:
         """Return the mean of a function of the time, and the variance of that mean."""
@@ -150,10 +113,10 @@ def _cell(
     agreement: _Agreement, round_trip_ms: int, loss_percent: int, seed: int
 ) -> tuple[tuple[str, ...], float, float]:
     """Compare one cell; return its line, and its widest gates: of a share in points, of the mean in percent."""
-    loss = loss_percent / 100
-    world, probe = (
-        _Strata(make(round_trip_ms * tcp.MS, loss_percent, seed), round_trip_ms, loss) for make in (_world, _probe)
-    )
+    loss, of_cell = loss_percent / 100, (round_trip_ms, loss_percent, seed)
+    player = Probe(*of_cell)
+    world = _Strata(world_samples(*of_cell), world_first_lost(*of_cell), round_trip_ms, loss)
+    probe = _Strata(player.samples(), player.first_lost(), round_trip_ms, loss)
     place = f"R {round_trip_ms} ms, {loss_percent} %"
     cells = [f"{round_trip_ms} ms", f"{loss_percent} %"]
     share_gate = mean_gate = 0.0
@@ -179,9 +142,7 @@ def _cell(
 def _against_the_probe(seed: int) -> tuple[Criterion, list[tuple[str, ...]]]:
     agreement = _Agreement()
     lines = [
-        _cell(agreement, round_trip_ms, loss_percent, seed)
-        for round_trip_ms in ROUND_TRIPS_MS
-        for loss_percent in REQUESTS
+        _cell(agreement, round_trip_ms, loss_percent, seed) for round_trip_ms in FIRST_LOST for loss_percent in REQUESTS
     ]
     share_gate, mean_gate = max(line[1] for line in lines), max(line[2] for line in lines)
     text = (
@@ -203,7 +164,7 @@ def _published_medians(seed: int) -> Claim:
         if cell.family != SHORT_FLIGHTS or cell.loss_percent > MOST_LOSS_PERCENT:
             continue
         round_trip_ns = round(cell.round_trip_ms * tcp.MS)
-        times_ns = sorted(handshakes_ns(_scenario(round_trip_ns, cell.loss_percent, MEDIAN_REQUESTS, seed)))
+        times_ns = sorted(handshakes_ns(lossy_world(round_trip_ns, cell.loss_percent, MEDIAN_REQUESTS, seed)))
         time_ns = times_ns[len(times_ns) // 2] - computing_ns(round_trip_ns) + COMPUTE_NS
         worst = max(worst, abs(time_ns / tcp.MS / cell.quantiles_ms["p50_ms"] - 1))
         count += 1
