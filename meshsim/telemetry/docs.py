@@ -19,7 +19,9 @@ to a run that is going on or was killed; the next run beside it sweeps the latte
 
 | File | What |
 |---|---|
-| `manifest.json` | what the run was made from, rows and sha256 of each table, the digest; apart, `host` |
+| `manifest.json` | what the run was made from, rows and sha256 of each table, the digest; apart, in `host`, the \
+machine, how long it took, how many handshakes OpenSSL was compared in, and whether the hot path was \
+[compiled](performance.md#compiled) |
 | `scenario.yaml` | the scenario as it was run, every default spelled out |
 | `summary.json` | every figure that people quote, and the verdict on each expectation |
 | `report.html` | the report: one page, no network needed |
@@ -34,7 +36,8 @@ Equal digests mean equal results, whatever the machine, the fidelity and the ver
 of values, not of files. Each column's values are hashed with SHA-256 one after the other (int64 as eight bytes, little
 endian; bool as one byte; strings as MessagePack). A table's hash is the SHA-256 of one line `name:type:hash` for each
 column (of one that is marked as later, only where a value is not zero, false or empty); the digest is that of one line
-`table:rows:hash` for each table, in the order below (of a table that came later, `{optional}`, only if it has rows).
+`table:rows:hash` for each table, in the order below. Tables that came later count only if they have rows:
+`{optional}`.
 
 ## The tables
 

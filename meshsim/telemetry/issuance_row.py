@@ -23,9 +23,9 @@ ISSUANCE_PARTS = (
 
 
 class IssuanceRow(msgspec.Struct, frozen=True, gc=False):
-    """One attempt of a workload to get a certificate and, when it starts, to become part of the mesh with it."""
+    """An attempt of a workload to get a token, or a certificate and, at its start, a place in the mesh with it."""
 
-    issuance_id: Annotated[int, Meta(description="Counts from 1; all attempts for one certificate share it.")]
+    issuance_id: Annotated[int, Meta(description="Counts from 1; all attempts for one certificate or token share it.")]
     attempt: Annotated[int, Meta(description="Counts from 1.")]
     host: Annotated[str, Meta(description="Replica or device.")]
     spiffe_id: Annotated[str, Meta(description="SPIFFE ID that it asks for.")]
