@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import regex
+from meshsim.scenario.call_graph import edges
 from meshsim.scenario.destinations import CallersDestination, Destination
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -108,6 +109,26 @@ def check_destinations(scenario: Scenario) -> Iterator[Finding]:
                     message = f"{name!r} has no port {port}; {expected(port, list(service.ports))}"
                     path: Path = ("mesh", "destinations", name, *below, "ports", port)
                     yield Finding(path, message, at_key=True, involved=(("services", name),))
+
+
+def note_destinations(scenario: Scenario) -> Iterator[Finding]:
+    """Settings for callers in namespaces that never call the destination.
+
+    They are no mistake: `meshsim policy` answers about such calls by them, and a cluster's rules hold for callers of
+    which a scenario has none.
+    """
+    calling: dict[str, set[str]] = {}
+    for name, caller in scenario.services.items():
+        for _, to in edges(scenario, name):
+            calling.setdefault(to, set()).add(caller.namespace)
+    for name, destination in scenario.mesh.destinations.items():
+        for namespace in destination.callers_in:
+            if namespace not in calling.get(name, ()):
+                message = (
+                    f"no service in {show(namespace)} calls {show(name)}, so that no run goes by this; what "
+                    "'meshsim policy' says of such calls does"
+                )
+                yield Finding(("mesh", "destinations", name, "callers_in", namespace), message, at_key=True)
 
 
 def _ports(destination: Destination) -> Iterator[tuple[Path, list[str]]]:

@@ -108,7 +108,7 @@ class Destination(CallersDestination):
 
     callers_in: dict[Name, CallersDestination] = {}
     """Namespaces whose services treat it otherwise, in place of all else here; a route whose subset is not there leads
-    them nowhere. Default: none."""
+    them nowhere; `check` notes those of which no service calls it. Default: none."""
 
     def to(self, namespace: str) -> CallersDestination:
         """What holds for callers of a namespace; of the empty one, for fleets."""

@@ -14,6 +14,7 @@ from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_reach import note_control
 from meshsim.scenario.check_revocation import note_revocation
+from meshsim.scenario.check_routes import note_destinations
 from meshsim.scenario.check_signing import note_signing
 from meshsim.scenario.check_tls import note_tls
 from meshsim.scenario.check_waypoints import note_waypoints
@@ -129,6 +130,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         *note_revocation(reading.scenario),
         *note_signing(reading.scenario),
         *note_tls(reading.scenario),
+        *note_destinations(reading.scenario),
         *note_skew(reading.scenario),
         *note_interruptions(reading.scenario, named.radio_traces),
     )
