@@ -24,6 +24,8 @@ _SEEN = frozenset(
     }
 )
 """Attributes that ztunnel sees."""
+_SEEN_OF_SOURCES = ("source.serviceAccount",)
+"""Those of them that count in ``from`` and not in ``when`` (authorization.go, l4WhenAttributes)."""
 _OWN = "meshsim."
 """What the attributes begin with that Istio has not."""
 ZTUNNEL_ACTIONS = ("ALLOW", "DENY")
@@ -85,7 +87,7 @@ def both(waypoint: Decision, ztunnel: Decision) -> Decision:
 def unseen(rule: Rule) -> list[str]:
     """What a rule names that ztunnel does not see: fields and keys as they are written."""
     return [
-        clause.field if clause.values else clause.not_field
+        clause.field if clause.values or _is_condition(clause) else clause.not_field
         for either in (*rule.sources, *rule.operations, rule.conditions)
         for clause in either
         if not _is_seen(clause)
@@ -93,7 +95,12 @@ def unseen(rule: Rule) -> list[str]:
 
 
 def _is_seen(clause: Clause) -> bool:
-    return clause.attribute in _SEEN or clause.attribute.startswith(_OWN)
+    unknown = _is_condition(clause) and clause.attribute in _SEEN_OF_SOURCES
+    return (clause.attribute in _SEEN and not unknown) or clause.attribute.startswith(_OWN)
+
+
+def _is_condition(clause: Clause) -> bool:
+    return clause.field == clause.attribute
 
 
 def at_ztunnel(policy: AuthorizationPolicy, rule: Rule, number: int, setting: Setting) -> Applied:

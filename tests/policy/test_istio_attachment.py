@@ -152,6 +152,9 @@ def test_both_proxies_have_to_allow() -> None:
         ("DENY", {"from": [{"source": {"requestPrincipals": ["*"]}}]}, False),
         ("DENY", {"from": [{"source": {"remoteIpBlocks": ["192.0.2.0/24"]}}]}, False),
         ("DENY", {"when": [{"key": "request.headers[x]", "values": ["y"]}]}, False),
+        ("ALLOW", {"from": [{"source": {"serviceAccounts": ["shop/waypoint"]}}]}, True),
+        ("ALLOW", {"when": [{"key": "source.serviceAccount", "values": ["shop/waypoint"]}]}, False),  # no such key
+        ("DENY", {"when": [{"key": "source.serviceAccount", "values": ["shop/front"]}]}, False),
         ("DENY", FROM_FRONT, True),  # the caller is the waypoint
         ("DENY", FROM_WAYPOINT, False),
         ("DENY", {"from": [{"source": {"namespaces": ["shop"]}}]}, False),
@@ -370,6 +373,10 @@ def test_custom_policies_ask_at_the_waypoint() -> None:
         (
             [policy("a", "DENY", "shop", GET)],
             "ns[shop]-policy[a] is for cart or front: in ambient mode ztunnel sees no methods, so the rule denies",
+        ),
+        (
+            [policy("a", "DENY", "shop", {"when": [{"key": "request.auth.claims[iss]", "notValues": ["a"]}]})],
+            "is for cart or front: in ambient mode ztunnel sees no request.auth.claims[iss], so the rule denies",
         ),
         ([policy("a", "DENY", "shop", ALL, targetRefs=TO_CART)], ""),
         ([policy("a", "DENY", "shop", FROM_WAYPOINT)], ""),
