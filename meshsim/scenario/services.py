@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
@@ -13,7 +13,8 @@ from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortK
 from meshsim.scenario.tls import TlsOverride
 from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
 
-HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
+HTTP_PATH: Final = r"^/[!-~]{0,1023}$"
+HttpPath = Annotated[str, StringConstraints(pattern=HTTP_PATH)]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Replicas = Annotated[dict[Name, Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1)]
 Count = Annotated[int, Field(ge=0, le=1000)]

@@ -78,6 +78,14 @@ def test_an_import_lets_users_in_by_the_gateway(tmp_path: Path) -> None:
     assert decided == {("istio-ingressgateway", True)}
 
 
+@pytest.mark.parametrize("match", ["{uri: {prefix: static}}", "{uri: {exact: '/a b'}}"])
+def test_an_import_takes_no_path_that_no_request_has(tmp_path: Path, match: str) -> None:
+    """A match that nothing can fulfil, which Istio lets pass, is left to the next one."""
+    home(tmp_path, more=GATEWAY + ROUTES.replace("{uri: {exact: /welcome}}", match) + POLICY)
+    made = import_manifests(tmp_path / "shop", tmp_path / "s.yaml", force=False, survey=survey)
+    assert {flow.path for flow in load_scenario(made.file).scenario.traffic} == {"/static"}
+
+
 def _called_by(tmp_path: Path, routes: str, path: str) -> LoadedScenario:
     """A scenario whose users call the gateway, which calls the service ``front``."""
     calls = f"[{{to: front, path: {path}}}]"

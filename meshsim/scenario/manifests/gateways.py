@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -12,6 +13,7 @@ from meshsim.scenario.manifests.kubernetes import Cluster, KubePort, KubeService
 from meshsim.scenario.manifests.values import Notes, body, labels, number, take
 from meshsim.scenario.manifests.workloads import Deployment
 from meshsim.scenario.positions import Path, Place
+from meshsim.scenario.services import HTTP_PATH
 from meshsim.scenario.words import expected, show
 
 ISTIOS_LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
@@ -165,11 +167,12 @@ def _put_source(draft: Draft, count: int, labels: Mapping[str, str], place: Plac
 
 
 def _path_of(route: dict[str, object]) -> str:
+    """A path that the route takes; empty if it names none that a request can have."""
     matches = route.get("match")
     for match in matches if isinstance(matches, list) else ():
         wanted = match.get("path", {})
         for key in ("exact", "prefix"):
-            if key in wanted:
+            if re.fullmatch(HTTP_PATH, str(wanted.get(key, ""))):
                 return str(wanted[key])
     return ""
 
