@@ -64,6 +64,19 @@ class StartTokenEndpoint(msgspec.Struct, frozen=True, gc=False):
     issuer: str
 
 
+class StopWaypoint(msgspec.Struct, frozen=True, gc=False):
+    """End the processes of a waypoint; their nodes go on."""
+
+    waypoint: str
+    """As the scenario writes it."""
+
+
+class StartWaypoint(msgspec.Struct, frozen=True, gc=False):
+    """Start the processes of a waypoint again."""
+
+    waypoint: str
+
+
 class ReplaceAuthority(msgspec.Struct, frozen=True, gc=False):
     """Have a new certificate authority sign from now on."""
 
@@ -180,6 +193,8 @@ Intervention = (
     | RestoreResponder
     | StopTokenEndpoint
     | StartTokenEndpoint
+    | StopWaypoint
+    | StartWaypoint
 )
 
 

@@ -19,6 +19,7 @@ from meshsim.faults import (
     push_rejected,
     revoke,
     token_outage,
+    waypoint_outage,
 )
 from meshsim.faults.interventions import Intervention, Planned
 from meshsim.scenario.faults import end_ns as end_of_fault
@@ -38,6 +39,7 @@ KINDS: Final[Mapping[str, Callable[[Any], tuple[Intervention, Intervention]]]] =
         "revoke": revoke.plan,
         "ocsp-responder": ocsp_responder.plan,
         "token-outage": token_outage.plan,
+        "waypoint-outage": waypoint_outage.plan,
     }
 )
 """A kind's name in the scenario, and the function that plans it."""

@@ -43,6 +43,12 @@ def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
         if kind:
             message = f"a {kind} is called {workload!r} too, and tables tell them apart by name; expected another name"
             yield Finding(("mesh", "waypoints", one.key), message, at_key=True)
+    for index, fault in enumerate(scenario.faults):
+        if fault.kind == "waypoint-outage" and qualified(fault.target, "default") not in seen:
+            message = f"no waypoint {show(fault.target)} has a place (mesh.waypoints)"
+            yield Finding(
+                ("faults", index, "target"), f"{message}; {expected(fault.target, list(scenario.mesh.waypoints))}"
+            )
     yield from _check_modes(scenario)
 
 

@@ -123,6 +123,17 @@ class ProxyCosts(_Model):
     """The ratio between CPUs that is used."""
 
 
+class OtherProxyCosts(_Model):
+    """Work of another kind of proxy for one request and its response; what is not said is as of a sidecar."""
+
+    published_ns: _PositiveNs
+    """CPU time (ns) of one proxy for one request and its response, everything included."""
+    less_records: Annotated[int, pydantic.Field(ge=0, le=100)]
+    """TLS records in it that are charged apart."""
+    less_tcp_messages: Annotated[int, pydantic.Field(ge=0, le=100)]
+    """TCP messages in it that are charged apart."""
+
+
 class StandIn(_Model):
     """Where a missing figure comes from: the ratio of ``cpu``, carried over by the ratio of another primitive."""
 
@@ -187,6 +198,8 @@ class ProfileFile(_Model):
     """Source to what it is and its licence."""
     proxy: ProxyCosts
     """HTTP proxy work."""
+    other_proxies: dict[Literal["waypoint", "ztunnel"], OtherProxyCosts] = pydantic.Field(default_factory=dict)
+    """Proxies of Istio's ambient mode; default none, so that each works as a sidecar does."""
     software_aes: dict[str, StandIn] = pydantic.Field(default_factory=dict)
     """AEAD operation to the stand-in that takes its place where AES instructions are not used; default none."""
     ciphers: dict[str, str]

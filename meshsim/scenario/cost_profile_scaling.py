@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from meshsim.scenario.cost_profile_file import ProfileFile, ProxyCosts, Rates, StandIn
 from meshsim.scenario.cpu_costs import BLOCK_BYTES, BLOCK_PS, CpuCosts
@@ -210,6 +210,8 @@ class _Scaling:
             exact |= {name: self._software(cpu, name) for name in content.software_aes}
         records = {cipher: self._block_ps(exact, aead) for cipher, aead in content.ciphers.items()}
         half_proxy = self._proxy_ns(cpu) / 2
+        half_ztunnel = self._proxy_ns(cpu, "ztunnel") / 2
+        quarter_waypoint = self._proxy_ns(cpu, "waypoint") / 4
         policy = {
             engine: tuple(
                 (point.policies, self._scale(cpu, costs.scales_with, point.at(content.charge)))
@@ -226,6 +228,8 @@ class _Scaling:
             tcp_message_ns=round(exact["tcp.message"]),
             proxy_request_ns=round(half_proxy),
             proxy_response_ns=round(half_proxy),
+            ztunnel_message_ns=round(half_ztunnel),
+            waypoint_message_ns=round(quarter_waypoint),
             record_fixed_ns=round(self._record_fixed(exact)),
             record_block_ps=MappingProxyType(records),
             policy_points=MappingProxyType(policy),
@@ -255,11 +259,17 @@ class _Scaling:
     def _block_ps(exact: Mapping[str, Fraction], aead: str) -> int:
         return round(1_000 * ((exact[f"{aead}.seal"] + exact[f"{aead}.open"]) / 2 + exact["record.copy"]))
 
-    def _proxy_ns(self, cpu: str) -> Fraction:
-        """Proxy work (ns) on ``cpu`` for a request and its response, apart from what is charged for itself."""
+    def _proxy_ns(self, cpu: str, kind: Literal["waypoint", "ztunnel"] | None = None) -> Fraction:
+        """Proxy work (ns) on ``cpu`` for a request and its response, apart from what is charged for itself.
+
+        ``kind``: of a proxy that is no sidecar.
+        """
         proxy = self._content.proxy
+        other = None if kind is None else self._content.other_proxies.get(kind)
         if proxy.charge == "measured":
             return self._exact(cpu, proxy.measured)
+        if other is not None:
+            proxy = proxy.model_copy(update=other.model_dump())
         rest = max(Fraction(0), proxy.published_ns - self._charged_apart(proxy))
         return rest * self._ratio(cpu, proxy.scales_with) / self._ratio(proxy.cpu, proxy.scales_with)
 

@@ -31,6 +31,10 @@ class CpuCosts(msgspec.Struct, frozen=True):
     """HTTP proxy work of one sidecar for one request, records and TCP messages not included (ns)."""
     proxy_response_ns: int
     """The same for a response (ns)."""
+    ztunnel_message_ns: int
+    """Work of a ztunnel for one request, or for one response, likewise (ns)."""
+    waypoint_message_ns: int
+    """Work of a waypoint to take one request or response, or to send one on, likewise (ns)."""
     record_fixed_ns: int
     """Sealing or opening one TLS record, apart from its bytes (ns)."""
     record_block_ps: Mapping[str, int]

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from meshsim.scenario.fields import Duration, Model, Name
 from meshsim.scenario.policy import TrustDomain
+from meshsim.scenario.ports import ObjectName
 
 
 class _Begun(Model):
@@ -155,6 +156,15 @@ class OcspResponderFault(_Fault):
     already, a second before, and say good. unknown: it knows no certificate. Default: nothing."""
 
 
+class WaypointOutage(_Fault):
+    """The processes of a waypoint are gone on all its nodes; whoever is connected or connects is told so at once."""
+
+    kind: Literal["waypoint-outage"]
+    """waypoint-outage."""
+    target: ObjectName
+    """Waypoint with a place, as mesh.waypoints names it."""
+
+
 Fault = Annotated[
     LinkDown
     | NodeCrash
@@ -167,7 +177,8 @@ Fault = Annotated[
     | BundleEndpointFault
     | Revoke
     | OcspResponderFault
-    | TokenOutage,
+    | TokenOutage
+    | WaypointOutage,
     Field(discriminator="kind"),
 ]
 

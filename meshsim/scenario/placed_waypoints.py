@@ -5,7 +5,7 @@ Such a waypoint is a workload like others, with replicas, sidecar and certificat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -69,9 +69,21 @@ def goes_through(scenario: Scenario, caller: str, service: str) -> str:
     waypoint = waypoint_of(scenario, service)
     if waypoint is None or "DISABLE" in modes_of(scenario, caller):
         return ""
-    own = scenario.services.get(caller)
-    is_gateway = own is not None and (own.gateways or GATEWAY_NAME in own.labels)
-    return "" if is_gateway and not scenario.services[service].waypoint_for_gateways else waypoint.workload
+    past = is_gateway(scenario, caller) and not scenario.services[service].waypoint_for_gateways
+    return "" if past else waypoint.workload
+
+
+def is_gateway(scenario: Scenario, workload: str) -> bool:
+    """Whether a service is the workload of a gateway."""
+    service = scenario.services.get(workload)
+    return service is not None and (bool(service.gateways) or GATEWAY_NAME in service.labels)
+
+
+def proxy_of(scenario: Scenario, workload: str) -> Literal["sidecar", "ztunnel", "waypoint"]:
+    """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""
+    if workload in placed_waypoints(scenario):
+        return "waypoint"
+    return "ztunnel" if scenario.mesh.ambient and not is_gateway(scenario, workload) else "sidecar"
 
 
 def modes_of(scenario: Scenario, caller: str) -> set[TlsMode]:

@@ -83,7 +83,7 @@ class Deciding:
         account = self._accounts.get(message.call_id)
         if account is not None and account.attempt == message.attempt and account.mark_ns < now_ns:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
-        proxy_ns = machine.request_ns
+        proxy_ns = host.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)

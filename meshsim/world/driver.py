@@ -126,9 +126,9 @@ class Driver:
         machine = host.machine
         kind = type(unit)
         if kind is RequestMessage:
-            direction, proxy_ns = UP, machine.request_ns
+            direction, proxy_ns = UP, host.request_ns
         elif kind is ResponseMessage:
-            direction, proxy_ns = DOWN, machine.response_ns
+            direction, proxy_ns = DOWN, host.response_ns
         else:
             direction = UP if connection.client is host else DOWN
             self._handshakes.sent(connection, direction, unit)
@@ -235,7 +235,7 @@ class Driver:
         crypto_ns = 0
         if response.encrypted and connection is not None and connection.connection_id in self._connections:
             crypto_ns = machine.records_ns[connection.cipher][response.size_bytes]
-        proxy_ns = machine.response_ns
+        proxy_ns = host.response_ns
         work_ns = crypto_ns + proxy_ns
         start_ns = machine.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)

@@ -73,7 +73,7 @@ class Machine:
         self.cores = Cores(cores)
         self.costs = costs
         self.request_ns = costs.proxy_request_ns + costs.tcp_message_ns
-        """CPU time of sending or receiving a request, its encryption not included."""
+        """CPU time of a sidecar to send or receive a request, its encryption not included."""
         self.response_ns = costs.proxy_response_ns + costs.tcp_message_ns
         """The same for a response."""
         self.records_ns = records_ns
@@ -104,6 +104,8 @@ class Host:
         "machine",
         "moves",
         "name",
+        "request_ns",
+        "response_ns",
         "sidecar",
         "spiffe_id",
         "starts",
@@ -118,6 +120,10 @@ class Host:
         self.workload = workload
         self.machine = machine
         self.spiffe_id = spiffe_id
+        self.request_ns: int = machine.request_ns
+        """CPU time of its proxy to send or receive a request, encryption not included."""
+        self.response_ns: int = machine.response_ns
+        """The same for a response."""
         self.key_type = "ecdsa-p256"
         """Key type of its certificates."""
         self.generation = 0

@@ -18,7 +18,9 @@ from meshsim.faults.interventions import (
     RestoreLink,
     SlowEngine,
     StartAuthorizer,
+    StartWaypoint,
     StopAuthorizer,
+    StopWaypoint,
 )
 from meshsim.sidecar import events
 from meshsim.telemetry.rows import FaultRow
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from meshsim.world.announcing import Announcing
     from meshsim.world.authorizers import Authorizers
     from meshsim.world.driver import Driver
+    from meshsim.world.hosts import Replica
     from meshsim.world.identity_faults import IdentityFaults
     from meshsim.world.issuers import Issuers
     from meshsim.world.killing import Killing
@@ -56,6 +59,8 @@ class Striking:
         self._reroute_after_ns = state.scenario.network.reroute_after_ns
         self.authorizers: Authorizers | None = None
         """Asks for decisions outside of the proxies; None where they are made inside."""
+        self._stopped: set[str] = set()
+        """Waypoints that do not start with their nodes."""
         self.effects: list[Effects] = []
         self.blaming = Blaming(state, self.effects)
         self._carry_out: dict[type, Callable[[Any, Effects], None]] = {
@@ -70,6 +75,8 @@ class Striking:
             StartAuthorizer: self._start_authorizer,
             SlowEngine: self._slow_engine,
             EaseEngine: self._ease_engine,
+            StopWaypoint: self._stop_waypoint,
+            StartWaypoint: self._start_waypoint,
             **identity_faults.carry_out,
         }
 
@@ -191,9 +198,36 @@ class Striking:
             if self._ends_up(direction) and not self._is_cut(direction):
                 direction.restore(self._clock.now_ns)
         for host in state.hosts():
-            if host.machine is machine:
+            if host.machine is machine and host.workload not in self._stopped:
                 self._killing.start(host)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True))
+
+    # Waypoints
+
+    def _stop_waypoint(self, intervention: StopWaypoint, effects: Effects) -> None:
+        replicas = self._of_waypoint(intervention.waypoint)
+        self._stopped |= {replica.workload for replica in replicas}
+        connections, requests = self._killing.kill([one for one in replicas if one.up], "waypoint outage")
+        effects.connections += connections
+        effects.requests += requests
+        for replica in replicas:
+            replica.epoch += 1  # what would have started one that was gone already
+            self._announcing.starts(replica)
+
+    def _start_waypoint(self, intervention: StartWaypoint, effects: Effects) -> None:
+        replicas = self._of_waypoint(intervention.waypoint)
+        self._stopped -= {replica.workload for replica in replicas}
+        for replica in replicas:
+            if replica.machine.up:
+                self._killing.start(replica)
+            if replica.configured:
+                self._announcing.ready(replica, lambda: None)
+
+    def _of_waypoint(self, key: str) -> list[Replica]:
+        waypoints = self._state.waypoints
+        assert waypoints is not None, "scenarios with this fault have waypoints with a place"
+        workload = waypoints.called(key)
+        return [replica for replica in self._state.replicas if replica.workload == workload]
 
     # Configuration
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.control.routing import resilience_settings
-from meshsim.scenario.placed_waypoints import placed_waypoints
+from meshsim.scenario.placed_waypoints import placed_waypoints, proxy_of
+from meshsim.scenario.proxies import qualified
 from meshsim.sidecar import events
 from meshsim.sidecar.gate import EVERY_FIELD
 from meshsim.sidecar.settings import Served
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 
 GIVEN_UP = 504
 """Status of an answer that nobody waits for."""
+
+
+def set_proxy_costs(state: State) -> None:
+    """Have each host's proxy take the CPU time of its kind for a message."""
+    if not state.scenario.mesh.ambient:
+        return
+    everybody: list[Host] = [*state.replicas, *(device for fleet in state.devices.values() for device in fleet)]
+    kinds = {workload: proxy_of(state.scenario, workload) for workload in {host.workload for host in everybody}}
+    for host in everybody:
+        costs, kind = host.machine.costs, kinds[host.workload]
+        if kind != "sidecar":
+            message_ns = costs.ztunnel_message_ns if kind == "ztunnel" else costs.waypoint_message_ns
+            host.request_ns = host.response_ns = message_ns + costs.tcp_message_ns
 
 
 class Waypoints:
@@ -63,6 +77,11 @@ class Waypoints:
             name: Served(services[name].namespace, None if tokens is None else tokens.rules_at(host, name))
             for name in self._placed[host.workload].serves
         }
+
+    def called(self, key: str) -> str:
+        """Return the workload of the waypoint that the scenario writes so."""
+        name = qualified(key, "default")
+        return next(one.workload for one in self._placed.values() if one.name == name)
 
     def is_one(self, workload: str) -> bool:
         """Say whether a workload is a waypoint."""

@@ -205,7 +205,7 @@ class Workloads:
                 request.request_id,
                 0 if account.parent is None else account.parent.account.call_id,
                 caller.workload,
-                template.destination if server is None else server.workload,
+                template.through or template.destination if server is None else server.workload,
                 caller.node,
                 "" if server is None else server.machine.name,
                 0 if connection is None else connection.connection_id,

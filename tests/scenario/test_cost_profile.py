@@ -256,6 +256,22 @@ def test_proxy_work_is_the_published_figure_less_what_is_charged_apart() -> None
     assert abs(costs.proxy_request_ns + costs.proxy_response_ns + apart_ns - 200_000) <= 6
 
 
+def test_work_of_ambient_proxies_is_the_published_figure_less_what_is_charged_apart() -> None:
+    """A waypoint takes and sends on each message, which comes to 0.25 vCPU with four records; a ztunnel to 0.06."""
+    costs = PROFILE.cpu("xeon-6242r")
+    apart_ns = costs.record_ns(CIPHERS[0], 1_024) + costs.tcp_message_ns
+    assert abs(4 * (costs.waypoint_message_ns + apart_ns) - 250_000) <= 12
+    assert abs(2 * (costs.ztunnel_message_ns + apart_ns) - 60_000) <= 6
+
+
+def test_proxies_of_which_a_profile_says_nothing_work_as_sidecars() -> None:
+    """A profile may know sidecars alone: a ztunnel costs what one does, a waypoint too, for taking and sending."""
+    text = SHIPPED[: SHIPPED.index("other_proxies:")] + SHIPPED[SHIPPED.index("# AES on a CPU whose") :]
+    costs = parse_cost_profile(text.encode(), "profile.yaml").cpu("xeon-6242r")
+    assert costs.ztunnel_message_ns == costs.proxy_request_ns
+    assert abs(2 * costs.waypoint_message_ns - costs.proxy_request_ns) <= 1
+
+
 def test_proxy_work_may_be_the_measured_path() -> None:
     """With ``charge: measured`` a request and its response cost what this project's own HTTP/2 path took."""
     profile = parse_cost_profile(changed("  charge: published", "  charge: measured").encode(), "profile.yaml")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meshsim.identity import token_check
+from meshsim.scenario.cost_profile import load_cost_profile
 from meshsim.scenario.loader import load_text
 from meshsim.sidecar.resilience import response_flags
 from tests.world.conftest import Result
@@ -115,6 +116,9 @@ def test_a_request_goes_through_its_waypoint(run: Run) -> None:
     )
     # Over 2 ms and 3 ms of links instead of 1 ms, there and back; what is sent takes its time on the wires too.
     assert 0 <= one.network_ns - other.network_ns - 8_000_000 < 50_000
+    costs = load_cost_profile().cpu("xeon-6242r")
+    assert one.proxy_ns - other.proxy_ns == 4 * (costs.waypoint_message_ns + costs.tcp_message_ns)
+    assert other.proxy_ns == 4 * (costs.ztunnel_message_ns + costs.tcp_message_ns)
     # Sealed and opened twice, over the same sizes: each message is on its second connection what it was on the first.
     assert one.crypto_ns == pytest.approx(2 * other.crypto_ns, rel=0.001)
 
@@ -172,6 +176,34 @@ def test_a_waypoint_that_crashes_takes_its_services_with_it(run: Run) -> None:
     assert (min(row.t_intended_ns for row in lost), max(row.t_intended_ns for row in lost)) == pytest.approx(
         (1_000_000_000, 4_100_000_000), abs=150_000_000
     )
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_an_outage_of_a_waypoint_is_told_at_once(run: Run, fidelity: str) -> None:
+    """Its processes are gone and their nodes are not: callers are refused until they hear that it is back."""
+    result = run("faults=[{kind: waypoint-outage, target: bank/gate, at: 1 s, for: 1500 ms}]", f"fidelity={fidelity}")
+    lost = [row for row in result.requests if row.outcome != "ok"]
+    assert {(row.outcome, row.status, row.flags) for row in lost} == {("no-waypoint", 503, "")}
+    assert max(row.latency_ns for row in lost) < 10_000_000
+    # It is back at 2.5 s; the control plane hears that within milliseconds, and tells it 100 ms later.
+    assert (lost[0].t_intended_ns, lost[-1].t_intended_ns) == pytest.approx((1.05e9, 2.55e9), abs=51e6)
+    assert result.faults[0].effects >= 2
+    assert [row.reason for row in result.configs if row.proxy == "clerk/0" and row.event == "acked"][1:] == [
+        "gate on hall starts",
+        "gate on hall is ready",
+    ]
+
+
+def test_an_outage_outlasts_the_restart_of_a_node(run: Run) -> None:
+    """A node that comes back during the outage comes back without the waypoint."""
+    result = run(
+        "mesh.waypoints={bank/gate: {replicas: {annex: 1}}}",
+        "faults=[{kind: waypoint-outage, target: bank/gate, at: 500 ms, for: 2 s},"
+        " {kind: node-crash, target: annex, at: 600 ms, for: 500 ms}]",
+    )
+    during = {row.outcome for row in result.requests if 1_300_000_000 < row.t_intended_ns < 2_400_000_000}
+    after = {row.outcome for row in result.requests if row.t_intended_ns > 3_000_000_000}
+    assert (during, after) == ({"no-waypoint"}, {"ok"})
 
 
 def test_replicas_stand_in_for_each_other(run: Run) -> None:
