@@ -61,6 +61,7 @@ CONTRARY = {
     "session-reuse": "mesh.pool.session_scope=replica",
     "session-reuse-per-replica": "mesh.pool.session_scope=service",
     "token-endpoint-cut-off": "mesh.tokens.issuers.login.renew_at=20 %",
+    "waypoint-cost": "mesh.waypoints.shop/central.replicas={shop: 1}",
 }
 """What makes a study fail, because it is what the study is about."""
 
@@ -71,6 +72,7 @@ AT_EVERY_FIDELITY = (
     "resumption-bound",
     "resumption-hole",
     "resumption-off",
+    "waypoint-cost",
 )
 """Studies that are run at fidelity real and modelled too. The others came to the digests of their baselines when they
 were written, but take 8 to 16 s at fidelity real (ca-rotation, rotation, session-reuse), are so much like one of these

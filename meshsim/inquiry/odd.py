@@ -11,8 +11,9 @@ from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.istio_unenforced import unenforced_in
+from meshsim.scenario.placed_waypoints import has_ambient
 from meshsim.scenario.policy import root_namespace_of
-from meshsim.scenario.proxies import gateways_of, waypoints_of
+from meshsim.scenario.proxies import gateways_of, sidecars_in, waypoints_of
 from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 from meshsim.scenario.words import expected, show
 from meshsim.world.token_rules import iss_of
@@ -51,7 +52,8 @@ def _unenforced(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str
             for name, service in services.items()
             if service.versions
         },
-        ambient=scenario.mesh.ambient,
+        ambient=has_ambient(scenario),
+        sidecars=sidecars_in(services, ambient=scenario.mesh.ambient),
         waypoints=waypoints_of(services),
         gateways=gateways_of(services),
         root_namespace=root_namespace_of(scenario.mesh.policy),

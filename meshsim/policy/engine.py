@@ -51,7 +51,9 @@ class Directory(msgspec.Struct, frozen=True):
     ports: Mapping[str, Mapping[int, str]] = {}
     """Service → port that its replicas listen on → protocol spoken there (``http``, ``grpc``, ``tcp``, …)."""
     ambient: bool = False
-    """Whether proxies see TCP alone, but for waypoints and gateways (Istio's ambient mode)."""
+    """Whether proxies see TCP alone, but for waypoints, gateways and ``sidecars`` (Istio's ambient mode)."""
+    sidecars: frozenset[str] = frozenset()
+    """Services and fleets that have sidecars though the mesh is in ambient mode."""
     waypoints: Mapping[str, str] = {}
     """Service → namespace/name of the waypoint that serves it; those without one are left out."""
     open_to_gateways: frozenset[str] = frozenset()

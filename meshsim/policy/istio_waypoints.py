@@ -38,6 +38,8 @@ class Passing(msgspec.Struct, frozen=True):
     """SPIFFE ID by which the waypoint speaks to ztunnel."""
     past: frozenset[str]
     """SPIFFE IDs of callers that go past it: gateways, and waypoints themselves."""
+    sidecars: frozenset[str]
+    """SPIFFE IDs of callers with sidecars, which go past it too."""
 
     def takes(self, question: Question) -> bool:
         """Whether a request goes through the waypoint."""
@@ -49,6 +51,8 @@ class Passing(msgspec.Struct, frozen=True):
             return "the caller proves no identity, so it is not in the mesh and goes past the waypoint"
         if question.principal in self.past:
             return "the caller is a gateway or a waypoint, and these go past the waypoint of this service"
+        if question.principal in self.sidecars:
+            return "the caller has a sidecar, and these go past waypoints"
         return ""
 
     def onward(self, question: Question) -> Question:
@@ -60,7 +64,7 @@ class Passing(msgspec.Struct, frozen=True):
 
 def is_behind_ztunnel(service: str, directory: Directory) -> bool:
     """Whether ztunnel is the last to look at what arrives at a service: in ambient mode, but for gateways."""
-    return directory.ambient and not is_gateway(service, directory)
+    return directory.ambient and service not in directory.sidecars and not is_gateway(service, directory)
 
 
 def passing(service: str, directory: Directory) -> Passing:
@@ -71,7 +75,12 @@ def passing(service: str, directory: Directory) -> Passing:
         else frozenset()
     )
     waypoints = {waypoint_identity(one, directory) for one in directory.waypoints.values()}
-    return Passing(waypoint_identity(directory.waypoints[service], directory), gateways | waypoints)
+    sidecars = frozenset(
+        identity
+        for identity, name in directory.workloads.items()
+        if name in directory.sidecars and not is_gateway(name, directory)
+    )
+    return Passing(waypoint_identity(directory.waypoints[service], directory), gateways | waypoints, sidecars)
 
 
 def both(waypoint: Decision, ztunnel: Decision) -> Decision:

@@ -61,6 +61,7 @@ def _directory(sources: PolicySources, policy: Policy) -> Directory:
         version_labels=sources.version_labels,
         ports=sources.ports,
         ambient=sources.ambient,
+        sidecars=sources.sidecars,
         waypoints=sources.waypoints,
         gateways=sources.gateways,
         trust_domains=sources.trust_domains,

@@ -8,7 +8,7 @@ from meshsim.scenario.call_graph import edges
 from meshsim.scenario.changes import Change
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.placed_waypoints import modes_of, placed_waypoints, waypoint_of
+from meshsim.scenario.placed_waypoints import modes_of, placed_waypoints, proxy_of, waypoint_of
 from meshsim.scenario.positions import Path
 from meshsim.scenario.proxies import qualified, waypoints_of
 from meshsim.scenario.words import expected, show
@@ -18,10 +18,13 @@ _DISABLE = "DISABLE"
 
 def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
     """Waypoints in a mesh of sidecars, that serve nobody, or whose names do not tell them from others."""
-    for name, service in scenario.services.items() if not scenario.mesh.ambient else ():
-        if service.waypoint is not None:
-            message = "sidecars do not go through waypoints; expected mesh.ambient: true, or no waypoint"
-            yield Finding(("services", name, "waypoint"), message, at_key=True)
+    for name, service in scenario.services.items():
+        if service.waypoint is None or proxy_of(scenario, name) == "ztunnel":
+            continue
+        message = "sidecars do not go through waypoints; expected mesh.ambient: true, or no waypoint"
+        if scenario.mesh.ambient:
+            message = "waypoints serve services with a ztunnel; expected no sidecar and no gateway here, or no waypoint"
+        yield Finding(("services", name, "waypoint"), message, at_key=True)
     asked = sorted(set(waypoints_of(scenario.services).values()))
     seen: dict[str, str] = {}
     for key in scenario.mesh.waypoints:

@@ -17,6 +17,7 @@ from meshsim.scenario.variants import version_tls
 if TYPE_CHECKING:
     from meshsim.scenario.mesh import Waypoint
     from meshsim.scenario.model import Scenario
+    from meshsim.scenario.services import Dataplane
 
 
 HBONE_PORT = 15008
@@ -64,13 +65,14 @@ def waypoint_of(scenario: Scenario, service: str) -> PlacedWaypoint | None:
 def goes_through(scenario: Scenario, caller: str, service: str) -> str:
     """The workload of the waypoint through which a caller's requests to a service go; empty if none do.
 
-    Who proves no identity goes past, and so do gateways, unless the service has them not do so.
+    Who proves no identity goes past, and so do sidecars, and gateways unless the service has them not do so.
     """
     waypoint = waypoint_of(scenario, service)
     if waypoint is None or "DISABLE" in modes_of(scenario, caller):
         return ""
-    past = is_gateway(scenario, caller) and not scenario.services[service].waypoint_for_gateways
-    return "" if past else waypoint.workload
+    if is_gateway(scenario, caller):
+        return waypoint.workload if scenario.services[service].waypoint_for_gateways else ""
+    return "" if proxy_of(scenario, caller) == "sidecar" else waypoint.workload
 
 
 def is_gateway(scenario: Scenario, workload: str) -> bool:
@@ -83,7 +85,21 @@ def proxy_of(scenario: Scenario, workload: str) -> Literal["sidecar", "ztunnel",
     """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""
     if workload in placed_waypoints(scenario):
         return "waypoint"
-    return "ztunnel" if scenario.mesh.ambient and not is_gateway(scenario, workload) else "sidecar"
+    said = dataplane_of(scenario, workload)
+    ambient = scenario.mesh.ambient if said is None else said == "ambient"
+    return "ztunnel" if ambient and not is_gateway(scenario, workload) else "sidecar"
+
+
+def dataplane_of(scenario: Scenario, workload: str) -> Dataplane | None:
+    """What a service or fleet says of itself; None if it is as the mesh."""
+    service = scenario.services.get(workload)
+    return scenario.fleets[workload].dataplane if service is None else service.dataplane
+
+
+def has_ambient(scenario: Scenario) -> bool:
+    """Whether anybody has a ztunnel."""
+    said = {dataplane_of(scenario, workload) for workload in (*scenario.services, *scenario.fleets)}
+    return scenario.mesh.ambient or "ambient" in said
 
 
 def modes_of(scenario: Scenario, caller: str) -> set[TlsMode]:

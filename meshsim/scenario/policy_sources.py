@@ -42,7 +42,9 @@ class PolicySources(msgspec.Struct, frozen=True, kw_only=True):
     ports: Mapping[str, Mapping[int, str]]
     """Protocol of each port of each service."""
     ambient: bool
-    """Whether the mesh is in ambient mode."""
+    """Whether the mesh is in ambient mode, or anybody in it."""
+    sidecars: frozenset[str]
+    """Services that have sidecars all the same."""
     waypoints: Mapping[str, str]
     """Namespace and name of the waypoint of each service that has one."""
     gateways: Mapping[str, frozenset[str]]
@@ -98,6 +100,8 @@ def policy_sources(data: Any, scenario: Scenario, named: Named, *, names_known: 
     others = step(step(step(data, "mesh"), "federation"), "domains")
     namespaces = {name: str(step(service, "namespace") or "default") for name, service in homes[0].items()}
     gateways = {name: step(service, "gateways") for name, service in homes[0].items()}
+    planes = {name: step(service, "dataplane") for name, service in homes[0].items()}
+    ambient = step(step(data, "mesh"), "ambient") is True
     return PolicySources(
         sets=sets,
         names_known=names_known,
@@ -113,7 +117,10 @@ def policy_sources(data: Any, scenario: Scenario, named: Named, *, names_known: 
             if isinstance(versions := step(service, "versions"), dict) and versions
         },
         ports={name: _protocols(step(service, "ports")) for name, service in homes[0].items()},
-        ambient=step(step(data, "mesh"), "ambient") is True,
+        ambient=ambient or "ambient" in planes.values(),
+        sidecars=frozenset(
+            name for name, plane in planes.items() if plane == "sidecar" or (plane != "ambient" and not ambient)
+        ),
         waypoints={
             name: qualified(waypoint, namespaces[name])
             for name, service in homes[0].items()
@@ -146,6 +153,7 @@ def nameless(texts: tuple[tuple[str, str], ...]) -> PolicySources:
         version_labels={},
         ports={},
         ambient=False,
+        sidecars=nobody,
         waypoints={},
         gateways={},
         trust_domain="cluster.local",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from meshsim.scenario.services import Service
+    from meshsim.scenario.traffic import Fleet
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods of a Gateway of the Gateway API: its name."""
@@ -27,6 +28,13 @@ def waypoints_of(services: Mapping[str, Service]) -> dict[str, str]:
         for name, service in services.items()
         if service.waypoint is not None
     }
+
+
+def sidecars_in(workloads: Mapping[str, Service] | Mapping[str, Fleet], *, ambient: bool) -> frozenset[str]:
+    """Services or fleets that have sidecars; ``ambient``: whether those have none that say nothing."""
+    return frozenset(
+        name for name, one in workloads.items() if (one.dataplane or ("ambient" if ambient else "sidecar")) == "sidecar"
+    )
 
 
 def gateways_of(services: Mapping[str, Service]) -> dict[str, frozenset[str]]:

@@ -15,6 +15,7 @@ from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
 
 HTTP_PATH: Final = r"^/[!-~]{0,1023}$"
 HttpPath = Annotated[str, StringConstraints(pattern=HTTP_PATH)]
+Dataplane = Literal["sidecar", "ambient"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Replicas = Annotated[dict[Name, Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1)]
 Count = Annotated[int, Field(ge=0, le=1000)]
@@ -165,6 +166,9 @@ class Service(Model):
     """Service account, part of its SPIFFE ID. Default: the service's name."""
     labels: Labels = {}
     """Labels of its replicas. Default: none."""
+    dataplane: Dataplane | None = None
+    """What its replicas have of the mesh: sidecar, or ambient for a ztunnel that sees TCP alone and retries nothing, as
+    Istio's labels say for pods. Default: as `mesh.ambient` has it."""
     waypoint: ObjectName | None = None
     """Waypoint that serves it (Istio's ambient mode), [NAMESPACE/]NAME: `targetRefs` hold there. Default: none."""
     waypoint_for_gateways: bool = False

@@ -11,7 +11,7 @@ from meshsim.scenario.headers import Headers, Malformed
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import PortNumber
 from meshsim.scenario.qos import FlowGuarantee
-from meshsim.scenario.services import HttpPath, Method
+from meshsim.scenario.services import Dataplane, HttpPath, Method
 from meshsim.scenario.tls import TlsOverride
 from meshsim.scenario.tokens import HeldToken, Presented
 
@@ -33,6 +33,8 @@ class Fleet(Model):
     """Cores of each device (of a fleet with a radio). Default: 2."""
     hardware_crypto: bool | None = None
     """Whether AES instructions of each device (of a fleet with a radio) are used. Default: if its CPU has them."""
+    dataplane: Dataplane | None = None
+    """What each of them has of the mesh: sidecar, or ambient, as for services. Default: as `mesh.ambient` has it."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
     token: HeldToken | None = None

@@ -10,9 +10,9 @@ from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
-from meshsim.scenario.placed_waypoints import placed_waypoints
+from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints
 from meshsim.scenario.policy import root_namespace_of
-from meshsim.scenario.proxies import gateways_of, open_to_gateways, waypoints_of
+from meshsim.scenario.proxies import gateways_of, open_to_gateways, sidecars_in, waypoints_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ def directory_of(state: State) -> Directory:
     scenario = state.scenario
     placed = placed_waypoints(scenario)
     services = {name: service for name, service in scenario.services.items() if name not in placed}
+    ambient = scenario.mesh.ambient
     return Directory(
         services=frozenset(services),
         fleets=frozenset(scenario.fleets),
@@ -54,7 +55,8 @@ def directory_of(state: State) -> Directory:
             if service.versions
         },
         ports={name: service.listeners for name, service in services.items()},
-        ambient=scenario.mesh.ambient,
+        ambient=has_ambient(scenario),
+        sidecars=sidecars_in(services, ambient=ambient) | sidecars_in(scenario.fleets, ambient=ambient),
         waypoints=waypoints_of(services),
         open_to_gateways=open_to_gateways(services),
         gateways=gateways_of(services),

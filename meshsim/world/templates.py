@@ -12,7 +12,7 @@ from meshsim.control.routing import Router, Routes, callers
 from meshsim.identity.token_places import BEARER, Place
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
-from meshsim.scenario.placed_waypoints import goes_through, placed_waypoints
+from meshsim.scenario.placed_waypoints import dataplane_of, goes_through, placed_waypoints
 from meshsim.scenario.tokens import StolenToken, token_key
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
@@ -100,7 +100,9 @@ class Templates:
         return {caller: routes for caller, routes in found.items() if routes}
 
     def _routed(self, workload: str) -> Iterator[CallTemplate]:
-        """The templates of a workload that its own proxy routes: of what goes through a waypoint, that does."""
+        """The templates of a workload that its own proxy routes: what goes through a waypoint, that routes."""
+        if workload not in self._placed and dataplane_of(self._scenario, workload) == "ambient":
+            return iter(())  # ztunnel knows no routes
         return (template for template in self._of_workload.get(workload, ()) if not template.through)
 
     def _sent_on(self) -> dict[str, dict[int, CallTemplate]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.control.routing import resilience_settings
-from meshsim.scenario.placed_waypoints import placed_waypoints, proxy_of
+from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints, proxy_of
 from meshsim.scenario.proxies import qualified
 from meshsim.sidecar import events
 from meshsim.sidecar.gate import EVERY_FIELD
@@ -29,7 +29,7 @@ GIVEN_UP = 504
 
 def set_proxy_costs(state: State) -> None:
     """Have each host's proxy take the CPU time of its kind for a message."""
-    if not state.scenario.mesh.ambient:
+    if not has_ambient(state.scenario):
         return
     everybody: list[Host] = [*state.replicas, *(device for fleet in state.devices.values() for device in fleet)]
     kinds = {workload: proxy_of(state.scenario, workload) for workload in {host.workload for host in everybody}}

@@ -1,0 +1,135 @@
+"""Workloads with sidecars beside workloads in ambient mode: who enforces what, and who goes by which way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import load_text
+from tests.world.conftest import Result
+
+SCENARIO = """\
+scenario: mixed
+duration: 2 s
+network:
+  nodes: {desk: {kind: edge}, shop: {kind: edge}}
+  links: [{between: [desk, shop], latency: 1 ms}]
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  old: {namespace: shop, replicas: {shop: 1}, work: {constant: 1 ms}, labels: {app: cart}, dataplane: sidecar}
+  new: {namespace: shop, replicas: {shop: 1}, work: {constant: 1 ms}, labels: {app: cart}, waypoint: gate}
+fleets:
+  modern: {node: desk}
+  classic: {node: desk, dataplane: sidecar}
+mesh:
+  ambient: true
+  waypoints: {shop/gate: {replicas: {shop: 1}}}
+  policy: {engine: istio, files: [shop.yaml], default: allow}
+traffic:
+  - {name: modern-old, from: modern, to: old, slice: web, arrivals: {constant: 10 /s}}
+  - {name: modern-new, from: modern, to: new, slice: web, arrivals: {constant: 10 /s}}
+  - {name: classic-old, from: classic, to: old, slice: web, arrivals: {constant: 10 /s}}
+  - {name: classic-new, from: classic, to: new, slice: web, arrivals: {constant: 10 /s}}
+"""
+UNPLACED = "mesh.waypoints={}"
+Run = Callable[..., Result]
+
+
+def deny(name: str, **spec: Any) -> dict[str, Any]:
+    """A policy that denies GET, for what else it says."""
+    rules = [{"to": [{"operation": {"methods": ["GET"]}}]}]
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"action": "DENY", "rules": rules, **spec},
+    }
+
+
+ATTACHED = deny("attached", targetRefs=[{"kind": "Service", "name": "new"}])
+PUT = [{"to": [{"operation": {"methods": ["PUT"]}}]}]
+PUT_SELECTED = deny("selected", selector={"matchLabels": {"app": "cart"}}, rules=PUT)
+PUT_ATTACHED = deny("attached", targetRefs=[{"kind": "Service", "name": "new"}], rules=PUT)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A function that runs the shop under a policy, with these overrides."""
+
+    def of(policy: dict[str, Any], *overrides: str) -> Result:
+        (tmp_path / "shop.yaml").write_text(json.dumps(policy), encoding="utf-8")
+        return Result(load_text(SCENARIO, tmp_path / "scenario.yaml", overrides))
+
+    return of
+
+
+def denied(result: Result) -> set[str]:
+    """The flows of which anything was denied, which then is all."""
+    flows = {row.source for row in result.requests if row.outcome == "denied"}
+    assert all((row.source in flows) == (row.outcome == "denied") for row in result.requests)
+    return flows
+
+
+@pytest.mark.parametrize("more", [(), (UNPLACED,)])
+def test_what_is_attached_holds_for_callers_in_ambient_mode(run: Run, more: tuple[str, ...]) -> None:
+    """Sidecars go past the waypoint, and no sidecar looks at what is attached."""
+    assert denied(run(ATTACHED, *more)) == {"modern-new"}
+
+
+@pytest.mark.parametrize("more", [(), (UNPLACED,)])
+def test_a_sidecar_reads_http_and_ztunnel_does_not(run: Run, more: tuple[str, ...]) -> None:
+    """The same policy lets GET in at a sidecar; ztunnel drops the method from it, and denies whatever comes."""
+    assert denied(run(PUT_SELECTED, *more)) == {"modern-new", "classic-new"}
+
+
+def test_only_callers_in_ambient_mode_go_through(run: Run) -> None:
+    """A sidecar calls the service itself; what has a sidecar is called without a waypoint by everybody."""
+    result = run(PUT_ATTACHED)
+    ways = {(row.source, row.destination) for row in result.calls}
+    assert ways == {("modern", "gate"), ("gate", "new"), ("modern", "old"), ("classic", "old"), ("classic", "new")}
+
+
+def test_each_kind_of_proxy_has_its_cost(run: Run) -> None:
+    """Two ztunnels cost less than two sidecars, one of each what lies between."""
+    result = run(PUT_ATTACHED)
+    cost = {row.source: row.proxy_ns for row in result.requests}
+    costs = result.world.hosts[0].machine.costs
+    assert cost["classic-old"] == 2 * (costs.proxy_request_ns + costs.proxy_response_ns) + 4 * costs.tcp_message_ns
+    assert cost["classic-new"] == cost["modern-old"]
+    assert 2 * cost["modern-old"] == cost["classic-old"] + 4 * (costs.ztunnel_message_ns + costs.tcp_message_ns)
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_a_mesh_of_sidecars_can_have_ambient_workloads(run: Run, fidelity: str) -> None:
+    """It is the same mesh, whichever of the two the others say."""
+    other = (
+        "mesh.ambient=false",
+        "services.old.dataplane=null",
+        "fleets.classic.dataplane=null",
+        "services.new.dataplane=ambient",
+        "fleets.modern.dataplane=ambient",
+        "mesh.resilience.retries=0",
+        f"fidelity={fidelity}",
+    )
+    assert run(ATTACHED, *other).content() == run(ATTACHED, "mesh.resilience.retries=0").content()
+
+
+def test_a_ztunnel_that_is_said_to_be_one_retries_nothing(run: Run) -> None:
+    """Sidecars try again what was lost; a ztunnel carries connections, and tries no request again."""
+    lost = "faults=[{kind: node-crash, target: shop, at: 1 s, for: 400 ms}]"
+    result = run(PUT_ATTACHED, lost, "fleets.modern.dataplane=ambient", "mesh.control.node=desk")
+    retried = {row.source for row in result.calls if row.retries}
+    assert "classic" in retried
+    assert "modern" not in retried
+
+
+def test_a_service_with_a_sidecar_is_behind_no_waypoint(run: Run) -> None:
+    """The scenario says where that is wrong, in a mesh of either kind."""
+    for overrides in (["services.new.dataplane=sidecar"], ["mesh.ambient=false", "services.new.dataplane=null"]):
+        with pytest.raises(ScenarioError, match="waypoint"):
+            run(ATTACHED, *overrides)
