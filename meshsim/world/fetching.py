@@ -41,6 +41,8 @@ class Delivery(msgspec.Struct, eq=False):
 
     fetch: tuple[Host, int, int]
     answer: Any
+    given_ns: int
+    """When it was given."""
     awaited: bool = True
     """Whether nobody has given it up, and it has not come."""
 
@@ -70,6 +72,8 @@ class Fetching:
         self._parcels = Parcels(state)
         self._took = took
         self._missed = missed
+        self._taken_ns: dict[str, int] = {}
+        """When the answer was given that each host took last, by its name."""
 
     def begin(self, hosts: Iterable[Host]) -> None:
         """Have hosts fetch from now on."""
@@ -111,18 +115,17 @@ class Fetching:
             self._failed(fetch)
             return
         done_ns = self._work(self._machine, self._errand.work_there)
-        self._clock.at(done_ns, self._answered, (fetch, answer))
+        self._clock.at(done_ns, self._answered, Delivery(fetch, answer, self._clock.now_ns))
 
-    def _answered(self, job: tuple[tuple[Host, int, int], Any]) -> None:
+    def _answered(self, delivery: Delivery) -> None:
         """Send the answer, which is awaited for a while."""
-        fetch, answer = job
+        fetch = delivery.fetch
         host, node = fetch[0], self._errand.node
         if not self._machine.up or self._state.topology.route(node, host.node) is None:
             self._failed(fetch)
             return
-        delivery = Delivery(fetch, answer)
         self._clock.at(self._clock.now_ns + min(TIMEOUT_NS, self._errand.every_ns), self._given_up, delivery)
-        size_bytes = self._size_bytes(answer)
+        size_bytes = self._size_bytes(delivery.answer)
         self._parcels.send(Parcel(node, host.node, size_bytes, lambda: delivery.awaited, lambda: self._came(delivery)))
 
     def _given_up(self, delivery: Delivery) -> None:
@@ -137,13 +140,14 @@ class Fetching:
         delivery.awaited = False
         host, starts, _ = delivery.fetch
         if host.up and host.starts == starts:
-            job = delivery.fetch, delivery.answer
-            self._clock.at(self._work(host.machine, self._errand.work_here), self._read, job)
+            self._clock.at(self._work(host.machine, self._errand.work_here), self._read, delivery)
 
-    def _read(self, job: tuple[tuple[Host, int, int], Any]) -> None:
-        (host, starts, _), answer = job
-        if host.up and host.starts == starts:
-            self._took(host, answer)
+    def _read(self, delivery: Delivery) -> None:
+        """Take an answer, unless a newer one has overtaken it."""
+        host, starts, _ = delivery.fetch
+        if host.up and host.starts == starts and delivery.given_ns >= self._taken_ns.get(host.name, 0):
+            self._taken_ns[host.name] = delivery.given_ns
+            self._took(host, delivery.answer)
 
     def _work(self, machine: Any, operation: str) -> int:
         """Have a machine do its part, with a message in and one out; return when it is done."""

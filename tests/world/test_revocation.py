@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from meshsim.identity.revocation import Crl, OcspStaple
 from meshsim.identity.sizes import crl_size_bytes, staple_size_bytes
 from meshsim.scenario.loader import load_text
+from meshsim.world.revocation_lists import RevocationLists
 from tests.world.conftest import Result
 
 SECOND = 10**9
@@ -429,6 +430,29 @@ def test_a_long_list_comes_late_over_a_slow_link() -> None:
     list_ns = LISTS[1] * 8 * 1000
     late_ns = slow.t_obeyed_ns - fast.t_obeyed_ns
     assert list_ns * 0.99 < late_ns < 10 * list_ns
+
+
+def test_no_older_list_takes_the_place_of_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most packets are lost, a list that is sent again and again is overtaken by the next, and counts no more."""
+    taken: dict[str, list[int]] = {}
+    take = RevocationLists._take
+
+    def noting(lists: RevocationLists, host: Any, found: Any) -> None:
+        taken.setdefault(host.name, []).extend(crl.number for crl in found)
+        take(lists, host, found)
+
+    monkeypatch.setattr(RevocationLists, "_take", noting)
+    lists = "{crl: {every: 1 s, fetch: 8 s, valid: 20 s}, node: ca}"
+    run(
+        lists,
+        "other",
+        BOUND,
+        "network.links.1.loss=60 %",
+        "fidelity=modelled",
+        **{"other: {node: edge, size: 1}": "other: {node: edge, size: 40}"},
+    )
+    assert sum(map(len, taken.values())) > 20
+    assert all(numbers == sorted(numbers) for numbers in taken.values())
 
 
 def test_what_does_not_come_in_time_is_given_up() -> None:
