@@ -15,6 +15,7 @@ from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.federation_figures import explained_federation
 from meshsim.analysis.header_figures import explained_headers
 from meshsim.analysis.numbers import show
+from meshsim.analysis.push_figures import explained_pushes
 from meshsim.analysis.reading import Flags, Ints, Names
 from meshsim.analysis.revocation_figures import explained_revocations
 
@@ -205,6 +206,7 @@ def explained(summary: Figures) -> list[Explained]:
         *parts,
         *(Explained(*part) for part in (*before, *explained_headers(summary))),
         *(Explained(*part) for part in explained_revocations(summary)),
+        *(Explained(*part) for part in explained_pushes(summary)),
         *(Explained(*part) for part in (*explained_certificates(summary), *explained_tokens(summary))),
     ]
 

@@ -19,6 +19,8 @@ class Announcement(msgspec.Struct, frozen=True):
     """What changed since the version before."""
     draining: frozenset[int] = frozenset()
     """Endpoints that are not for new requests, but may end those that they have."""
+    changed: frozenset[str] = frozenset()
+    """Services that are elsewhere than in the version before."""
 
 
 class Discovery:
@@ -64,7 +66,10 @@ class Discovery:
             return None
         news = [f"{node} is unhealthy" for node in fallen] + [f"{node} is healthy again" for node in risen]
         news, self._news = self._news + news, []
-        self.current = Announcement(self.current.version + 1, endpoints, "; ".join(dict.fromkeys(news)), self._draining)
+        before = self.current.endpoints
+        changed = frozenset(service for service, found in endpoints.items() if found != before[service])
+        reason = "; ".join(dict.fromkeys(news))
+        self.current = Announcement(self.current.version + 1, endpoints, reason, self._draining, changed)
         return self.current
 
     def _announced(self) -> Mapping[str, tuple[Endpoint, ...]]:

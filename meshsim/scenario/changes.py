@@ -58,12 +58,12 @@ def identity_after(before: Identity, change: IdentityChange | None) -> Identity:
 
 
 class Change(Model):
-    """One change of configuration: the control plane has it at an instant, sidecars when it has reached them."""
+    """One change of configuration: control planes have it at an instant, sidecars when it has reached them."""
 
     name: Name | None = None
     """Name in tables and expectations. Default: change, numbered from 2 if there are more."""
     at_ns: Duration = Field(alias="at")
-    """When the control plane has it."""
+    """When the control plane has it, of each trust domain that it concerns."""
     policy: PolicyChange | None = None
     """Other policies. Default: as before."""
     tls: TlsOverride | None = None

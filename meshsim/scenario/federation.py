@@ -66,9 +66,9 @@ class FederatedDomain(Model):
     """A trust domain beside the mesh's own, with an authority of its own."""
 
     node: Name
-    """Node of its authority and of what tells its proxies about trust: it serves the bundle, fetches those of others,
-    pushes authorities and deny lists, and hands out configuration at the start. `changes`, its own among them, and
-    which endpoints there are come from mesh.control's node."""
+    """Node of its authority and of its control plane: it serves the bundle, fetches those of others, pushes
+    authorities, deny lists and the changes that concern its proxies, and hands out configuration at the start. Which
+    endpoints there are comes from mesh.control's node."""
     services: Annotated[tuple[Name, ...], FromList] = ()
     """Services whose workloads are in it. Default: none."""
     fleets: Annotated[tuple[Name, ...], FromList] = ()

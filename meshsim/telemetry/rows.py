@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from meshsim.telemetry.bundle_row import BundleRow
 from meshsim.telemetry.change_row import ChangeRow
+from meshsim.telemetry.config_row import ConfigRow
 from meshsim.telemetry.decision_row import DecisionRow
 from meshsim.telemetry.issuance_row import IssuanceRow
 from meshsim.telemetry.later import LATER
@@ -255,16 +256,6 @@ class FaultRow(msgspec.Struct, frozen=True, gc=False):
         ),
     ] = 0
     tokens: Annotated[int, Meta(description="Requests for tokens that failed for it.", extra=LATER)] = 0
-
-
-class ConfigRow(msgspec.Struct, frozen=True, gc=False):
-    """One step of one configuration push to one proxy."""
-
-    t_ns: Annotated[int, Meta(description="When.")]
-    version: Annotated[int, Meta(description="Configuration version, counts from 1.")]
-    proxy: Annotated[str, Meta(description="Sidecar that it went to.")]
-    event: Annotated[str, Meta(description="sent, acked, rejected, stale or rolled_back.")]
-    reason: Annotated[str, Meta(description="What changed.")]
 
 
 class NodeRow(msgspec.Struct, frozen=True, gc=False):

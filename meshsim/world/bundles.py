@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshsim.control.debounce import Debounce
+from meshsim.control.resources import trust_size_bytes
 from meshsim.identity.spiffe import trust_domain_of
+from meshsim.world.dispatching import Dispatch
 from meshsim.world.pushing import Pushing
-from meshsim.world.reach import again_after_ns, one_way_ns
+from meshsim.world.reach import again_after_ns
 
 if TYPE_CHECKING:
     from meshsim.world.authorities import Authorities, Trust
@@ -32,7 +34,8 @@ class Bundles:
         self._authorities = authorities
         self._issuer_node = issuer_node
         self._control_node = control_node
-        self.pushing = Pushing(state, lambda host: control_node, self._current, arrived)
+        self._dispatch = Dispatch(state)
+        self.pushing = Pushing(state, "trust", lambda host: control_node, self._current, self._size_bytes, arrived)
         """From the control plane on."""
         control = state.scenario.mesh.control
         self._debounce = Debounce(control.debounce_ns, control.debounce_max_ns)
@@ -51,16 +54,28 @@ class Bundles:
         self._report((self._authorities.trust, news, waits, 0))
 
     def _report(self, report: tuple[Trust, str, bool, int]) -> None:
-        trust, news, waits, tries = report
+        trust, news, waits, _ = report
         if trust.sequence < self._authorities.trust.sequence or self._state.over:
             return
-        up = self._state.machines[self._issuer_node].up and self._state.machines[self._control_node].up
-        way_ns = one_way_ns(self._state, self._issuer_node, self._control_node) if up else None
-        if way_ns is None:
-            self._later(tries, self._report, (trust, news, waits, tries + 1))
-        else:
+        if self._state.machines[self._issuer_node].up and self._state.machines[self._control_node].up:
             heard = self._notice if waits else self._push
-            self._clock.at(self._clock.now_ns + way_ns, heard, (trust, news))
+            self._dispatch.send(
+                (self._issuer_node, self._control_node),
+                self._size_bytes(trust),
+                lambda _: heard((trust, news)),
+                lambda _: self._report_again(report),
+            )
+        else:
+            self._report_again(report)
+
+    def _report_again(self, report: tuple[Trust, str, bool, int]) -> None:
+        trust, news, waits, tries = report
+        if not self._state.over:
+            self._later(tries, self._report, (trust, news, waits, tries + 1))
+
+    def _size_bytes(self, trust: Trust) -> int:
+        own = self._authorities.trust_domain
+        return trust_size_bytes(trust.bundles.values(), self._authorities.by_id, own, trust.sequence)
 
     def _notice(self, report: tuple[Trust, str]) -> None:
         self._waiting.append(report[1])

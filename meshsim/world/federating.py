@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from meshsim.control.resources import trust_size_bytes
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations
 from meshsim.identity.bundle import TrustBundle
 from meshsim.scenario.federation import DEFAULT_REFRESH_NS
@@ -55,7 +56,14 @@ class Federating:
         self._state = state
         self._clock = state.clock
         self._domains = domains
-        self.pushing = Pushing(state, lambda host: domains.nodes[domains.of(host).trust_domain], domains.foreign, heard)
+        self.pushing = Pushing(
+            state,
+            "federation",
+            lambda host: domains.nodes[domains.of(host).trust_domain],
+            domains.foreign,
+            lambda told: trust_size_bytes(told.bundles, domains.by_id, "", told.sequence),
+            heard,
+        )
         """From each trust domain's control plane on."""
         self._stale_after, self._keeps = federation.stale_after_polls, federation.when_stale == "keep"
         self.endpoints: dict[str, Endpoint] = {}

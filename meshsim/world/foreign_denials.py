@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.control.debounce import Debounce
-from meshsim.world.reach import again_after_ns, one_way_ns
+from meshsim.control.resources import denied_size_bytes, sent_size_bytes
+from meshsim.world.dispatching import Dispatch
+from meshsim.world.reach import again_after_ns
 
 if TYPE_CHECKING:
     from meshsim.world.domains import Domains
@@ -33,6 +35,7 @@ class ForeignDenials:
         self._domains = domains
         self._relationships = relationships
         self._publish = publish
+        self._dispatch = Dispatch(state)
         control = state.scenario.mesh.control
         self._waiting = {
             (one.trust_domain, one.of): Debounce(control.debounce_ns, control.debounce_max_ns) for one in relationships
@@ -45,17 +48,23 @@ class ForeignDenials:
                 self._tell((relationship, serials, news, 0))
 
     def _tell(self, denial: Denial) -> None:
-        relationship, serials, news, tries = denial
+        relationship, serials, _, _ = denial
         if self._state.over:
             return
         source, goal = self._domains.issuer_nodes[relationship.of], relationship.node
-        up = self._state.machines[source].up and self._state.machines[goal].up
-        way_ns = one_way_ns(self._state, source, goal) if up else None
-        if way_ns is None:
+        if self._state.machines[source].up and self._state.machines[goal].up:
+            key_type = self._domains.all[relationship.of].identity.ca_key
+            size_bytes = sent_size_bytes(denied_size_bytes(serials, key_type))
+            heard = (lambda _: self._heard(denial)), (lambda _: self._again(denial))
+            self._dispatch.send((source, goal), size_bytes, *heard)
+        else:
+            self._again(denial)
+
+    def _again(self, denial: Denial) -> None:
+        relationship, serials, news, tries = denial
+        if not self._state.over:
             again_ns = self._clock.now_ns + again_after_ns(tries)
             self._clock.at(again_ns, self._tell, (relationship, serials, news, tries + 1))
-        else:
-            self._clock.at(self._clock.now_ns + way_ns, self._heard, denial)
 
     def _heard(self, denial: Denial) -> None:
         relationship, serials, news, _ = denial

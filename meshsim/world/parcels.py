@@ -3,6 +3,9 @@
 A parcel is sent in windows as TCP begins: ten segments, then twice as many, each window after the one before has been
 acknowledged. What is lost is sent again after a time-out. Over a link that slices share it takes the time of its bytes
 at the link's rate, and no place: it is in no slice.
+
+What is pushed goes over a stream that stands (``broke``): a link that is cut, a node that is down and the lack of any
+way break it, and what was on its way is lost with it.
 """
 
 from __future__ import annotations
@@ -29,7 +32,13 @@ class Parcel:
     """A document that is on its way."""
 
     def __init__(
-        self, source: str, destination: str, size_bytes: int, wanted: Callable[[], bool], came: Callable[[], None]
+        self,
+        source: str,
+        destination: str,
+        size_bytes: int,
+        wanted: Callable[[], bool],
+        came: Callable[[], None],
+        broke: Callable[[], None] | None = None,
     ) -> None:
         self.source = source
         self.destination = destination
@@ -38,6 +47,10 @@ class Parcel:
         """Says whether anybody still waits for it."""
         self.came = came
         """Called once all of it is there."""
+        self.broke = broke
+        """Called when its stream has broken, or nobody waits for it any more; without it, it is sent again."""
+        self.sent_bytes = 0
+        """What has left its source for it: headers, and all that was sent more than once."""
         self.window = INITIAL_WINDOW
         self.timeout_ns = TIMEOUT_NS
         self.route: Route = ()
@@ -57,16 +70,19 @@ class Parcels:
     def send(self, parcel: Parcel) -> None:
         """Send what the window allows, by the route of now."""
         if not parcel.wanted():
+            if parcel.broke is not None:
+                parcel.broke()
             return
         route = self._state.topology.route(parcel.source, parcel.destination)
         if route is None:
-            self._again(parcel)
+            self._cut(parcel)
             return
         parcel.route = route
         segments = min(parcel.window, -(-parcel.left_bytes // tcp.SEGMENT_BYTES))
         size_bytes = min(parcel.left_bytes, segments * tcp.SEGMENT_BYTES)
         train = Train()
         train.load(size_bytes + segments * tcp.HEADER_BYTES, segments, self._clock.now_ns)
+        parcel.sent_bytes += train.size_bytes if route else 0
         self._cross((parcel, train, 0))
 
     def _cross(self, leg: Leg) -> None:
@@ -81,13 +97,15 @@ class Parcels:
         if isinstance(direction, SlicedLinkDirection):
             if not direction.up:
                 direction.touched += train.segments
-                self._again(parcel)
+                self._cut(parcel)
                 return
             rate_ns = train.size_bytes * BITS_NS // direction.bandwidth_bps
             train.tail_ns = head_ns = max(now_ns, train.tail_ns) + rate_ns + direction.delay_ns(now_ns)
         else:
             head_ns = direction.enter(train, now_ns)
-        if head_ns == LOST or not train.segments:
+        if not direction.up:
+            self._cut(parcel)
+        elif head_ns == LOST or not train.segments:
             self._again(parcel)
         else:
             self._clock.at(train.tail_ns if hop + 1 == len(route) else head_ns, self._cross, (parcel, train, hop + 1))
@@ -99,12 +117,12 @@ class Parcels:
         direction = parcel.route[hop]
         if isinstance(direction, SlicedLinkDirection) or direction.leave(train):
             return True
-        self._again(parcel)
+        self._cut(parcel)
         return False
 
     def _arrived(self, parcel: Parcel, train: Train) -> None:
         if not self._state.machines[parcel.destination].up:
-            self._again(parcel)
+            self._cut(parcel)
             return
         whole_segments = train.segments - len(train.corrupted)
         lost = train.alive is not None or bool(train.corrupted)
@@ -117,6 +135,13 @@ class Parcels:
             parcel.window *= 2
             back_ns = sum(direction.delay_ns(self._clock.now_ns) for direction in parcel.route)
             self._clock.at(self._clock.now_ns + back_ns, self.send, parcel)
+
+    def _cut(self, parcel: Parcel) -> None:
+        """Take note that what is under way of a parcel came to where nothing passes, or nobody is."""
+        if parcel.broke is None:
+            self._again(parcel)
+        else:
+            parcel.broke()
 
     def _again(self, parcel: Parcel) -> None:
         """Send what is left once more after a time-out, with a window of one segment (RFC 5681, section 3.1)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from meshsim.telemetry.rows import ConfigRow
-from meshsim.world.reach import again_after_ns, one_way_ns
+from meshsim.telemetry.config_row import ConfigRow
+from meshsim.world.dispatching import Dispatch
+from meshsim.world.reach import again_after_ns
 
 if TYPE_CHECKING:
     from meshsim.world.hosts import Host
@@ -22,6 +23,8 @@ class Numbered(Protocol):
 
 
 Told = TypeVar("Told", bound=Numbered)
+Push = tuple["Host", Told, str, int]
+"""Who is told, what, in which words, and how many tries came before."""
 
 
 class Pushing(Generic[Told]):
@@ -33,16 +36,23 @@ class Pushing(Generic[Told]):
     def __init__(
         self,
         state: State,
+        kind: str,
         node_of: Callable[[Host], str],
         current: Callable[[Host], Told | None],
+        size_bytes: Callable[[Told], int],
         arrived: Callable[[Host, Told], None],
     ) -> None:
         """``node_of`` says who tells a host, ``current`` what it is to know now; None where it is told nothing."""
         self._state = state
         self._clock = state.clock
+        self._kind = kind
         self._node_of = node_of
         self._current = current
+        self._size_bytes = size_bytes
+        self._sized: tuple[Told, int] | None = None
+        """What was pushed last, and its size."""
         self._arrived = arrived
+        self._dispatch = Dispatch(state)
         self._rejected: dict[str, str] = {}
         """News that hosts have rejected, by the host's name."""
         state.rejecting.resumed.append(self._resumed)
@@ -60,34 +70,49 @@ class Pushing(Generic[Told]):
             if host.name in self._rejected and told is not None and self._state.rejecting.of(host.workload) is None:
                 self.send(host, told, self._rejected.pop(host.name))
 
-    def _try(self, push: tuple[Host, Told, str, int]) -> None:
-        host, told, news, tries = push
+    def _try(self, push: Push[Told]) -> None:
+        host, told, _, _ = push
         current = self._current(host)
         if current is None or told.sequence < current.sequence or not host.configured or self._state.over:
             return  # a newer one is on its way, or comes with its configuration
         node = self._node_of(host)
-        up = host.up and self._state.machines[node].up
-        way_ns = one_way_ns(self._state, node, host.node) if up else None
-        if way_ns is None:
-            self._write(host, told, "stale", news)
-            self.blame(node, host.node)
-            again_ns = self._clock.now_ns + again_after_ns(tries)
-            self._clock.at(again_ns, self._try, (host, told, news, tries + 1))
-        else:
-            self._clock.at(self._clock.now_ns + way_ns, self._received, push)
+        if not (host.up and self._state.machines[node].up):
+            self._lost(push, 0)
+            return
+        self._dispatch.send(
+            (node, host.node),
+            self._size_of(told),
+            lambda sent_bytes: self._received(push, sent_bytes),
+            lambda sent_bytes: self._lost(push, sent_bytes),
+        )
 
-    def _received(self, push: tuple[Host, Told, str, int]) -> None:
+    def _size_of(self, told: Told) -> int:
+        if self._sized is None or self._sized[0] is not told:
+            self._sized = told, self._size_bytes(told)
+        return self._sized[1]
+
+    def _lost(self, push: Push[Told], sent_bytes: int) -> None:
+        """Take note that the stream is broken: what was under way is lost, and the next gets what is current then."""
+        host, told, news, tries = push
+        self._write(host, told, "stale", news, sent_bytes)
+        if not self._state.over:
+            self.blame(self._node_of(host), host.node)
+            self._clock.at(self._clock.now_ns + again_after_ns(tries), self._try, (host, told, news, tries + 1))
+
+    def _received(self, push: Push[Told], sent_bytes: int) -> None:
         host, told, news, _ = push
         if not host.up or not host.configured:
+            self._write(host, told, "stale", news, sent_bytes)  # what it starts with is current
             return
         rejecting = self._state.rejecting.of(host.workload)
         if rejecting is not None:
             rejecting.configurations += 1
             self._rejected[host.name] = news
-            self._write(host, told, "rejected", news)
+            self._write(host, told, "rejected", news, sent_bytes)
             return
-        self._write(host, told, "acked", news)
+        self._write(host, told, "acked", news, sent_bytes)
         self._arrived(host, told)
 
-    def _write(self, host: Host, told: Told, event: str, news: str) -> None:
-        self._record(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news))
+    def _write(self, host: Host, told: Told, event: str, news: str, sent_bytes: int = 0) -> None:
+        node = self._node_of(host)
+        self._record(ConfigRow(self._clock.now_ns, told.sequence, host.name, event, news, node, self._kind, sent_bytes))

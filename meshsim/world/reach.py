@@ -1,7 +1,8 @@
-"""How long a message of the control plane or the issuer takes between nodes, and whether it arrives.
+"""How long a request or an answer of the control plane or the issuer takes between nodes, and whether it arrives.
 
 Such messages are few and small: they take the propagation delay of their route and wait in no queue. One that comes to
-a link that is cut is lost, until routes lead around it; what a device's radio adds is left out.
+a link that is cut is lost, until routes lead around it; what a device's radio adds is left out. What is pushed is not
+small: see ``dispatching``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshsim.identity.revocation import Crl
 from meshsim.identity.sizes import crl_size_bytes
-from meshsim.telemetry.rows import ConfigRow
+from meshsim.telemetry.config_row import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
 
 if TYPE_CHECKING:

@@ -10,13 +10,15 @@ from meshsim.scenario.check_changes import settings_over_time
 from meshsim.scenario.check_identity_changes import change_order
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.named_files import SHADOW
+from meshsim.world.contents import Content
 from meshsim.world.policies import Policies, engine_of
-from meshsim.world.rollout import Content
 from meshsim.world.tls_terms import tls_settings
 
 if TYPE_CHECKING:
     from meshsim.policy.engine import PolicyEngine
+    from meshsim.scenario.changes import Change
     from meshsim.scenario.loader import LoadedScenario
+    from meshsim.scenario.mesh import Mesh
     from meshsim.scenario.policy import Policy
     from meshsim.scenario.revocation import Revocation
     from meshsim.scenario.tls import Tls
@@ -73,7 +75,7 @@ def _settings(tls: Tls, revocation: Revocation | None) -> tuple[TlsSettings, str
     return tls_settings(tls, revocation), tls.key
 
 
-def contents_of(state: State) -> list[tuple[int, Content]]:
+def contents_of(state: State, loaded: LoadedScenario) -> list[tuple[int, Content]]:
     """Return every version of the configuration with the instant at which it comes, the start first."""
     scenario = state.scenario
     over_time = settings_over_time(scenario)
@@ -85,7 +87,10 @@ def contents_of(state: State) -> list[tuple[int, Content]]:
     identities = {name: mesh.identity_of(name) for name in mesh.trust_domains}
     renewals = dict.fromkeys(current, 0)
     domains = {name: mesh.trust_domain_of(name.partition(":")[0]) for name in current}
-    contents = [(0, Content(1, policy, dict(current), dict(identities), dict(renewals), "start"))]
+    everywhere = frozenset(mesh.trust_domains)
+    texts = loaded.policies
+    contents = [(0, Content(1, policy, dict(current), dict(identities), dict(renewals), "start", everywhere))]
+    contents[0][1].texts = texts
     for version, index in enumerate(change_order(scenario), 2):
         change = scenario.changes[index]
         before = dict(current)
@@ -107,10 +112,19 @@ def contents_of(state: State) -> list[tuple[int, Content]]:
         news = [word for word, given in told if given]
         policy += change.policy is not None
         text = f"{names[index]}: {_and(news)}"
-        content = Content(version, policy, dict(current), dict(identities), dict(renewals), text)
+        concerned = everywhere if change.policy or change.tls else _concerned(mesh, change)
+        content = Content(version, policy, dict(current), dict(identities), dict(renewals), text, concerned)
         content.change = names[index]
+        texts = loaded.changed_policies.get(index, texts)
+        content.texts = texts
         contents.append((change.at_ns, content))
     return contents
+
+
+def _concerned(mesh: Mesh, change: Change) -> frozenset[str]:
+    """Return the trust domains to which a change brings anything that is for single ones."""
+    own = {mesh.trust_domain} if change.identity is not None else set()
+    return frozenset(own | {*change.domains} | {mesh.trust_domain_of(name) for name in change.workloads})
 
 
 def _and(words: list[str]) -> str:

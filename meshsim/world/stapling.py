@@ -9,7 +9,7 @@ import msgspec
 from meshsim.identity.revocation import OcspStaple, OcspStatus, staple_for
 from meshsim.identity.sizes import staple_size_bytes
 from meshsim.identity.svid import SECOND_NS
-from meshsim.telemetry.rows import ConfigRow
+from meshsim.telemetry.config_row import ConfigRow
 from meshsim.world.fetching import Errand, Fetching
 
 if TYPE_CHECKING:

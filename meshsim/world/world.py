@@ -116,12 +116,11 @@ class World:
         self._announcing = Announcing(state, driver, Discovery(placement, absent), self._control_node())
         killing = Killing(state, driver, connections, self._workloads, state.memory, self._restart)
         state.memory.killing = killing
-        control_node = self._control_node()
         self._federating = self._spread_bundles()
         self._issuers = state.issuers = identities.issuers = Issuers(state, domains, identities, self._announcing)
         self._rollout = None
         if scenario.changes:
-            self._rollout = Rollout(state, identities, control_node, contents_of(state))
+            self._rollout = Rollout(state, identities, domains.nodes, contents_of(state, loaded))
             driver.deciding.rollout = self._rollout
         self._identity_faults = IdentityFaults(self._issuers, domains, identities)
         self._striking = Striking(state, driver, self._announcing, killing, self._issuers, self._identity_faults)

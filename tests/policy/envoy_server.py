@@ -56,10 +56,17 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def running(listeners: Sequence[Json], clusters: Sequence[Json], folder: Path, ports: Sequence[int]) -> Iterator[None]:
     """Run Envoy with listeners until the block ends; waits until it listens on ``ports``."""
+    with configured({"static_resources": {"listeners": [*listeners], "clusters": [*clusters]}}, folder, ports):
+        yield
+
+
+@contextmanager
+def configured(bootstrap: Json, folder: Path, ports: Sequence[int]) -> Iterator[None]:
+    """Run Envoy as a bootstrap says until the block ends; waits until it listens on ``ports``."""
     binary = envoy_binary()
     assert binary is not None
     config = folder / "envoy.json"
-    config.write_text(json.dumps({"static_resources": {"listeners": [*listeners], "clusters": [*clusters]}}))
+    config.write_text(json.dumps(bootstrap))
     log = folder / "envoy.log"
     command = [binary, "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]
     with log.open("w") as output:

@@ -80,7 +80,10 @@ def test_bundles_reach_every_proxy(simulate: Any, mesh: Data) -> None:
     assert Counter((row.proxy, row.event) for row in first) == Counter(
         (proxy, event) for proxy in ("front/0", "front/1", "client/0", "client/1") for event in ("sent", "acked")
     )
-    assert {row.t_ns - 58 * S for row in first if row.event == "acked"} == {1 * MS}
+    # Two on either side, a millisecond away: what is pushed to one after the other takes its bytes at 1 Gbit/s.
+    (sent_bytes,) = {row.sent_bytes for row in first if row.event == "acked"}
+    took_ns = Counter(row.t_ns - 58 * S for row in first if row.event == "acked")
+    assert took_ns == {1 * MS + sent_bytes * 8: 2, 1 * MS + 2 * sent_bytes * 8: 2}
     assert [row.version for row in pushes] == sorted(row.version for row in pushes)
 
 

@@ -217,7 +217,8 @@ def test_a_change_travels_to_the_authorizer(tmp_path: Path, mesh: Data) -> None:
     result = Result(load_text(json.dumps(mesh), tmp_path / "scenario.yaml", ["fidelity=modelled"]))
     (change,) = result.changes
     assert (change.proxies, change.acked) == (3, 3)
-    assert change.t_converged_ns == 1 * S + 100 * MS + 300 * MS
+    (sent_bytes,) = {row.sent_bytes for row in result.configs if row.proxy == "authorizer" and row.event == "acked"}
+    assert change.t_converged_ns == 1 * S + 100 * MS + 300 * MS + sent_bytes * 8  # at 1 Gbit/s
     deletes = [row for row in result.decisions if row.method == "DELETE"]
     # What it decided before it had the change comes back 300 ms later.
     assert {row.allowed for row in deletes if row.t_ns < 1.7 * S} == {True}

@@ -59,21 +59,61 @@ def test_a_life_is_cut_in_one_trust_domain(tmp_path: Path) -> None:
     assert rotated(found[0], PARTNER)[:4] == [(10.1, 25), (10.1, 25), (20.0, 25), (20.0, 25)]
     assert rotated(found[0], OWN)[:3] == [(20.0, 50)] * 3
     (row,) = found[0].changes
-    assert (row.proxies, row.acked) == (5, 5)
+    assert (row.proxies, row.acked) == (2, 2)
     assert "other: certificates of partner.example" in {one.reason for one in found[0].configs}
     assert all(one.outcome == "ok" for one in found[0].requests)
 
 
-def test_it_comes_from_the_meshs_own_control_plane(tmp_path: Path) -> None:
-    """The trust domain's own node need not be up for it; without the mesh's nobody hears of it, and all are counted."""
+def pushed(result: Result) -> dict[str, set[str]]:
+    """From which nodes changes of configuration were pushed, by the service or fleet to which."""
+    told: dict[str, set[str]] = {}
+    for row in result.configs:
+        if row.kind == "configuration":
+            told.setdefault(row.proxy.partition("/")[0], set()).add(row.source)
+    return told
+
+
+@pytest.mark.parametrize("cut", ["{kind: node-crash, target: NODE}", "{kind: link-down, target: LINK}"])
+def test_it_comes_from_the_trust_domains_own_control_plane(tmp_path: Path, cut: str) -> None:
+    """It is pushed to the domain's proxies alone; where its node is down or cut off it is late, and only there."""
     rows = {}
-    for node in ("core-2", "core-1"):
-        fault = f"faults=[{{kind: node-crash, target: {node}, at: 5 s, for: 20 s}}]"
-        result = run(tmp_path, "{rotate_at: 75 %}", fault)
+    for node, link in (("core-2", "other"), ("core-1", "trunk")):
+        fault = cut.replace("NODE", node).replace("LINK", link)
+        result = run(tmp_path, "{rotate_at: 75 %}", f"faults=[{{at: 5 s, for: 20 s, {fault[1:]}]")
         (rows[node],) = result.changes
-    assert (rows["core-2"].proxies, rows["core-2"].acked) == (5, 5)
-    assert rows["core-2"].t_converged_ns < 11 * S
-    assert rows["core-1"].t_converged_ns > 25 * S
+        assert pushed(result) == {"planner": {"core-2"}}
+        (fault_row,) = result.faults
+        assert (fault_row.configurations > 0) == (link == "other" and "link" in cut)
+    assert (rows["core-2"].proxies, rows["core-2"].acked) == (rows["core-1"].proxies, rows["core-1"].acked) == (2, 2)
+    assert rows["core-2"].t_converged_ns > 25 * S
+    assert rows["core-1"].t_converged_ns < 11 * S
+
+
+def test_a_change_of_all_is_pushed_by_each_control_plane(tmp_path: Path) -> None:
+    """What holds for the mesh comes to each trust domain from its own node; a cut of one delays it there alone."""
+    text = SCENARIO.replace("domains: {partner.example: {identity: {}}}", "tls: {ciphers: [TLS_AES_128_GCM_SHA256]}")
+    cut = "faults=[{at: 5 s, for: 20 s, kind: link-down, target: other}]"
+    found = [run(tmp_path, "", cut, f"fidelity={one}", text=text) for one in ("real", "sampled", "modelled")]
+    assert found[0].content() == found[1].content() == found[2].content()
+    assert pushed(found[0]) == {"planner": {"core-2"}, "robots": {"core-1"}}
+    (row,) = found[0].changes
+    assert (row.proxies, row.acked) == (5, 5)
+    assert row.t_converged_ns > 25 * S
+    acked = [one for one in found[0].configs if one.kind == "configuration" and one.event == "acked"]
+    assert max(one.t_ns for one in acked if one.proxy.startswith("robots")) < 11 * S
+    assert min(one.t_ns for one in acked if one.proxy.startswith("planner")) > 25 * S
+
+
+def test_a_change_of_the_meshs_own_is_pushed_to_its_own(tmp_path: Path) -> None:
+    """Terms of its own trust domain, and settings of a workload, go to no other's proxies."""
+    for change, told in (
+        ("identity: {svid_ttl: 30 s}", {"robots": {"core-1"}}),
+        ("workloads: {planner: {ciphers: [TLS_AES_128_GCM_SHA256]}}", {"planner": {"core-2"}}),
+    ):
+        result = run(tmp_path, "", text=SCENARIO.replace("domains: {partner.example: {identity: {}}}", change))
+        assert pushed(result) == told
+        (row,) = result.changes
+        assert (row.proxies, row.acked) == ((3, 3) if "robots" in told else (2, 2))
 
 
 def test_the_point_of_rotation_is_the_domains(tmp_path: Path) -> None:
@@ -96,7 +136,8 @@ def test_a_change_of_the_meshs_own_leaves_others_alone(tmp_path: Path) -> None:
 def test_what_is_rolled_back_is_issued_no_more(tmp_path: Path) -> None:
     """A change that a proxy rejects is taken back in every trust domain that it is about."""
     text = SCENARIO + "faults: [{at: 1 s, for: 50 s, kind: push-rejected, target: robots}]\n"
-    result = run(tmp_path, "{svid_ttl: 20 s, renew: at-once}", "mesh.control.on_reject=roll_back", text=text)
+    both = ", identity: {svid_ttl: 30 s}"
+    result = run(tmp_path, "{svid_ttl: 20 s, renew: at-once}", "mesh.control.on_reject=roll_back", more=both, text=text)
     (row,) = result.changes
     assert row.rolled_back
     assert rotated(result, PARTNER)[-1][1] == 50

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from meshsim.control.resources import denied_size_bytes, sent_size_bytes
+from meshsim.network.tcp import HEADER_BYTES
 from tests.world.test_federation import Data, mesh, outcomes, partner
 
 __all__ = ["mesh"]
@@ -35,8 +37,10 @@ def test_peers_of_another_trust_domain_obey(simulate: Any, revoked: Data, way: s
     assert (row.certificates, row.peers, row.obeyed) == (1, 2, 2)
     delay_ns = row.t_obeyed_ns - 20 * S
     if way == "deny list":
-        # From the partner's node to that of the plant, a debounce of 100 ms, and to the clients, which are there.
-        assert delay_ns == 110 * MS
+        # From the partner's node to that of the plant, a debounce of 100 ms, and to the clients, which are there. Word
+        # to the plant takes its bytes at 1 Gbit/s.
+        word_bytes = sent_size_bytes(denied_size_bytes(frozenset({1}), "ecdsa-p256")) + HEADER_BYTES
+        assert delay_ns == 110 * MS + word_bytes * 8
     else:
         assert 0 < delay_ns < 6 * S
     reasons = {each.reason for each in result.handshakes if each.outcome == "refused"}
