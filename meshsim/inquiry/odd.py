@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshsim.inquiry.constants import constants_of
-from meshsim.policy.engine import Directory, PolicyFile
+from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.istio_unenforced import unenforced_in
-from meshsim.scenario.placed_waypoints import has_ambient
-from meshsim.scenario.policy import root_namespace_of
-from meshsim.scenario.proxies import gateways_of, sidecars_in, waypoints_of
 from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 from meshsim.scenario.words import expected, show
+from meshsim.world.policies import declared
 from meshsim.world.token_rules import iss_of
 
 if TYPE_CHECKING:
@@ -42,23 +40,7 @@ def _odd_ports(files: Sequence[PolicyFile], services: Mapping[str, Service]) -> 
 
 def _unenforced(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
     """What stands in the policies of a scenario, and nobody enforces."""
-    services = scenario.services
-    directory = Directory(
-        services=frozenset(services),
-        namespaces={name: service.namespace for name, service in services.items()},
-        labels={name: service.labels for name, service in services.items()},
-        version_labels={
-            name: {key: version.labels for key, version in service.versions.items()}
-            for name, service in services.items()
-            if service.versions
-        },
-        ambient=has_ambient(scenario),
-        sidecars=sidecars_in(services, ambient=scenario.mesh.ambient),
-        waypoints=waypoints_of(services),
-        gateways=gateways_of(services),
-        root_namespace=root_namespace_of(scenario.mesh.policy),
-    )
-    yield from (str(one) for one in unenforced_in(read_policies(files)[0], directory))
+    yield from (str(one) for one in unenforced_in(read_policies(files)[0], declared(scenario)))
 
 
 def _odd_domains(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from meshsim.policy.engine import PolicyEngine, PolicyFile
     from meshsim.policy.question import Decision, Question
+    from meshsim.scenario.model import Scenario
     from meshsim.scenario.policy import Policy
     from meshsim.world.hosts import Host, Machine
     from meshsim.world.state import State
@@ -33,7 +34,16 @@ MOST_CACHED = 10_000
 
 def directory_of(state: State) -> Directory:
     """Return the names that policies may speak of."""
-    scenario = state.scenario
+    return msgspec.structs.replace(
+        declared(state.scenario),
+        nodes=frozenset(state.machines),
+        sites=frozenset(machine.site for machine in state.machines.values()),
+        workloads={host.spiffe_id: host.workload for host in state.hosts()},
+    )
+
+
+def declared(scenario: Scenario) -> Directory:
+    """Return those without places and identities, which a world alone has."""
     placed = placed_waypoints(scenario)
     services = {name: service for name, service in scenario.services.items() if name not in placed}
     ambient = scenario.mesh.ambient
@@ -41,12 +51,9 @@ def directory_of(state: State) -> Directory:
         services=frozenset(services),
         fleets=frozenset(scenario.fleets),
         slices=frozenset(scenario.network.slices),
-        nodes=frozenset(state.machines),
-        sites=frozenset(machine.site for machine in state.machines.values()),
         trust_domains=frozenset(scenario.mesh.trust_domains),
         trust_domain=scenario.mesh.trust_domain,
         root_namespace=root_namespace_of(scenario.mesh.policy),
-        workloads={host.spiffe_id: host.workload for host in state.hosts()},
         namespaces={name: service.namespace for name, service in services.items()},
         labels={name: service.labels for name, service in services.items() if service.labels},
         version_labels={
