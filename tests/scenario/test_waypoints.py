@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
 from meshsim.scenario.manifests.starter import load_manifests
+from meshsim.scenario.placed_waypoints import goes_through, proxy_of
 
 SHOP = """\
 apiVersion: v1
@@ -202,7 +204,7 @@ def test_an_import_finds_calls_in_attached_policies(tmp_path: Path, reference: s
         (
             "{istio.io/dataplane-mode: ambient",
             "{istio-injection: enabled, istio.io/dataplane-mode: ambient",
-            "or for none",
+            "expected one of the two labels",
         ),
     ],
 )
@@ -240,6 +242,112 @@ def test_a_scenario_may_have_manifests_with_sidecars_in_ambient_mode(tmp_path: P
     loaded = load_text(SCENARIO, tmp_path / "s.yaml", ["mesh.ambient=true"])
     assert loaded.scenario.services["cart"].waypoint == "shop/waypoint"
     assert loaded.aside == ()
+
+
+CLASSIC = """\
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: old, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: till, namespace: old}
+spec: {selector: {app: till}, ports: [{port: 80, name: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: till, namespace: old}
+spec:
+  selector: {matchLabels: {app: till}}
+  template: {metadata: {labels: {app: till}}, spec: {containers: [{name: a, image: x}]}}
+"""
+
+
+def mixed(folder: Path, *changes: tuple[str, str], overrides: Sequence[str] = ()) -> dict[str, tuple[str | None, ...]]:
+    """The dataplane and waypoint of each service of a mesh of both kinds, with changes to its manifests."""
+    text = SHOP + CLASSIC
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "shop").mkdir()
+    (folder / "shop" / "all.yaml").write_text(text, encoding="utf-8")
+    more = "till: {placement: [e], work: {constant: 1 ms}}"
+    scenario = SCENARIO.replace("constant: 1 ms}}}", "constant: 1 ms}}, " + more + "}").replace(
+        "traffic: [", "traffic: [{name: t, from: u, to: till, slice: d, arrivals: {poisson: 1 /s}}, "
+    )
+    found = load_text(scenario, folder / "s.yaml", overrides).scenario
+    assert proxy_of(found, "till") != proxy_of(found, "cart")
+    return {
+        "mesh": (str(found.mesh.ambient), found.mesh.preset),
+        **{name: (one.dataplane, one.waypoint) for name, one in found.services.items()},
+    }
+
+
+TILL = "labels: {app: till}}, spec"
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "expected"),
+    [
+        ([], [], {"mesh": ("False", "istio"), "cart": ("ambient", "shop/waypoint"), "till": (None, None)}),
+        (
+            [],
+            ["mesh.ambient=true"],
+            {"mesh": ("True", "ztunnel"), "cart": (None, "shop/waypoint"), "till": ("sidecar", None)},
+        ),
+        (  # pods say it for themselves
+            [
+                ("{istio-injection: enabled}", "{}"),
+                (TILL, 'labels: {app: till, sidecar.istio.io/inject: "true"}}, spec'),
+            ],
+            ["mesh.preset=ztunnel"],
+            {"mesh": ("True", "ztunnel"), "cart": (None, "shop/waypoint"), "till": ("sidecar", None)},
+        ),
+        (
+            [
+                ("istio.io/dataplane-mode: ambient, ", "istio-injection: enabled, "),
+                (
+                    TILL,
+                    'labels: {app: till, sidecar.istio.io/inject: "false", istio.io/dataplane-mode: ambient}}, spec',
+                ),
+            ],
+            [],
+            {"mesh": ("False", "istio"), "cart": (None, None), "till": ("ambient", None)},
+        ),
+    ],
+)
+def test_labels_tell_who_has_a_sidecar(
+    tmp_path: Path, changes: list[tuple[str, str]], overrides: list[str], expected: dict[str, tuple[str | None, ...]]
+) -> None:
+    """In a mesh of both kinds each service is as its pods are, by their own labels or their namespace's."""
+    assert mixed(tmp_path, *changes, overrides=overrides) == expected
+
+
+def test_pods_of_one_service_are_of_one_kind(tmp_path: Path) -> None:
+    """A Service whose pods are of both kinds is an error."""
+    second = (
+        CLASSIC[CLASSIC.rindex("---") :]
+        .replace("name: till,", "name: till-2,")
+        .replace(TILL, 'labels: {app: till, sidecar.istio.io/inject: "false", istio.io/dataplane-mode: ambient}}, spec')
+    )
+    with pytest.raises(ScenarioError, match="pods of till have sidecars and others are in ambient mode"):
+        mixed(tmp_path, (CLASSIC, CLASSIC + second))
+
+
+def test_ambient_pods_in_a_mesh_that_is_said_to_have_sidecars(tmp_path: Path) -> None:
+    """What the scenario says and all labels contradict is an error at the labels."""
+    shop(tmp_path)
+    with pytest.raises(ScenarioError, match="the scenario says that the mesh has sidecars"):
+        load_text(SCENARIO, tmp_path / "s.yaml", ["mesh.ambient=false"])
+
+
+def test_a_waypoint_of_manifests_may_have_a_place(tmp_path: Path) -> None:
+    """The scenario says where it runs, by the name that its Gateway has."""
+    shop(tmp_path)
+    place = "mesh.waypoints={shop/waypoint: {replicas: {e: 1}}}"
+    scenario = load_text(SCENARIO, tmp_path / "s.yaml", [place]).scenario
+    assert goes_through(scenario, "u", "cart") == "waypoint"
 
 
 def test_a_waypoint_needs_ambient_mode(tmp_path: Path) -> None:

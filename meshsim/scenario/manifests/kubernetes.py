@@ -9,7 +9,7 @@ import msgspec
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.kinds import WORKLOADS
 from meshsim.scenario.manifests.pods import MODE_LABEL
-from meshsim.scenario.manifests.values import LABEL, Notes, body, labels, number, take
+from meshsim.scenario.manifests.values import LABEL, Mark, Notes, body, labels, number, take
 from meshsim.scenario.manifests.workloads import Deployment, read_workloads
 from meshsim.scenario.positions import Place
 from meshsim.scenario.words import expected, show
@@ -56,6 +56,8 @@ class KubeService(msgspec.Struct):
     """NAMESPACE/NAME of each Gateway whose workload it is."""
     labels: Mapping[str, str] = {}
     """Of the Service itself."""
+    dataplane: str = ""
+    """sidecar or ambient, where its pods are not as the mesh is; else empty."""
     waypoint: str = ""
     """NAMESPACE/NAME of the waypoint that serves it; empty if none does."""
 
@@ -105,7 +107,7 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
         if manifest.labels.get("istio-injection") == "disabled":
             manifest.whole.wrong("the namespace is kept out of the mesh; expected every service to have a sidecar")
         if manifest.labels.get(MODE_LABEL) == "ambient":
-            notes.ambient.append(manifest.whole)
+            notes.ambient.append(Mark(manifest.name, manifest.whole))
     accounts = {(one.namespace, one.name) for one in by_kind.get("ServiceAccount", ())}
     deployments = read_workloads([one for kind in WORKLOADS for one in by_kind.get(kind, ())], accounts, notes)
     services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]

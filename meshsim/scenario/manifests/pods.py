@@ -6,36 +6,42 @@ import re
 from collections.abc import Mapping
 
 from meshsim.scenario.manifest_reader import Value
-from meshsim.scenario.manifests.values import Notes, labels, number, take
+from meshsim.scenario.manifests.values import Mark, Notes, labels, number, take
 from meshsim.scenario.words import show
 
-_INJECT = ("sidecar.istio.io/inject", "traffic.sidecar.istio.io/")
+INJECT_LABEL = "sidecar.istio.io/inject"
+"""Label, or annotation, by which pods have a sidecar or have none, whatever their namespace says."""
+_PART = "traffic.sidecar.istio.io/"
 MODE_LABEL = "istio.io/dataplane-mode"
 """Label that puts pods, or those of a namespace, into a mesh without sidecars."""
 _CONTAINER_PORT = re.compile(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
 
 
-def pod_labels(template: Mapping[str, Value], notes: Notes) -> dict[str, str]:
+def pod_labels(template: Mapping[str, Value], namespace: str, notes: Notes) -> dict[str, str]:
     """Labels of the pods; what would take them out of the mesh is noted."""
     if "metadata" not in template:
         return {}
     fields = take(template["metadata"], "Deployment.spec.template.metadata", notes)
     found = labels(fields["labels"]) if "labels" in fields else {}
-    check_metadata(fields, notes)
+    check_metadata(fields, namespace, notes)
     return found
 
 
-def check_metadata(fields: Mapping[str, Value], notes: Notes) -> None:
+def check_metadata(fields: Mapping[str, Value], namespace: str, notes: Notes) -> None:
     """Note labels and annotations of pods that take them, or part of their traffic, out of the mesh."""
     entries = {
         **(fields["annotations"].entries() if "annotations" in fields else {}),
         **(fields["labels"].entries() if "labels" in fields else {}),
     }
+    said = {key: value.data for key, value in entries.items()}
+    ambient = said.get(MODE_LABEL) == "ambient"
     for key, value in entries.items():
-        if (key == _INJECT[0] and value.data == "false") or key.startswith(_INJECT[1]):
+        leaves = (key == INJECT_LABEL and value.data == "false" and not ambient) or key.startswith(_PART)
+        if leaves or (key == MODE_LABEL and value.data == "none"):
             value.wrong_key(f"{show(key)} keeps traffic out of the mesh, which is not simulated; expected it left out")
-    if MODE_LABEL in entries and entries[MODE_LABEL].data == "ambient":
-        notes.ambient.append(entries[MODE_LABEL])
+    if ambient:
+        injected = {"true": True, "false": False}.get(str(said.get(INJECT_LABEL)))
+        notes.ambient.append(Mark(namespace, entries[MODE_LABEL], injected))
     if "annotations" in fields:
         notes.without_effect["annotations"] += 1
 

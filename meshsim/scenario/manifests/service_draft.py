@@ -19,6 +19,8 @@ def put_service(draft: Draft, service: KubeService, peers: Peers) -> None:
     draft.put((*at, "namespace"), service.namespace, service.place)
     if service.gateways:
         draft.put((*at, "gateways"), service.gateways, service.place)
+    if service.dataplane:
+        draft.put((*at, "dataplane"), service.dataplane, service.place)
     if service.waypoint:
         draft.put((*at, "waypoint"), service.waypoint, service.place)
         if service.labels.get(INGRESS_USE_WAYPOINT) == "true":

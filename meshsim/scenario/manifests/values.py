@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from fractions import Fraction
+from typing import NamedTuple
 
 from meshsim.scenario import regex, units
 from meshsim.scenario.manifest_reader import Manifest, Value
@@ -29,6 +30,16 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123)."""
 
 
+class Mark(NamedTuple):
+    """What puts pods into ambient mode."""
+
+    namespace: str
+    value: Value
+    """A namespace, or the label of pods."""
+    injected: bool | None = None
+    """Whether the pods themselves say that they have a sidecar; None if they say nothing."""
+
+
 class Notes:
     """What is worth saying about manifests that are right."""
 
@@ -42,7 +53,7 @@ class Notes:
         self.warnings: list[str] = []
         """What is not used though it may bear on who may call whom."""
         self.texts: list[str] = []
-        self.ambient: list[Value] = []
+        self.ambient: list[Mark] = []
         """What is put into the mesh without sidecars (Istio's ambient mode): namespaces, and labels of pods."""
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.kubernetes import Cluster, KubeService
+from meshsim.scenario.manifests.pods import INJECT_LABEL, MODE_LABEL
 from meshsim.scenario.manifests.values import Notes, labels, take
 from meshsim.scenario.shape import step
 
@@ -24,16 +25,18 @@ _USE_NAMESPACE = "istio.io/use-waypoint-namespace"
 _FOR = "istio.io/waypoint-for"
 _NONE = "none"
 _INJECTION = "istio-injection"
+_SIDECAR, _AMBIENT = "sidecar", "ambient"
 _SAME, _ALL, _SELECTOR = "Same", "All", "Selector"
 _FOR_SERVICES = ("service", "all")
 _HBONE = ("HBONE", 15008)
 """Protocol and port of the listener of a waypoint to which ztunnels come: of several the first, and it alone counts."""
 _MANAGED = ("gateway.istio.io/managed", "istio.io-mesh-controller")
 """The label by which istiod knows the Service of a waypoint itself, which no waypoint serves."""
-_MIXED = (
-    "ambient mode is for all services here or for none; expected mesh.ambient: true, mesh.preset: ztunnel or neither, "
-    "and no istio-injection"
+_SIDECARS = (
+    "the scenario says that the mesh has sidecars; expected mesh.ambient: true, mesh.preset: ztunnel or neither there, "
+    "or no label"
 )
+_BOTH = "pods that have a sidecar injected are not in ambient mode; expected one of the two labels"
 
 
 class Waypoint(msgspec.Struct, frozen=True):
@@ -106,23 +109,52 @@ def find_waypoints(
     """Find the waypoint of each service; whether the mesh has ztunnel in place of sidecars.
 
     ``said``: whether the scenario says so; if it says nothing the manifests do: a namespace or pods are in ambient
-    mode, or there is a waypoint, and no namespace has sidecars injected.
+    mode, or there is a waypoint, and no namespace has sidecars injected. Where pods of both kinds are labelled, each
+    service is as its own are.
     """
     of_namespaces = {one.name: one.labels for one in namespaces}
-    injected = [one for one in namespaces if one.labels.get(_INJECTION) == "enabled"]
+    injected = {one.name for one in namespaces if one.labels.get(_INJECTION) == "enabled"}
     marked = bool(notes.ambient or waypoints)
     ambient = said if said is not None else marked and not injected
-    if not ambient or injected:
-        for value in notes.ambient:
-            value.wrong(_MIXED)
-    for service in cluster.services.values():
+    planes = {key: _planes(service, of_namespaces) for key, service in cluster.services.items()}
+    by_label = {_SIDECAR, _AMBIENT} <= frozenset().union(*planes.values()) or (said is None and bool(injected))
+    for mark in notes.ambient:
+        if mark.injected if mark.injected is not None else mark.namespace in injected:
+            mark.value.wrong(_BOTH)
+        elif not ambient and not by_label:
+            mark.value.wrong(_SIDECARS)
+    for key, service in cluster.services.items():
+        own = _own_plane(service, planes[key]) if by_label and not service.gateway else ""
+        in_ambient = own == _AMBIENT if own else ambient
+        service.dataplane = own if in_ambient != ambient else ""
         found = _waypoint(service, of_namespaces, waypoints)
-        if isinstance(found, Waypoint) and ambient:
+        if isinstance(found, Waypoint) and in_ambient:
             service.waypoint = f"{found.namespace}/{found.name}"
         elif found is not None:
             why = "sidecars do not go through waypoints" if isinstance(found, Waypoint) else found
             notes.warnings.append(f"no waypoint serves {service.namespace}/{service.name}, though labelled: {why}")
     return ambient
+
+
+def _planes(service: KubeService, of_namespaces: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """What the pods of a service are labelled to have, as Istio has it: who has a sidecar is not in ambient mode."""
+    namespace = of_namespaces.get(service.namespace, {})
+    found = set()
+    for deployment in service.deployments:
+        inject = deployment.labels.get(INJECT_LABEL, "")
+        if inject == "true" or (namespace.get(_INJECTION) == "enabled" and inject != "false"):
+            found.add(_SIDECAR)
+        elif _AMBIENT in (deployment.labels.get(MODE_LABEL), namespace.get(MODE_LABEL)):
+            found.add(_AMBIENT)
+    return frozenset(found)
+
+
+def _own_plane(service: KubeService, planes: frozenset[str]) -> str:
+    if len(planes) > 1:
+        service.whole.wrong(
+            f"pods of {service.name} have sidecars and others are in ambient mode; expected one of both"
+        )
+    return min(planes, default="")
 
 
 def _waypoint(

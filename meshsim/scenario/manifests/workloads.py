@@ -72,7 +72,7 @@ def _template(manifest: Manifest, notes: Notes) -> Deployment:
     template = take(spec["template"], "Deployment.spec.template", notes) if "template" in spec else {}
     if "template" not in spec:
         spec_value.wrong("'template' is missing; expected it here: the pods")
-    pod = pod_labels(template, notes)
+    pod = pod_labels(template, manifest.namespace, notes)
     inner = take(template["spec"], "Deployment.spec.template.spec", notes) if "spec" in template else {}
     if "template" in spec and "spec" not in template:
         spec["template"].wrong("'spec' is missing; expected it here: what runs in the pods")
@@ -100,7 +100,7 @@ def _pod(manifest: Manifest, notes: Notes) -> Deployment:
     inner = take(fields["spec"], "Deployment.spec.template.spec", notes) if "spec" in fields else {}
     if "spec" not in fields:
         manifest.whole.wrong("'spec' is missing; expected it here: what runs in the pod")
-    check_metadata(inside, notes)
+    check_metadata(inside, manifest.namespace, notes)
     place = manifest.whole.place
     return _deployment(manifest, (1, place), (manifest.labels, place), inner, fields.get("spec"), notes)
 
