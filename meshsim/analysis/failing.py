@@ -35,14 +35,14 @@ def failing_after(run: RunData, fault: str, selection: Selection) -> Failing:
         times_ns = piece.run.ints("requests", "t_intended_ns")
         after = piece.requests & (times_ns >= window.from_ns)
         during = after & (times_ns < window.to_ns)
-        first_ns = min(first_ns, int(times_ns[after & ~piece.answered].min(initial=NEVER_NS)))
-        last_ns = max(last_ns, int(times_ns[during & piece.answered].max(initial=last_ns)))
+        first_ns = int(times_ns[after & ~piece.answered].min(initial=first_ns))
+        last_ns = int(times_ns[during & piece.answered].max(initial=last_ns))
         requests += int(np.count_nonzero(during))
     total_ns = NEVER_NS
     for piece in rows.pieces("requests"):
         times_ns = piece.run.ints("requests", "t_intended_ns")
         later = piece.requests & (times_ns > last_ns) & (times_ns >= window.from_ns) & (times_ns < window.to_ns)
-        total_ns = min(total_ns, int(times_ns[later].min(initial=NEVER_NS)))
+        total_ns = int(times_ns[later].min(initial=total_ns))
     return Failing(
         first_ns=first_ns - window.from_ns if first_ns != NEVER_NS else None,
         total_ns=total_ns - window.from_ns if total_ns != NEVER_NS else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import ceil
 from typing import Any, get_args
@@ -17,11 +18,13 @@ from meshsim.analysis.failing import failing_after
 from meshsim.analysis.metrics import METRICS, measure
 from meshsim.analysis.never import culprits
 from meshsim.analysis.numbers import show, show_share, to_json
-from meshsim.analysis.selection import Selection, mean, quantile
+from meshsim.analysis.selection import Selected, Selection, mean, quantile
+from meshsim.results import buffers
 from meshsim.results.tables import read_table
 from meshsim.scenario.expectations import Never
 from meshsim.scenario.metric_expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario
+from meshsim.telemetry.rows import RequestRow
 
 S = 1_000_000_000
 
@@ -209,6 +212,26 @@ def test_numbers_as_json_keeps_them() -> None:
     assert to_json(Fraction(7, 2), "duration") == 4
     assert to_json(Fraction(1, 3), "share") == 0.333333
     assert to_json(None, "rate") is None
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+def test_the_largest_budget_is_told(
+    size: int, make_run: Callable[..., Any], corridor_scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of requests with several budgets the largest counts, wherever it stands; of none there is no budget."""
+    budgets_ns = (20, 50, 30)
+
+    def fill(_: Any, record: dict[str, Callable[[Any], None]]) -> None:
+        for number, budget_ns in enumerate(budgets_ns, 1):
+            ids = (number, "v2x", "cars", "cars/0", "hazard")
+            record["requests"](RequestRow(*ids, number, number, number + 9, 9, "ok", 200, 1, budget_ns, *[0] * 11, 9))
+
+    monkeypatch.setattr(buffers, "GROUP_ROWS", size)
+    monkeypatch.setattr(data, "PIECE_ROWS", size)
+    made = make_run(corridor_scenario, fill)
+    run = RunData(made.folder.path, made.scenario, made.manifest)
+    assert Selected(run, Selection()).requests.budget_ns == 50
+    assert Selected(run, Selection(slice="video")).requests.budget_ns is None
 
 
 def test_piece_by_piece_everything_is_measured_the_same(

@@ -62,6 +62,13 @@ def test_denials_are_counted_by_question_and_rule(run_of: Callable[..., RunData]
     assert part.remark.startswith("1 of these calls came in plaintext (mesh.tls.mode DISABLE or PERMISSIVE)")
 
 
+def test_a_call_that_had_no_end_is_not_called_unproven(run_of: Callable[..., RunData]) -> None:
+    """A decision about a call that has no row counts as one, and nothing is said of its caller's identity."""
+    run = run_of(decisions=[_denied(1), _denied(7)], calls=[_row(CallRow, call_id=1, encrypted=False)])
+    (only,) = denials(run)
+    assert (only["count"], only["unproven"]) == (2, 1)
+
+
 def test_denials_with_identity_need_no_remark(run_of: Callable[..., RunData]) -> None:
     """A caller that proved who it is was denied for that, and nothing more is said."""
     (part,) = _explained(run_of(decisions=[_denied(1)], calls=[_row(CallRow, call_id=1, encrypted=True)]), 1)
