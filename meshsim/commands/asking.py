@@ -16,6 +16,7 @@ from meshsim.inquiry.subject import (
     subject_of_scenario,
 )
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
+from meshsim.scenario.reading import read_bounded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,6 +87,16 @@ def pairs(texts: Sequence[str], what: str) -> list[tuple[str, str]]:
             raise UsageError(f"{what}: {text!r} is no pair; expected name=value")
         found.append((name.strip(), value.strip()))
     return found
+
+
+def token_text(path: Path) -> str:
+    """The token in a file, white space around it left out; raises UsageError for a file that cannot be read."""
+    try:
+        return read_bounded(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"--token: {path} holds no token; expected its text alone, in ASCII") from None
+    except ValueError as error:
+        raise UsageError(f"--token: {path}: {error}") from None
 
 
 def claims_of(texts: Sequence[str]) -> Mapping[str, Any] | None:

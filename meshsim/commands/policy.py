@@ -48,6 +48,10 @@ TokenAt = Annotated[
     typer.Option("--token-at", metavar="KIND=NAME", help="Place of that token: header=, param= or cookie=NAME."),
 ]
 Claim = Annotated[list[str], typer.Option("--claim", metavar="NAME=VALUE", help="Claim of a valid token. Repeatable.")]
+Token = Annotated[
+    Path | None,
+    typer.Option("--token", metavar="FILE", help="File with a token that the request carries, which is judged."),
+]
 SliceName = Annotated[str | None, typer.Option("--slice", metavar="NAME", help="Slice. Default: the caller's first.")]
 Site = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Site of the caller. Default: where it is.")]
 Node = Annotated[str | None, typer.Option("--node", metavar="NAME", help="Node of the called replica.")]
@@ -84,6 +88,7 @@ def ask(
     host: Host = None,
     header: Header = [],  # noqa: B006 - typer reads the default, nobody changes it
     claim: Claim = [],  # noqa: B006 - typer reads the default, nobody changes it
+    token: Token = None,
     token_at: TokenAt = None,
     slice_: SliceName = None,
     site: Site = None,
@@ -106,7 +111,7 @@ def ask(
     The real policy engine answers. How the port takes mutual TLS counts too: whom a STRICT port refuses, no policy
     lets in.
     """
-    from meshsim.commands.asking import answer_question, claims_of, pairs, subject_of
+    from meshsim.commands.asking import answer_question, claims_of, pairs, subject_of, token_text
     from meshsim.inquiry.placing import place_of
     from meshsim.inquiry.request import Request, age_s, instant_s
 
@@ -119,6 +124,7 @@ def ask(
         host=host,
         headers=tuple(pairs(header, "--header")),
         claims=claims_of(claim),
+        token=None if token is None else token_text(token),
         token_at=None if token_at is None else place_of(*pairs([token_at], "--token-at")[0], "--token-at"),
         slice=slice_,
         site=site,

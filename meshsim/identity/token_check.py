@@ -8,11 +8,13 @@ certificate that it is bound to. The first to fail is the reason.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from meshsim.identity.key_sets import standing, verify_by
 from meshsim.identity.token_places import DEFAULT_PLACES, Place
 from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, kid_of, public_pem
 from meshsim.scenario.token_reasons import (
@@ -29,11 +31,16 @@ from meshsim.scenario.token_reasons import (
     WRONG_AUDIENCE,
 )
 
-_OPTIONS: Final[Any] = {
-    **{f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
-    "require": ["exp", "nbf"],
-}
+_OPTIONS: Final[Any] = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 """What PyJWT leaves to us: it would hold times against the wall clock."""
+_CHARGED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RS256"),
+    **dict.fromkeys(("ES384", "ES512"), "ES384"),
+    "ES256": "ES256",
+    "EdDSA": "EdDSA",
+}
+"""Whose cost the check of a signature has, by algorithm: that of the nearest key that costs are known of. Of shared
+secrets it is nothing to speak of."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -42,6 +49,15 @@ class Accepted(msgspec.Struct, frozen=True):
     issuer: Issuer
     audiences: tuple[str, ...]
     """One of these must be among the token's; empty: any will do."""
+    jwks: str = ""
+    """Key set of the rule, as JSON; empty if it brings none."""
+    has_key: bool = True
+    """Whether the verifier has the key of the issuer, beside those of ``jwks``."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether nothing is known of the issuer but what the rule says; with an empty ``iss`` it may be any."""
+        return not self.issuer.name
 
     def is_meant(self, audiences: Iterable[str]) -> bool:
         """Say whether a token for these audiences is for this listener."""
@@ -139,15 +155,23 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
     """Predict the verdict on a token presented with the certificate of this ``thumbprint`` (empty: with none)."""
     if token is None:
         return TokenVerdict(MISSING, "", "") if rules.required else ABSENT
-    accepted = [one for one in rules.accepted if one.issuer.iss == token.iss]
+    accepted = _accepting(rules, token.iss)
     if not accepted:
         return TokenVerdict(UNKNOWN_ISSUER, "", "")
-    issuer = accepted[0].issuer
-    if token.algorithm != issuer.algorithm:
+    one, issuer = accepted[0], accepted[0].issuer
+    if one.is_foreign:
+        return judge_text(token.text, rules, clock_s, thumbprint, keys)
+    known = frozenset[str]()
+    if not one.has_key:
+        refused = standing(issuer.keyed(token.key), token.algorithm, one.jwks, genuine=token.genuine)
+        if refused:
+            return TokenVerdict(refused, issuer.algorithm if refused == BAD_SIGNATURE else "", "")
+    elif token.algorithm != issuer.algorithm:
         return TokenVerdict(WRONG_ALGORITHM, "", "")
-    known = keys(issuer.trust_domain) if issuer.trust_domain else frozenset()
-    if issuer.trust_domain and token.key not in known:
-        return TokenVerdict(UNKNOWN_KEY, "", "", known)
+    elif issuer.trust_domain:
+        known = keys(issuer.trust_domain)
+        if token.key not in known:
+            return TokenVerdict(UNKNOWN_KEY, "", "", known)
     reason = ""
     if not token.genuine:
         reason = BAD_SIGNATURE
@@ -164,6 +188,12 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
     return TokenVerdict(reason, issuer.algorithm, "" if reason else token.claims, known)
 
 
+def _accepting(rules: TokenRules, iss: object) -> list[Accepted]:
+    """Those by which tokens with this ``iss`` are judged."""
+    named = [one for one in rules.accepted if one.issuer.iss == iss and iss]
+    return named or [one for one in rules.accepted if not one.issuer.iss]
+
+
 def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> TokenVerdict:
     """Judge what a workload wrote into ``authorization`` itself: of that no facts are known, so that PyJWT reads it."""
     import jwt
@@ -172,7 +202,7 @@ def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys
     if reason in (MALFORMED, UNKNOWN_ISSUER, WRONG_ALGORITHM, UNKNOWN_KEY):
         return TokenVerdict(reason, "", "")
     claims = jwt.decode(text, options={"verify_signature": False})
-    algorithm = next(one.issuer.algorithm for one in rules.accepted if one.issuer.iss == claims["iss"])
+    algorithm = _CHARGED.get(str(jwt.get_unverified_header(text).get("alg")), "")
     shown = "" if reason else json.dumps(claims, sort_keys=True, separators=(",", ":"))
     return TokenVerdict(reason, algorithm, shown)
 
@@ -188,35 +218,51 @@ def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Ke
         iss = jwt.decode(text, options={"verify_signature": False}).get("iss")
     except jwt.DecodeError:
         return MALFORMED
-    accepted = [one for one in rules.accepted if one.issuer.iss == iss]
+    accepted = _accepting(rules, iss)
     if not accepted:
         return UNKNOWN_ISSUER
-    issuer = accepted[0].issuer
-    if issuer.trust_domain:
-        header = jwt.get_unverified_header(text)
-        if header.get("alg") != issuer.algorithm:
-            return WRONG_ALGORITHM
-        signing = {kid_of(one): one for one in map(issuer.keyed, keys(issuer.trust_domain))}
-        if header.get("kid") not in signing:
-            return UNKNOWN_KEY
-        issuer = signing[header["kid"]]
-    try:
-        claims = jwt.decode(text, key=public_pem(issuer), algorithms=[issuer.algorithm], options=_OPTIONS)
-    except jwt.InvalidAlgorithmError:
-        return WRONG_ALGORITHM
-    except jwt.InvalidSignatureError:
-        return BAD_SIGNATURE
-    except (jwt.DecodeError, jwt.MissingRequiredClaimError):
+    one = accepted[0]
+    reason, claims = _by_own_key(text, one.issuer, keys) if one.has_key else (UNKNOWN_KEY, {})
+    if one.jwks and reason in (UNKNOWN_KEY, BAD_SIGNATURE, WRONG_ALGORITHM):
+        by_set, said = verify_by(one.jwks, text, _OPTIONS)
+        if not by_set or not one.has_key:
+            reason, claims = by_set, said
+    if reason:
+        return reason
+    not_before_s, expires_s = claims.get("nbf", 0), claims.get("exp", math.inf)
+    if not isinstance(not_before_s, int | float) or not isinstance(expires_s, int | float):
         return MALFORMED
-    if clock_s + rules.leeway_s < claims["nbf"]:
+    if clock_s + rules.leeway_s < not_before_s:
         return NOT_YET_VALID
-    if clock_s - rules.leeway_s >= claims["exp"]:
+    if clock_s - rules.leeway_s >= expires_s:
         return EXPIRED
     audience = claims.get("aud", [])
-    named = [audience] if isinstance(audience, str) else audience
+    named = [str(one) for one in audience] if isinstance(audience, list) else [str(audience)]
     if not any(one.is_meant(named) for one in accepted):
         return WRONG_AUDIENCE
     return _binding(claims, rules, thumbprint)
+
+
+def _by_own_key(text: str, issuer: Issuer, keys: Keys) -> tuple[str, dict[str, Any]]:
+    """Why the signature of a token is refused that should be by a key of this issuer, or its claims."""
+    import jwt
+
+    if issuer.trust_domain:
+        header = jwt.get_unverified_header(text)
+        if header.get("alg") != issuer.algorithm:
+            return WRONG_ALGORITHM, {}
+        signing = {kid_of(one): one for one in map(issuer.keyed, keys(issuer.trust_domain))}
+        if header.get("kid") not in signing:
+            return UNKNOWN_KEY, {}
+        issuer = signing[header["kid"]]
+    try:
+        return "", jwt.decode(text, key=public_pem(issuer), algorithms=[issuer.algorithm], options=_OPTIONS)
+    except jwt.InvalidAlgorithmError:
+        return WRONG_ALGORITHM, {}
+    except jwt.InvalidSignatureError:
+        return BAD_SIGNATURE, {}
+    except jwt.DecodeError:
+        return MALFORMED, {}
 
 
 def _binding(claims: Mapping[str, Any], rules: TokenRules, thumbprint: str) -> str:

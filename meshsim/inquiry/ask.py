@@ -10,6 +10,7 @@ import msgspec
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, refusal_of, taken_off
+from meshsim.inquiry.carrying import carrying, clock_note
 from meshsim.inquiry.placing import spot_of, told_places
 from meshsim.inquiry.presented import at_port, written_out
 from meshsim.inquiry.request import Asked, Request, resolve
@@ -49,13 +50,15 @@ def ask(subject: Subject, request: Request) -> Verdict:
     asked = resolve(subject, request)
     if asked.refused:
         return Verdict(asked, Decision(False, MUTUAL_TLS), (), asked.refused)
+    request, placed = carrying(request, at_port(asked.callee, asked.callee.targets[asked.port]))
     claims = None if request.claims is None else json.dumps(request.claims)
     question = asked.question
     found = _written_token(subject, request, asked)
     if found is not None:
         refusal = refusal_of(found)
         if refusal is not None:
-            return _refused(subject, asked, refusal)
+            told = (placed, clock_note(refusal.rule, _clock_s(subject, request)))
+            return _refused(subject, asked, refusal, tuple(filter(None, told)))
         claims = found.verdict.claims
         if subject.engine is not None and "claims" in subject.engine.reads:
             question = msgspec.structs.replace(question, claims=claims)
@@ -64,7 +67,7 @@ def ask(subject: Subject, request: Request) -> Verdict:
     came = arrived(
         subject, asked.caller, asked.callee, whole, claims, found=found, spot=spot, clock_s=_clock_s(subject, request)
     )
-    notes = tuple(_notes(subject, asked, request))
+    notes = tuple(filter(None, (placed, *_notes(subject, asked, request))))
     if came.refused is not None:
         return _refused(subject, asked, came.refused, notes)
     if subject.engine is None:

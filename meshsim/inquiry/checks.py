@@ -23,6 +23,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name (RFC 9110, section 5.1)."""
 _PLACES = {"header": NAME, "param": PARAMETER, "cookie": COOKIE}
 """Kind of a place of a token → what its name is."""
+_TOKEN_TEXT = re.compile(r"[!-~]+")
 _NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 """What no part of a request holds: control characters but the tabulator, and what is no character at all."""
 
@@ -52,8 +53,12 @@ def _check_token(request: Request) -> None:
             raise UsageError(f"--token-at: {refused_text(place.name, _PLACES[place.kind])}")
         if place.kind == "header" and place.name.lower() in (*FIELDS_OF_THE_MESH, "cookie"):
             raise UsageError(f"--token-at: the field {show(place.name)} has a meaning of its own; expected another one")
-        if request.claims is None:
+        if request.claims is None and request.token is None:
             raise UsageError("--token-at: there is no token; expected its claims beside it")
+    if request.token is not None and request.claims is not None:
+        raise UsageError("--token: there are claims of another token; expected a token, or claims of one")
+    if request.token is not None and not _TOKEN_TEXT.fullmatch(request.token):
+        raise UsageError("--token: this is no token; expected its text alone, in one line")
     try:
         json.dumps(request.claims, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):

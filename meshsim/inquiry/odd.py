@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from meshsim.identity.key_sets import standing
+from meshsim.identity.tokens import Issuer
 from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
@@ -75,6 +77,35 @@ def _odd_issuers(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[st
                 yield str(rule.place.diagnostic(message))
 
 
+def _odd_keys(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
+    """Key sets in Istio's rules that refuse what a scenario's issuer signs, and issuers that are said to be in none."""
+    tokens = scenario.mesh.tokens
+    issuers = {} if tokens is None else tokens.issuers
+    found: set[str] = set()
+    for authentication in read_policies(files)[0].authentication:
+        for rule in authentication.rules:
+            for name, issuer in issuers.items() if rule.jwks else ():
+                iss = iss_of(name, issuer, scenario)
+                if rule.issuer not in ("", iss):
+                    continue
+                found.add(name)
+                signs = Issuer(name, iss, issuer.algorithm, scenario.seed, trust_domain=issuer.trust_domain or "")
+                reason = "" if issuer.key_in_jwks else standing(signs, issuer.algorithm, rule.jwks)
+                if reason:
+                    message = (
+                        f"{authentication.name} brings a key set (jwks) in which the key of mesh.tokens.issuers.{name} "
+                        f"is not: by this rule every token of it is refused ({reason}); expected its key there, or "
+                        "key_in_jwks: true if it stands for one of those that are"
+                    )
+                    yield str(rule.place.diagnostic(message))
+    for name, issuer in issuers.items():
+        if issuer.key_in_jwks and name not in found:
+            yield (
+                f"mesh.tokens.issuers.{name}.key_in_jwks has no effect: no RequestAuthentication for its tokens brings "
+                "a key set (jwks)"
+            )
+
+
 _NEVER = "so it never matches"
 
 
@@ -98,6 +129,7 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     found += _odd_ports(by_engine.get("istio", []), loaded.scenario.services)
     found += _odd_domains(by_engine.get("istio", []), loaded.scenario)
     found += _odd_issuers(by_engine.get("istio", []), loaded.scenario)
+    found += _odd_keys(by_engine.get("istio", []), loaded.scenario)
     return tuple(dict.fromkeys(found))
 
 

@@ -120,6 +120,13 @@ def names_written(rules: TokenRules) -> frozenset[str]:
     return frozenset(name for lookup in rules.looked for name in lookup.writes)
 
 
+def looks_first(callee: Callee, claims: Mapping[str, Any]) -> Place | None:
+    """Where a service looks first for a token with these claims; None if it looks for none."""
+    lookups = () if callee.token_rules is None else callee.token_rules.looked
+    looking = _by(lookups, claims, None, only=("iss",)) or next(iter(lookups), None)
+    return None if looking is None else looking.places[0]
+
+
 def _refusal(lookups: Sequence[Lookup], claims: Mapping[str, Any], said: Container[str] | None) -> Decision:
     """The decision of rules of which none accepts a token with these claims."""
     reasons = [WRONG_AUDIENCE if _by([one], claims, said, only=("iss",)) else UNKNOWN_ISSUER for one in lookups]
@@ -143,6 +150,8 @@ def _by(
     audiences = [str(one) for one in named] if isinstance(named, list) else [str(named)]
     for lookup in lookups:
         issuers = {lookup.issuer} if lookup.issuer else {one.issuer.iss for one in lookup.accepted}
+        if "" in issuers:
+            issuers.clear()  # any will do
         meant = lookup.audiences or tuple(each for one in lookup.accepted for each in one.audiences)
         if issuers and "iss" in known and claims.get("iss") not in issuers:
             continue

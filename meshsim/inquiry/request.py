@@ -34,8 +34,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     claims: Mapping[str, Any] | None = None
     """Claims of a valid token; None without a token."""
+    token: str | None = None
+    """The text of one that somebody has, to be judged as it is; None: none but what stands in the request."""
     token_at: Place | None = None
-    """Where it is; None: at the first place where the rule that accepts it looks."""
+    """Where either is; None: at the first place where the rule that accepts it looks."""
     slice: str | None = None
     site: str | None = None
     node: str | None = None

@@ -17,6 +17,7 @@ from typing import Any
 from meshsim.policy.istio_scope import read_scope
 from meshsim.policy.istio_types import JwtRule, RequestAuthentication
 from meshsim.policy.question import Decision, token_refusal
+from meshsim.scenario.key_set import read_key_set
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.token_reasons import UNKNOWN_ISSUER, WRONG_AUDIENCE
 from meshsim.scenario.words import show
@@ -83,12 +84,9 @@ def _rule(value: Value, name: str) -> JwtRule:
 
 def _check_key_set(value: Value) -> None:
     try:
-        keys = json.loads(value.data)["keys"]
-        sound = isinstance(keys, list) and all(isinstance(key, dict) and "kty" in key for key in keys)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        sound = False
-    if not sound:
-        value.wrong('\'jwks\' is no JSON Web Key Set; expected JSON such as {"keys": [{"kty": …}]} (RFC 7517)')
+        read_key_set(value.data)
+    except ValueError as error:
+        value.wrong(f"'jwks' {error}")
 
 
 def _texts(value: Value | None) -> tuple[str, ...]:

@@ -27,15 +27,8 @@ def odd_values(policies: Policies) -> Iterator[Diagnostic]:
         yield from _of_clause(clause)
     for authentication in policies.authentication:
         for rule in authentication.rules:
-            for said in (*_of_tokens(rule), *_overwritten(rule, authentication)):
+            for said in _overwritten(rule, authentication):
                 yield rule.place.diagnostic(f"{authentication.name} {said}")
-
-
-def _of_tokens(rule: JwtRule) -> Iterator[str]:
-    """What of a rule for tokens is not simulated, so that a run is not as in the cluster."""
-    if rule.jwks:
-        signed = "tokens with this iss are those of the scenario's issuer that has it (mesh.tokens.issuers), if one has"
-        yield f"brings public keys (jwks), with which nobody can sign: {signed}"
 
 
 def _overwritten(rule: JwtRule, authentication: RequestAuthentication) -> Iterator[str]:

@@ -22,7 +22,8 @@ REASONS: Final[Mapping[str, str]] = {
     MALFORMED: "what stands where a token is looked for is none",
     UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
     WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
-    UNKNOWN_KEY: "signed with a key that is not in the bundle that the verifier has of the issuer's trust domain",
+    UNKNOWN_KEY: "signed with a key that is not known: of no issuer of the scenario (jwksUri is not fetched), not in "
+    "the rule's jwks, nor in the bundle that the verifier has of the issuer's trust domain",
     BAD_SIGNATURE: "forged: the signature is not the issuer's",
     NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
     EXPIRED: "expired, by the verifier's clock and leeway",

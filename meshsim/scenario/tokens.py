@@ -56,6 +56,9 @@ class TokenIssuer(Model):
     """Part of its lifetime after which its holder has the next one; 100 %: when it ends. Default: 50 %."""
     endpoint: TokenEndpoint | None = None
     """Where tokens are fetched. Default: nowhere, a holder has them at once and always."""
+    key_in_jwks: bool = False
+    """Whether its key counts as one of those in the `jwks` of RequestAuthentications for it: what they hold are public
+    keys, with which nobody can sign. Default: false, tokens are refused by a `jwks` that its own key is not in."""
 
     @property
     def renew_after_ns(self) -> int:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from meshsim.identity.token_check import Accepted, Lookup, TokenRules
 from meshsim.identity.token_places import places_of
+from meshsim.identity.tokens import Issuer
 from meshsim.scenario.ports import HTTP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from meshsim.identity.tokens import Issuer
     from meshsim.policy.istio_types import JwtRule
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.tokens import TokenCheck, TokenIssuer
@@ -22,11 +22,16 @@ def iss_of(name: str, issuer: TokenIssuer, scenario: Scenario) -> str:
     return issuer.issuer or f"https://{name}.{issuer.trust_domain or scenario.mesh.trust_domain}"
 
 
-def lookups_of(rules: Sequence[JwtRule], issuers: Sequence[Issuer]) -> tuple[Lookup, ...]:
-    """Return what rules of RequestAuthentications come to, with the keys of these issuers."""
+def lookups_of(
+    rules: Sequence[JwtRule], issuers: Sequence[Issuer], in_jwks: frozenset[str] = frozenset()
+) -> tuple[Lookup, ...]:
+    """Return what rules of RequestAuthentications come to, with the keys of these issuers.
+
+    ``in_jwks``: names of those whose key counts as one of the key set that a rule brings.
+    """
     return tuple(
         Lookup(
-            accepted=tuple(Accepted(one, rule.audiences) for one in issuers if rule.issuer in ("", one.iss)),
+            accepted=tuple(_accepted(rule, issuers, in_jwks)),
             places=places_of(rule.from_headers, rule.from_params, rule.from_cookies),
             forward=rule.forward,
             payload_header=rule.output_payload_to_header,
@@ -39,14 +44,27 @@ def lookups_of(rules: Sequence[JwtRule], issuers: Sequence[Issuer]) -> tuple[Loo
     )
 
 
-def istio_rules(
-    rules: Sequence[JwtRule], issuers: Sequence[Issuer], leeway_s: int, listeners: Mapping[int, str]
-) -> TokenRules | None:
-    """Return what RequestAuthentications come to at replicas with these ports; None without any rule.
+def _accepted(rule: JwtRule, issuers: Sequence[Issuer], in_jwks: frozenset[str]) -> Iterator[Accepted]:
+    """Whose tokens a rule accepts: scenario's issuers, and one of which nothing is known but the rule's key set.
 
-    The keys of an issuer are those of the scenario's issuer with that ``iss``; tokens of others do not exist here.
+    Without a key set the keys of a scenario's issuer are what its address, or its discovery, would give.
     """
-    lookups = lookups_of(rules, issuers)
+    known = [one for one in issuers if rule.issuer in ("", one.iss)]
+    for one in known:
+        yield Accepted(one, rule.audiences, rule.jwks, not rule.jwks or one.name in in_jwks)
+    if not rule.issuer or not known:
+        yield Accepted(Issuer(name="", iss=rule.issuer, algorithm="", seed=0), rule.audiences, rule.jwks, has_key=False)
+
+
+def istio_rules(
+    rules: Sequence[JwtRule],
+    issuers: Sequence[Issuer],
+    in_jwks: frozenset[str],
+    leeway_s: int,
+    listeners: Mapping[int, str],
+) -> TokenRules | None:
+    """Return what RequestAuthentications come to at replicas with these ports; None without any rule."""
+    lookups = lookups_of(rules, issuers, in_jwks)
     accepted = tuple(each for lookup in lookups for each in lookup.accepted)
     blind = frozenset(port for port, protocol in listeners.items() if protocol not in HTTP)
     return TokenRules(accepted, False, "ignored", leeway_s, lookups, blind) if rules else None

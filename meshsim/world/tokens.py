@@ -182,7 +182,8 @@ class Tokens:
 
         rules = engine.token_rules(service, version) if isinstance(engine, IstioEngine) else ()
         listeners = self._scenario.services[service].listeners
-        return istio_rules(rules, tuple(self._issuers.values()), self._leeway_s, listeners)
+        in_jwks = frozenset(name for name, issuer in self._settings.items() if issuer.key_in_jwks)
+        return istio_rules(rules, tuple(self._issuers.values()), in_jwks, self._leeway_s, listeners)
 
     def check(self, host: Host, command: AskPolicy, verdict: TokenVerdict, now_ns: int) -> tuple[int, Ruling | None]:
         """Hold the verdict on a request's token against reality; return the CPU time of it, and a refusal if it is one.

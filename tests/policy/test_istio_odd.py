@@ -93,17 +93,6 @@ spec: {jwtRules: [{issuer: "https://a.example", %s}]}
 """
 
 
-def test_keys_that_cannot_sign_are_told() -> None:
-    """A key set in a rule is public: who signs tokens in a run is said in one line, and nothing is stopped."""
-    keys = 'jwks: \'{"keys": [{"kty": "EC"}]}\''
-    (found,) = odd_values(read_policies([PolicyFile("a.yaml", TOKENS % keys)])[0])
-    assert found.message == (
-        "ns[plant]-requestauthentication[t] brings public keys (jwks), with which nobody can sign: tokens with this "
-        "iss are those of the scenario's issuer that has it (mesh.tokens.issuers), if one has"
-    )
-    assert (found.file, found.line) == ("a.yaml", 4)
-
-
 @pytest.mark.parametrize(
     "rule",
     [

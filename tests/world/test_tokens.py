@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from jwt.algorithms import ECAlgorithm
 
+from meshsim.identity.tokens import Issuer, kid_of, public_key
 from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.loader import load_text
@@ -235,6 +238,44 @@ def test_istios_objects_come_and_go_while_a_run_goes_on(tmp_path: Path) -> None:
             seconds.setdefault(row.t_intended_ns // 1_000_000_000, set()).add(row.status)
     assert seconds == {0: {200}, 1: {401}, 2: {401}, 3: {200}}
     assert {row.rule for row in real.decisions if row.engine == "jwt"} == {token_reasons.BAD_SIGNATURE}
+
+
+def jwk(seed: int, **changes: str) -> dict[str, str]:
+    """The public key of the desk of a scenario with this seed."""
+    issuer = Issuer(name="desk", iss="https://desk.mesh.example", algorithm="ES256", seed=seed)
+    return json.loads(ECAlgorithm.to_jwk(public_key(issuer))) | {"kid": kid_of(issuer), **changes}
+
+
+@pytest.mark.parametrize(
+    ("keys", "more", "rule"),
+    [
+        ([jwk(1)], "", ""),
+        ([jwk(2), jwk(1)], "", ""),
+        ([jwk(2)], "", token_reasons.BAD_SIGNATURE),
+        ([jwk(2, kid="another")], "", token_reasons.UNKNOWN_KEY),
+        ([jwk(2, kid="another")], ", key_in_jwks: true", ""),
+        ([{"kty": "oct", "k": "c2VjcmV0LXNlY3JldA"}], "", token_reasons.WRONG_ALGORITHM),
+    ],
+)
+def test_a_key_set_of_a_rule_is_what_signatures_are_checked_with(
+    tmp_path: Path, keys: list[dict[str, str]], more: str, rule: str
+) -> None:
+    """A rule's jwks refuses what the scenario's issuer signs with a key that is not in it, unless it counts as one."""
+    uri = 'jwksUri: "https://desk.example/keys"'
+    jwks = json.dumps({"keys": keys})
+    (tmp_path / "a.yaml").write_text(AUTHENTICATION.replace(uri, f"jwks: '{jwks}'"), encoding="utf-8")
+    check = "\n    request_authentication: {issuers: [desk], audiences: [plans], required: true}"
+    text = SCENARIO.replace(check, "").replace("{ttl: 6 s}", f"{{ttl: 6 s{more}}}")
+    settings = ["mesh.policy={engine: istio, files: [a.yaml]}", "traffic.1.token=forged", "duration=2 s"]
+    runs = [
+        Result(load_text(text, tmp_path / "b.yaml", [*settings, f"fidelity={level}"])) for level in ("real", "modelled")
+    ]
+    assert runs[0].content() == runs[1].content()
+    assert set(outcomes(runs[0], "honest")) == {("denied", 401) if rule else ("ok", 200)}
+    assert rules(runs[0], "robots") == {rule or "ns[default]-policy[tokens]-rule[0]"}
+    assert set(outcomes(runs[0], "other")) == {("denied", 401)}
+    refused = {row.refused_by for row in runs[0].decisions if not row.allowed}
+    assert refused == {"ns[default]-requestauthentication[desk]"}
 
 
 @pytest.mark.parametrize("fidelity", ["real", "sampled"])
