@@ -56,7 +56,7 @@ class OpenSslTime:
         return passed_on
 
     def taken_off(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method that OpenSSL calls back, whose time is taken off again."""
+        """Return a function that OpenSSL calls back, whose time is taken off again."""
 
         def passed_on(*arguments: Any) -> Any:
             self._callbacks += 1
@@ -99,18 +99,32 @@ class _Lib:
         return getattr(self._lib, name)
 
 
+class _Ffi:
+    """What makes functions of Python's known to OpenSSL: their time is taken off."""
+
+    def __init__(self, ffi: Any, known: OpenSslTime) -> None:
+        self._ffi, self._known = ffi, known
+
+    def callback(self, kind: str, function: Callable[..., Any]) -> Any:
+        """Return what OpenSSL can call back."""
+        return self._ffi.callback(kind, self._known.taken_off(function))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ffi, name)
+
+
 @contextmanager
 def openssl_timed() -> Iterator[OpenSslTime]:
     """Time what OpenSSL does for engines that are made from now on."""
     known = OpenSslTime()
     before = [module._lib for module in _MODULES]
-    verify = openssl_engine.Calls._verify
+    ffi = openssl_engine._ffi
     for module in _MODULES:
         module._lib = _Lib(module._lib, known)
-    openssl_engine.Calls._verify = known.taken_off(verify)  # type: ignore[method-assign] # put back below
+    openssl_engine._ffi = _Ffi(ffi, known)
     try:
         yield known
     finally:
-        openssl_engine.Calls._verify = verify  # type: ignore[method-assign] # as it was
+        openssl_engine._ffi = ffi
         for module, lib in zip(_MODULES, before, strict=True):
             module._lib = lib

@@ -94,7 +94,7 @@ STANDARD: Final = Profile()
 """An X.509-SVID as the standard has it."""
 
 
-class IssuerFacts(msgspec.Struct, frozen=True):
+class IssuerFacts(msgspec.Struct, frozen=True, cache_hash=True):
     """The certificate of an authority as far as a verifier minds it."""
 
     authority: str
@@ -110,7 +110,7 @@ class IssuerFacts(msgspec.Struct, frozen=True):
     """Trust domains that names below it must be of (RFC 5280, section 4.2.1.10); none: any, as SPIRE has it."""
 
 
-class Svid(msgspec.Struct, frozen=True, dict=True):
+class Svid(msgspec.Struct, frozen=True, dict=True, cache_hash=True):
     """One X.509-SVID: who it names, when it is valid, and who says so.
 
     Valid from ``not_before_ns`` to ``not_after_ns``, both included (RFC 5280, section 4.1.2.5), as nanoseconds since

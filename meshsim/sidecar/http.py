@@ -174,14 +174,18 @@ def _connection(*, client: bool) -> H2Connection:
     from h2.connection import H2Connection
     from h2.settings import SettingCodes, Settings
 
+    from meshsim.sidecar.hpack_tables import RememberingEncoder, decoder
+
     # What is sent is well-formed by construction, and the receiving end looks at every field: once is enough.
     configuration = H2Configuration(
         client_side=client,
-        header_encoding="utf-8",
+        header_encoding=None,
         validate_outbound_headers=False,
         normalize_outbound_headers=False,
     )
     connection = H2Connection(configuration)
+    connection.encoder, connection.decoder = RememberingEncoder(), decoder()
+    connection.decoder.max_header_list_size = connection.DEFAULT_MAX_HEADER_LIST_SIZE
     values = {
         SettingCodes.INITIAL_WINDOW_SIZE: LARGEST_WINDOW_BYTES,
         SettingCodes.MAX_CONCURRENT_STREAMS: LARGEST_WINDOW_BYTES,

@@ -94,6 +94,8 @@ def same_established(predicted: Established | None, real: Established | None) ->
     """
     if predicted is None or real is None:
         return predicted is real
+    if predicted == real:
+        return True
     mutual = real.mutual if real.resumed else predicted.mutual
     key_type = real.key_type if real.resumed else predicted.key_type
     return msgspec.structs.replace(predicted, resumed_after_expiry=False, mutual=mutual, key_type=key_type) == real

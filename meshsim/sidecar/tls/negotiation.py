@@ -6,6 +6,8 @@ client's key share is out of the question.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from meshsim.identity.svid import KEY_TYPES, Svid
 from meshsim.sidecar.tls.flights import ClientHello, SessionTicket
 from meshsim.sidecar.tls.settings import HASH_SIZE_BYTES, TlsSettings, TlsSide
@@ -41,9 +43,13 @@ def choose_group(hello: ClientHello, settings: TlsSettings) -> str | None:
 
 def common_scheme(svid: Svid, client: tuple[str, ...], server: tuple[str, ...]) -> bool:
     """Say whether both ends accept one and the same signature scheme for the key of a certificate."""
+    return _common_scheme(svid.key_type, client, server)
+
+
+@lru_cache(1_024)
+def _common_scheme(key_type: str, client: tuple[str, ...], server: tuple[str, ...]) -> bool:
     return any(
-        (not client or scheme in client) and (not server or scheme in server)
-        for scheme in KEY_TYPES[svid.key_type].schemes
+        (not client or scheme in client) and (not server or scheme in server) for scheme in KEY_TYPES[key_type].schemes
     )
 
 

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from OpenSSL import SSL, crypto
 
 from meshsim.identity.authority import Authority
-from meshsim.sidecar.tls.certificates import PeerCheck, fingerprint
+from meshsim.sidecar.tls.certificates import fingerprint
 from meshsim.sidecar.tls.negotiation import has_tls13
 from meshsim.sidecar.tls.openssl_engine import Bound, Calls, OpenSslEngine
 from meshsim.sidecar.tls.outcome import End
+from meshsim.sidecar.tls.peer_check import PeerCheck
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class Engines:
                 loaded.use(connection)
             return connection
 
-        lists = {each.issuer: each for each in (self._authorities[crl.issuer].real_crl(crl) for crl in side.crls)}
+        real = [self._authorities[crl.issuer].real_crl(crl) for crl in side.crls] if side.crls else ()
+        lists = {each.issuer: each for each in real}
         check = PeerCheck(side.bundles, self._names, expected_peers, lists, side.settings.stale_crls)
         usable = own if role == "client" or has_tls13(own, side.settings) else None
         engine = OpenSslEngine(role, make(), check, usable, self._calls, watched=watched)
@@ -180,18 +182,26 @@ class Engines:
                     context.add_extra_chain_cert(certificate)
             self._roots[key] = set()
             self._add_crls(context, key.crls)
-        store = context.get_cert_store()
-        assert store is not None
         known = self._roots[key]
         for bundle in side.bundles.values():
-            # Sorted: nothing may depend on how a set happens to be ordered. Authorities that have left the bundle
-            # stay in the store, and PeerCheck refuses what they signed.
-            for name in sorted(bundle.authorities - known):
-                root = self._authorities[name].root().certificate
-                store.add_cert(crypto.X509.from_cryptography(root))
-                self._names[fingerprint(root)] = name
-                known.add(name)
+            if not bundle.authorities <= known:
+                self._add_roots(context, bundle.authorities - known)
+                known |= bundle.authorities
         return context
+
+    def _add_roots(self, context: SSL.Context, names: frozenset[str]) -> None:
+        """Have a context trust the roots of these authorities.
+
+        Those that leave the bundle stay in the store, and PeerCheck refuses what they signed.
+        """
+        store = context.get_cert_store()
+        assert store is not None
+        for name in sorted(names):  # nothing may depend on how a set happens to be ordered
+            certificate = self._authorities[name].root().certificate
+            root = crypto.X509.from_cryptography(certificate)
+            store.add_cert(root)
+            self._calls.roots[root._x509] = certificate  # the store has it under this pointer, and is kept
+            self._names[fingerprint(certificate)] = name
 
     def _add_crls(self, context: SSL.Context, crls: frozenset[Crl]) -> None:
         if not crls:

@@ -13,6 +13,8 @@ from OpenSSL import SSL, crypto
 from meshsim.sidecar.tls.certificates import read_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography.x509 import Certificate
 
 # pyOpenSSL has no public calls for what is needed here, and no types.
@@ -24,13 +26,18 @@ MOST_KNOWN: Final = 1_024
 """Certificates that are known by their digest."""
 
 _BUFFER: Final = _ffi.new("unsigned char[]", READ_BYTES)
+_READ: Final = _ffi.buffer(_BUFFER)
+"""The same, of which slices are bytes."""
 _DIGEST_BYTES: Final = 32
 _DIGEST: Final = _ffi.new("unsigned char[]", _DIGEST_BYTES)
+_DIGEST_READ: Final = _ffi.buffer(_DIGEST)
 _SIZE: Final = _ffi.new("unsigned int *")
 _SHA256: Final = _lib.EVP_get_digestbyname(b"sha256")
 
 _KNOWN: dict[bytes, Certificate] = {}
 """Certificates by the SHA-256 digest of what arrived."""
+_CIPHER_NAMES: dict[Any, str] = {}
+"""Names of cipher suites by OpenSSL's pointers to them."""
 
 
 def shake_hands(connection: SSL.Connection) -> bool:
@@ -45,7 +52,8 @@ def read_opened(connection: SSL.Connection, most: int = READ_BYTES) -> bytes:
     """Return what has been opened, as many bytes at most; none if more has to arrive. Raises ``SSL.Error``."""
     size = _lib.SSL_read(connection._ssl, _BUFFER, most)
     if size > 0:
-        return bytes(_ffi.buffer(_BUFFER, size))
+        opened: bytes = _READ[:size]
+        return opened
     _check_waiting(connection, size)
     return b""
 
@@ -61,13 +69,12 @@ def _check_waiting(connection: SSL.Connection, result: int) -> None:
 
 def read_output(connection: SSL.Connection) -> bytes:
     """Take what a connection has to say to the other end."""
-    parts: list[bytes] = []
-    size = READ_BYTES
+    size = _lib.BIO_read(connection._from_ssl, _BUFFER, READ_BYTES)
+    output: bytes = _READ[: max(0, size)]
     while size == READ_BYTES:  # what is shorter than asked for was all
         size = _lib.BIO_read(connection._from_ssl, _BUFFER, READ_BYTES)
-        if size > 0:
-            parts.append(bytes(_ffi.buffer(_BUFFER, size)))
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        output += _READ[: max(0, size)]
+    return output
 
 
 def give_input(connection: SSL.Connection, wire: bytes) -> None:
@@ -76,8 +83,26 @@ def give_input(connection: SSL.Connection, wire: bytes) -> None:
     assert taken == len(wire), "a buffer in memory takes all"
 
 
-def path_of(store_context: Any) -> list[Certificate]:
-    """Return the certificates that OpenSSL has put together so far, the leaf first."""
+def cipher_name(connection: SSL.Connection) -> str:
+    """Return the cipher suite that was agreed on."""
+    cipher = _lib.SSL_get_current_cipher(connection._ssl)
+    name = _CIPHER_NAMES.get(cipher)  # OpenSSL has one description of each, for good
+    if name is None:
+        name = _CIPHER_NAMES[cipher] = str(connection.get_cipher_name())
+    return name
+
+
+def path_of(store_context: Any, roots: Mapping[Any, Certificate]) -> list[Certificate]:
+    """Return the certificates that OpenSSL has put together so far, the leaf first.
+
+    ``roots`` are known by their pointers. Going through a path that has no flaw of OpenSSL's finding, it begins with
+    the root: with one right below, that is all.
+    """
+    if _lib.X509_STORE_CTX_get_error_depth(store_context) == 1:
+        root = roots.get(_lib.X509_STORE_CTX_get_current_cert(store_context))
+        if root is not None:
+            leaf = _lib.X509_STORE_CTX_get0_cert(store_context)
+            return [_known(leaf) or _taken(_counted(leaf)), root]
     stack = _lib.X509_STORE_CTX_get1_chain(store_context)
     assert stack != _ffi.NULL, "a path has its leaf at least"
     raw = [_lib.sk_X509_value(stack, at) for at in range(_lib.sk_X509_num(stack))]
@@ -91,11 +116,27 @@ def peer_certificate(connection: SSL.Connection) -> Certificate | None:
     return None if raw == _ffi.NULL else _taken(raw)
 
 
-def _taken(raw: Any) -> Certificate:
-    """Return the certificate behind a pointer that has been counted once more for us, and give that back."""
+def _counted(raw: Any) -> Any:
+    """Return a pointer to a certificate, counted once more."""
+    _lib.X509_up_ref(raw)
+    return raw
+
+
+def _digest(raw: Any) -> bytes:
     done = _lib.X509_digest(raw, _SHA256, _DIGEST, _SIZE)
     assert done == 1 and _SIZE[0] == _DIGEST_BYTES
-    digest = bytes(_ffi.buffer(_DIGEST))
+    digest: bytes = _DIGEST_READ[:]
+    return digest
+
+
+def _known(raw: Any) -> Certificate | None:
+    """Return the certificate behind a pointer that stays OpenSSL's, if it has been seen before."""
+    return _KNOWN.get(_digest(raw))
+
+
+def _taken(raw: Any) -> Certificate:
+    """Return the certificate behind a pointer that has been counted once more for us, and give that back."""
+    digest = _digest(raw)
     certificate = _KNOWN.get(digest)
     if certificate is not None:
         _lib.X509_free(raw)

@@ -14,9 +14,10 @@ from OpenSSL import SSL
 
 from meshsim.identity.svid import Svid
 from meshsim.sidecar.tls.agreement import EngineReport
-from meshsim.sidecar.tls.certificates import PeerCheck, certificate_facts, has_ended, key_type_name
+from meshsim.sidecar.tls.certificates import certificate_facts, has_ended, key_type_name
 from meshsim.sidecar.tls.damage import CHANGE_CIPHER_SPEC_TYPE, record_starts
 from meshsim.sidecar.tls.openssl_bytes import (
+    cipher_name,
     give_input,
     path_of,
     peer_certificate,
@@ -48,6 +49,7 @@ from meshsim.sidecar.tls.outcome import (
     Established,
     Refused,
 )
+from meshsim.sidecar.tls.peer_check import PeerCheck
 from meshsim.sidecar.tls.staples import response_flaw
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ ALERT_EVENT: Final = 0x4000
 WRITE_EVENT: Final = 0x08
 """SSL_CB_WRITE."""
 
-_VERSION_NAMES: Final = {b"TLSv1.2": "1.2", b"TLSv1.3": "1.3"}
+_VERSION_NAMES: Final = {SSL.TLS1_2_VERSION: "1.2", SSL.TLS1_3_VERSION: "1.3"}
 _GROUP_NAMES: Final = {
     b"x25519": "X25519",
     b"secp256r1": "P-256",
@@ -100,14 +102,19 @@ class Calls:
     def __init__(self) -> None:
         self.engine: OpenSslEngine | None = None
         self.problem: BaseException | None = None
+        self.roots: dict[Any, Certificate] = {}
+        """Roots in the stores of contexts, by the pointers under which OpenSSL has them for as long as it has those."""
         self.verify = _ffi.callback("int (*)(int, X509_STORE_CTX *)", self._verify)
         self.info = _ffi.callback("void (*)(const SSL *, int, int)", self._info)
 
     def _verify(self, ok: int, store_context: Any) -> int:
         try:
             assert self.engine is not None
+            check = self.engine.check
+            if ok and check.accepted:
+                return 1  # it asks once for each certificate of a path, and the first time has decided
             found = 0 if ok else _lib.X509_STORE_CTX_get_error(store_context)
-            error = self.engine.check.judge(lambda: path_of(store_context), found)
+            error = check.judge(lambda: path_of(store_context, self.roots), found)
             if error == 0:
                 _lib.X509_STORE_CTX_set_error(store_context, 0)
                 return 1
@@ -177,9 +184,9 @@ class OpenSslEngine:
         """Whether alerts are looked at: OpenSSL then calls back at each of its steps."""
         self._watch()
         if role == "client":
-            connection.set_connect_state()
+            _lib.SSL_set_connect_state(connection._ssl)
         else:
-            connection.set_accept_state()
+            _lib.SSL_set_accept_state(connection._ssl)
 
     def ask_for_staple(self, policy: OcspPolicy) -> None:
         """Have a client ask for an OCSP staple, and judge by ``policy`` what comes."""
@@ -291,8 +298,8 @@ class OpenSslEngine:
             mutual = peer is not None
         return Established(
             resumed=resumed,
-            version=_VERSION_NAMES[_ffi.string(_lib.SSL_get_version(connection._ssl))],
-            cipher=str(connection.get_cipher_name()),
+            version=_VERSION_NAMES[_lib.SSL_version(connection._ssl)],
+            cipher=cipher_name(connection),
             group=_GROUP_NAMES[_ffi.string(_lib.SSL_get0_group_name(connection._ssl))],
             key_type=key_type,
             mutual=mutual,

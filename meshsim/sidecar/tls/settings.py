@@ -39,7 +39,7 @@ TICKET_LIFETIME_NS: Final = 7_200 * 1_000_000_000
 """Default ticket lifetime: OpenSSL's for TLS 1.3."""
 
 
-class TlsSettings(msgspec.Struct, frozen=True):
+class TlsSettings(msgspec.Struct, frozen=True, cache_hash=True):
     """What one end of a connection speaks; a listener's or an upstream's."""
 
     mode: Mode = "STRICT"

@@ -75,6 +75,8 @@ _PRE_SHARED_KEY_ANSWER_BYTES: Final = 6
 _CLIENT_HELLO_BYTES: Final = 173
 """A TLS 1.3 ClientHello record with one group and no ciphers, key share bytes or ticket."""
 _STATEFUL_TICKET_BYTES: Final = 32
+_REMEMBERED: Final = 4_096
+"""How many sizes are remembered of each kind: the same few certificates and settings meet again and again."""
 _SESSION_BYTES: Final = 113
 """Contents of OpenSSL's SSL_SESSION structure for a 32-byte hash, a one-byte group number and no client certificate."""
 
@@ -107,7 +109,7 @@ def _schemes_excess_bytes(schemes: tuple[str, ...]) -> int:
     return _SCHEME_BYTES * (len(schemes) - DEFAULT_SCHEMES) if schemes else 0
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(_REMEMBERED)
 def _hello_size_bytes(versions: tuple[str, str], ciphers: int, groups: tuple[str, ...], key_share: str) -> int:
     classical = sum(group != "X25519MLKEM768" for group in groups)
     point_formats = 6 if classical else 0
@@ -135,6 +137,7 @@ def _finished_size_bytes(cipher: str) -> int:
     return PROTECTED_BYTES + HANDSHAKE_HEADER_BYTES + HASH_SIZE_BYTES[cipher]
 
 
+@lru_cache(_REMEMBERED)
 def _certificate_flight_bytes(svid: Svid) -> int:
     chain = chain_sizes_bytes(svid)
     certificate = _CERTIFICATE_MESSAGE_BYTES + len(chain) * _CERTIFICATE_ENTRY_BYTES + sum(chain)
@@ -142,6 +145,7 @@ def _certificate_flight_bytes(svid: Svid) -> int:
     return certificate + verify
 
 
+@lru_cache(_REMEMBERED)
 def server_flight_size_bytes(
     settings: TlsSettings,
     cipher: str,
@@ -170,6 +174,7 @@ def server_flight_size_bytes(
     return size + _certificate_flight_bytes(svid)
 
 
+@lru_cache(_REMEMBERED)
 def client_finish_size_bytes(cipher: str, svid: Svid | None, certificate_requested: bool, retried: bool) -> int:
     """Return the size of the client's last flight; an asked client without an ``svid`` sends an empty list."""
     size = _finished_size_bytes(cipher) + (0 if retried else CHANGE_CIPHER_SPEC_BYTES)
@@ -210,6 +215,7 @@ def tolerance_bytes(flight: Whole | Tampered | Truncated) -> tuple[int, int]:
             return 0, 0
 
 
+@lru_cache(_REMEMBERED)
 def _signatures_tolerance_bytes(svid: Svid, staple: OcspStaple | None) -> tuple[int, int]:
     signers = [svid.key_type, *(issuer.key_type for issuer in svid.issuers[: 1 + len(svid.chain)])]
     if staple is not None:

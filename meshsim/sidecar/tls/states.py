@@ -11,6 +11,8 @@ from typing import Final
 class State(Enum):
     """Where an end stands."""
 
+    __hash__ = object.__hash__  # of a member there is one: Enum's own goes through its name, in Python
+
     IDLE = "idle"
     WAIT_SERVER_FLIGHT = "wait for the server's flight"
     WAIT_SERVER_FLIGHT_RETRIED = "wait for the server's flight after a retry"
@@ -23,6 +25,8 @@ class State(Enum):
 
 class Event(Enum):
     """What an end does in a step."""
+
+    __hash__ = object.__hash__  # as above
 
     SEND_CLIENT_HELLO = "send ClientHello"
     SEND_CLIENT_HELLO_RETRIED = "send ClientHello again"

@@ -8,6 +8,7 @@ alert, which is the one that OpenSSL sends for the corresponding X.509 verificat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -124,6 +125,7 @@ def verify_peer(
     return None if _names_permitted(svid) else NAME_NOT_PERMITTED
 
 
+@lru_cache(4_096)
 def standard_flaw(svid: Svid) -> str | None:
     """Return what keeps a certificate from being a workload's X.509-SVID (X.509-SVID, section 5.2), if anything."""
     profile = svid.profile
@@ -227,6 +229,7 @@ def _names_permitted(svid: Svid) -> bool:
     return True
 
 
+@lru_cache(4_096)
 def verification_operations(svid: Svid, reason: str | None, crls: frozenset[Crl] = frozenset()) -> Operations:
     """Return the work of checking a certificate and its chain, refused for ``reason`` or accepted (``None``).
 
