@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, get_args
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from meshsim.results.tables import read_table
 from meshsim.scenario.expectations import Never
 from meshsim.scenario.metric_expectations import METRIC_NAMES
 from meshsim.scenario.model import Scenario
-from meshsim.telemetry.rows import RequestRow
+from meshsim.telemetry.rows import HandshakeRow, RequestRow
 
 S = 1_000_000_000
 
@@ -212,6 +213,24 @@ def test_numbers_as_json_keeps_them() -> None:
     assert to_json(Fraction(7, 2), "duration") == 4
     assert to_json(Fraction(1, 3), "share") == 0.333333
     assert to_json(None, "rate") is None
+
+
+def test_handshakes_of_a_fleets_own_sidecar_belong_to_its_flows(
+    run: RunData, make_run: Callable[..., Any], corridor_scenario: Scenario, corridor_fill: Callable[..., None]
+) -> None:
+    """A fleet whose devices share a sidecar is the client of their handshakes, as each device is elsewhere."""
+
+    def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
+        def of_fleet(row: HandshakeRow) -> None:
+            record["handshakes"](msgspec.structs.replace(row, client=row.client.partition("/")[0]))
+
+        corridor_fill(scenario, {**record, "handshakes": of_fleet})
+
+    made = make_run(corridor_scenario, fill)
+    shared = RunData(made.folder.path, made.scenario, made.manifest)
+    for source in ("cars", "cameras"):
+        selection = Selection(source=source)
+        assert measure(shared, "handshakes", selection) == measure(run, "handshakes", selection) != 0
 
 
 @pytest.mark.parametrize("size", [1, 1_000])
