@@ -58,13 +58,12 @@ def _handshakes(run: RunData) -> tuple[Counter[Pair], Counter[Pair]]:
         clients, known = domains(piece, "client")
         servers, _ = domains(piece, "server")
         refusers = piece.names("handshakes", "refused_by")
-        was_refused = piece.names("handshakes", "outcome").is_in(("refused",))
         for one, name in enumerate(known):
             for two, other in enumerate(known):
                 dialled, answered = (clients == one) & (servers == two), (clients == two) & (servers == one)
                 gave_up = (dialled & refusers.is_in(("client",))) | (answered & refusers.is_in(("server",)))
                 between[name, other] += count(dialled | answered)
-                refused[name, other] += count(gave_up & was_refused)
+                refused[name, other] += count(gave_up)
     return between, refused
 
 
