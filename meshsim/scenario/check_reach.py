@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from meshsim.scenario.call_graph import edges, route_targets
 from meshsim.scenario.check_policy import path_of
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.placed_waypoints import PlacedWaypoint, goes_through, placed_waypoints, with_waypoints
+from meshsim.scenario.placed_waypoints import Ways, with_waypoints
 from meshsim.scenario.positions import Path
 from meshsim.scenario.variants import placements, replicas_by_node
 
@@ -66,8 +66,8 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     placed = {name: replicas_by_node(service) for name, service in scenario.services.items()}
     placed = {name: counts for name, counts in placed.items() if nodes.keys() >= counts.keys()}
     callers: dict[str, set[int]] = {name: set() for name in placed}
-    waypoints = placed_waypoints(scenario)
-    for origins, to, path in _callings(scenario, waypoints):
+    ways = Ways(scenario)
+    for origins, to, path in _callings(scenario, ways):
         if to in placed:
             callers[to].update(*(part[node] for node in origins))
             there = frozenset[int]().union(*(part[node] for node in placed[to]))
@@ -77,7 +77,7 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
                 yield Finding(path, message)
     for name, counts in placed.items():
         reached = [node for node in counts if part[node] & callers[name]]
-        home = waypoints.get(name)
+        home = ways.placed.get(name)
         at: Path = ("services", name) if home is None else ("mesh", "waypoints", home.key)
         paths = {place.node: (*at, *place.path) for place in placements(scenario.services[name])}
         for node in counts:
@@ -87,19 +87,19 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
     yield from _check_control(scenario, part)
 
 
-def _callings(scenario: Scenario, waypoints: Mapping[str, PlacedWaypoint]) -> Iterator[tuple[list[str], str, Path]]:
+def _callings(scenario: Scenario, ways: Ways) -> Iterator[tuple[list[str], str, Path]]:
     """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name.
 
     What goes through a waypoint with a place are two: to the waypoint, and from there.
     """
     nodes = scenario.network.nodes
     known = scenario.services.keys() | scenario.fleets.keys()
-    for one in waypoints.values():
+    for one in ways.placed.values():
         origins = [node for node in one.settings.replicas if node in nodes]
         yield from ((origins, service, ("services", service, "waypoint")) for service in one.serves)
 
     def first(caller: str, to: str) -> str:
-        through = goes_through(scenario, caller, to) if waypoints and {caller, to} <= known else ""
+        through = ways.through(caller, to) if ways.placed and {caller, to} <= known else ""
         return through or to
 
     for index, flow in enumerate(scenario.traffic):

@@ -8,7 +8,7 @@ from meshsim.scenario.call_graph import edges
 from meshsim.scenario.changes import Change
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.placed_waypoints import modes_of, placed_waypoints, proxy_of, waypoint_of
+from meshsim.scenario.placed_waypoints import Ways, modes_of, placed_waypoints
 from meshsim.scenario.positions import Path
 from meshsim.scenario.proxies import qualified, waypoints_of
 from meshsim.scenario.words import expected, show
@@ -18,8 +18,9 @@ _DISABLE = "DISABLE"
 
 def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
     """Waypoints in a mesh of sidecars, that serve nobody, or whose names do not tell them from others."""
+    ways = Ways(scenario)
     for name, service in scenario.services.items():
-        if service.waypoint is None or proxy_of(scenario, name) == "ztunnel":
+        if service.waypoint is None or ways.proxy_of(name) == "ztunnel":
             continue
         message = "sidecars do not go through waypoints; expected mesh.ambient: true, or no waypoint"
         if scenario.mesh.ambient:
@@ -41,7 +42,7 @@ def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
             message = "a name with dots cannot be a service account's here; expected a waypoint without"
             yield Finding(path, message, at_key=True)
         seen.setdefault(name, key)
-    for workload, one in placed_waypoints(scenario).items():
+    for workload, one in ways.placed.items():
         kind = "service" if workload in scenario.services else "fleet" if workload in scenario.fleets else ""
         if kind:
             message = f"a {kind} is called {workload!r} too, and tables tell them apart by name; expected another name"
@@ -52,10 +53,10 @@ def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(
                 ("faults", index, "target"), f"{message}; {expected(fault.target, list(scenario.mesh.waypoints))}"
             )
-    yield from _check_modes(scenario)
+    yield from _check_modes(scenario, ways)
 
 
-def _check_modes(scenario: Scenario) -> Iterator[Finding]:
+def _check_modes(scenario: Scenario, ways: Ways) -> Iterator[Finding]:
     """Callers that are in the mesh at times: whether they go through a waypoint is settled at the start."""
     pairs: list[tuple[str, str, Path]] = [
         (flow.source, flow.to, ("traffic", index, "from")) for index, flow in enumerate(scenario.traffic)
@@ -64,7 +65,7 @@ def _check_modes(scenario: Scenario) -> Iterator[Finding]:
         pairs += [(name, to, ("services", name, *path[2:])) for path, to in edges(scenario, name)]
     known = scenario.services.keys() | scenario.fleets.keys()
     for caller, to, path in pairs:
-        if not {caller, to} <= known or waypoint_of(scenario, to) is None:
+        if not {caller, to} <= known or ways.waypoint_of(to) is None:
             continue
         modes = modes_of(scenario, caller)
         if (_DISABLE in modes and len(modes) > 1) or any(

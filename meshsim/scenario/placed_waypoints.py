@@ -55,39 +55,10 @@ def placed_waypoints(scenario: Scenario) -> dict[str, PlacedWaypoint]:
     return found
 
 
-def waypoint_of(scenario: Scenario, service: str) -> PlacedWaypoint | None:
-    """The waypoint with a place that serves a service; None if there is none."""
-    if not scenario.mesh.waypoints:
-        return None
-    return next((one for one in placed_waypoints(scenario).values() if service in one.serves), None)
-
-
-def goes_through(scenario: Scenario, caller: str, service: str) -> str:
-    """The workload of the waypoint through which a caller's requests to a service go; empty if none do.
-
-    Who proves no identity goes past, and so do sidecars, and gateways unless the service has them not do so.
-    """
-    waypoint = waypoint_of(scenario, service)
-    if waypoint is None or "DISABLE" in modes_of(scenario, caller):
-        return ""
-    if is_gateway(scenario, caller):
-        return waypoint.workload if scenario.services[service].waypoint_for_gateways else ""
-    return "" if proxy_of(scenario, caller) == "sidecar" else waypoint.workload
-
-
 def is_gateway(scenario: Scenario, workload: str) -> bool:
     """Whether a service is the workload of a gateway."""
     service = scenario.services.get(workload)
     return service is not None and (bool(service.gateways) or GATEWAY_NAME in service.labels)
-
-
-def proxy_of(scenario: Scenario, workload: str) -> Literal["sidecar", "ztunnel", "waypoint"]:
-    """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""
-    if workload in placed_waypoints(scenario):
-        return "waypoint"
-    said = dataplane_of(scenario, workload)
-    ambient = scenario.mesh.ambient if said is None else said == "ambient"
-    return "ztunnel" if ambient and not is_gateway(scenario, workload) else "sidecar"
 
 
 def dataplane_of(scenario: Scenario, workload: str) -> Dataplane | None:
@@ -109,6 +80,40 @@ def modes_of(scenario: Scenario, caller: str) -> set[TlsMode]:
     if service is None:
         return {tls_of(tls, scenario.fleets[caller].tls).mode}
     return {tls_of(tls, *version_tls(service, version)).mode for version in service.versions or ("",)}
+
+
+class Ways:
+    """Who has what kind of proxy in a scenario, and goes through which waypoint that has a place."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self.placed = placed_waypoints(scenario)
+        """By the workload's name."""
+        self._serving = {service: one for one in self.placed.values() for service in one.serves}
+
+    def waypoint_of(self, service: str) -> PlacedWaypoint | None:
+        """The waypoint with a place that serves a service; None if there is none."""
+        return self._serving.get(service)
+
+    def through(self, caller: str, service: str) -> str:
+        """The workload of the waypoint through which a caller's requests to a service go; empty if none do.
+
+        Who proves no identity goes past, and so do sidecars, and gateways unless the service has them not do so.
+        """
+        scenario, waypoint = self._scenario, self._serving.get(service)
+        if waypoint is None or "DISABLE" in modes_of(scenario, caller):
+            return ""
+        if is_gateway(scenario, caller):
+            return waypoint.workload if scenario.services[service].waypoint_for_gateways else ""
+        return "" if self.proxy_of(caller) == "sidecar" else waypoint.workload
+
+    def proxy_of(self, workload: str) -> Literal["sidecar", "ztunnel", "waypoint"]:
+        """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""
+        if workload in self.placed:
+            return "waypoint"
+        said = dataplane_of(self._scenario, workload)
+        ambient = self._scenario.mesh.ambient if said is None else said == "ambient"
+        return "ztunnel" if ambient and not is_gateway(self._scenario, workload) else "sidecar"
 
 
 def with_waypoints(scenario: Scenario) -> Scenario:

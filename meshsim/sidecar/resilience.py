@@ -55,7 +55,7 @@ def response_flags(outcome: str, *, dialled: bool, retried: bool) -> str:
     ``dialled``: whether there was an endpoint to connect to. ``retried``: whether all retries were used up.
     """
     flag = "UH" if outcome == "unreachable" and not dialled else FLAGS.get(outcome, "")
-    return f"{flag},URX" if flag in ("UF", "UC") and retried else flag
+    return f"URX,{flag}" if flag in ("UF", "UC") and retried else flag
 
 
 def backoff_ns(settings: ResilienceSettings, retry: int, random: Random) -> int:

@@ -144,7 +144,7 @@ class CallRow(msgspec.Struct, frozen=True, gc=False):
         Meta(
             description="Response flags with which the waypoint that sent it, or answered it, logs its failure, as "
             "Envoy: UH (no endpoint), UF (no connection), UC (connection lost), UT (timeout), UO (overflow), NR "
-            "(unrouted), FI (aborted), with URX behind where it was tried again in vain; empty where none has a place "
+            "(unrouted), FI (aborted), URX in front where it was tried again in vain; empty where none has a place "
             "(mesh.waypoints).",
             extra=LATER,
         ),

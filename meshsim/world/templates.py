@@ -12,7 +12,7 @@ from meshsim.control.routing import Router, Routes, callers
 from meshsim.identity.token_places import BEARER, Place
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
-from meshsim.scenario.placed_waypoints import dataplane_of, goes_through, placed_waypoints
+from meshsim.scenario.placed_waypoints import Ways, dataplane_of
 from meshsim.scenario.tokens import StolenToken, token_key
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
@@ -52,7 +52,8 @@ class Templates:
         self._scenario = scenario
         self._default_ns = scenario.mesh.resilience.request_timeout_ns
         self._rules = header_rules(scenario)
-        self._placed = placed_waypoints(scenario)
+        self._ways = Ways(scenario)
+        self._placed = self._ways.placed
         self._indices = count()
         self.flows = [self._of_flow(flow) for flow in scenario.traffic]
         """Of each flow, in order."""
@@ -146,7 +147,7 @@ class Templates:
             outside=True,
             malformed=flow.malformed or "",
             http1=flow.http_version == "1.1",
-            through=goes_through(self._scenario, flow.source, flow.to),
+            through=self._ways.through(flow.source, flow.to),
         )
 
     def _place(self, caller: str, presented: Flaw | StolenToken) -> Place:
@@ -181,7 +182,7 @@ class Templates:
             patient=call.timeout_ns is None,
             token_place=self._place(caller, call.token),
             target_port=service.target_port(port),
-            through=goes_through(self._scenario, caller, call.to),
+            through=self._ways.through(caller, call.to),
         )
 
     def _follow_headers(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshsim.control.routing import resilience_settings
-from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints, proxy_of
+from meshsim.scenario.placed_waypoints import Ways, has_ambient, placed_waypoints
 from meshsim.scenario.proxies import qualified
 from meshsim.sidecar import events
 from meshsim.sidecar.gate import EVERY_FIELD
@@ -32,7 +32,8 @@ def set_proxy_costs(state: State) -> None:
     if not has_ambient(state.scenario):
         return
     everybody: list[Host] = [*state.replicas, *(device for fleet in state.devices.values() for device in fleet)]
-    kinds = {workload: proxy_of(state.scenario, workload) for workload in {host.workload for host in everybody}}
+    ways = Ways(state.scenario)
+    kinds = {workload: ways.proxy_of(workload) for workload in {host.workload for host in everybody}}
     for host in everybody:
         costs, kind = host.machine.costs, kinds[host.workload]
         if kind != "sidecar":

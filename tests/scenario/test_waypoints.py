@@ -15,7 +15,7 @@ from meshsim.scenario.call_graph import calls_of
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
 from meshsim.scenario.manifests.starter import load_manifests
-from meshsim.scenario.placed_waypoints import goes_through, proxy_of
+from meshsim.scenario.placed_waypoints import Ways
 
 SHOP = """\
 apiVersion: v1
@@ -277,7 +277,8 @@ def mixed(folder: Path, *changes: tuple[str, str], overrides: Sequence[str] = ()
         "traffic: [", "traffic: [{name: t, from: u, to: till, slice: d, arrivals: {poisson: 1 /s}}, "
     )
     found = load_text(scenario, folder / "s.yaml", overrides).scenario
-    assert proxy_of(found, "till") != proxy_of(found, "cart")
+    ways = Ways(found)
+    assert ways.proxy_of("till") != ways.proxy_of("cart")
     return {
         "mesh": (str(found.mesh.ambient), found.mesh.preset),
         **{name: (one.dataplane, one.waypoint) for name, one in found.services.items()},
@@ -347,7 +348,7 @@ def test_a_waypoint_of_manifests_may_have_a_place(tmp_path: Path) -> None:
     shop(tmp_path)
     place = "mesh.waypoints={shop/waypoint: {replicas: {e: 1}}}"
     scenario = load_text(SCENARIO, tmp_path / "s.yaml", [place]).scenario
-    assert goes_through(scenario, "u", "cart") == "waypoint"
+    assert Ways(scenario).through("u", "cart") == "waypoint"
 
 
 def test_a_waypoint_needs_ambient_mode(tmp_path: Path) -> None:

@@ -384,7 +384,7 @@ def test_a_revoked_waypoint_is_not_spoken_to(run: Run) -> None:
     [
         ("unreachable", False, True, "UH"),
         ("unreachable", True, False, "UF"),
-        ("reset", True, True, "UC,URX"),
+        ("reset", True, True, "URX,UC"),
         ("timeout", True, False, "UT"),
         ("denied", True, False, ""),
     ],

@@ -1,0 +1,125 @@
+"""Status and response flags of what a waypoint could not do, as a real Envoy tells them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from meshsim.sidecar.resilience import STATUS, response_flags
+from tests.policy.envoy_server import WAIT_S, Client, Identities, envoy_binary, free_ports, http_manager, running
+
+pytestmark = pytest.mark.skipif(envoy_binary() is None, reason="envoy is not installed")
+
+Json = dict[str, Any]
+KIND = "type.googleapis.com/envoy.extensions.filters."
+TWICE = {"num_retries": 2, "retry_on": "connect-failure,reset", "retry_back_off": {"base_interval": "0.001s"}}
+ABORT = 418
+
+
+class Peer:
+    """Takes connections and requests; ends each connection then, or says nothing."""
+
+    def __init__(self, port: int, *, hangs: bool) -> None:
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._hangs = hangs
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            connection.settimeout(WAIT_S)
+            connection.recv(4096)
+            if self._hangs:
+                self._open.append(connection)
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """Take no more connections, and end those there are."""
+        self._server.close()
+        for connection in self._open:
+            connection.close()
+
+
+def _cluster(name: str, port: int | None, **more: Any) -> Json:
+    address = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
+    endpoints = [] if port is None else [{"lb_endpoints": [{"endpoint": address}]}]
+    assignment = {"cluster_name": name, "endpoints": endpoints}
+    return {"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": assignment, **more}
+
+
+def _route(path: str, cluster: str, **more: Any) -> Json:
+    return {"match": {"path": path}, "route": {"cluster": cluster, "timeout": "0.4s", **more}}
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A function that asks an Envoy for a path, and returns the status and the flags of its own answer."""
+    folder = tmp_path_factory.mktemp("envoy")
+    port, closed, cutting, silent = free_ports(4)
+    peers = [Peer(cutting, hangs=False), Peer(silent, hangs=True)]
+    nothing = {"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}
+    clusters = [
+        _cluster("gone", None),
+        _cluster("closed", closed),
+        _cluster("cutting", cutting),
+        _cluster("silent", silent),
+        _cluster("full", silent, circuit_breakers=nothing),
+    ]
+    fault = {"abort": {"http_status": ABORT, "percentage": {"numerator": 100}}}
+    routes = [
+        _route("/gone", "gone"),
+        _route("/closed", "closed"),
+        _route("/closed-twice", "closed", retry_policy=TWICE),
+        _route("/cutting", "cutting"),
+        _route("/cutting-twice", "cutting", retry_policy=TWICE),
+        _route("/silent", "silent"),
+        _route("/full", "full"),
+        {
+            **_route("/abort", "gone"),
+            "typed_per_filter_config": {"fault": {"@type": f"{KIND}http.fault.v3.HTTPFault", **fault}},
+        },
+    ]
+    filters = [{"name": "fault", "typed_config": {"@type": f"{KIND}http.fault.v3.HTTPFault"}}]
+    options = {"route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}}
+    chain = {"filters": [http_manager(filters, options, {"flags": "%RESPONSE_FLAGS%"})]}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    client = Client(Identities(folder, ()))
+    with running([{"name": "way", "address": address, "filter_chains": [chain]}], clusters, folder, [port]):
+
+        def answered(path: str) -> tuple[int, str]:
+            status, body = client.request(("127.0.0.1", port), "GET", path, [("host", "service")])
+            return status, body["flags"]
+
+        yield answered
+    client.close()
+    for peer in peers:
+        peer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome", "dialled", "retried"),
+    [
+        ("/gone", "unreachable", False, False),
+        ("/closed", "unreachable", True, False),
+        ("/closed-twice", "unreachable", True, True),
+        ("/cutting", "reset", True, False),
+        ("/cutting-twice", "reset", True, True),
+        ("/silent", "timeout", True, False),
+        ("/full", "overflow", True, False),
+        ("/nowhere", "unrouted", False, False),
+        ("/abort", "aborted", False, False),
+    ],
+)
+def test_failures_are_told_as_envoy_tells_them(ask: Any, path: str, outcome: str, dialled: bool, retried: bool) -> None:
+    """Each kind of failure has Envoy's status, and the flags of its access log."""
+    expected = STATUS.get(outcome, ABORT), response_flags(outcome, dialled=dialled, retried=retried)
+    assert ask(path) == expected
