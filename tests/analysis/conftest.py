@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from meshsim.analysis.data import RunData
 from meshsim.results import buffers
 from meshsim.results.folder import RunFolder
 from meshsim.results.manifest import Manifest, RunFacts
@@ -298,3 +300,19 @@ def make_partial_fixture() -> Callable[..., Partial]:
 def corridor_fill() -> Callable[..., None]:
     """The rows of the made-up run."""
     return fill
+
+
+@pytest.fixture
+def run_of(make_run: Callable[..., Any], corridor_scenario: Scenario) -> Callable[..., RunData]:
+    """``run_of(table=rows, ...)``: a run of exactly these rows."""
+
+    def made(**rows: list[msgspec.Struct]) -> RunData:
+        def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
+            for table, batch in rows.items():
+                for row in batch:
+                    record[table](row)
+
+        partial = make_run(corridor_scenario, fill)
+        return RunData(partial.folder.path, corridor_scenario, partial.manifest)
+
+    return made

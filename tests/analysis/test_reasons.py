@@ -10,37 +10,14 @@ import pytest
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.reasons import CALL_REASONS, MOST, denials, explained, failures
-from meshsim.scenario.model import Scenario
-from meshsim.telemetry.columns import columns
 from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
-from meshsim.telemetry.rows import TABLES, CallRow, DecisionRow, HandshakeRow
-
-
-def _row(row_type: Any, **values: Any) -> Any:
-    table = next(name for name, kind in TABLES.items() if kind is row_type)
-    blank = {"int64": 0, "bool": False, "string": ""}
-    return row_type(**{column.name: blank[column.type] for column in columns(table)} | values)
+from meshsim.telemetry.rows import CallRow, DecisionRow, HandshakeRow
+from tests.analysis.made_rows import row
 
 
 def _denied(call_id: int, path: str = "/") -> Any:
     names = {"source": "cars", "destination": "hazard", "method": "GET", "path": path, "rule": "default-deny"}
-    return _row(DecisionRow, call_id=call_id, **names)
-
-
-@pytest.fixture
-def run_of(make_run: Callable[..., Any], corridor_scenario: Scenario) -> Callable[..., RunData]:
-    """``run_of(table=rows, ...)``: a run of exactly these rows."""
-
-    def made(**rows: list[msgspec.Struct]) -> RunData:
-        def fill(scenario: Scenario, record: dict[str, Callable[[Any], None]]) -> None:
-            for table, batch in rows.items():
-                for row in batch:
-                    record[table](row)
-
-        partial = make_run(corridor_scenario, fill)
-        return RunData(partial.folder.path, corridor_scenario, partial.manifest)
-
-    return made
+    return row(DecisionRow, call_id=call_id, **names)
 
 
 def _explained(run: RunData, denied: int) -> list[Any]:
@@ -52,7 +29,7 @@ def test_denials_are_counted_by_question_and_rule(run_of: Callable[..., RunData]
     """What was allowed is not counted, and calls in plaintext are told apart from those with an identity."""
     run = run_of(
         decisions=[_denied(1), _denied(2), _denied(3, "/other"), msgspec.structs.replace(_denied(4), allowed=True)],
-        calls=[_row(CallRow, call_id=n, encrypted=n != 2) for n in range(1, 5)],
+        calls=[row(CallRow, call_id=n, encrypted=n != 2) for n in range(1, 5)],
     )
     first, second = denials(run)
     assert (first["path"], first["count"], first["unproven"]) == ("/", 2, 1)
@@ -64,14 +41,14 @@ def test_denials_are_counted_by_question_and_rule(run_of: Callable[..., RunData]
 
 def test_a_call_that_had_no_end_is_not_called_unproven(run_of: Callable[..., RunData]) -> None:
     """A decision about a call that has no row counts as one, and nothing is said of its caller's identity."""
-    run = run_of(decisions=[_denied(1), _denied(7)], calls=[_row(CallRow, call_id=1, encrypted=False)])
+    run = run_of(decisions=[_denied(1), _denied(7)], calls=[row(CallRow, call_id=1, encrypted=False)])
     (only,) = denials(run)
     assert (only["count"], only["unproven"]) == (2, 1)
 
 
 def test_denials_with_identity_need_no_remark(run_of: Callable[..., RunData]) -> None:
     """A caller that proved who it is was denied for that, and nothing more is said."""
-    (part,) = _explained(run_of(decisions=[_denied(1)], calls=[_row(CallRow, call_id=1, encrypted=True)]), 1)
+    (part,) = _explained(run_of(decisions=[_denied(1)], calls=[row(CallRow, call_id=1, encrypted=True)]), 1)
     assert part.remark == ""
 
 
@@ -81,19 +58,19 @@ def test_a_refused_token_tells_why_and_who_refuses_it(run_of: Callable[..., RunD
         msgspec.structs.replace(_denied(number), rule="token-expired", refused_by=name)
         for number, name in enumerate(("ns[a]-requestauthentication[b]", "ns[a]-requestauthentication[b]", ""), 1)
     ]
-    listed = denials(run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)]))
+    listed = denials(run_of(decisions=rows, calls=[row(CallRow, call_id=1, encrypted=True)]))
     assert [(one["rule"], one["refused_by"], one["count"]) for one in listed] == [
         ("token-expired", "ns[a]-requestauthentication[b]", 2),
         ("token-expired", "", 1),
     ]
-    (part,) = _explained(run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)]), 3)
+    (part,) = _explained(run_of(decisions=rows, calls=[row(CallRow, call_id=1, encrypted=True)]), 3)
     assert [row[2] for row in part.rows] == ["token-expired (ns[a]-requestauthentication[b])", "token-expired"]
 
 
 def test_only_the_most_frequent_are_listed(run_of: Callable[..., RunData]) -> None:
     """Of more kinds than the list holds the rarest are left out, and it is said how many calls they were."""
     rows = [_denied(1, f"/{number:02}") for number in range(MOST + 2) for _ in range(1 + (number == 7))]
-    run = run_of(decisions=rows, calls=[_row(CallRow, call_id=1, encrypted=True)])
+    run = run_of(decisions=rows, calls=[row(CallRow, call_id=1, encrypted=True)])
     listed = denials(run)
     assert [one["path"] for one in listed[:2]] == ["/07", "/00"]
     assert len(listed) == MOST
@@ -106,12 +83,12 @@ def test_failures_name_the_cause_first(run_of: Callable[..., RunData]) -> None:
     """Devices of a fleet count as one client, and what failed for want of another call comes last."""
 
     def call(outcome: str, source: str, destination: str) -> Any:
-        return _row(CallRow, outcome=outcome, source=source, destination=destination)
+        return row(CallRow, outcome=outcome, source=source, destination=destination)
 
     refused = {"server": "hazard", "outcome": "refused", "refused_by": "server", "reason": "expired"}
     run = run_of(
         calls=[call("failed", "cars", "hazard")] * 5 + [call("unreachable", "hazard", "alerts"), call("ok", "a", "b")],
-        handshakes=[_row(HandshakeRow, client=f"cars/{n}", **refused) for n in range(3)],
+        handshakes=[row(HandshakeRow, client=f"cars/{n}", **refused) for n in range(3)],
     )
     assert [(one["what"], one["outcome"], one["count"]) for one in failures(run)] == [
         ("handshake", "refused", 3),
@@ -140,15 +117,15 @@ def test_refused_calls_and_handshakes_are_reconciled(
 ) -> None:
     """Where calls and handshakes that were refused are not as many, the list says why."""
     run = run_of(
-        calls=[_row(CallRow, outcome="tls-refused", source="a", destination="b")] * calls,
-        handshakes=[_row(HandshakeRow, client="a", server="b", outcome="refused")] * handshakes,
+        calls=[row(CallRow, outcome="tls-refused", source="a", destination="b")] * calls,
+        handshakes=[row(HandshakeRow, client="a", server="b", outcome="refused")] * handshakes,
     )
     assert _explained(run, 0)[0].remark == remark
 
 
 def test_nothing_is_said_where_nothing_failed(run_of: Callable[..., RunData]) -> None:
     """A run without denials and failures has empty lists and no tables."""
-    run = run_of(calls=[_row(CallRow, outcome="ok")])
+    run = run_of(calls=[row(CallRow, outcome="ok")])
     assert (denials(run), failures(run), _explained(run, 0)) == ([], [], [])
 
 
