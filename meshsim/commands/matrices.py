@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MARKS = {"all": "\N{BLACK CIRCLE}", "some": "\N{CIRCLE WITH LEFT HALF BLACK}", "none": "\N{MIDDLE DOT}"}
+_CALLERS = "who calls"
+_WIDEST_CALLER = 34
 REFUSED = "\N{MULTIPLICATION SIGN}"
 _SAID = (
     *("slice", "site", "host", "node", "source_node", "source_ip"),
@@ -106,14 +109,16 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
         rows.setdefault(cell.caller.name, {})[cell.callee.name, cell.port] = (
             REFUSED if cell.refused else MARKS[cell.extent]
         )
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("who calls", style="bold", no_wrap=True, max_width=34)
-    for index in range(len(columns)):
-        table.add_column(str(index + 1), justify="right")
-    for caller, marks in rows.items():
-        table.add_row(caller, *(marks.get(column, "") for column in columns))
-    console.print(table)
-    console.print()
+    first = min(max(map(len, (*rows, _CALLERS))), _WIDEST_CALLER)
+    for part in _parts(len(columns), console.width - first):
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(_CALLERS, style="bold", no_wrap=True, width=first)
+        for index in part:
+            table.add_column(str(index + 1), justify="right", no_wrap=True)
+        for caller, marks in rows.items():
+            table.add_row(caller, *(marks.get(columns[index], "") for index in part))
+        console.print(table)
+        console.print()
     console.print(
         Padding(Text(", ".join(f"{index} {name}" for index, name in enumerate(names, 1))), (0, 0, 0, 0), expand=False)
     )
@@ -124,6 +129,17 @@ def _draw_matrix(console: Console, matrix: Matrix, *, quiet: bool) -> None:
         _draw_regions(console, matrix, several=several)
         _draw_refused(console, matrix)
         _draw_basis(console, matrix.questions, matrix.space.approximate, matrix.notes)
+
+
+def _parts(columns: int, width: int) -> Iterator[range]:
+    """The columns that stand beside each other, as many as there is room for; at least one."""
+    begin, room = 0, width
+    for index in range(columns):
+        room -= len(str(index + 1)) + 1
+        if room < 0 and index > begin:
+            yield range(begin, index)
+            begin, room = index, width - len(str(index + 1)) - 1
+    yield range(begin, columns)
 
 
 def _draw_regions(console: Console, matrix: Matrix, *, several: bool) -> None:
@@ -214,3 +230,4 @@ def _draw_flip(console: Console, flip: Flip, space: Space) -> None:
             expand=False,
         )
     )
+    console.print(Text(f"    policy ask {shlex.join(flip.ask)}", style="dim"), soft_wrap=True)

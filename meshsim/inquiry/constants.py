@@ -22,15 +22,33 @@ class Constants(msgspec.Struct):
 
     texts: dict[str, set[Pattern]] = {}
     """By attribute; header fields as ``header x-tenant``."""
+    several: set[str] = set()
+    """Of these, those of which a request can have several, each of which may match."""
+    single: set[str] = set()
+    """And those that are compared as one text, however many there are."""
     numbers: dict[str, set[int]] = {}
+    day_times: set[int] = set()
+    """Seconds since midnight at which a part of a day begins or ends."""
     names: set[str] = set()
     """Names of slices, sites, nodes, methods: whatever is looked up in a list."""
+    name_patterns: set[str] = set()
+    """Beginnings and ends of such names, with a star behind or before them."""
     addresses: set[str] = set()
     """Addresses and blocks of addresses, as they are written."""
+    peer_addresses: bool = False
+    """Whether they look at the peer's address, whatever header fields say."""
+    told_addresses: bool = False
+    """Whether they look at the client's that ``x-forwarded-for`` tells."""
     claims: dict[tuple[str, ...], set[Any]] = {}
     """Values by the path of a claim."""
+    claim_texts: dict[tuple[str, ...], set[Pattern]] = {}
+    """Patterns by the path of a claim: a text may match, and of a list any of its texts."""
+    listed_claims: set[tuple[str, ...]] = set()
+    """Those of which lists match, too."""
     principals: set[str] = set()
     """SPIFFE IDs that are named."""
+    principal_patterns: set[Pattern] = set()
+    """What SPIFFE IDs are compared with, whole or in part."""
     identities: bool = False
     """Whether they look at who calls."""
     paths: dict[str, set[Pattern]] = {}
@@ -65,6 +83,10 @@ class Constants(msgspec.Struct):
             self.claims.setdefault(path, set()).update(found)
 
 
+ANY_CASE_HOST = "host in any case"
+"""Hosts that are compared whatever the case of their letters; the patterns are in lower case."""
+
+
 def header(name: str) -> str:
     """The attribute that a header field is."""
     return f"header {name.lower()}"
@@ -74,21 +96,15 @@ def merged(each: Sequence[Constants]) -> Constants:
     """The constants of several sets of policies together."""
     whole = Constants()
     for one in each:
-        for attribute, patterns in one.texts.items():
-            whole.add_text([attribute], patterns)
-        for attribute, numbers in one.numbers.items():
-            whole.add_numbers([attribute], numbers)
-        for path, values in one.claims.items():
-            whole.add_claims([path], values)
-        whole.names |= one.names
-        whole.addresses |= one.addresses
-        whole.principals |= one.principals
-        whole.identities |= one.identities
-        whole.told |= one.told
-        whole.token_places |= one.token_places
-        for mode, patterns in one.paths.items():
-            whole.paths.setdefault(mode, set()).update(patterns)
-        whole.approximate |= one.approximate
+        for name in Constants.__struct_fields__:
+            mine, more = getattr(whole, name), getattr(one, name)
+            if isinstance(more, dict):
+                for key, values in more.items():
+                    mine.setdefault(key, set()).update(values)
+            elif isinstance(more, set):
+                mine.update(more)
+            else:
+                setattr(whole, name, mine or more)
     return whole
 
 
@@ -98,7 +114,7 @@ Reader = Callable[[Sequence[PolicyFile]], Constants]
 def _cedar(files: Sequence[PolicyFile]) -> Constants:
     from meshsim.inquiry.constants_cedar import read
 
-    return read(files)
+    return _as_one(read(files))
 
 
 def _istio(files: Sequence[PolicyFile]) -> Constants:
@@ -110,7 +126,14 @@ def _istio(files: Sequence[PolicyFile]) -> Constants:
 def _rego(files: Sequence[PolicyFile]) -> Constants:
     from meshsim.inquiry.constants_rego import read
 
-    return read(files)
+    return _as_one(read(files))
+
+
+def _as_one(constants: Constants) -> Constants:
+    """Header fields of one name are one text to engines other than Istio's."""
+    constants.single |= {name for name in constants.texts if name.startswith("header ")}
+    constants.peer_addresses = bool(constants.addresses)
+    return constants
 
 
 READERS: Mapping[str, Reader] = {"cedar": _cedar, "istio": _istio, "rego": _rego}

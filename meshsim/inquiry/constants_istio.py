@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
-from itertools import combinations
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, constants_of, header, merged
 from meshsim.inquiry.patterns import ANY, ONE, TEMPLATE_REST, TEMPLATE_SEGMENT, Pattern, exactly, prefix, suffix
 from meshsim.policy.engine import PolicyFile
-from meshsim.policy.istio_match import SPIFFE
-from meshsim.policy.istio_own import OWN_COMPARED, OWN_TEXTS, bounds_s
+from meshsim.policy.istio_match import SPIFFE, lowered
+from meshsim.policy.istio_own import OWN_COMPARED, OWN_TEXTS, TIME, bounds_s, is_part_of_day
 from meshsim.policy.istio_read import read_policies
+from meshsim.policy.istio_trust import with_aliases
 from meshsim.policy.istio_types import Clause
 from meshsim.policy.istio_values import CLAIMS, HEADERS, claim_path, in_brackets, is_template
 
 _CLAIMS_OF: Final = {"request.auth.audiences": ("aud",), "request.auth.presenter": ("azp",)}
-_MOST_IN_LISTS: Final = 3
-"""Values of a claim of which every list is tried."""
 _OPERATORS: Final = {"{*}": [TEMPLATE_SEGMENT], "{**}": [TEMPLATE_REST]}
+_ANYTHING: Final = Pattern((ONE, ANY))
+"""What is not empty."""
+
+Providers = Mapping[str, tuple[str, Sequence[PolicyFile]]]
+"""Extension providers that are engines: name → engine and its files."""
 
 
-def read(files: Sequence[PolicyFile]) -> Constants:
-    """Read the constants of policies that the engine has accepted."""
+def read(
+    files: Sequence[PolicyFile], trust_domains: Sequence[str] = (), providers: Providers | None = None
+) -> Constants:
+    """Read the constants of policies that the engine has accepted, and of the providers that they ask.
+
+    ``trust_domains``: the mesh's own and its aliases, which principals in one of them stand for.
+    """
     constants = Constants()
     policies = read_policies(files)[0]
+    asked: dict[str, None] = {}
     for token in (rule for one in policies.authentication for rule in one.rules):
         # What is accepted decides, whatever policies say of it.
         constants.add_claims([("iss",)], {token.issuer or "other", "other"})
@@ -33,66 +42,112 @@ def read(files: Sequence[PolicyFile]) -> Constants:
             constants.add_claims([("aud",)], {*token.audiences, "other"})
     for policy in policies.authorization:
         if policy.action == "CUSTOM":
-            constants.approximate.add("CUSTOM policies ask others, and what those look at is not followed")
+            asked[policy.provider] = None
         for rule in policy.rules:
             for clauses in (*rule.sources, *rule.operations, rule.conditions):
                 for clause in clauses:
-                    _read(clause, constants)
-    for path, values in constants.claims.items():
-        if path not in (("iss",), ("sub",)):
-            values |= _lists(path, values, constants)
-    return constants
+                    _Reader(constants, policy.scope.namespace, trust_domains).clause(clause)
+    if ("aud",) in constants.claim_texts:
+        # The same audience written in another way is accepted, and told apart by policies.
+        bare = {one.removeprefix("https://").removesuffix("/") for one in constants.claims.get(("aud",), ())}
+        constants.add_claims([("aud",)], (f"https://{one}/" for one in bare - {"other"}))
+    return merged([constants, *(constants_of(*providers[one]) for one in asked if providers and one in providers)])
 
 
-def _lists(path: tuple[str, ...], values: Set[Any], constants: Constants) -> set[tuple[str, ...]]:
-    """Lists of values that a claim may be: any of their texts may match, so two rules can both be content."""
-    texts = sorted(values - {"other"})
-    if len(texts) > _MOST_IN_LISTS:
-        constants.approximate.add(f"of the lists of values of claim {'.'.join(path)} some are tried, not all")
-        return {tuple(texts)}
-    return {chosen for size in range(2, len(texts) + 1) for chosen in combinations(texts, size)}
+class _Reader:
+    """Reads the clauses of one policy."""
 
+    def __init__(self, constants: Constants, namespace: str, trust_domains: Sequence[str]) -> None:
+        self._constants = constants
+        self._namespace = namespace
+        self._trust_domains = trust_domains
 
-def _read(clause: Clause, constants: Constants) -> None:
-    key, values = clause.attribute, (*clause.values, *clause.not_values)
-    name = in_brackets(key).lower() if key.startswith(HEADERS) else ""
-    if key == ":method" or name == ":method":
-        constants.names |= {method for method in METHODS for value in values if _is_like(method, value)}
-    elif key == ":path":
-        constants.add_text(["path"], map(_path, values))
-    elif key == ":authority" or name in (":authority", "host"):
-        constants.add_text(["host"], (_pattern(value.lower()) for value in values))
-    elif name == ":path":
-        constants.add_text(["path", "query"], map(_pattern, values))
-        constants.approximate.add("policies look at path and query together; they are tried one by one")
-    elif name:
-        constants.add_text([header(name)], map(_pattern, values))
-    elif key in _CLAIMS_OF or key.startswith(CLAIMS):
-        constants.add_claims([_CLAIMS_OF.get(key) or claim_path(key)], _texts(values))
-    elif key == "request.auth.principal":
-        constants.add_claims([("iss",)], _texts(value.rpartition("/")[0] or value for value in values))
-        constants.add_claims([("sub",)], _texts(value.rpartition("/")[2] for value in values))
-    elif key in ("source.namespace", "source.serviceAccount"):
-        constants.identities = True
-    elif key == "source.principal":
-        constants.identities = True
-        constants.principals |= {SPIFFE + value for value in values if "*" not in value}
-    elif key in ("source.ip", "remote.ip"):
-        constants.addresses.update(values)
-    else:
-        _read_own(key, values, constants)
+    def clause(self, clause: Clause) -> None:
+        """Read the constants of a clause."""
+        constants = self._constants
+        key, values = clause.attribute, (*clause.values, *clause.not_values)
+        name = in_brackets(key).lower() if key.startswith(HEADERS) else ""
+        if key == ":method" or name == ":method":
+            constants.names |= {method for method in METHODS for value in values if _is_like(method, value)}
+        elif key == ":path":
+            constants.add_text(["path"], map(_path, values))
+        elif key == ":authority":
+            constants.add_text([ANY_CASE_HOST], (_pattern(lowered(value)) for value in values))
+        elif name in (":authority", "host"):
+            constants.add_text(["host"], map(_pattern, values))
+        elif name == ":path":
+            for pattern in map(_pattern, values):
+                self._target(pattern)
+        elif name:
+            constants.add_text([header(name)], map(_pattern, values))
+            constants.several.add(header(name))
+        elif key in _CLAIMS_OF or key.startswith(CLAIMS):
+            path = _CLAIMS_OF.get(key) or claim_path(key)
+            constants.claim_texts.setdefault(path, set()).update(map(_pattern, values))
+            if path != ("iss",):  # which is no list in a token that somebody accepts
+                constants.listed_claims.add(path)
+        elif key == "request.auth.principal":
+            for value in values:
+                issuer, subject = _request_principal(value)
+                constants.claim_texts.setdefault(("iss",), set()).add(issuer)
+                constants.claim_texts.setdefault(("sub",), set()).add(subject)
+        elif key in ("source.ip", "remote.ip"):
+            constants.addresses.update(values)
+            constants.peer_addresses |= key == "source.ip"
+            constants.told_addresses |= key == "remote.ip"
+        elif not self._principals(key, values):
+            self._own(key, values)
 
+    def _target(self, pattern: Pattern) -> None:
+        """Read a pattern of path and query together: parts of it that the one and the other match."""
+        constants, pieces = self._constants, pattern.pieces
+        constants.add_text(["path"], [pattern])
+        constants.add_text(["query"], [exactly("")])  # where there is none, the path is all
+        for index, piece in enumerate(pieces):
+            if piece in ("?", ANY, ONE):
+                stays = (ANY,) if piece == ANY else ()
+                constants.add_text(["path"], [Pattern((*pieces[:index], *stays))])
+                constants.add_text(["query"], [Pattern((*stays, *pieces[index + 1 :]))])
 
-def _read_own(key: str, values: Sequence[str], constants: Constants) -> None:
-    """Keys that Istio has not."""
-    if key in OWN_COMPARED:
-        constants.add_numbers([OWN_COMPARED[key]], (bound for value in values for bound in bounds_s(key, value)))
-    elif key.startswith("meshsim.tls."):
-        constants.add_text([OWN_TEXTS[key]], map(_pattern, values))
-    elif key in OWN_TEXTS:
-        constants.names |= {value for value in values if "*" not in value}
-        if any("*" in value and value != "*" for value in values):
-            constants.approximate.add(f"{key} is matched in part; only names that are written out are tried")
+    def _principals(self, key: str, values: Sequence[str]) -> bool:
+        """Read what identities are compared with, if they are."""
+        constants = self._constants
+        found: list[Pattern] = []
+        if key == "source.principal":
+            aliased = with_aliases(values, self._trust_domains)
+            constants.principals |= {SPIFFE + value for value in values if "*" not in value}
+            found = [_principal(value) for value in aliased]
+        elif key == "source.namespace":
+            found = [Pattern((ANY, *"/ns/", *_expression(value), "/", ANY)) for value in values]
+        elif key == "source.serviceAccount":
+            for value in values:
+                owner, slash, name = value.partition("/")
+                owner, name = (owner, name) if slash else (self._namespace, value)
+                for above in ((), (ONE, ANY, "/")):
+                    for below in ((), ("/", ONE, ANY)):
+                        begun = (*SPIFFE, ONE, ANY, *"/ns/", *_expression(owner), "/", *above)
+                        found.append(Pattern((*begun, *"sa/", *_expression(name), *below)))
+        elif key == "source.trustDomain":
+            constants.identities = True
+            return True
+        if found:
+            constants.identities = True
+            constants.principal_patterns.update(found)
+        return bool(found)
+
+    def _own(self, key: str, values: Sequence[str]) -> None:
+        """Keys that Istio has not."""
+        constants = self._constants
+        if key in OWN_COMPARED:
+            days = [value for value in values if key == TIME and is_part_of_day(value)]
+            constants.day_times |= {bound for value in days for bound in bounds_s(key, value)}
+            bounds = (bound for value in values if value not in days for bound in bounds_s(key, value))
+            constants.add_numbers([OWN_COMPARED[key]], bounds)
+        elif key.startswith("meshsim.tls."):
+            constants.add_text([OWN_TEXTS[key]], map(_pattern, values))
+        elif key in OWN_TEXTS:
+            constants.names |= {value for value in values if "*" not in value}
+            constants.name_patterns |= {value for value in values if "*" in value}
 
 
 def _is_like(text: str, value: str) -> bool:
@@ -102,7 +157,7 @@ def _is_like(text: str, value: str) -> bool:
 def _pattern(value: str) -> Pattern:
     """Exact, prefix, suffix, or anything that is not empty."""
     if value == "*":
-        return Pattern((ONE, ANY))
+        return _ANYTHING
     if value.startswith("*"):
         return suffix(value[1:])
     return prefix(value[:-1]) if value.endswith("*") else exactly(value)
@@ -118,12 +173,31 @@ def _path(value: str) -> Pattern:
     return Pattern(tuple(pieces))
 
 
-def _texts(values: Iterable[str]) -> set[str]:
-    """Texts that patterns tell apart, and one that none of them names."""
-    found = {"other"}
-    for value in values:
-        if value == "*":
-            continue  # any other will do
-        plain = value.strip("*")
-        found.add(plain if "*" not in value else f"{plain}x" if value.endswith("*") else f"x{plain}")
-    return found - {""}
+def _expression(text: str) -> tuple[str, ...]:
+    """A text in which a dot is any character, and a star any number of them."""
+    return tuple({".": ONE, "*": ANY}.get(character, character) for character in text)
+
+
+def _principal(value: str) -> Pattern:
+    """What a principal's SPIFFE ID matches; what follows a leading star is part of an expression."""
+    if value == "*":
+        return _ANYTHING
+    if value.startswith("*"):
+        return Pattern((*SPIFFE, ANY, *_expression(value[1:])))
+    return prefix(SPIFFE + value[:-1]) if value.endswith("*") else exactly(SPIFFE + value)
+
+
+def _request_principal(value: str) -> tuple[Pattern, Pattern]:
+    """What issuer and subject match, which the last slash parts; a star stands at one end of the whole."""
+    issuer, slash, subject = value.rpartition("/")
+    if value == "*":
+        return _ANYTHING, _ANYTHING
+    if value.startswith("*"):
+        if not slash:
+            return _ANYTHING, suffix(value[1:])
+        return _ANYTHING if issuer == "*" else suffix(issuer[1:]), exactly(subject)
+    if value.endswith("*"):
+        if not slash:
+            return prefix(value[:-1]), _ANYTHING
+        return exactly(issuer), _ANYTHING if subject == "*" else prefix(subject[:-1])
+    return (exactly(issuer), exactly(subject)) if slash else (exactly(value), exactly(""))

@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from meshsim.inquiry import constants_istio
 from meshsim.inquiry.admission import admission
 from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
 from meshsim.inquiry.ask import MUTUAL_TLS
+from meshsim.inquiry.callers import callers_of
 from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.path_classes import BLIND, RAW
 from meshsim.inquiry.placing import ANYWHERE, add_moved
 from meshsim.inquiry.regions import Region, region
-from meshsim.inquiry.space import Combination, Space, callers_of, ports_of, space_of
+from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
+from meshsim.inquiry.witness import ask_options
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
@@ -74,6 +77,8 @@ class Flip(msgspec.Struct, frozen=True):
     before: Decision
     """What decided the witness before."""
     after: Decision
+    ask: tuple[str, ...]
+    """Options of ``meshsim policy ask`` that ask for the witness, each with its value behind it."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -117,8 +122,8 @@ def build_matrix(
         for pair in _pairs([subject], constants, space, split(subject.callees, versioned(subject)))
         if narrowed.wants(*pair[:2])
     ]
+    total = _bounded(len(pairs) * space.size, most)
     combinations = list(space.combinations())
-    total = _bounded(len(pairs) * len(combinations), most)
     cells = []
     for done, (caller, callee, port) in enumerate(pairs):
         if progress is not None:
@@ -155,22 +160,19 @@ def compare(
     space = space_of([before, after], constants)
     asked = _pairs([before, after], constants, space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
+    total = _bounded(2 * len(pairs) * space.size, most)
     combinations = list(space.combinations())
-    total = _bounded(2 * len(pairs) * len(combinations), most)
-    ends = [{caller.spiffe_id: caller.end for caller in one.callers} for one in (before, after)]
+    known_as = [{caller.spiffe_id: caller for caller in one.callers} for one in (before, after)]
     flips: list[Flip] = []
     for done, (caller, callee, port) in enumerate(pairs):
         if progress is not None:
             progress(2 * done * len(combinations), total)
+        one, other = (_as_known(caller, each.get(caller.spiffe_id)) for each in known_as)
         counterpart = later[callee.name]
-        same = counterpart if port in counterpart.ports else None
-        # A workload that only one of them has is a stranger to the other.
-        one, other = (msgspec.structs.replace(caller, end=each.get(caller.spiffe_id)) for each in ends)
         first = _decisions(before, space, combinations, (one, callee, port))
-        second = [NO_SUCH_PORT] * len(combinations)
-        if same is not None:
-            second = _decisions(after, space, combinations, (other, same, port))
-        flips += _flips(space, combinations, (one, callee, port), (first, second))
+        second = _decisions(after, space, combinations, (other, counterpart, port))
+        pair = (one, callee, port) if port in callee.ports else (other, counterpart, port)
+        flips += _flips([before, after], space, combinations, pair, (first, second))
     known = {callee.name for callee in earlier}
     return Comparison(
         space=space,
@@ -184,13 +186,26 @@ def compare(
 
 def _decisions(subject: Subject, space: Space, combinations: Sequence[Combination], pair: Pair) -> list[Decision]:
     """What becomes of each combination: TLS has its say before policy is asked."""
+    if pair[2] not in pair[1].ports:
+        return [NO_SUCH_PORT] * len(combinations)
     if admission(*pair).refused:
         return [Decision(False, MUTUAL_TLS)] * len(combinations)
     return [_decide(subject, space, pair, one) for one in combinations]
 
 
+def _as_known(caller: Caller, known: Caller | None) -> Caller:
+    """A caller as one side knows it: a workload that only the other one has is a stranger."""
+    if known is None:
+        return msgspec.structs.replace(caller, end=None, in_mesh=False)
+    return msgspec.structs.replace(caller, end=known.end, in_mesh=known.in_mesh, namespace=known.namespace)
+
+
 def _flips(
-    space: Space, combinations: Sequence[Combination], pair: Pair, decided: tuple[list[Decision], list[Decision]]
+    subjects: Sequence[Subject],
+    space: Space,
+    combinations: Sequence[Combination],
+    pair: Pair,
+    decided: tuple[list[Decision], list[Decision]],
 ) -> Iterator[Flip]:
     caller, callee, port = pair
     for now_allowed in (True, False):
@@ -199,16 +214,18 @@ def _flips(
         ]
         if any(changed):
             index = changed.index(True)
+            witness = space.question(caller, callee, port, combinations[index])
             yield Flip(
                 caller,
                 callee,
                 port,
                 now_allowed,
                 region(space.dimensions, changed),
-                space.question(caller, callee, port, combinations[index]),
+                witness,
                 combinations[index],
                 decided[0][index],
                 decided[1][index],
+                ask_options(subjects, pair, space, witness, combinations[index]),
             )
 
 
@@ -228,9 +245,18 @@ def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination
 def _constants(subject: Subject) -> Constants:
     if subject.engine is None:
         return Constants()
-    constants = of_mesh(subject, constants_of(subject.engine.name, subject.files))
+    constants = of_mesh(subject, _read(subject))
     constants.see_paths(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
     return constants
+
+
+def _read(subject: Subject) -> Constants:
+    engine = subject.engine
+    if isinstance(engine, IstioEngine):
+        asked = {file.name for _, files in engine.provider_files.values() for file in files}
+        own = [file for file in subject.files if file.name not in asked]
+        return constants_istio.read(own, engine.trust_domains, engine.provider_files)
+    return Constants() if engine is None else constants_of(engine.name, subject.files)
 
 
 def _looks_at_paths(subject: Subject, callee: Callee) -> frozenset[int]:
@@ -249,8 +275,12 @@ def _pairs(
 ) -> Iterator[Pair]:
     for caller in callers_of(subjects, constants):
         for callee in callees:
-            for port in ports_of(callee, space.reads, later.get(callee.name)):
+            counterpart = later.get(callee.name, callee)
+            for port in ports_of(callee, space.reads, counterpart):
                 yield caller, callee, port
+            for port in ports_of(counterpart, space.reads):
+                if port not in callee.ports:
+                    yield caller, callee, port
 
 
 def _bounded(questions: int, most: int) -> int:

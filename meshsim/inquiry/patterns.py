@@ -38,7 +38,8 @@ class Pattern(msgspec.Struct, frozen=True, order=True):
     @property
     def shown(self) -> str:
         """The pattern for people: ``*`` for any characters."""
-        return "".join(_SHOWN.get(piece, piece) for piece in self.pieces)
+        words = "".join(_SHOWN.get(piece, piece.removeprefix(_CASELESS)) for piece in self.pieces)
+        return f"{words} in any case" if any(piece.startswith(_CASELESS) for piece in self.pieces) else words
 
     @property
     def exact(self) -> bool:
@@ -55,6 +56,8 @@ SEGMENT = "segment"
 TEMPLATE_SEGMENT, TEMPLATE_REST = "template segment", "template rest"
 """Pieces: what ``{*}`` and ``{**}`` of a path template stand for, which is not every character."""
 _SHOWN = {ANY: "*", ONE: "?", SEGMENT: "{*}", TEMPLATE_SEGMENT: "{*}", TEMPLATE_REST: "{**}"}
+_CASELESS = "caseless "
+"""Before a small letter: the piece that this letter matches, and the capital one."""
 _TEMPLATES = (TEMPLATE_SEGMENT, TEMPLATE_REST)
 
 
@@ -79,6 +82,11 @@ def prefix(text: str) -> Pattern:
 def suffix(text: str) -> Pattern:
     """What ends like this."""
     return Pattern((ANY, *text))
+
+
+def folded(pattern: Pattern) -> Pattern:
+    """The pattern in which letters match in either case."""
+    return Pattern(tuple(_CASELESS + one if one.isalpha() and len(one) == 1 else one for one in pattern.pieces))
 
 
 def within(text: str) -> Pattern:
@@ -147,7 +155,9 @@ class Machine:
 
     def __init__(self, patterns: Sequence[Pattern], *, path: bool) -> None:
         self.patterns = patterns
-        named = {piece for pattern in patterns for piece in pattern.pieces if len(piece) == 1}
+        pieces = {piece for pattern in patterns for piece in pattern.pieces}
+        named = {piece for piece in pieces if len(piece) == 1}
+        named |= {case for one in pieces if one.startswith(_CASELESS) for case in (one[-1], one[-1].upper())}
         if path:
             named.add("/")
         other = self._other = next((character for character in _OTHERS if character not in named), "\u00b7")
@@ -176,6 +186,10 @@ class Machine:
         bit = 1 << offset
         if len(piece) == 1:
             self._advance[piece] |= bit
+            return offset + 1
+        if piece.startswith(_CASELESS):
+            self._advance[piece[-1]] |= bit
+            self._advance[piece[-1].upper()] |= bit
             return offset + 1
         if piece in (ANY, TEMPLATE_REST):
             self._skip |= bit

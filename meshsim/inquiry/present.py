@@ -69,6 +69,7 @@ def _flip(flip: Flip, space: Space) -> dict[str, Any]:
         "port": flip.port,
         "regions": [{name: list(values) for name, values in box.items()} for box in flip.region.boxes],
         "witness": msgspec.to_builtins(flip.witness),
+        "ask": list(flip.ask),
         "rule_before": flip.before.rule,
         "rule_after": flip.after.rule,
         "refused_by_before": flip.before.refused_by or None,

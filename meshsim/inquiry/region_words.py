@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from meshsim.inquiry.checks import METHODS
+from meshsim.inquiry.classes import NO_CLAIM, TOKEN_AT, Dimension, Value
 from meshsim.inquiry.patterns import OTHER
 from meshsim.inquiry.regions import Box, Region
-from meshsim.inquiry.space import NO_CLAIM, TOKEN_AT, Dimension, Value
 
 _NUMBERS = ("certificate_age_s", "time_s")
 _NAMES = {"certificate_age_s": "certificate age", "time_s": "time"}

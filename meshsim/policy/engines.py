@@ -28,16 +28,18 @@ def _istio(
     options = settings.istio if settings is not None and settings.istio is not None else IstioPolicy()
     mistakes: list[Diagnostic] = []
     providers: dict[str, PolicyEngine] = {}
+    provider_files: dict[str, tuple[str, Sequence[PolicyFile]]] = {}
     for name, provider in options.extension_providers.items():
         if provider.engine is not None:
             asked = [file for file in files if file.name in provider.files]
+            provider_files[name] = provider.engine, asked
             try:
                 providers[name] = build_engine(provider.engine, asked, directory)
             except ScenarioError as error:
                 mistakes += error.diagnostics
     others = {file for provider in options.extension_providers.values() for file in provider.files}
     own = [file for file in files if file.name not in others]
-    return IstioEngine.from_sources(own, directory, default, options, providers, mistakes)
+    return IstioEngine.from_sources(own, directory, default, options, providers, mistakes, provider_files)
 
 
 def _rego(files: Sequence[PolicyFile], directory: Directory, default: Default, settings: Policy | None) -> PolicyEngine:

@@ -46,6 +46,7 @@ class IstioEngine:
         settings: IstioPolicy,
         providers: Mapping[str, PolicyEngine],
         version: str,
+        provider_files: Mapping[str, tuple[str, Sequence[PolicyFile]]],
     ) -> None:
         self.policies = policies
         self.size = sum(len(policy.rules) for policy in policies.authorization)
@@ -54,6 +55,10 @@ class IstioEngine:
         self._default = default
         self.normalization = settings.path_normalization
         """How paths are normalised before policies see them."""
+        self.trust_domains = (directory.trust_domain, *settings.trust_domain_aliases)
+        """The mesh's own, and its aliases."""
+        self.provider_files = provider_files
+        """Of each extension provider that is an engine: its name as an engine, and its files."""
         asked: dict[str, Provider] = {
             name: Fixed(allowed=provider.verdict == "allow") if provider.verdict else providers[name]
             for name, provider in settings.extension_providers.items()
@@ -77,6 +82,7 @@ class IstioEngine:
         settings: IstioPolicy | None = None,
         providers: Mapping[str, PolicyEngine] = MappingProxyType({}),
         mistakes: Sequence[Diagnostic] = (),
+        provider_files: Mapping[str, tuple[str, Sequence[PolicyFile]]] = MappingProxyType({}),
     ) -> IstioEngine:
         """Read and check policy files; raises :class:`ScenarioError` with every mistake in them.
 
@@ -89,7 +95,7 @@ class IstioEngine:
         if wrong:
             raise ScenarioError(wrong)
         version = _version(files, default, settings, providers)
-        return cls(policies, directory, default, settings, providers, version)
+        return cls(policies, directory, default, settings, providers, version, provider_files)
 
     def unenforced(self) -> tuple[str, ...]:
         """What stands in the policies, and nobody enforces."""

@@ -90,6 +90,11 @@ def _part_of_day(text: str) -> tuple[int, int]:
     return begin_s, end_s
 
 
+def is_part_of_day(text: str) -> bool:
+    """Whether a value of ``meshsim.time`` comes again each day."""
+    return _COMPARISON.fullmatch(text) is None
+
+
 def bounds_s(key: str, text: str) -> tuple[int, ...]:
     """The seconds at which a value of one of these keys begins or ceases to match, a part of the day on the first."""
     compared = _COMPARISON.fullmatch(text)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshsim.commands.answer import drawn
-from meshsim.commands.matrices import answer_diff
+from meshsim.commands.matrices import answer_diff, answer_matrix
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.matrix import ALL, Comparison, Narrowed, build_matrix, compare
+from meshsim.inquiry.picture import draw_picture
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, needs_policy, subject_of_scenario, with_engine
@@ -104,6 +105,13 @@ def test_matrix_can_be_narrowed(plant: Subject) -> None:
     assert [(cell.caller.name, cell.callee.name) for cell in cells] == [("robots", "planner")]
     with pytest.raises(UsageError, match=r"can tell [0-9]+ questions apart, more than 10"):
         build_matrix(plant, most=10)
+
+
+def test_a_space_that_is_too_large_is_refused_before_it_is_made(plant: Subject) -> None:
+    """A product of many classes is counted, and not written out first."""
+    fields = " || ".join(f'(context.headers has "x-{n}" && context.headers["x-{n}"] == "a")' for n in range(40))
+    with pytest.raises(UsageError, match="more than 1000000"):
+        build_matrix(variant(plant, f"permit (principal, action, resource) when {{ {fields} }};"))
 
 
 def test_nothing_flips_between_a_policy_and_itself(plant: Subject) -> None:
@@ -203,3 +211,37 @@ def test_the_matrix_tells_methods_apart_that_conditions_compare(plant: Subject, 
     matrix = build_matrix(subject)
     cell = next(cell for cell in matrix.cells if (cell.caller.name, cell.callee.name) == ("robots", "planner"))
     assert region_words(cell.allowed, matrix.space.dimensions) == ["PUT any path"]
+
+
+def test_a_picture_of_many_is_named_on_both_sides(plant: Subject) -> None:
+    """Where names would be far away from a cell they stand on both sides, and a line parts workloads from the rest."""
+    few = build_matrix(plant)
+    axes = draw_picture(few).axes[0]
+    assert not axes.yaxis.get_tick_params()["labelright"]
+    lines = [line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
+    workloads = {cell.caller.name for cell in few.cells if cell.caller.workload}
+    assert [line.get_ydata()[0] for line in lines] == [len(workloads) - 0.5]
+    replace = msgspec.structs.replace
+    many = replace(
+        few,
+        cells=tuple(
+            replace(cell, caller=replace(cell.caller, name=f"{cell.caller.name}-{n}"))
+            for n in range(4)
+            for cell in few.cells
+        ),
+    )
+    assert draw_picture(many).axes[0].xaxis.get_tick_params()["labelbottom"]
+
+
+def test_a_wide_matrix_is_told_in_parts(tmp_path: Path) -> None:
+    """A table of more columns than there is room for goes on below, with every column once and none cut."""
+    services = "\n".join(f"  s{n}: {{replicas: {{edge-1: 1}}, work: {{constant: 1 ms}}}}" for n in range(40))
+    file = write(tmp_path)
+    text = file.read_text(encoding="utf-8").replace("fleets:", f"{services}\nfleets:").replace("policy: {", "#{")
+    calls = ", ".join(f"{{to: s{n}}}" for n in range(40))
+    file.write_text(text.replace("calls: [{to: vision}]", f"calls: [{{to: vision}}, {calls}]"), encoding="utf-8")
+    told = drawn(answer_matrix(subject_of_scenario(file), ALL, 1_000_000, None, quiet=True).draw)
+    heads = [line.split()[2:] for line in told.splitlines() if line.startswith("who calls")]
+    assert len(heads) > 1
+    assert [int(number) for head in heads for number in head] == list(range(1, 44))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in told

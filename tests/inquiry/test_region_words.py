@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
+from meshsim.inquiry.classes import Dimension, Value
 from meshsim.inquiry.path_classes import PathClasses
 from meshsim.inquiry.patterns import exactly, prefix
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.regions import region
-from meshsim.inquiry.space import Dimension, Value
 
 METHODS = Dimension("method", (Value("GET", "GET"), Value("HEAD, OPTIONS, TRACE", "HEAD"), Value("POST", "POST")))
 PATHS = Dimension(

@@ -1,0 +1,105 @@
+"""Who may ask: workloads, and one caller for each kind of others that policies can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from string import ascii_letters, digits
+from typing import Final
+
+import msgspec
+
+from meshsim.identity.spiffe import check_spiffe_id
+from meshsim.inquiry.constants import Constants
+from meshsim.inquiry.names import NOBODY
+from meshsim.inquiry.patterns import Machine, shortest_texts
+from meshsim.inquiry.subject import Caller, Subject
+from meshsim.policy.istio_trust import LOCAL
+
+STRANGER: Final = "/ns/unknown/sa/stranger"
+OTHER_DOMAIN: Final = "elsewhere.example"
+_IN_NAMES: Final = frozenset(f"{ascii_letters}{digits}-._")
+"""Characters of a segment of a SPIFFE ID."""
+
+
+def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller]:
+    """Who may ask: every workload, everybody whom a policy names, strangers within and without, and nobody."""
+    each = list(subjects)
+    machine = Machine(tuple(sorted(constants.principal_patterns)), path=False)
+    found = _workloads(each, constants, machine)
+    for spiffe_id in sorted(constants.principals - found.keys()):
+        if check_spiffe_id(spiffe_id) is None:
+            found[spiffe_id] = Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id)
+    own = each[0].trust_domain
+    ends = [end for one in each for callee in one.callees for end in callee.ends.values()]
+    believed = frozenset().union(*(end.trusts for end in ends)) - {own}
+    if constants.identities:
+        for twin in _twins(list(found.values()), own, sorted(believed)):
+            found.setdefault(twin.spiffe_id, twin)
+    strangers = [(own, "a stranger in the mesh"), *((domain, f"a stranger in {domain}") for domain in sorted(believed))]
+    for domain, name in [*strangers, (OTHER_DOMAIN, "a stranger from elsewhere")]:
+        spiffe_id = f"spiffe://{domain}{STRANGER}"
+        found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
+    if machine.patterns:
+        for domain, _ in strangers:
+            for spiffe_id in _others(domain, found, machine):
+                found.setdefault(spiffe_id, Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id))
+    return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
+
+
+def _workloads(subjects: Sequence[Subject], constants: Constants, machine: Machine) -> dict[str, Caller]:
+    """Workloads; of devices that policies cannot tell apart one, for its fleet where they can tell none apart."""
+    found: dict[str, Caller] = {}
+    fleets: dict[str, set[int]] = {}
+    for one in subjects:
+        for caller in one.callers:
+            if not caller.namespace:
+                kinds = fleets.setdefault(caller.workload, set())
+                kind = machine.ends_of(caller.spiffe_id)
+                named = caller.spiffe_id in constants.principals
+                if kind in kinds and not named:
+                    continue
+                if not kinds and not named:
+                    caller = msgspec.structs.replace(caller, name=caller.workload)
+                kinds |= set() if named else {kind}
+            found.setdefault(caller.spiffe_id, caller)
+    return found
+
+
+def _others(domain: str, known: Iterable[str], machine: Machine) -> Iterator[str]:
+    """A SPIFFE ID of a service account of a trust domain for each kind of which nobody known is."""
+    begun = f"spiffe://{domain}/"
+    seen = {machine.ends_of(one) for one in known if one.startswith(begun)}
+    state = machine.first()[0]
+    for character in f"{begun}ns/":
+        state = machine.step(state, character)
+    names = [one for one in machine.alphabet if one in _IN_NAMES]
+
+    def follow(at: tuple[int, str]) -> Iterator[tuple[str, tuple[int, str]]]:
+        before, part = at
+        for character in names:
+            if character != "." or part.endswith("name"):
+                yield character, (machine.step(before, character), part.removesuffix(" name") + " name")
+        if part == "namespace name":
+            after = before
+            for character in "/sa/":
+                after = machine.step(after, character)
+            yield "/sa/", (after, "account")
+
+    for (after, part), text in shortest_texts((state, "namespace"), f"{begun}ns/", follow)[0]:
+        kind = after & machine.ends
+        if part == "account name" and kind not in seen:
+            seen.add(kind)
+            yield text
+
+
+def _twins(callers: Sequence[Caller], own: str, believed: Sequence[str]) -> Iterator[Caller]:
+    """Who has the namespace and account of a caller of the mesh in another trust domain that is believed.
+
+    Policies may take them for the same: by an alias of the trust domain, by namespace, or by the end of a principal.
+    """
+    for caller in callers:
+        domain, _, path = caller.spiffe_id.removeprefix("spiffe://").partition("/")
+        if domain in (own, LOCAL) and path.startswith("ns/"):
+            name = f"{path.split('/')[1]}/{path.rpartition('/')[2]}" if caller.name == caller.spiffe_id else caller.name
+            for other in believed if domain == own else (own, *believed):
+                yield Caller(name=f"{name} in {other}", workload="", spiffe_id=f"spiffe://{other}/{path}")

@@ -1,0 +1,247 @@
+"""Classes of values of one attribute: those that no policy can tell apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Final, get_args
+
+import msgspec
+
+from meshsim.inquiry.checks import METHODS
+from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, header
+from meshsim.inquiry.path_classes import RAW, PathClasses
+from meshsim.inquiry.patterns import OTHER, Machine, Pattern, TextClass, class_words, exactly, folded, text_classes
+from meshsim.scenario.tls import Cipher, Group, TlsVersion
+
+_READ_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
+NO_CLAIM: Final = "no claim"
+TOKEN_AT: Final = "token_at"
+"""The dimension of where a token is."""
+OTHER_HOST: Final = "other.example"
+"""A host that nobody here has."""
+_OTHER_CLAIM: Final = "other"
+_KNOWN: Final = {"tls_version": get_args(TlsVersion), "cipher": get_args(Cipher), "group": get_args(Group)}
+"""Attributes that have no other values than these."""
+_MOST_TOGETHER: Final = 32
+"""Sets of patterns that several values of one attribute match together."""
+_DOCUMENTED: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
+"""Addresses that are nobody's, by version (RFC 5737 and RFC 3849)."""
+_S_PER_DAY: Final = 86_400
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One class of values of an attribute."""
+
+    shown: str
+    """The class for people."""
+    witness: Any
+    """A value of it; None for a header field or claim that is not there; several of a header field in a tuple."""
+    matched: tuple[str, ...] = ()
+    """Of text: the patterns that it matches, as they are shown."""
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """An attribute that policies read, and its classes."""
+
+    name: str
+    """An attribute of a question, ``header NAME`` or ``claim NAME``."""
+    values: tuple[Value, ...]
+    path: tuple[str, ...] = ()
+    """Of a claim: the names that lead to it."""
+
+
+def methods(constants: Constants) -> tuple[Value, ...]:
+    """Methods that are named, those left that read, and those left that write."""
+    named = [method for method in METHODS if method in constants.names]
+    others = [method for method in METHODS if method not in named]
+    alike = [[one for one in others if (one in _READ_METHODS) == reading] for reading in (True, False)]
+    return (
+        *(Value(method, method) for method in named),
+        *(Value(", ".join(each), each[0]) for each in alike if each),
+    )
+
+
+def texts(name: str, constants: Constants, approximate: set[str]) -> Dimension:
+    """Classes of an attribute that is text."""
+    patterns = constants.texts.get(name, set())
+    if name in _KNOWN:
+        return Dimension(name, _known(_KNOWN[name], patterns))
+    if name == "host":
+        patterns = _hosts(constants)
+    classes, exhausted = text_classes(patterns, empty=name != "host")  # every request is for some host
+    if not exhausted:
+        approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
+    values = [_value(one) for one in classes]
+    return Dimension(name, tuple(_with_another_host(values, patterns) if name == "host" else values))
+
+
+def headers(name: str, constants: Constants, approximate: set[str]) -> Dimension:
+    """Classes of a header field: it can be missing, and where any of several may match, several can be there."""
+    patterns = constants.texts[name]
+    classes, exhausted = text_classes(patterns)
+    if not exhausted:
+        approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
+    values = [_value(one) for one in classes]
+    if name in constants.several:
+        together, complete = _together(classes)
+        values += [
+            Value(" beside ".join(one.shown for one in each), tuple(one.witness for one in each), _patterns(each))
+            for each in together
+        ]
+        if not complete:
+            approximate.add(f"several fields {name.partition(' ')[2]} can match too much together; some are tried")
+        if name in constants.single:
+            approximate.add(f"{name} is compared as one text and as several; not every text of several is tried")
+    return Dimension(name, (Value("missing", None), *values))
+
+
+def paths(constants: Constants, approximate: set[str]) -> Dimension:
+    """Classes of paths."""
+    found = PathClasses(constants.paths or {RAW: constants.texts.get("path", ())})
+    if not found.exhausted:
+        approximate.add("patterns of path have too many combinations; some are tried, not all")
+    return Dimension("path", tuple(Value(one.shown, one.witness, one.matched) for one in found.classes))
+
+
+def claims(path: tuple[str, ...], constants: Constants, approximate: set[str]) -> Dimension:
+    """Classes of a claim: it can be missing; a text; a list, of which any text may match; or what else is compared."""
+    found = set(constants.claims.get(path, ()))
+    patterns = set(constants.claim_texts.get(path, ()))
+    shown: dict[Any, str] = {}
+    if patterns:
+        plain = {one for one in found if isinstance(one, str) and one != _OTHER_CLAIM}
+        patterns |= set(map(exactly, plain))
+        classes, exhausted = text_classes(patterns)
+        other = _OTHER_CLAIM if not any(_matches(one, _OTHER_CLAIM) for one in patterns) else None
+        words = {one: one.witness if one.matched else other or one.witness for one in classes}
+        # A text that is empty and that nothing matches is as good as none.
+        words = {one: word for one, word in words.items() if word or one.matched}
+        shown = {word: json.dumps(one.shown) for one, word in words.items() if one.matched}
+        found = {one for one in found if not isinstance(one, str)} | set(words.values())
+        if path in constants.listed_claims:
+            together, complete = _together([*words])
+            found |= {tuple(words[one] for one in each) for each in together}
+            # A text with spaces can be taken for a list of words, and so can a claim that has to be text.
+            found |= {(word,) for one, word in words.items() if one.matched and (" " in word or path == ("sub",))}
+            exhausted &= complete
+        if not exhausted:
+            approximate.add(f"values of claim {'.'.join(path)} can match too much together; some are tried, not all")
+    ordered = sorted(found, key=lambda value: (str(type(value)), str(value)))
+    values = (Value(shown.get(one, json.dumps(one)), list(one) if isinstance(one, tuple) else one) for one in ordered)
+    return Dimension(f"claim {'.'.join(path)}", (Value(NO_CLAIM, None), *values), path)
+
+
+def listed(name: str, known: Iterable[str], constants: Constants) -> Dimension:
+    """The names that policies tell from others, and one that they do not, if there is one."""
+    each = list(dict.fromkeys(known))
+    named = [one for one in each if one in constants.names or any(_is_like(one, of) for of in constants.name_patterns)]
+    other = next((one for one in each if one not in named), None)
+    rest = [Value(OTHER, other)] if other is not None else []
+    return Dimension(name, (*(Value(one, one) for one in named), *rest))
+
+
+def numbers(name: str, usual: int, constants: Constants) -> Dimension:
+    """Numbers on both sides of each bound; of times, with each part of the day before and after each instant."""
+    bounds = constants.numbers.get(name, set())
+    if name == "time_s":
+        days = {bound // _S_PER_DAY + shift for bound in (0, *bounds) for shift in (-1, 0, 1)}
+        bounds = bounds | {day * _S_PER_DAY + second for day in days for second in constants.day_times}
+    each = sorted({usual, *(near for bound in bounds for near in (bound - 1, bound, bound + 1) if near >= 0)})
+    return Dimension(name, tuple(Value(f"{number} s", number) for number in each))
+
+
+def addresses(constants: Constants) -> tuple[Value, ...]:
+    """An address of each set of blocks that some address is in and no other.
+
+    Blocks lie in each other or apart, so each such set has an address at the edge of one of its blocks.
+    """
+    blocks = []
+    for text in sorted(constants.addresses):
+        try:
+            blocks.append(ip_network(text, strict=False))
+        except ValueError:
+            continue  # a word for a range, which the engine knows and this does not
+    edges: dict[int, set[int]] = {version: {int(ip_address(one))} for version, one in _DOCUMENTED.items()}
+    for block in blocks:
+        first, last = int(block.network_address), int(block.broadcast_address)
+        edges[block.version] |= {
+            edge for edge in (first - 1, first, last, last + 1) if 0 <= edge < 2**block.max_prefixlen
+        }
+    found: dict[str, str] = {}
+    for address in (*map(IPv4Address, sorted(edges[4])), *map(IPv6Address, sorted(edges[6]))):
+        inside = sorted((block for block in blocks if address in block), key=lambda block: -block.prefixlen)
+        found.setdefault(str(inside[0]) if inside else OTHER, str(address))
+    return tuple(Value(shown, witness) for shown, witness in found.items())
+
+
+def forwarded_for(constants: Constants, approximate: set[str]) -> Dimension:
+    """The client that ``x-forwarded-for`` tells, where policies look at it and at the peer."""
+    name = header("x-forwarded-for")
+    if name in constants.texts:
+        approximate.add(f"{name} is compared as text and as an address; not all that it can be to both is tried")
+    found = addresses(constants)
+    values = (Value(one.shown, one.witness, () if one.shown == OTHER else (one.shown,)) for one in found)
+    return Dimension(name, (Value("missing", None), *values))
+
+
+def _value(one: TextClass) -> Value:
+    return Value(one.shown, one.witness, tuple(each.shown for each in one.matched))
+
+
+def _patterns(each: Sequence[TextClass]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(pattern.shown for one in each for pattern in one.matched))
+
+
+def _together(classes: Sequence[TextClass]) -> tuple[list[tuple[TextClass, ...]], bool]:
+    """Classes that match, together, what no class does alone; a few of each kind; and whether these are all."""
+    single = [one for one in classes if one.matched]
+    seen = {frozenset(one.matched) for one in single}
+    queue: list[tuple[tuple[TextClass, ...], frozenset[Pattern]]] = [((one,), frozenset(one.matched)) for one in single]
+    found: list[tuple[TextClass, ...]] = []
+    for each, matched in queue:
+        for one in single:
+            both = matched.union(one.matched)
+            if both not in seen:
+                if len(found) == _MOST_TOGETHER:
+                    return found, False
+                seen.add(both)
+                queue.append(((*each, one), both))
+                found.append((*each, one))
+    return found, True
+
+
+def _matches(pattern: Pattern, text: str) -> bool:
+    return Machine((pattern,), path=False).ends_of(text) != 0
+
+
+def _known(known: Iterable[str], patterns: Iterable[Pattern]) -> tuple[Value, ...]:
+    machine = Machine(tuple(sorted(patterns)), path=False)
+    found: dict[tuple[Pattern, ...], str] = {}
+    for text in known:
+        found.setdefault(machine.matched(machine.ends_of(text)), text)
+    return tuple(
+        Value(class_words(matched), text, tuple(one.shown for one in matched)) for matched, text in found.items()
+    )
+
+
+def _hosts(constants: Constants) -> set[Pattern]:
+    """Patterns of hosts; those that hold in any case are told from others only where there are others."""
+    cased, caseless = constants.texts.get("host", set()), constants.texts.get(ANY_CASE_HOST, set())
+    return cased | set(map(folded, caseless)) if cased else caseless
+
+
+def _with_another_host(values: Sequence[Value], patterns: Iterable[Pattern]) -> list[Value]:
+    """Classes of hosts; that of a host which nobody here has stands for its class."""
+    machine = Machine(tuple(sorted(set(patterns))), path=False)
+    matched = tuple(one.shown for one in machine.matched(machine.ends_of(OTHER_HOST)))
+    return [Value(one.shown, OTHER_HOST, matched) if one.matched == matched else one for one in values]
+
+
+def _is_like(text: str, value: str) -> bool:
+    """Whether a text begins or ends as a value with a star at one end; or is not empty, for a star alone."""
+    if value == "*":
+        return text == ""  # which is told from all others
+    return text.startswith(value[:-1]) if value.endswith("*") else text.endswith(value.removeprefix("*"))
