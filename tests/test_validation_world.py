@@ -78,6 +78,14 @@ def test_a_stack_that_repeats_too_early_is_found_out(monkeypatch: pytest.MonkeyP
     assert not criterion.passed
 
 
+def test_syns_and_their_answers_are_lost_as_often_as_by_chance() -> None:
+    """Of a hundred SYNs ten are lost, and nine of ninety answers; cuts and what chance loses besides come to that."""
+    loss = 0.1
+    assert handshake_samples.lost_syns(loss) == pytest.approx(0.1 / (0.1 + 0.9 * 0.1))
+    cut = handshake_samples.cuts_at_syns(loss)
+    assert cut + (1 - cut) * loss == pytest.approx(handshake_samples.lost_syns(loss))
+
+
 @pytest.mark.parametrize("loss_percent", [3, 10])
 def test_first_losses_that_are_made_are_as_theory_has_them(monkeypatch: pytest.MonkeyPatch, loss_percent: int) -> None:
     """Of handshakes whose first SYN or SYN-ACK is lost on purpose, so many connect a second later as in theory."""

@@ -49,6 +49,16 @@ def first_lost(round_trip_ms: int, loss_percent: int) -> int:
     return FIRST_LOST[round_trip_ms] * loss_percent // 10
 
 
+def lost_syns(loss: float) -> float:
+    """Return in what part of handshakes that lose their first SYN or SYN-ACK it is the SYN."""
+    return loss / (1 - (1 - loss) ** 2)
+
+
+def cuts_at_syns(loss: float) -> float:
+    """Return the part of cuts that are to strike SYNs: of the others ``loss`` finds the SYN lost already."""
+    return (lost_syns(loss) - loss) / (1 - loss)
+
+
 def world_samples(round_trip_ms: int, loss_percent: int, seed: int) -> list[Sample]:
     """Return handshakes of the world as chance has them."""
     return _established(lossy_world(round_trip_ms * tcp.MS, loss_percent, REQUESTS[loss_percent], seed))
@@ -62,8 +72,7 @@ def world_first_lost(round_trip_ms: int, loss_percent: int, seed: int) -> list[S
     data = lossy_world(round_trip_ns, loss_percent, requests, OTHER_LOSSES + seed)
     (link,) = data["network"]["links"]
     which = Random(f"first lost/{seed}/{round_trip_ns}/{loss_percent}")
-    loss = loss_percent / 100
-    at_syns = loss * (1 - loss) / (1 - (1 - loss) ** 2)  # the link loses SYNs without that: loss / (1 - (1 - loss)^2)
+    at_syns = cuts_at_syns(loss_percent / 100)
     data["faults"] = [
         {
             "name": f"cut-{number}",
@@ -105,8 +114,7 @@ class Probe:
     def first_lost(self) -> list[Sample]:
         """Return handshakes whose first SYN or SYN-ACK is lost."""
         courses = []
-        loss = self._cell[1] / 100
-        syns = loss / (1 - (1 - loss) ** 2)
+        syns = lost_syns(self._cell[1] / 100)
         for _ in range(PROBES_EACH * first_lost(*self._cell)):
             if self._which.random() < syns:
                 self._losses[UP].spare = 0
