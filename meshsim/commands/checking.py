@@ -93,6 +93,7 @@ def _content(loaded: LoadedScenario) -> str:
         "slice": len(scenario.network.slices),
         "node": len(scenario.network.nodes),
         "service": len(scenario.services),
+        "waypoint": len(scenario.mesh.waypoints),
         "flow": len(scenario.traffic),
         "fault": len(scenario.faults),
         # One that bounds several metrics gets a verdict for each.
