@@ -59,9 +59,7 @@ class Waypoints:
         waypoint = self._placed.get(host.workload)
         if waypoint is not None:
             resilience = resilience_settings(waypoint.settings.resilience)
-            return msgspec.structs.replace(
-                own, resilience=resilience, serves=self.served(host), hands_on=EVERY_FIELD, token_rules=None
-            )
+            return msgspec.structs.replace(own, resilience=resilience, serves=self.served(host), hands_on=EVERY_FIELD)
         behind = self._by_service.get(host.workload)
         policy = self._state.policy
         if behind is None or policy is None or policy.engine.name == "istio":

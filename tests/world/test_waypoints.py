@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from meshsim.identity import token_check
+from meshsim.scenario.check_network import SIDECAR_MEMORY_BYTES
 from meshsim.scenario.cost_profile import load_cost_profile
 from meshsim.scenario.loader import load_text
 from meshsim.sidecar.resilience import response_flags
@@ -135,6 +136,36 @@ def test_decisions_are_those_of_a_waypoint_without_a_place(run: Run) -> None:
     }
 
 
+def test_each_proxy_decides_for_itself(run: Run) -> None:
+    """What ztunnel says of the waypoint is no decision of the waypoint's, which lets the request in and sends it on."""
+    barred = {
+        **POLICIES[1],
+        "metadata": {"name": "bar-gate", "namespace": "bank"},
+        "spec": {**POLICIES[1]["spec"], "action": "DENY"},
+    }
+    result = run(*UNDER_POLICIES, policies=[POLICIES[0], barred])
+    assert ended(result) == {("reads", "denied", 403, ""): 40, ("writes", "denied", 403, ""): 40}
+    assert Counter((row.source, row.allowed, row.rule) for row in result.decisions) == {
+        ("clerk", True, "ns[bank]-policy[readers]-rule[0]"): 40,
+        ("clerk", False, "default-deny"): 40,
+        ("gate", False, "ns[bank]-policy[bar-gate]-rule[0]"): 40,
+    }
+
+
+def test_a_caller_that_can_do_without_hears_of_a_failure(run: Run) -> None:
+    """An optional call through a waypoint fails as it would without one, and its caller answers all the same."""
+    text = SCENARIO.replace(
+        "fleets:\n",
+        "  front: {replicas: {desk: 1}, work: {constant: 1 ms}, calls: [{to: ledger, optional: true}]}\nfleets:\n",
+    ).replace("to: ledger, slice", "to: front, slice")
+    fault = "faults=[{kind: node-crash, target: vault, at: 1 s, for: 2 s}]"
+    result = run(fault, "traffic.1.to=front", "mesh.control.node=desk", text=text)
+    assert {row.outcome for row in result.requests} <= {"ok", "timeout"}
+    failed = [row for row in result.calls if row.source == "front" and row.outcome == "unreachable"]
+    assert failed
+    assert {(row.status, row.flags) for row in failed} == {(503, "UH")}
+
+
 @pytest.mark.parametrize("more", [(), UNDER_POLICIES])
 def test_all_fidelities_agree(run: Run, more: tuple[str, ...]) -> None:
     """Real TLS and HTTP/2 on both legs come to the rows that the model gives."""
@@ -204,6 +235,8 @@ def test_an_outage_outlasts_the_restart_of_a_node(run: Run) -> None:
     during = {row.outcome for row in result.requests if 1_300_000_000 < row.t_intended_ns < 2_400_000_000}
     after = {row.outcome for row in result.requests if row.t_intended_ns > 3_000_000_000}
     assert (during, after) == ({"no-waypoint"}, {"ok"})
+    memory = [row.memory_bytes for row in result.nodes if row.node == "annex"]
+    assert memory[-1] == pytest.approx(SIDECAR_MEMORY_BYTES, rel=0.1)  # it was started once
 
 
 def test_replicas_stand_in_for_each_other(run: Run) -> None:
