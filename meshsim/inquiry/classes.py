@@ -95,7 +95,7 @@ def headers(name: str, constants: Constants, approximate: set[str]) -> Dimension
             approximate.add(f"several fields {name.partition(' ')[2]} can match too much together; some are tried")
         if name in constants.single:
             approximate.add(f"{name} is compared as one text and as several; not every text of several is tried")
-    return Dimension(name, (Value("missing", None), *values))
+    return Dimension(name, (Value(MISSING, None), *values))
 
 
 def paths(constants: Constants, approximate: set[str]) -> Dimension:
@@ -184,7 +184,7 @@ def forwarded_for(constants: Constants, approximate: set[str]) -> Dimension:
         approximate.add(f"{name} is compared as text and as an address; not all that it can be to both is tried")
     found = addresses(constants)
     values = (Value(one.shown, one.witness, () if one.shown == OTHER else (one.shown,)) for one in found)
-    return Dimension(name, (Value("missing", None), *values))
+    return Dimension(name, (Value(MISSING, None), *values))
 
 
 def _value(one: TextClass) -> Value:

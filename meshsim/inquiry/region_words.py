@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.classes import NO_CLAIM, TOKEN_AT, Dimension, Value
+from meshsim.inquiry.classes import MISSING, NO_CLAIM, TOKEN_AT, Dimension, Value
 from meshsim.inquiry.patterns import OTHER
 from meshsim.inquiry.regions import Box, Region
 
@@ -29,14 +29,24 @@ def _box(box: Box, dimensions: dict[str, Dimension]) -> str:
     if not box:
         return "everything"
     said = {name: _values(dimensions[name], frozenset(shown)) for name, shown in box.items()}
-    fields = {shown.partition(" after ")[0] for shown in box.get(TOKEN_AT, ())}
-    if len(fields) == 1 and any(name.startswith("claim ") and NO_CLAIM not in each for name, each in box.items()):
-        said.pop(fields.pop(), "")  # the token stands in place of what else that field says
+    if any(name.startswith("claim ") and NO_CLAIM not in each for name, each in box.items()):
+        said.pop(_field_of_token(box), "")
     method, path = said.pop("method", ""), said.pop("path", "")
     head = f"{method or 'any method'}{',' if ' ' in method or (path and not method) else ''} {path or 'any path'}"
     if not path and not method:
         head = "any request"
     return f"{head} when {' and '.join(said.values())}" if said else head
+
+
+def _field_of_token(box: Box) -> str:
+    """The header field of which nothing is left to say where the token is in it; empty if there is none.
+
+    The token stands in place of what else a field of its own says, and beside all other cookies.
+    """
+    fields = {"cookie" if shown.startswith("cookie ") else shown for shown in box.get(TOKEN_AT, ())}
+    if fields == {"cookie"}:
+        return "header cookie" if box.get("header cookie") == (MISSING,) else ""
+    return fields.pop().partition(" after ")[0] if len(fields) == 1 else ""
 
 
 def _values(dimension: Dimension, shown: frozenset[str]) -> str:

@@ -62,6 +62,16 @@ def test_places_that_policies_can_tell_apart_are_classes(tmp_path: Path) -> None
         assert ask(subject, request).decision.allowed is (kind == "header")
 
 
+def test_a_token_in_a_cookie_is_a_cookie(tmp_path: Path) -> None:
+    """Nothing is said of no cookie field where the token is in one, and of other cookies all that is."""
+    for values, field in (('["*"]', False), ('["a*"]', True)):
+        rule = f'{{when: [{{key: "request.headers[cookie]", values: {values}}}]}}'
+        subject = shop(tmp_path / str(field), rule, RULES)
+        words = [one for one in allowed(build_matrix(subject), "front", "stock") if "in cookie sess" in one]
+        assert words
+        assert ["header cookie" in one for one in words] == [field] * len(words)
+
+
 def test_the_answer_says_where_the_token_was_put(tmp_path: Path) -> None:
     """Ask tells the place it took and the others, and of a place where nobody looks that the token counts for none."""
     subject = shop(tmp_path / "shop", HAS_TOKEN, RULES)

@@ -44,6 +44,19 @@ def test_what_is_written_can_be_run(shop: Path) -> None:
     assert not [path for path in shop.parent.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize(("folder", "name"), [("False", "false"), ("null", "null"), ("2026", "2026"), ("1e3", "1e3")])
+def test_names_that_yaml_takes_for_something_else_are_quoted(shop: Path, folder: str, name: str) -> None:
+    """A folder or service may be called like a number, a truth value or nothing."""
+    for file in ("apps.yaml", "rules.yaml"):
+        text = (shop / file).read_text(encoding="utf-8")
+        renamed = text.replace("catalog", "'true'").replace("'true'.", "true.").replace("'true'-", "true-")
+        (shop / file).write_text(renamed, encoding="utf-8")
+    other = shop.rename(shop.parent / folder)
+    scenario = load_scenario(import_manifests(other, other.parent / "scenario.yaml", force=False).file).scenario
+    assert scenario.scenario == name
+    assert set(scenario.services) == {"front", "true"}
+
+
 def test_values_can_be_set_in_what_is_written(shop: Path) -> None:
     """``--set`` changes the file that is written, which keeps its remarks, and holds while it is made."""
     (shop / "net.yaml").write_text(

@@ -373,6 +373,16 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
             "the field 'Cookie' has a meaning of its own; expected",
         ),
         (
+            "path: ",
+            "token: {stolen_from: robots, at: {header: Cookie}}, path: ",
+            "the field 'Cookie' has a meaning of its own; expected",
+        ),
+        (
+            "required: true",
+            "output_claims_to_headers: [{header: x-a, claim: sub}, {header: TE, claim: sub}]",
+            "the field 'TE' has a meaning of its own; expected another",
+        ),
+        (
             "required: true",
             "from_headers: [{name: host}]",
             "the field 'host' has a meaning of its own; expected another",

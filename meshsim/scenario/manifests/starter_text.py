@@ -109,7 +109,7 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     memory = -(-2 * max(replicas, 4) * (SERVICE_MEMORY_BYTES + SIDECAR_MEMORY_BYTES) // _GIB)
     yield f"# Made by `meshsim import {shorten(inside, 60)}`. The manifests say which services there are, how calls are"
     yield "# routed and who is let in. What is marked as assumed they cannot say: put your own figures there."
-    yield f"scenario: {_scenario_name(starter.source)}"
+    yield f"scenario: {_plain(_scenario_name(starter.source))}"
     yield "duration: 60 s"
     yield "network:"
     yield "  nodes:  # assumed"
@@ -123,7 +123,7 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     for key, service in services.items():
         ports = ", ".join(f"{port.number} {port.protocol}" for port in service.ports)
         versions = ", ".join(f"{version} x {one.count}" for version, one in service.versions().items())
-        yield f"  {key}:  # {service.namespace}/{service.name}: {versions}; {ports}"
+        yield f"  {_plain(key)}:  # {service.namespace}/{service.name}: {versions}; {ports}"
         yield "    placement: [edge-1]  # assumed"
         yield "    work: {exponential: 2 ms}  # assumed"
         yield from _calls(service, [one for one in starter.calls if one.caller == key], ways)
@@ -134,13 +134,13 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     yield f"  manifests: [{_quoted(inside)}]"
     yield "traffic:  # assumed: users call every service that no other seems to call"
     for key in starter.called_by_users:
-        name = f"{key}-users" if len(key) < 58 else key
+        name = f"{key}-users" if len(key) < 58 else _plain(key)
         way = ways.get((USERS, key), Way())
         onwards = next((one for one in starter.calls if one.caller == key and one.path), None)
         if way is not None and onwards is not None and way.path == "/":
             way = msgspec.structs.replace(way, path=onwards.path)
         remark = f"  # {DENIED}" if way is None else ""
-        to = f"{key}{_request(way or Way())}"
+        to = f"{_plain(key)}{_request(way or Way())}"
         yield f"  - {{name: {name}, from: users, to: {to}, slice: default, arrivals: {{poisson: 20 /s}}}}{remark}"
 
 
@@ -162,7 +162,7 @@ def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Itera
 
 def _call(one: Evidence, ways: Ways) -> str:
     share = f", probability: {100 / one.one_of:.3g} %" if one.one_of > 1 else ""
-    return f"- {{to: {one.callee}{_request(_way(one, ways))}{share}}}  # assumed: {_why(one, ways)}"
+    return f"- {{to: {_plain(one.callee)}{_request(_way(one, ways))}{share}}}  # assumed: {_why(one, ways)}"
 
 
 def _way(one: Evidence, ways: Ways) -> Way:
@@ -191,6 +191,11 @@ def _request(way: Way) -> str:
 def _scenario_name(source: str) -> str:
     name = re.sub("[^a-z0-9]+", "-", source.lower()).strip("-")
     return name[:63].strip("-") or "imported"
+
+
+def _plain(name: str) -> str:
+    """A name as it is, or quoted where YAML takes it for something else: a number, a truth value, nothing."""
+    return name if parse_yaml(name, "")[0] == name else _quoted(name)
 
 
 def _quoted_name(version: str) -> str:
