@@ -63,13 +63,12 @@ def test_places_that_policies_can_tell_apart_are_classes(tmp_path: Path) -> None
 
 
 def test_a_token_in_a_cookie_is_a_cookie(tmp_path: Path) -> None:
-    """Nothing is said of no cookie field where the token is in one, and of other cookies all that is."""
-    for values, field in (('["*"]', False), ('["a*"]', True)):
-        rule = f'{{when: [{{key: "request.headers[cookie]", values: {values}}}]}}'
-        subject = shop(tmp_path / str(field), rule, RULES)
-        words = [one for one in allowed(build_matrix(subject), "front", "stock") if "in cookie sess" in one]
-        assert words
-        assert ["header cookie" in one for one in words] == [field] * len(words)
+    """Where the token is in a cookie, nothing is said of there being no such field."""
+    rule = '{when: [{key: "request.headers[cookie]", values: ["*"]}]}'
+    words = allowed(build_matrix(shop(tmp_path / "shop", rule, RULES)), "front", "stock")
+    (in_cookie,) = (one for one in words if "the token is in cookie sess" in one)
+    assert "header cookie" not in in_cookie
+    assert any("there is a header cookie" in one for one in words)
 
 
 def test_the_answer_says_where_the_token_was_put(tmp_path: Path) -> None:

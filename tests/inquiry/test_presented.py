@@ -60,6 +60,20 @@ def test_the_matrix_knows_what_is_told(tmp_path: Path) -> None:
     assert not matrix.space.approximate
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("x-group", "ad*", "header x-group, which tells claim group, is matched in part"),
+        ("x-payload", "ey", "header x-payload tells all claims at once"),
+    ],
+)
+def test_what_claims_cannot_be_tried_for_is_told(tmp_path: Path, key: str, value: str, reason: str) -> None:
+    """A matrix says why it is not exact where a policy compares a part of a claim's field, or all claims in one."""
+    rule = f'{{when: [{{key: "request.headers[{key}]", values: ["{value}"]}}]}}'
+    matrix = build_matrix(shop(tmp_path / "shop", rule, TOLD.replace("FORWARD", "false")))
+    assert matrix.space.approximate == (reason,)
+
+
 def test_other_policies_have_rules_of_their_own(tmp_path: Path) -> None:
     """What a change of a RequestAuthentication tells, and takes from callers, is in the comparison."""
     told = TOLD.replace("FORWARD", "false")

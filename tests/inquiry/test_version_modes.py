@@ -143,6 +143,13 @@ def test_two_for_one_version(tmp_path: Path) -> None:
         load_scenario(tmp_path / "shop.yaml")
 
 
+def test_a_change_does_not_reach_ports_of_a_version(tmp_path: Path) -> None:
+    """A mode that a version gives one of its ports would stay as it is, which is told where a change sets another."""
+    write(tmp_path, BY_PORT)
+    with pytest.raises(ScenarioError, match="port 80 of 'stock' has TLS settings of its own, which would not change"):
+        load_scenario(tmp_path / "shop.yaml", ["changes=[{at: 1 s, workloads: {stock: {mode: STRICT}}}]"])
+
+
 @pytest.mark.parametrize(
     ("ports", "said"),
     [

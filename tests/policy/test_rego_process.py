@@ -51,6 +51,20 @@ def test_memory_is_bounded(limits: pytest.MonkeyPatch) -> None:
         deciding(ENDLESS).decide(QUESTION)
 
 
+def test_memory_that_python_cannot_have_is_told_as_the_same(limits: pytest.MonkeyPatch) -> None:
+    """An answer that the process cannot even write down is no failure of the engine."""
+    short = (
+        "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from meshsim.policy import rego_worker\n"
+        "def full(*_): raise MemoryError\n"
+        "rego_worker._answer = full; rego_worker.serve(int(sys.argv[2]))"
+    )
+    engine = deciding("true")
+    rego_process._PROCESS.end()
+    limits.setattr(rego_process, "_START", short)
+    with pytest.raises(ScenarioError, match="takes more than 2 GiB of memory"):
+        engine.decide(QUESTION)
+
+
 def test_memory_of_who_asks_is_not_counted(limits: pytest.MonkeyPatch) -> None:
     """A large process has small engines."""
     limits.setattr(rego_process, "MOST_BYTES", 200 * 1024**2)
@@ -96,7 +110,8 @@ def test_an_engine_that_has_ended_is_started_again(limits: pytest.MonkeyPatch) -
     assert engine.decide(QUESTION).allowed
     assert rego_process._PROCESS.running() is not ended
     assert ended.stdin is not None
-    assert ended.stdin.closed
+    assert ended.stdout is not None
+    assert (ended.stdin.closed, ended.stdout.closed) == (True, True)
 
 
 def test_other_engines_go_on(limits: pytest.MonkeyPatch) -> None:

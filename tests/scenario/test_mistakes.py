@@ -186,6 +186,14 @@ def test_mistakes_in_what_answers_tell(override: str, says: str) -> None:
     assert any(says in line for line in found), found
 
 
+def test_a_request_has_no_more_fields_than_envoy_takes() -> None:
+    """Ninety fields of a flow are taken and one more is not: the mesh adds its own to them."""
+    for count, mistakes in ((90, 0), (91, 1)):
+        fields = ", ".join(f"x-{number}: a" for number in range(count))
+        found = told(VALID, f"traffic.0.headers={{{fields}}}")
+        assert [f"there are {count} header fields; expected at most 90" in one for one in found] == [True] * mistakes
+
+
 @pytest.mark.parametrize(
     "expectation",
     ["handshakes: {at_least: 1}", "certificates_issued: {at_least: 1}", "decisions_wrongly_denied: {at_most: 0}"],

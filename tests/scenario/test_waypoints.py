@@ -122,7 +122,14 @@ def test_a_waypoint_that_serves_nothing_is_told(tmp_path: Path, changes: list[tu
     assert "ns[shop]-policy[carts] is attached to the service cart, which no waypoint serves" in told
 
 
-@pytest.mark.parametrize("allowed", ["from: All", "from: Selector, selector: {matchLabels: {team: a}}"])
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        "from: All",
+        "from: Selector, selector: {matchLabels: {team: a}}",
+        "from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: shop}}",  # Kubernetes puts that on each
+    ],
+)
 def test_a_waypoint_of_another_namespace(tmp_path: Path, allowed: str) -> None:
     """It serves services of the namespaces that its listener allows."""
     loaded = shop(
