@@ -18,6 +18,8 @@ from meshsim.scenario.tls import Cipher, Group, TlsVersion
 _READ_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
 NO_CLAIM: Final = "no claim"
+MISSING: Final = "missing"
+"""The class of requests without a header field."""
 TOKEN_AT: Final = "token_at"
 """The dimension of where a token is."""
 OTHER_HOST: Final = "other.example"
