@@ -22,6 +22,7 @@ from meshsim.sidecar.resilience import ResilienceSettings
 from meshsim.sidecar.routing import Route, RouteRandoms
 from meshsim.sidecar.settings import SidecarSettings
 from meshsim.sidecar.tls.settings import TlsSettings, TlsSide
+from meshsim.sidecar.wallet import Wallet
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -108,6 +109,7 @@ class Stage:
         balancing: str = "round_robin",
         routes: Mapping[int, Route] | None = None,
         port_tls: Mapping[int, TlsSettings] | None = None,
+        wallet: Wallet | None = None,
         **changes: Any,
     ) -> Playbook:
         """A sidecar of the planner on node a; by default it speaks plaintext and knows one replica of vision."""
@@ -137,6 +139,7 @@ class Stage:
             node="a",
             address="10.244.0.2",
             ticket_per_service=ticket_per_service,
+            wallet=wallet,
         )
         balancer = Balancer(balancing, locality=True, distance_ns=distance_ns, node="a", site="plant")  # type: ignore[arg-type] # one of its literals
         ids = count(1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from meshsim.identity.tokens import Grant, Issuer
 from meshsim.sidecar import events
 from meshsim.sidecar.commands import (
     BackOff,
@@ -20,6 +21,7 @@ from meshsim.sidecar.commands import (
 from meshsim.sidecar.tls.flights import ClientFinish, ClientHello
 from meshsim.sidecar.tls.machine import TlsServer
 from meshsim.sidecar.tls.outcome import PEER_REFUSED
+from meshsim.sidecar.wallet import OWN, Entry, Wallet
 
 OPENED = (OpenConnection, WaitForConnection)
 EPOCH = 1_790_000_000 * 10**9
@@ -49,6 +51,24 @@ def test_connection_is_used_again(stage: Any) -> None:
     (second,) = book.takes()
     assert second.connection_id == 1
     assert second.unit.size_bytes < first.unit.size_bytes
+
+
+def test_a_call_without_its_token_is_answered_here(stage: Any) -> None:
+    """It ends with 401 and is not tried again, it counts for no replica, and its connection serves the next call."""
+    at_hand_s: list[int | None] = [None]
+    issuer = Issuer("desk", "https://desk.plant.example", "ES256", 7)
+    grant = Grant(issuer, "planner", (), "{}", ttl_s=60, renew_s=30, bound=False, begin_s=0)
+    wallet = Wallet({OWN: Entry(grant, at_hand_s=lambda _: at_hand_s[0], needed=True)}, 0, lambda _: "")
+    book = stage.sidecar(wallet=wallet)
+    book.on(stage.call(1, token=OWN)).expects(*OPENED)
+    none = (FinishCall, {"outcome": "no-token", "status": 401, "attempts": 1})
+    book.on(events.TcpEstablished(1)).expects(none)
+    book.at(10).on(stage.call(2, token=OWN)).expects(none)
+    assert set(book.sidecar.outbound._balancer.active.values()) == {0}
+    at_hand_s[0] = EPOCH // 10**9
+    book.at(20).on(stage.call(3, token=OWN)).expects(
+        (Send, {"connection_id": 1, "unit__token": grant.made(at_hand_s[0])})
+    )
 
 
 def test_ports_have_connections_of_their_own(stage: Any) -> None:

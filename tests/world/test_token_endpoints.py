@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from meshsim.identity.tokens import Grant, Issuer
 from meshsim.network.tcp import HEADER_BYTES
 from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import load_text
 from meshsim.sidecar.http_sizes import request_size_bytes, response_size_bytes
 from meshsim.sidecar.tls.records import sealed_size_bytes
 from meshsim.telemetry.issuance_row import ISSUANCE_PARTS
@@ -172,6 +175,7 @@ def test_the_iat_is_the_endpoints_clock(simulate: Simulate) -> None:
     ahead = SCENARIO.replace("idp: {kind: core}", "idp: {kind: core, clock_skew: 8 s}")
     result = simulate(ahead, fidelity="real", duration="15 s")
     assert {row.rule for row in result.decisions} == {token_reasons.NOT_YET_VALID}
+    assert any(row.t_ns > fetched(result)[0].t_end_ns for row in result.decisions)  # not the first one alone
 
 
 def test_an_endpoint_has_a_capacity(simulate: Simulate) -> None:
@@ -183,7 +187,51 @@ def test_an_endpoint_has_a_capacity(simulate: Simulate) -> None:
     assert {row.reason for row in fetched(result, "failed")} == {"the issuer is overloaded"}
     assert 28 <= len(fetched(result)) <= 31
     assert set(outcomes(result)) == {("ok", 200), ("no-token", 401)}
+    cut = "[{kind: link-down, target: edge-1--idp, at: 12 s, for: 3 s}]"
+    result = simulate(crowd, faults=cut, **settings, mesh__tokens__issuers__desk__endpoint__timeout="2 s")
+    unanswered = [row for row in fetched(result, "failed") if row.reason != "the issuer is overloaded"]
+    assert result.faults[0].tokens == len(unanswered) > 10  # who is refused after it was reached
     assert max(row.queue_ns for row in fetched(result)) <= S
+
+
+def test_a_node_that_loses_power_forgets_who_waits(simulate: Simulate) -> None:
+    """Requests in the queue of an endpoint are gone with its node, however soon it is back: they time out."""
+    crowd = SCENARIO.replace("robots: {node", "robots: {size: 20, node")
+    limits = {"signatures": "1 /s", "longest_wait": "9 s", "timeout": "9 s"}
+    settings = {f"mesh__tokens__issuers__desk__endpoint__{key}": value for key, value in limits.items()}
+    crash = "[{kind: node-crash, target: idp, at: 12 s, for: 100 ms}]"
+    waiting = [
+        row for row in fetched(simulate(crowd, **settings)) if row.t_start_ns < 11.9 * S < 12.2 * S < row.t_end_ns
+    ]
+    lost = [row for row in fetched(simulate(crowd, faults=crash, **settings), "failed") if row.t_start_ns < 11.9 * S]
+    assert len(waiting) > 3
+    ended = {(row.issuance_id, row.attempt) for row in lost if row.reason == "no answer from the issuer"}
+    assert ended >= {(row.issuance_id, row.attempt) for row in waiting}
+
+
+def test_waits_can_follow_what_is_left_of_a_token(simulate: Simulate) -> None:
+    """Who waits a share of what is left of its token asks ever more often, down to the first wait."""
+    retry = "{of_remaining: 50 %, base: 100 ms, cap: 9 s, factor: 1, jitter: 0 %}"
+    result = simulate(SCENARIO.replace("{base: 1 s, cap: 1 s, jitter: 0 %}", retry), faults=OUTAGE)
+    waits_ms = [round(row.backoff_ns / MS, -2) for row in fetched(result, "failed")]
+    assert waits_ms[:7] == [0, 2000, 1000, 500, 200, 100, 100]
+
+
+def test_a_wide_margin_has_the_next_token_fetched_early(simulate: Simulate) -> None:
+    """A token that is sent for two seconds alone is replaced after two, whatever renew_at says."""
+    rows = fetched(simulate(SCENARIO.replace("margin: 1 s", "margin: 8 s")))
+    assert len(rows) >= 13
+    assert all(2 * S < after.t_start_ns - before.t_start_ns < 2.1 * S for before, after in pairwise(rows))
+
+
+def test_a_connection_that_rests_for_long_has_no_token(tmp_path: Path) -> None:
+    """The token of a former certificate is fetched no more once no connection shows it, and again when one does."""
+    (tmp_path / "rare.csv").write_text("time_s\n0.5\n28\n28.5\n", encoding="utf-8")
+    settings = ["mesh.identity={svid_ttl: 60 s, rotate_at: 10 %}", "mesh.pool={idle_timeout: 1 min}"]
+    text = SCENARIO.replace("{constant: 20 /s}", "{trace: {file: rare.csv}}")
+    result = Result(load_text(text, tmp_path / "rare.yaml", settings))
+    assert [row.outcome for row in result.requests] == ["ok", "no-token", "ok"]
+    assert len(result.handshakes) == 1
 
 
 def test_bound_tokens_are_fetched_for_each_certificate(simulate: Simulate) -> None:

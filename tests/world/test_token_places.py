@@ -192,6 +192,36 @@ def test_what_a_call_brings_itself_stands_in_place_of_what_is_handed_on(tmp_path
     assert ends(same_at_every_fidelity(tmp_path, text, policy)) == {("ok", 200)}
 
 
+def test_cookies_are_handed_on_last(tmp_path: Path) -> None:
+    """A cookie with a token in it is put on own calls behind what those bring, where readers of HTTP/2 put it."""
+    front = (
+        "calls: [{to: planner, headers: {x-b: '1'}}]\n    forward_headers: [cookie]\n"
+        "    request_authentication: {issuers: [desk], from_cookies: [session]}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", front).replace(
+        "required: true", "required: true, from_cookies: [session]"
+    )
+    text = text.replace("role: mover}}", "role: mover}, at: {cookie: session}}")
+    assert ends(same_at_every_fidelity(tmp_path, text)) == {("ok", 200)}
+
+
+def test_who_calls_is_no_matter_of_tokens(tmp_path: Path) -> None:
+    """X-Forwarded-Client-Cert is handed on where there are tokens as it is where there are none."""
+    text = CHAIN.replace(
+        "calls: [{to: planner}]", "calls: [{to: planner}]\n    forward_headers: [x-forwarded-client-cert]"
+    )
+    text = text.replace("\n    request_authentication: {issuers: [desk], required: true}", "")
+    plain = text.replace(", token: {issuer: desk, claims: {role: mover}}", "").replace(
+        "mesh:\n  tokens: {issuers: {desk: {}}}\n", ""
+    )
+    said = "mesh.http.client_cert.from_fleets=SANITIZE_SET"
+    sent = [
+        {row.bytes_sent for row in same_at_every_fidelity(tmp_path, each, "", said).calls if row.source == "front"}
+        for each in (text, plain)
+    ]
+    assert sent[0] == sent[1]
+
+
 def test_what_is_told_is_handed_on(tmp_path: Path) -> None:
     """A field that a sidecar wrote goes on, one that was forged and removed does not."""
     checks = (
