@@ -100,9 +100,7 @@ def failed_attempts(rows: Selected) -> int:
 def _selected(rows: Selected, table: str, time_column: str) -> Flags:
     if rows.selection.during is None:
         return np.ones(rows.run.rows(table), dtype=np.bool_)
-    times_ns = rows.run.ints(table, time_column)
-    chosen: Flags = (times_ns >= rows.window.from_ns) & (times_ns < rows.window.to_ns)
-    return chosen
+    return rows.window.holds(rows.run.ints(table, time_column))
 
 
 def _of_service(rows: Selected) -> Flags:

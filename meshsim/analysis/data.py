@@ -40,6 +40,14 @@ class Window(NamedTuple):
         """How long it lasts."""
         return self.to_ns - self.from_ns
 
+    def holds(self, times_ns: Ints) -> Flags:
+        """Which of these instants are in it."""
+        return (times_ns >= self.from_ns) & (times_ns < self.to_ns)
+
+    def holds_intervals(self, ends_ns: Ints) -> Flags:
+        """Which of the intervals that end at these instants count as its own."""
+        return (ends_ns > self.from_ns) & (ends_ns <= self.to_ns)
+
 
 class RunData:
     """The tables, the scenario and the manifest of one run: all that the rest of this room computes from.

@@ -107,6 +107,5 @@ def _selected(rows: Selected, piece: RunData) -> Flags:
     if service is not None:
         flags &= piece.names(DECISIONS, "destination").is_in((service,))
     if rows.selection.during is not None:
-        times_ns = piece.ints(DECISIONS, "t_ns")
-        flags = flags & (times_ns >= rows.window.from_ns) & (times_ns < rows.window.to_ns)
+        flags &= rows.window.holds(piece.ints(DECISIONS, "t_ns"))
     return flags

@@ -41,7 +41,7 @@ def failing_after(run: RunData, fault: str, selection: Selection) -> Failing:
     total_ns = NEVER_NS
     for piece in rows.pieces("requests"):
         times_ns = piece.run.ints("requests", "t_intended_ns")
-        later = piece.requests & (times_ns > last_ns) & (times_ns >= window.from_ns) & (times_ns < window.to_ns)
+        later = piece.requests & (times_ns > last_ns) & window.holds(times_ns)
         total_ns = int(times_ns[later].min(initial=total_ns))
     return Failing(
         first_ns=first_ns - window.from_ns if first_ns != NEVER_NS else None,

@@ -22,8 +22,7 @@ def fetches(rows: Selected, *events: str) -> Flags:
     run = rows.run
     chosen: Flags = run.names(BUNDLES, "event").is_in(events)
     if rows.selection.during is not None:
-        times_ns = run.ints(BUNDLES, "t_ns")
-        chosen &= (times_ns >= rows.window.from_ns) & (times_ns < rows.window.to_ns)
+        chosen &= rows.window.holds(run.ints(BUNDLES, "t_ns"))
     return chosen
 
 

@@ -18,11 +18,10 @@ TABLE = "nodes"
 
 def _intervals(rows: Selected) -> Flags:
     """The samples of nodes that were up, of intervals that end in the selected window."""
-    run, window = rows.run, rows.window
+    run = rows.run
     chosen: Flags = run.flags(TABLE, "up").copy()
     if rows.selection.during is not None:
-        ends_ns = run.ints(TABLE, "t_ns")
-        chosen &= (ends_ns > window.from_ns) & (ends_ns <= window.to_ns)
+        chosen &= rows.window.holds_intervals(run.ints(TABLE, "t_ns"))
     return chosen
 
 

@@ -19,13 +19,12 @@ TABLE = "radio"
 
 def _intervals(rows: Selected) -> Flags:
     """The samples of the selected slice that end in the selected window."""
-    run, window = rows.run, rows.window
+    run = rows.run
     chosen: Flags = run.names(TABLE, "slice").is_in(
         tuple(run.scenario.network.slices) if rows.selection.slice is None else (rows.selection.slice,)
     )
     if rows.selection.during is not None:
-        ends_ns = run.ints(TABLE, "t_ns")
-        chosen &= (ends_ns > window.from_ns) & (ends_ns <= window.to_ns)
+        chosen &= rows.window.holds_intervals(run.ints(TABLE, "t_ns"))
     return chosen
 
 

@@ -96,9 +96,7 @@ class Rows:
     def _within(self, table: str, time_column: str) -> Flags:
         if self._of.selection.during is None:
             return np.ones(self.run.rows(table), dtype=np.bool_)
-        times_ns = self.run.ints(table, time_column)
-        chosen: Flags = (times_ns >= self._of.window.from_ns) & (times_ns < self._of.window.to_ns)
-        return chosen
+        return self._of.window.holds(self.run.ints(table, time_column))
 
     def _named(self, table: str, column: str, value: str) -> Flags:
         names = self.run.names(table, column)
