@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from meshsim.policy.istio_types import Clause, JwtRule, Policies, RequestAuthentication
@@ -26,18 +26,28 @@ def odd_values(policies: Policies) -> Iterator[Diagnostic]:
     for clause in clauses_of(policies):
         yield from _of_clause(clause)
     for authentication in policies.authentication:
+        beside = [one for each in policies.authentication if _covers(each, authentication) for one in each.rules]
         for rule in authentication.rules:
-            for said in _overwritten(rule, authentication):
+            for said in _overwritten(rule, beside):
                 yield rule.place.diagnostic(f"{authentication.name} {said}")
 
 
-def _overwritten(rule: JwtRule, authentication: RequestAuthentication) -> Iterator[str]:
+def _covers(one: RequestAuthentication, other: RequestAuthentication) -> bool:
+    """Whether an object holds wherever another does, so that their rules are together there."""
+    wide, narrow = one.scope, other.scope
+    if wide.namespace != narrow.namespace or bool(wide.targets) != bool(narrow.targets):
+        return False
+    named = [{(target.kind, target.name) for target in each.targets} for each in (wide, narrow)]
+    return named[0] >= named[1] and wide.selector.items() <= narrow.selector.items()
+
+
+def _overwritten(rule: JwtRule, beside: Sequence[JwtRule]) -> Iterator[str]:
     """Fields in which a rule looks for tokens and one beside it writes: Envoy first takes off what is there."""
     looked = {name for name, _ in rule.from_headers}
     if not (rule.from_headers or rule.from_params or rule.from_cookies):
         looked = {"authorization"}
-    written = {one.output_payload_to_header for one in authentication.rules}
-    written |= {header for one in authentication.rules for header, _ in one.output_claims_to_headers}
+    written = {one.output_payload_to_header for one in beside}
+    written |= {header for one in beside for header, _ in one.output_claims_to_headers}
     for name in sorted(looked & written):
         yield (
             f"looks for tokens in {show(name)}, into which outputClaimToHeaders or outputPayloadToHeader writes: what "

@@ -94,6 +94,27 @@ spec: {jwtRules: [{issuer: "https://a.example", %s}]}
 
 
 @pytest.mark.parametrize(
+    ("scope", "found"),
+    [
+        ("", True),  # of the whole namespace
+        ("selector: {matchLabels: {app: a}}, ", True),
+        ("selector: {matchLabels: {app: a, version: v1}}, ", False),
+        ("selector: {matchLabels: {app: b}}, ", False),
+        ("targetRefs: [{kind: Service, name: a}], ", False),
+    ],
+)
+def test_fields_that_another_object_writes_are_told(scope: str, found: bool) -> None:
+    """The rules of all objects for a workload are tried together, so that one may take off what another looks for."""
+    looks = TOKENS.replace("spec: {", "spec: {selector: {matchLabels: {app: a}}, ") % "fromHeaders: [{name: x-jwt}]"
+    writes = (
+        TOKENS.replace("name: t", "name: u").replace("spec: {", f"spec: {{{scope}") % "outputPayloadToHeader: X-JWT"
+    )
+    told = odd_values(read_policies([PolicyFile("a.yaml", looks), PolicyFile("b.yaml", writes)])[0])
+    begin = "ns[plant]-requestauthentication[t] looks for tokens in 'x-jwt', into which outputClaimToHeaders or"
+    assert [one.message.startswith(begin) for one in told] == [True] * found
+
+
+@pytest.mark.parametrize(
     "rule",
     [
         "audiences: [a], jwksUri: https://a.example/keys, timeout: 5s, spaceDelimitedClaims: [roles]",
