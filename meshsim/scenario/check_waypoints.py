@@ -8,7 +8,7 @@ from meshsim.scenario.call_graph import edges
 from meshsim.scenario.changes import Change
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.placed_waypoints import Ways, modes_of, placed_waypoints
+from meshsim.scenario.placed_waypoints import Ways, can_have_place, modes_of, placed_waypoints
 from meshsim.scenario.positions import Path
 from meshsim.scenario.proxies import qualified, waypoints_of
 from meshsim.scenario.words import expected, show
@@ -38,8 +38,8 @@ def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
         elif name not in asked:
             message = f"no service goes by the waypoint {name} (services.*.waypoint)"
             yield Finding(path, f"{message}; {expected(name, asked, 'none goes by any')}", at_key=True)
-        elif "." in name:
-            message = "a name with dots cannot be a service account's here; expected a waypoint without"
+        elif not can_have_place(key):
+            message = "a service account cannot be called so here; expected at most 63 letters, digits, inner hyphens"
             yield Finding(path, message, at_key=True)
         seen.setdefault(name, key)
     for workload, one in ways.placed.items():

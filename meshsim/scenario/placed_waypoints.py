@@ -5,6 +5,7 @@ Such a waypoint is a workload like others, with replicas, sidecar and certificat
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from meshsim.scenario.services import Dataplane
 
 
+_ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 HBONE_PORT = 15008
 """Port of waypoints: what comes to it is tunnelled, in mutual TLS always."""
 
@@ -38,12 +40,18 @@ class PlacedWaypoint(msgspec.Struct, frozen=True):
     """Services, in the order of the file."""
 
 
+def can_have_place(key: str) -> bool:
+    """Whether a service account can have the name of a waypoint."""
+    return _ACCOUNT.fullmatch(key.rpartition("/")[2]) is not None
+
+
 def placed_waypoints(scenario: Scenario) -> dict[str, PlacedWaypoint]:
     """The waypoints of a scenario that have a place, by their workloads' names.
 
-    Such a name is that of the Gateway, with its namespace behind it where another is called so.
+    Such a name is that of the Gateway, with its namespace behind it where another is called so. Names that a service
+    account cannot have, the checks refuse.
     """
-    said = {qualified(key, "default"): key for key in scenario.mesh.waypoints}
+    said = {qualified(key, "default"): key for key in scenario.mesh.waypoints if can_have_place(key)}
     served = waypoints_of(scenario.services)
     short = [name.partition("/")[2] for name in said]
     found = {}

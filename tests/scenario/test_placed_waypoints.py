@@ -1,0 +1,121 @@
+"""Waypoints with a place in scenarios: mistakes at their places, and what is told of those without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshsim.scenario.errors import ScenarioError
+from meshsim.scenario.loader import load_text
+from meshsim.scenario.placed_waypoints import Ways
+from tests.world.test_dataplanes import SCENARIO
+
+PLAIN = SCENARIO.replace("  policy: {engine: istio, files: [shop.yaml], default: allow}\n", "")
+TO = "mesh.waypoints"
+
+
+def messages(*overrides: str, text: str = PLAIN) -> list[str]:
+    """The mistakes in the scenario with these overrides."""
+    try:
+        load_text(text, Path("s.yaml"), overrides)
+    except ScenarioError as error:
+        return [one.message for one in error.diagnostics]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            [f"{TO}={{shop/gates: {{replicas: {{shop: 1}}}}}}"],
+            "no service goes by the waypoint shop/gates (services.*.waypoint); did you mean 'shop/gate'?",
+        ),
+        (
+            [f"{TO}={{gate: {{replicas: {{shop: 1}}}}}}"],
+            "no service goes by the waypoint default/gate (services.*.waypoint); expected shop/gate",
+        ),
+        ([f"{TO}={{shop/gate: {{replicas: {{shp: 1}}}}}}"], "there is no node 'shp'; did you mean 'shop'?"),
+        ([f"{TO}={{shop/gate: {{replicas: {{}}}}}}"], "'replicas' is empty; expected at least 1"),
+        ([f"{TO}={{shop/gate: {{}}}}"], "'replicas' is missing; expected it here: how many replicas on which node"),
+        (
+            ["network.nodes.desk.kind=router", f"{TO}.shop/gate.replicas={{desk: 1}}", "fleets.modern.node=shop"],
+            "a router carries no workloads; expected a node of kind edge, regional, core or gnb",
+        ),
+        (
+            ["services.new.waypoint=old", f"{TO}={{shop/old: {{replicas: {{shop: 1}}}}}}"],
+            "a service is called 'old' too, and tables tell them apart by name; expected another name",
+        ),
+        (
+            ["services.new.waypoint=g.v1", f"{TO}={{shop/g.v1: {{replicas: {{shop: 1}}}}}}"],
+            "a service account cannot be called so here; expected at most 63 letters, digits, inner hyphens",
+        ),
+        (
+            [
+                "services.new.namespace=default",
+                f"{TO}={{gate: {{replicas: {{shop: 1}}}}, default/gate: {{replicas: {{shop: 1}}}}}}",
+            ],
+            "'default/gate' is 'gate' once more; expected each waypoint once",
+        ),
+        (
+            [
+                "fleets.modern.tls.mode=DISABLE",
+                "mesh.tls.mode=PERMISSIVE",
+                "changes=[{at: 1 s, workloads: {modern: {mode: STRICT}}}]",
+            ],
+            "'modern' speaks TLS at times only, and so would go through the waypoint of 'new' at times; expected mode "
+            "DISABLE all along, or never",
+        ),
+        (
+            ["faults=[{kind: waypoint-outage, target: shop/gat, at: 1 s, for: 500 ms}]"],
+            "no waypoint 'shop/gat' has a place (mesh.waypoints); did you mean 'shop/gate'?",
+        ),
+        (["services.old.dataplane=sidecars"], "'dataplane' is 'sidecars', which is not known; did you mean 'sidecar'?"),
+        (
+            ["services.old.waypoint=gate"],
+            "waypoints serve services with a ztunnel; expected no sidecar and no gateway here, or no waypoint",
+        ),
+    ],
+)
+def test_mistakes(overrides: list[str], said: str) -> None:
+    """Each is told once, in words that say what would be right."""
+    assert said in messages(*overrides)
+
+
+def test_a_waypoint_is_reached_over_links() -> None:
+    """Callers that do not reach it, and services that it does not reach, are told."""
+    apart = PLAIN.replace("shop: {kind: edge}}", "shop: {kind: edge}, isle: {kind: edge}}")
+    found = messages(f"{TO}.shop/gate.replicas={{isle: 1}}", text=apart)
+    assert "no replica of 'gate' can be reached from node 'desk'; expected links that join them" in found
+    assert "no replica of 'new' can be reached from node 'isle'; expected links that join them" in found
+
+
+def test_memory_of_waypoints_counts() -> None:
+    """Each replica takes what a sidecar does."""
+    small = ["network.nodes.desk.memory=100 MB", "fleets.modern.node=shop", "fleets.classic.node=shop"]
+    assert messages(*small, f"{TO}.shop/gate.replicas={{desk: 1}}") == []
+    assert any("needs 115 MiB" in one for one in messages(*small, f"{TO}.shop/gate.replicas={{desk: 2}}"))
+
+
+def test_a_waypoint_without_a_place_is_noted() -> None:
+    """The note says what is left out, and what would have requests go through it."""
+    loaded = load_text(PLAIN, Path("s.yaml"), [f"{TO}={{}}"])
+    assert [note.partition(": ")[2] for note in loaded.notes if "waypoint" in note] == [
+        "the waypoint shop/gate has no place: it decides for new, takes no time and cannot fail; "
+        "mesh.waypoints: {shop/gate: {replicas: {NODE: 1}}} has requests go through it"
+    ]
+    assert not any("waypoint" in note for note in load_text(PLAIN, Path("s.yaml")).notes)
+
+
+def test_waypoints_of_one_name_are_told_apart() -> None:
+    """Of two in different namespaces each has its namespace behind its name in tables."""
+    text = PLAIN.replace(
+        "  new: {", "  other: {namespace: bar, replicas: {shop: 1}, work: {constant: 1 ms}, waypoint: gate}\n  new: {"
+    )
+    text = text.replace(
+        "traffic:\n", "traffic:\n  - {name: o, from: modern, to: other, slice: web, arrivals: {constant: 1 /s}}\n"
+    )
+    both = f"{TO}={{shop/gate: {{replicas: {{shop: 1}}}}, bar/gate: {{replicas: {{shop: 1}}}}}}"
+    ways = Ways(load_text(text, Path("s.yaml"), [both]).scenario)
+    assert (ways.through("modern", "new"), ways.through("modern", "other")) == ("gate-shop", "gate-bar")
+    assert ways.through("classic", "new") == ""
