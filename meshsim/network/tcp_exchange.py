@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from meshsim.network import tcp
+from meshsim.network.tcp_launch import launch
 from meshsim.network.tcp_loss import NEVER
 from meshsim.network.tcp_packets import Acknowledgement, Data, Packet, Syn, SynAck
 from meshsim.network.tcp_parameters import DestinationMemory, TcpParameters
@@ -102,7 +103,7 @@ class Exchange:
 
         There are as many ``segments`` as it says: of another size if the way had another MTU when they were sent.
         """
-        runs = self.ends[direction].sender.launch(size_bytes, segments, self.around.now_ns)
+        runs = launch(self.ends[direction].sender, size_bytes, segments, self.around.now_ns)
         return [packet for run in self.packets(direction, runs) for packet in run]
 
     def establish(self, round_trips_ns: tuple[int, int]) -> None:
@@ -147,9 +148,9 @@ class Exchange:
         """Return the packets of segments that are sent now; with them goes what has arrived at their end."""
         end = self.ends[direction]
         receiver, now_ns = end.receiver, self.around.now_ns
+        acknowledgement = Acknowledgement(receiver.in_order_bytes, receiver.sacks, receiver.echo_ns)
         receiver.acknowledgement_sent()
         receiver.data_sent(now_ns)
-        acknowledgement = Acknowledgement(receiver.in_order_bytes, receiver.sacks, receiver.echo_ns)
         fin = end.sender.fin_bytes
         return [
             [
@@ -173,13 +174,17 @@ class Exchange:
     def send_acknowledgement(self, direction: int) -> None:
         """Send an acknowledgement on its own."""
         receiver = self.ends[direction].receiver
+        acknowledgement = Acknowledgement(receiver.in_order_bytes, receiver.sacks, receiver.echo_ns)
         receiver.acknowledgement_sent()
-        self.around.send(direction, [[Acknowledgement(receiver.in_order_bytes, receiver.sacks, receiver.echo_ns)]])
+        self.around.send(direction, [[acknowledgement]])
 
     def _segment(self, direction: int, packet: Data) -> None:
         if direction == UP and not self.set_up.heard():
             return
         receiver = self.ends[1 - direction].receiver
+        if receiver.outdated(packet.start, packet.end, packet.sent_ns):
+            self.send_acknowledgement(1 - direction)
+            return
         before = receiver.in_order_bytes
         if receiver.receive(packet.start, packet.end, packet.sent_ns, self.around.now_ns):
             self.send_acknowledgement(1 - direction)

@@ -13,6 +13,9 @@ NEVER = -1
 REORDERING_SEGMENTS = 3
 """Segments that have arrived beyond a hole when it counts as a loss, as long as no reordering was ever seen."""
 
+MOST_PATIENCE, PATIENT_RECOVERIES = 255, 16
+"""Of RACK's window for reordering (RFC 8985, section 6.2, step 4)."""
+
 Ranges = tuple[tuple[int, int], ...]
 
 
@@ -34,7 +37,17 @@ class Segment:
 class Rack:
     """Loss by time: what was sent long enough before something that has arrived is lost."""
 
-    __slots__ = ("_estimate", "_highest_sacked", "_reordering_seen", "_round_trip_ns", "_sent")
+    __slots__ = (
+        "_estimate",
+        "_highest_sacked",
+        "_patience",
+        "_persist",
+        "_reordering_seen",
+        "_round_trip_ns",
+        "_sent",
+        "_widened_ns",
+        "reorders_widely",
+    )
 
     def __init__(self, estimate: RoundTripEstimate) -> None:
         self._estimate = estimate
@@ -43,6 +56,26 @@ class Rack:
         self._round_trip_ns = 0
         self._highest_sacked = 0
         self._reordering_seen = False
+        self.reorders_widely = False
+        """Whether something arrived behind more than so many segments: then what arrives beyond a hole opens the window."""
+        self._patience = 1
+        """The window for reordering, in quarters of the shortest round trip."""
+        self._persist = 0
+        """Recoveries for which it stays so wide."""
+        self._widened_ns = NEVER
+
+    def arrived_twice(self, now_ns: int) -> None:
+        """Wait longer from now on: something was sent again in vain. At most once in a round trip."""
+        if self._widened_ns == NEVER or now_ns - self._widened_ns >= self._estimate.smoothed_ns:
+            self._patience = min(self._patience + 1, MOST_PATIENCE)
+            self._persist = PATIENT_RECOVERIES
+            self._widened_ns = now_ns
+
+    def recovered(self) -> None:
+        """Take note of the end of a recovery that was none too many."""
+        self._persist = max(self._persist - 1, 0)
+        if not self._persist:
+            self._patience = 1
 
     def arrived(self, segment: Segment, now_ns: int) -> None:
         """Note the arrival of a segment, unless an earlier transmission of it may be what arrived (RFC 8985, 6.2).
@@ -52,7 +85,10 @@ class Rack:
         """
         round_trip_ns = now_ns - segment.sent_ns
         if not segment.retransmitted:
-            self._reordering_seen |= segment.start < self._highest_sacked
+            if segment.start < self._highest_sacked:
+                self._reordering_seen = True
+                size_bytes = segment.end - segment.start
+                self.reorders_widely |= self._highest_sacked - segment.start > REORDERING_SEGMENTS * size_bytes
         elif not 0 <= self._estimate.minimum_ns <= round_trip_ns:
             return
         self._round_trip_ns = round_trip_ns
@@ -79,7 +115,7 @@ class Rack:
         hasty = recovering or sacked >= REORDERING_SEGMENTS
         if minimum_ns < 0 or (hasty and not self._reordering_seen):
             return 0
-        return min(minimum_ns // 4, self._estimate.smoothed_ns)
+        return min(minimum_ns // 4 * self._patience, self._estimate.smoothed_ns)
 
 
 class RateReduction:
@@ -97,12 +133,15 @@ class RateReduction:
         """Count segments that are sent in recovery, again or for the first time."""
         self._sent += segments
 
-    def window(self, delivered: int, in_flight: int) -> int:
-        """Return the window after ``delivered`` more segments arrived; the first retransmission always goes out."""
+    def window(self, delivered: int, in_flight: int, safe: bool) -> int:
+        """Return the window after ``delivered`` more segments arrived; the first retransmission always goes out.
+
+        An acknowledgement is ``safe`` if it gets further and nothing was found to be lost with it: then one more may go.
+        """
         self._delivered += delivered
         room = self._threshold - in_flight
         if room < 0:
             allowed = -(-self._threshold * self._delivered // self._prior_window) - self._sent
         else:
-            allowed = min(room, delivered)
+            allowed = min(room, max(self._delivered - self._sent, delivered) + safe)
         return in_flight + max(allowed, 0 if self._sent else 1)

@@ -6,8 +6,9 @@ from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_timer import expiry_ns
 
 NEVER = -1
+MS = 1_000_000
 MAXIMUM_SACK_RANGES = 3
-"""What fits beside timestamps (RFC 2018)."""
+"""What fits beside timestamps (RFC 2018), what came twice included (RFC 2883)."""
 
 
 class Receiver:
@@ -18,6 +19,8 @@ class Receiver:
         self.in_order_bytes = 0
         self._islands: list[tuple[int, int]] = []
         """Ranges beyond a hole, the one that changed last in front."""
+        self._twice: tuple[tuple[int, int], ...] = ()
+        """What came although it had arrived before, until the next acknowledgement tells."""
         self.echo_ns = NEVER
         """When the segment that the next acknowledgement echoes was sent (RFC 7323, section 4.3)."""
         self.timer_ns = NEVER
@@ -28,8 +31,8 @@ class Receiver:
 
     @property
     def sacks(self) -> tuple[tuple[int, int], ...]:
-        """Selective acknowledgements to send."""
-        return tuple(self._islands[:MAXIMUM_SACK_RANGES])
+        """Selective acknowledgements to send, what came twice in front."""
+        return (*self._twice, *self._islands)[:MAXIMUM_SACK_RANGES]
 
     def receive(self, start: int, end: int, sent_ns: int, now_ns: int) -> bool:
         """Take a segment; return whether to acknowledge it at once."""
@@ -38,11 +41,12 @@ class Receiver:
         self._received_ns = now_ns
         if start <= self._acknowledged_bytes <= end:
             self.echo_ns = max(self.echo_ns, sent_ns)
-        if start > self.in_order_bytes:
-            self._add_island(start, end)
+        if start > self.in_order_bytes or end <= self.in_order_bytes:
+            if end <= self.in_order_bytes or any(begun <= start and end <= ended for begun, ended in self._islands):
+                self._twice = ((start, end),)
+            if start > self.in_order_bytes:
+                self._add_island(start, end)
             self._quick_left, self._interactive = self.parameters.quick_acks, False
-            return True
-        if end <= self.in_order_bytes:
             return True
         had_hole = bool(self._islands)
         self.in_order_bytes = end
@@ -59,6 +63,18 @@ class Receiver:
             self.timer_ns = expiry_ns(now_ns, self.parameters.delayed_ack_ns, self.parameters.tick_ns)
         return False
 
+    def outdated(self, start: int, end: int, sent_ns: int) -> bool:
+        """Say whether a segment is older than what it has to be (PAWS, RFC 7323, section 5): it counts as not received.
+
+        Originals that arrive after one that was sent again are thrown away so, and what is told twice is only what
+        was there. Timestamps are milliseconds, as Linux's; one of them is forgiven (``TCP_PAWS_WINDOW``).
+        """
+        if self.echo_ns // MS - sent_ns // MS <= 1:
+            return False
+        if start < self.in_order_bytes:
+            self._twice = ((start, min(end, self.in_order_bytes)),)
+        return True
+
     @property
     def whole(self) -> bool:
         """Whether nothing has arrived beyond a hole."""
@@ -73,6 +89,7 @@ class Receiver:
     def acknowledgement_sent(self) -> None:
         """Take note that an acknowledgement goes out, alone or with data."""
         self._acknowledged_bytes = self.in_order_bytes
+        self._twice = ()
         self.timer_ns = NEVER
 
     def data_sent(self, now_ns: int) -> None:

@@ -40,12 +40,14 @@ class Scoreboard:
     of segments are set here alone, and counted; of selective acknowledgements only what is new is looked at.
     """
 
-    __slots__ = ("_known", "_lost", "_missing", "_repeated", "_sent", "_underway_again", "outstanding", "sacked")
+    __slots__ = ("_known", "_lost", "_missing", "_repeated", "_sent", "_underway_again", "losses", "outstanding", "sacked")
 
     def __init__(self) -> None:
         self.outstanding: deque[Segment] = deque()
         self.sacked = 0
         """How many of them have arrived beyond a hole."""
+        self.losses = 0
+        """How often one was taken to be lost because others overtook it."""
         self._lost = self._repeated = self._underway_again = 0
         """How many are taken to be lost, were sent more than once, are thought to be on their way once more."""
         self._sent: deque[tuple[int, int, Segment]] = deque()
@@ -147,6 +149,11 @@ class Scoreboard:
         return len(self.outstanding) - self.sacked - self._lost + self._underway_again
 
     @property
+    def underway_again(self) -> int:
+        """Segments that were taken to be lost and are thought to be on their way once more."""
+        return self._underway_again
+
+    @property
     def regular(self) -> bool:
         """Whether all were sent once and none is known or thought to have gone astray."""
         return not (self.sacked or self._lost or self._repeated)
@@ -167,6 +174,7 @@ class Scoreboard:
         while sent and sent[0] < before and sent[0][0] <= up_to_ns:
             sent_ns, _, segment = sent.popleft()
             if _may_be_late(segment, sent_ns):
+                self.losses += 1
                 self._lost += not segment.lost
                 self._underway_again -= segment.in_retransmission
                 segment.lost, segment.in_retransmission = True, False

@@ -2,19 +2,19 @@
 
 It does no I/O: ``write``, ``acknowledged`` and ``timer_expired`` return the segments to send now, in runs that the
 network carries or loses as one; ``timer_ns`` is when ``timer_expired`` is due. After Linux 4.17 and later with default
-settings: RACK-TLP (RFC 8985), PRR (RFC 6937), Eifel detection of spurious timeouts by timestamps (RFC 3522).
+settings: RACK-TLP (RFC 8985), PRR (RFC 6937); reductions of the window that turn out to have been mistakes are undone.
 """
 
 from __future__ import annotations
 
-import msgspec
-
 from meshsim.network.tcp_loss import NEVER, Rack, Ranges, RateReduction, Segment
 from meshsim.network.tcp_parameters import TcpParameters
+from meshsim.network.tcp_probe import TailLossProbe, probe_timeout_ns
 from meshsim.network.tcp_scoreboard import Scoreboard
 from meshsim.network.tcp_states import State, Timer
 from meshsim.network.tcp_timer import RoundTripEstimate, expiry_ns, whole_ticks_ns
-from meshsim.network.tcp_window import NO_LIMIT, CongestionWindow
+from meshsim.network.tcp_undo import Doubt, split_twice
+from meshsim.network.tcp_window import CongestionWindow
 
 Runs = list[list[Segment]]
 
@@ -38,7 +38,8 @@ class Sender:
         self._regular = True
         """While open: whether no outstanding segment was ever missing. Then what was sent first is the first."""
         self._recovery_end = 0
-        self._probe_end = NEVER
+        self._tail_probe = TailLossProbe()
+        self._doubt = Doubt()
         self.timer: Timer | None = None
         self.timer_ns = NEVER
         self._timeouts = 0
@@ -48,7 +49,6 @@ class Sender:
         self.last_sent_ns = NEVER
         self._rack = Rack(estimate)
         self._reduction: RateReduction | None = None
-        self._first_retransmission_ns = NEVER
 
     # What the application and the network tell
 
@@ -62,28 +62,12 @@ class Sender:
         self.fin_bytes = self.written_bytes + 1
         return self.write(1, now_ns)
 
-    def launch(self, size_bytes: int, segments: int, now_ns: int) -> Runs:
-        """Append bytes that are sent at once, whatever the window says: for what was sent before anybody looked.
-
-        They are cut into as many ``segments``, or into full ones if that is 0.
-        """
-        parameters, window = self.parameters, self.window
-        if segments and -(-size_bytes // parameters.segment_bytes) != segments:
-            cut_bytes = max(1, -(-size_bytes // segments))
-            self.parameters = msgspec.structs.replace(parameters, segment_bytes=cut_bytes, aggregated_segments=1)
-        self.last_sent_ns = now_ns  # whoever sent it has seen to idle times
-        allowed, window.segments = window.segments, NO_LIMIT
-        runs = self.write(size_bytes, now_ns) if size_bytes else self.finish(now_ns)
-        window.segments = allowed
-        window.used(self.in_flight)
-        self.parameters = parameters
-        return runs
-
     def rest(self) -> None:
         """Take it that all was acknowledged, at a time of which nothing is known any more."""
         self._board.clear()
         self.acknowledged_bytes = self.sent_bytes
-        self.timer, self.timer_ns, self._probe_end = None, NEVER, NEVER
+        self.timer, self.timer_ns = None, NEVER
+        self._tail_probe.end()
 
     @property
     def calm(self) -> bool:
@@ -96,6 +80,10 @@ class Sender:
         """Take an acknowledgement; ``echo_ns`` is when the segment that it echoes the timestamp of was sent."""
         advanced = up_to > self.acknowledged_bytes
         disordered_before = self._board.sacked > 0
+        twice_end, sacks = split_twice(up_to, sacks)
+        if twice_end != NEVER:
+            self._doubt.arrived_twice(twice_end)
+            self._rack.arrived_twice(now_ns)
         arrived = self._board.take(up_to, sacks, now_ns, self._rack)
         self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)
         if arrived.latest_ns != NEVER:
@@ -106,14 +94,15 @@ class Sender:
             sample_ns = now_ns - echo_ns
         if sample_ns >= 0:
             self.estimate.sample(sample_ns, up_to, self.sent_bytes)
-        if self._probe_end != NEVER and up_to >= self._probe_end:
-            self._probe_end = NEVER
+        if self._tail_probe.repaired(up_to, twice_end, advanced or arrived.segments > 0):
+            self.window.reduce()
+            self.window.segments = self.window.threshold
         if advanced:
             self._timeouts = 0
         if advanced or arrived.selective_ns != NEVER:
             self._set_transmission_timer(now_ns, probe_allowed=not disordered_before, advancing=True)
-        self._change_state(up_to, advanced, echo_ns, arrived.segments, now_ns)
-        runs = self._retransmit(now_ns)
+        hold = self._change_state(up_to, advanced, echo_ns, arrived.segments, now_ns)
+        runs = [] if hold else self._retransmit(now_ns)
         return runs + self._send_new(now_ns)
 
     def timer_expired(self, now_ns: int) -> Runs:
@@ -130,7 +119,7 @@ class Sender:
         if timer is Timer.REORDERING:
             self._detect_losses(now_ns)
             if self.state in (State.OPEN, State.DISORDER) and self._board.any_lost:
-                self._recover(1)
+                self._recover(1, safe=False)
             runs = self._retransmit(now_ns)
             if self.timer is not Timer.RETRANSMISSION:
                 self._set_retransmission_timer(now_ns)
@@ -148,34 +137,49 @@ class Sender:
 
     # Acknowledgements
 
-    def _change_state(self, up_to: int, advanced: bool, echo_ns: int, delivered: int, now_ns: int) -> None:
+    def _change_state(self, up_to: int, advanced: bool, echo_ns: int, delivered: int, now_ns: int) -> bool:
+        """Return whether to send nothing again for now: what was thought to be lost arrives late."""
+        late = advanced and self._doubt.original(echo_ns)
+        mistaken = late or self._doubt.all_in_vain
         if self.state is State.LOSS:
-            if advanced and self.window.can_undo and 0 <= echo_ns < self._first_retransmission_ns:
-                self._undo_timeout()
+            if advanced and mistaken:
+                self.spurious_timeouts += 1
+                self._undo()
             elif up_to >= self._recovery_end:
-                self.window.accept()
                 self._reopen()
             else:
                 self._detect_losses(now_ns)
                 self.window.regrow(delivered, now_ns)
-            return
+            return False
         if self.state is State.RECOVERY and up_to >= self._recovery_end:
             self._reduction = None
-            self.window.segments = self.window.threshold
-            self._reopen()
-            return
+            if mistaken:
+                self._undo()
+            else:
+                self.window.segments = self.window.threshold
+                self._rack.recovered()
+                self._reopen()
+            return False
+        if self.state is State.RECOVERY and late and self._board.underway_again:
+            self._recover(delivered, safe=True)
+            return True
+        if mistaken:
+            self._undo()
         if self._regular and not self._board.sacked and self.state is State.OPEN and not self._overtaken:
             self.window.grow(delivered, now_ns)
-            return
+            return False
+        losses = self._board.losses
         self._detect_losses(now_ns)
         if self.state is State.RECOVERY or self._board.any_lost:
-            self._recover(delivered)
+            self._recover(delivered, safe=advanced and self._board.losses == losses)
         else:
             if self._board.sacked:
                 self.state = State.DISORDER
             else:
                 self._reopen()
-            self.window.grow(delivered, now_ns)
+            if advanced or self._rack.reorders_widely:
+                self.window.grow(delivered, now_ns)
+        return False
 
     @property
     def _overtaken(self) -> bool:
@@ -197,26 +201,28 @@ class Sender:
             tick_ns = self.parameters.tick_ns
             self._set(Timer.REORDERING, now_ns, whole_ticks_ns(wait_ns, tick_ns) + 2 * tick_ns)
 
-    def _recover(self, delivered: int) -> None:
+    def _recover(self, delivered: int, *, safe: bool) -> None:
         """Enter recovery, or go on with it."""
         if self._reduction is None:
             self.state = State.RECOVERY
             self._recovery_end = self.sent_bytes
             window = self.window
             window.reduce()
+            self._doubt.begin(self.acknowledged_bytes, self._board.underway_again + self._tail_probe.repeated)
             self._reduction = RateReduction(window.segments, window.threshold)
-            self._probe_end = NEVER
-        self.window.segments = self._reduction.window(delivered, self.in_flight)
+            self._tail_probe.end()
+        self.window.segments = self._reduction.window(delivered, self.in_flight, safe)
 
     def _probe(self, now_ns: int) -> Runs:
         """Tail loss probe: send one segment, once, so that its acknowledgement tells what is missing.
 
         It is the next one that was not sent yet, whatever the window says, or else the last one again.
         """
-        if self._probe_end != NEVER:
+        if self._tail_probe.out:
             self._set_retransmission_timer(now_ns)
             return []
-        if self.sent_bytes < self.written_bytes:
+        again = self.sent_bytes == self.written_bytes
+        if not again:
             end = min(self.sent_bytes + self.parameters.segment_bytes, self.written_bytes)
             probe = Segment(self.sent_bytes, end, now_ns)
             self.sent_bytes = end
@@ -224,7 +230,7 @@ class Sender:
             self.last_sent_ns = now_ns
         else:
             probe = self._again(self.outstanding[-1], now_ns)
-        self._probe_end = self.sent_bytes
+        self._tail_probe.sent(self.sent_bytes, again)
         self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
         return [[probe]]
 
@@ -234,22 +240,24 @@ class Sender:
         if self._timeouts > (parameters.data_retries if self.fin_bytes == NEVER else parameters.orphan_retries):
             self.gave_up = True
             return []
-        first = self.state is not State.LOSS
+        first = self.state not in (State.LOSS, State.RECOVERY)
         if first:
-            self._first_retransmission_ns = now_ns
+            self._doubt.begin(self.acknowledged_bytes, self._board.underway_again + self._tail_probe.repeated)
         self.window.time_out(first)
         self.state, self._reduction = State.LOSS, None
         self._recovery_end = self.sent_bytes
-        self._probe_end = NEVER
+        self._tail_probe.end()
         self._board.lose_all()
         self.estimate.rto_ns = min(2 * self.estimate.rto_ns, self.parameters.maximum_rto_ns)
         self._set(Timer.RETRANSMISSION, now_ns, self.estimate.rto_ns)
+        self._doubt.sent_again(now_ns)
         return [[self._again(self.outstanding[0], now_ns)]]
 
-    def _undo_timeout(self) -> None:
-        """The original arrived after all: the timeout was spurious."""
+    def _undo(self) -> None:
+        """What was sent again has arrived after all: the window is as if nothing had been."""
         self.window.undo()
-        self.spurious_timeouts += 1
+        self._doubt.end()
+        self._reduction = None
         self._board.find_all()
         self._reopen()
 
@@ -297,6 +305,7 @@ class Sender:
             if segment is None:
                 break
             runs.append([self._again(segment, now_ns)])
+            self._doubt.sent_again(now_ns)
             if self._reduction is not None:
                 self._reduction.sent(1)
             room -= 1
@@ -321,21 +330,12 @@ class Sender:
         if not self.outstanding:
             self.timer, self.timer_ns = None, NEVER
         elif probe_allowed and self.state is State.OPEN:
-            self._set(Timer.TAIL_PROBE, now_ns, self._probe_timeout_ns(now_ns, advancing=advancing))
+            rto_ns = self.estimate.rto_ns
+            left_ns = rto_ns if advancing else self.outstanding[0].sent_ns + rto_ns - now_ns
+            alone = len(self.outstanding) == 1
+            self._set(Timer.TAIL_PROBE, now_ns, probe_timeout_ns(self.parameters, self.estimate, alone, left_ns))
         else:
             self._set_retransmission_timer(now_ns)
-
-    def _probe_timeout_ns(self, now_ns: int, *, advancing: bool) -> int:
-        """Two round trips, and a delayed acknowledgement's worth when only one segment is out; never after the RTO."""
-        parameters, estimate = self.parameters, self.estimate
-        if estimate.smoothed_ns:
-            timeout_ns = whole_ticks_ns(2 * estimate.smoothed_ns, parameters.tick_ns)
-            alone = len(self.outstanding) == 1
-            timeout_ns += parameters.minimum_rto_ns if alone else 2 * parameters.tick_ns
-        else:
-            timeout_ns = parameters.initial_rto_ns
-        left_ns = estimate.rto_ns if advancing else self.outstanding[0].sent_ns + estimate.rto_ns - now_ns
-        return min(timeout_ns, left_ns) if left_ns > 0 else timeout_ns
 
     def _set_retransmission_timer(self, now_ns: int) -> None:
         if not self.outstanding:

@@ -23,7 +23,7 @@ def after_idle(segments: int, parameters: TcpParameters, idle_ns: int, rto_ns: i
 class CongestionWindow:
     """One sender's congestion window, in segments."""
 
-    __slots__ = ("_control", "_growth", "_limited", "_parameters", "_undo", "segments", "threshold")
+    __slots__ = ("_before", "_control", "_growth", "_limited", "_parameters", "segments", "threshold")
 
     def __init__(self, parameters: TcpParameters) -> None:
         self._parameters = parameters
@@ -33,7 +33,8 @@ class CongestionWindow:
         """Up to which slow start goes."""
         self._limited = False
         self._growth = 0
-        self._undo: tuple[int, int] | None = None
+        self._before = (self.segments, self.threshold)
+        """Itself and the threshold before it was reduced last."""
 
     def used(self, in_flight: int) -> None:
         """Take note of what is under way after sending: a window grows only where it was in the way."""
@@ -79,31 +80,21 @@ class CongestionWindow:
 
     def reduce(self) -> None:
         """Set the threshold after a loss."""
+        self._before = (self.segments, self.threshold)
         self.threshold = self._control.reduced(self.segments)
         self._growth = 0
 
     def time_out(self, first: bool) -> None:
-        """Begin anew with one segment; the ``first`` timeout of a series can be undone and sets the threshold."""
+        """Begin anew with one segment; the ``first`` timeout of a series sets the threshold."""
         if first:
-            self._undo = (self.segments, self.threshold)
             self.reduce()
         self._control.timed_out()
         self.segments = 1
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether a timeout may still turn out to have been spurious."""
-        return self._undo is not None
-
     def undo(self) -> None:
-        """Be as before the timeout."""
-        assert self._undo is not None
-        self.segments, self.threshold = max(self.segments, self._undo[0]), self._undo[1]
-        self._undo = None
-
-    def accept(self) -> None:
-        """Take it that the timeout was right."""
-        self._undo = None
+        """Be no smaller than before it was reduced: nothing was lost."""
+        segments, threshold = self._before
+        self.segments, self.threshold = max(self.segments, segments), max(self.threshold, threshold)
 
     def pause(self, idle_ns: int, now_ns: int) -> None:
         """Take note that something is sent after so long a time in which nothing was under way."""

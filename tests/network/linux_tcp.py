@@ -1,8 +1,8 @@
 """Dialogues over this host's own TCP, in a network namespace: run by ``test_linux_tcp.py`` in a process of its own.
 
 The namespace has one device, a TUN, and no other way out. What the client sends to the far address comes out of the
-TUN; this program keeps it for half a round trip, loses what it is told to, swaps the addresses, and gives it back, so
-that the same host receives it as the server. The swap leaves all checksums as they are.
+TUN; this program keeps it for half a round trip, or longer if it is told to, loses what it is told to, swaps the
+addresses, and gives it back, so that the same host receives it as the server. The swap leaves all checksums as they are.
 
 Reads cases as JSON on standard input, writes for each the seconds until connected and until each turn was read.
 """
@@ -29,9 +29,11 @@ class Case(TypedDict):
     """One dialogue."""
 
     round_trip_s: float
-    sizes: tuple[int, int, int]
-    """Bytes of a hello, of the server's flight, and of the client's last."""
+    sizes: list[int]
+    """Bytes of each turn; the first is the client's, and each is the other end's answer to the one before."""
     lost: list[tuple[str, int]]
+    late: list[tuple[str, int, float]]
+    """What is kept for so many seconds longer."""
 
 
 class Way:
@@ -41,12 +43,15 @@ class Way:
         self.tun = tun
         self.delay_s = 0.0
         self.lost: set[tuple[str, int]] = set()
+        self.late_s: dict[tuple[str, int], float] = {}
         self.client_port = 0
         self._order = 0
 
-    def begin(self, client_port: int, delay_s: float, lost: set[tuple[str, int]]) -> None:
+    def begin(self, client_port: int, case: Case) -> None:
         """Start a case: in each direction data is counted from 1, and what opens the connection is number 0, -1, ..."""
-        self.client_port, self.delay_s, self.lost = client_port, delay_s, lost
+        self.client_port, self.delay_s = client_port, float(case["round_trip_s"]) / 2
+        self.lost = {(direction, number) for direction, number in case["lost"]}
+        self.late_s = {(direction, number): late_s for direction, number, late_s in case["late"]}
         self.seen = {"up": 0, "down": 0}
         self.opening = {"up": 1, "down": 1}
 
@@ -58,25 +63,29 @@ class Way:
             if select.select([self.tun], [], [], wait_s)[0]:
                 packet = os.read(self.tun, 65_536)
                 now_s = time.monotonic()
-                if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP and not self._loses(packet):
-                    self._order += 1
-                    heapq.heappush(waiting, (now_s + self.delay_s, self._order, swapped(packet)))
+                if packet[0] >> 4 == 4 and packet[9] == socket.IPPROTO_TCP:
+                    which = self._which(packet)
+                    if which not in self.lost:
+                        self._order += 1
+                        due_s = now_s + self.delay_s + self.late_s.get(which, 0.0)
+                        heapq.heappush(waiting, (due_s, self._order, swapped(packet)))
             while waiting and waiting[0][0] <= time.monotonic():
                 os.write(self.tun, heapq.heappop(waiting)[2])
 
-    def _loses(self, packet: bytes) -> bool:
+    def _which(self, packet: bytes) -> tuple[str, int]:
+        """Say which one a packet is; what is none of them has no direction."""
         start = (packet[0] & 15) * 4
         from_port, to_port, _, _, offset, flags = struct.unpack("!HHIIBB", packet[start : start + 14])
         direction = "up" if to_port == PORT else "down"
         if self.client_port not in (from_port, to_port):
-            return False  # the end of the connection before
+            return "", 0  # the end of the connection before
         if flags & SYN:
             self.opening[direction] -= 1
-            return (direction, self.opening[direction]) in self.lost
+            return direction, self.opening[direction]
         if len(packet) - start - (offset >> 4) * 4 == 0 and not flags & FIN:
-            return False
+            return "", 0
         self.seen[direction] += 1
-        return (direction, self.seen[direction]) in self.lost
+        return direction, self.seen[direction]
 
 
 def serve(listener: socket.socket, cases: list[Case]) -> None:
@@ -85,31 +94,30 @@ def serve(listener: socket.socket, cases: list[Case]) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            hello, flight, finish = case["sizes"]
-            take(connection, hello)
-            connection.sendall(bytes(flight))
-            take(connection, finish)
-            connection.sendall(b"!")
+            for index, size in enumerate(case["sizes"]):
+                if index % 2:
+                    connection.sendall(bytes(size))
+                else:
+                    take(connection, size)
             take(connection, 1)
 
 
-def play(way: Way, port: int, case: Case) -> dict[str, float]:
-    """Be the client of a case."""
-    hello, flight, finish = case["sizes"]
-    lost = {(direction, number) for direction, number in case["lost"]}
-    way.begin(port, float(case["round_trip_s"]) / 2, lost)
+def play(way: Way, port: int, case: Case) -> list[float]:
+    """Be the client of a case; return when the connection was there and when each answer was, in seconds."""
+    way.begin(port, case)
     with socket.socket() as client:
         client.bind((NEAR, port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began_s = time.monotonic()
         client.connect((FAR, PORT))
-        connected_s = time.monotonic() - began_s
-        client.sendall(bytes(hello))
-        take(client, flight)
-        answered_s = time.monotonic() - began_s
-        client.sendall(bytes(finish))
-        take(client, 1)
-    return {"connected_s": connected_s, "answered_s": answered_s}
+        times_s = [time.monotonic() - began_s]
+        for index, size in enumerate(case["sizes"]):
+            if index % 2:
+                take(client, size)
+                times_s.append(time.monotonic() - began_s)
+            else:
+                client.sendall(bytes(size))
+    return times_s
 
 
 def main() -> None:
@@ -117,10 +125,11 @@ def main() -> None:
     tun = open_tunnel()
     with open("/proc/sys/net/ipv4/tcp_allowed_congestion_control", encoding="ascii") as file:
         controls = file.read().split()
+    control = "cubic" if "cubic" in controls else "reno"  # BBR would pace what it sends
     set_up(
         {
             "tcp_no_metrics_save": "1",
-            "tcp_congestion_control": "cubic" if "cubic" in controls else "reno",  # BBR would pace what it sends
+            "tcp_congestion_control": control,
             "conf/meshsim0/rp_filter": "0",
         }
     )
@@ -134,6 +143,7 @@ def main() -> None:
     json.dump(
         {
             "linear_syn_timeouts": linear,
+            "congestion_control": control,
             "times": [play(way, 50_000 + number, case) for number, case in enumerate(cases)],
         },
         sys.stdout,

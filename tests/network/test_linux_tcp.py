@@ -1,7 +1,8 @@
-"""TCP against this host's own: the same dialogue over the same way, the same packets lost."""
+"""TCP against this host's own: the same dialogue over the same way, the same packets lost or late."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -28,9 +29,13 @@ EARLY_MS, LATE_MS = 4.0, 20.0
 TRIES = 4
 """A busy machine is late now and then; it is never early, and it never repeats a packet in another round trip."""
 
-SHORT, LONG, LONGER = (250, 900, 80), (250, 12_000, 80), (250, 40_000, 80)
-"""Bytes of a hello, of the server's flight, and of the client's last."""
-CASES: dict[str, tuple[tuple[int, int, int], list[tuple[str, int]]]] = {
+SHORT, LONG, LONGER = (250, 900, 80, 1), (250, 12_000, 80, 1), (250, 40_000, 80, 1)
+"""Bytes of a hello, of the server's flight, of the client's last, and of an answer to that."""
+TWICE = (250, 41_500, 80, 28_000, 80, 1)
+"""Another flight, the longer the smaller a window the first has left."""
+Packets = list[tuple[str, int] | tuple[str, int, int]]
+"""Directions and numbers of packets that are lost, or that come so many milliseconds late."""
+CASES: dict[str, tuple[tuple[int, ...], Packets]] = {
     "nothing": (SHORT, []),
     "a SYN": (SHORT, [("up", 0)]),
     "two SYNs": (SHORT, [("up", 0), ("up", -1)]),
@@ -49,55 +54,86 @@ CASES: dict[str, tuple[tuple[int, int, int], list[tuple[str, int]]]] = {
     "nothing of two windows": (LONGER, []),
     "the tenth of two windows": (LONGER, [("down", 10)]),
     "the eleventh of two windows": (LONGER, [("down", 11)]),
+    "nothing of two flights": (TWICE, []),
+    "the hello, and the last": (SHORT, [("up", 1), ("up", 3)]),
+    "the hello, and the last, and that again": (SHORT, [("up", 1), ("up", 3), ("up", 4)]),
+    "the eleventh, before another flight": (TWICE, [("down", 11)]),
+    "the last, before another flight": (TWICE, [("down", 29)]),
+    "the last three, before another flight": (TWICE, [("down", 27), ("down", 28), ("down", 29)]),
+    "the third late by a little": (TWICE, [("down", 3, 10)]),
+    "the third late by half a round trip": (TWICE, [("down", 3, 40)]),
+    "the third late by more than a round trip": (TWICE, [("down", 3, 100)]),
+    "the third and fourth late by half a round trip": (TWICE, [("down", 3, 40), ("down", 4, 40)]),
+    "the last late by three round trips": (TWICE, [("down", 29, 240)]),
+    "all of a window late by four round trips": (TWICE, [("down", number, 320) for number in range(1, 11)]),
 }
 
 
-class Losing(Play):
-    """Loses what the harness does: data is counted from 1, and what opens the connection is number 0, -1, ..."""
+class Disturbed(Play):
+    """Does to packets what the harness does: data is counted from 1, and what opens the connection is number 0, -1, ..."""
 
-    def lose(self, lost: set[tuple[str, int]]) -> None:
-        """Lose these."""
-        self.to_lose = lost
+    def disturb(self, packets: Packets) -> None:
+        """Lose these, or keep them for longer."""
+        self.late_ms = {(each[0], each[1]): each[2] if len(each) == 3 else None for each in packets}
         self.data, self.opening = [0, 0], [1, 1]
 
     def send(self, direction: int, runs: list[list[Packet]]) -> None:
         """Send what is not to be lost."""
-        super().send(direction, [[packet] for run in runs for packet in run if not self._loses(direction, packet)])
+        for packet in itertools.chain.from_iterable(runs):
+            late_ms = self.late_ms.get((("up", "down")[direction], self._number(direction, packet)), 0)
+            if late_ms:
+                arrival_ns = self.path.arrival_ns(direction, self.now_ns, packet.size_bytes) + late_ms * MS
+                self.at(arrival_ns, self.exchange.arrived, direction, packet)
+            elif late_ms == 0:
+                super().send(direction, [[packet]])
 
-    def _loses(self, direction: int, packet: Packet) -> bool:
+    def _number(self, direction: int, packet: Packet) -> int | None:
         if isinstance(packet, Syn | SynAck):
             self.opening[direction] -= 1
-            number = self.opening[direction]
-        elif isinstance(packet, Data):
+            return self.opening[direction]
+        if isinstance(packet, Data):
             self.data[direction] += 1
-            number = self.data[direction]
-        else:
-            return False
-        return (("up", "down")[direction], number) in self.to_lose
+            return self.data[direction]
+        return None
 
 
-def model_ms(name: str, linear_syn_timeouts: int) -> list[float]:
-    """When the flight is there, for each phase of the timers."""
-    (hello, flight, finish), lost = CASES[name]
-    dialogue = (Turn(UP, (hello,)), Turn(DOWN, (flight,)), Turn(UP, (finish,)), Turn(DOWN, (1,)))
-    parameters = TcpParameters(linear_syn_timeouts=linear_syn_timeouts)
+def apart(times_ms: list[float]) -> list[float]:
+    """How long after the one before each is: a busy host is late with each."""
+    return [time_ms - before_ms for time_ms, before_ms in zip(times_ms, [0.0, *times_ms], strict=False)]
+
+
+def model_ms(name: str, parameters: TcpParameters) -> list[list[float]]:
+    """How long after the one before each of the server's turns is there, for each phase of the timers."""
+    sizes, packets = CASES[name]
+    dialogue = tuple(Turn((UP, DOWN)[index % 2], (size,)) for index, size in enumerate(sizes))
     never = LossCountdown(0, Random(0))
     times_ms = []
     for phase in range(PHASES):
         path = SteadyPath((ROUND_TRIP_MS * MS // 2, ROUND_TRIP_MS * MS // 2), 10**9, (never, never), Random(0))
-        play = Losing(dialogue, path, parameters, (None, None), phase * 33_370_000)
-        play.lose(set(lost))
+        play = Disturbed(dialogue, path, parameters, (None, None), phase * 33_370_000)
+        play.disturb(packets)
         play.run()
-        times_ms.append(play.delivered_ns[1] / MS)
-    return times_ms
+        times_ms.append(apart([time_ns / MS for time_ns in play.delivered_ns[1::2]]))
+    return [list(each) for each in zip(*times_ms, strict=True)]
 
 
-def host_says(names: list[str]) -> tuple[int, dict[str, float]]:
-    """What this host's TCP takes for cases, in milliseconds, and its schedule of SYNs."""
-    cases = [{"round_trip_s": ROUND_TRIP_MS / 1000, "sizes": CASES[name][0], "lost": CASES[name][1]} for name in names]
+def host_says(names: list[str]) -> tuple[TcpParameters, dict[str, list[float]]]:
+    """What this host's TCP takes for the server's turns, in milliseconds, and what it is set to."""
+    cases: list[dict[str, Any]] = [
+        {
+            "round_trip_s": ROUND_TRIP_MS / 1000,
+            "sizes": sizes,
+            "lost": [each for each in packets if len(each) == 2],
+            "late": [(each[0], each[1], each[2] / 1000) for each in packets if len(each) == 3],
+        }
+        for sizes, packets in (CASES[name] for name in names)
+    ]
     answer: dict[str, Any] = answer_of(HARNESS, cases, 120)
-    times_ms = [1_000 * each["answered_s"] for each in answer["times"]]
-    return answer["linear_syn_timeouts"], dict(zip(names, times_ms, strict=True))
+    times_ms = [apart([1_000 * time_s for time_s in each[1:]]) for each in answer["times"]]
+    parameters = TcpParameters(
+        linear_syn_timeouts=answer["linear_syn_timeouts"], congestion_control=answer["congestion_control"]
+    )
+    return parameters, dict(zip(names, times_ms, strict=True))
 
 
 def test_model_and_host_agree() -> None:
@@ -108,12 +144,14 @@ def test_model_and_host_agree() -> None:
         pytest.skip("needs Linux with unshare and /dev/net/tun")
     left, told = list(CASES), {}
     for _ in range(TRIES):
-        linear, found_ms = host_says(left)
-        for name, time_ms in found_ms.items():
-            expected_ms = model_ms(name, linear)
-            if min(expected_ms) - EARLY_MS <= time_ms <= max(expected_ms) + LATE_MS:
+        parameters, found_ms = host_says(left)
+        for name, times_ms in found_ms.items():
+            ranges_ms = [(min(each_ms), max(each_ms)) for each_ms in model_ms(name, parameters)]
+            held = zip(times_ms, ranges_ms, strict=True)
+            if all(least_ms - EARLY_MS <= time_ms <= most_ms + LATE_MS for time_ms, (least_ms, most_ms) in held):
                 left.remove(name)
-            told[name] = f"{name}: {time_ms:.1f} ms, expected {min(expected_ms):.1f} to {max(expected_ms):.1f} ms"
+            ranges = ", ".join(f"{least_ms:.1f} to {most_ms:.1f}" for least_ms, most_ms in ranges_ms)
+            told[name] = f"{name}: {', '.join(f'{time_ms:.1f}' for time_ms in times_ms)} ms, expected {ranges} ms"
         if not left:
             return
     pytest.fail("\n".join(told[name] for name in left))
