@@ -32,7 +32,7 @@ LIBRARY = f"{GROUP}__mypyc"
 MODULES = (
     *("network.access", "network.link", "network.medium", "network.promise", "network.sliced_link", "network.train"),
     *("network.tcp_control", "network.tcp_exchange", "network.tcp_loss", "network.tcp_scoreboard"),
-    *("network.tcp_sender", "network.tcp_timer"),
+    *("network.tcp_launch", "network.tcp_probe", "network.tcp_sender", "network.tcp_timer", "network.tcp_undo"),
     "policy.memo",
     *("sidecar.balancer", "sidecar.calls", "sidecar.inbound", "sidecar.outbound", "sidecar.pool", "sidecar.pools"),
     *("sidecar.proxy", "sidecar.timers", "sidecar.upstreams", "sidecar.waypoint"),

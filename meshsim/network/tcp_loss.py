@@ -57,7 +57,7 @@ class Rack:
         self._highest_sacked = 0
         self._reordering_seen = False
         self.reorders_widely = False
-        """Whether something arrived behind more than so many segments: then what arrives beyond a hole opens the window."""
+        """Whether something came behind more than so many segments: then selective acknowledgements open the window."""
         self._patience = 1
         """The window for reordering, in quarters of the shortest round trip."""
         self._persist = 0
@@ -136,7 +136,7 @@ class RateReduction:
     def window(self, delivered: int, in_flight: int, safe: bool) -> int:
         """Return the window after ``delivered`` more segments arrived; the first retransmission always goes out.
 
-        An acknowledgement is ``safe`` if it gets further and nothing was found to be lost with it: then one more may go.
+        An acknowledgement is ``safe`` if it gets further and nothing is found to be lost with it: then one more may go.
         """
         self._delivered += delivered
         room = self._threshold - in_flight

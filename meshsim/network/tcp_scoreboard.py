@@ -40,7 +40,17 @@ class Scoreboard:
     of segments are set here alone, and counted; of selective acknowledgements only what is new is looked at.
     """
 
-    __slots__ = ("_known", "_lost", "_missing", "_repeated", "_sent", "_underway_again", "losses", "outstanding", "sacked")
+    __slots__ = (
+        "_known",
+        "_lost",
+        "_missing",
+        "_repeated",
+        "_sent",
+        "_underway_again",
+        "losses",
+        "outstanding",
+        "sacked",
+    )
 
     def __init__(self) -> None:
         self.outstanding: deque[Segment] = deque()

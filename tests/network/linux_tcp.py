@@ -2,7 +2,7 @@
 
 The namespace has one device, a TUN, and no other way out. What the client sends to the far address comes out of the
 TUN; this program keeps it for half a round trip, or longer if it is told to, loses what it is told to, swaps the
-addresses, and gives it back, so that the same host receives it as the server. The swap leaves all checksums as they are.
+addresses, and gives it back, so that the same host receives it as the server. The swap leaves checksums as they are.
 
 Reads cases as JSON on standard input, writes for each the seconds until connected and until each turn was read.
 """

@@ -1,9 +1,14 @@
-"""TCP against this host's own: the same dialogue over the same way, the same packets lost or late."""
+"""TCP against Linux's own: the same dialogue over the same way, the same packets lost or late.
+
+``python -m tests.network.test_linux_tcp`` records anew what data/linux_tcp.csv holds (on Linux).
+"""
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +25,7 @@ from meshsim.network.tcp_play import Play
 from tests.network.linux_host import answer_of
 
 HARNESS = Path(__file__).parent / "linux_tcp.py"
+RECORDED = Path(__file__).parent / "data" / "linux_tcp.csv"
 MS = 1_000_000
 ROUND_TRIP_MS = 80
 PHASES = 32
@@ -70,7 +76,7 @@ CASES: dict[str, tuple[tuple[int, ...], Packets]] = {
 
 
 class Disturbed(Play):
-    """Does to packets what the harness does: data is counted from 1, and what opens the connection is number 0, -1, ..."""
+    """Does to packets what the harness does: data is counted from 1, what opens the connection is number 0, -1, ..."""
 
     def disturb(self, packets: Packets) -> None:
         """Lose these, or keep them for longer."""
@@ -136,8 +142,34 @@ def host_says(names: list[str]) -> tuple[TcpParameters, dict[str, list[float]]]:
     return parameters, dict(zip(names, times_ms, strict=True))
 
 
+def miss(name: str, times_ms: list[float], parameters: TcpParameters) -> str:
+    """Say how the model misses what Linux took; empty if it does not."""
+    ranges_ms = [(min(each_ms), max(each_ms)) for each_ms in model_ms(name, parameters)]
+    held = zip(times_ms, ranges_ms, strict=True)
+    if all(least_ms - EARLY_MS <= time_ms <= most_ms + LATE_MS for time_ms, (least_ms, most_ms) in held):
+        return ""
+    ranges = ", ".join(f"{least_ms:.1f} to {most_ms:.1f}" for least_ms, most_ms in ranges_ms)
+    return f"{name}: {', '.join(f'{time_ms:.1f}' for time_ms in times_ms)} ms, expected {ranges} ms"
+
+
+def test_model_agrees_with_recorded_dialogues() -> None:
+    """Whatever is lost or late, Linux's turns are there when the model says, for some phase of the timers."""
+    with RECORDED.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    assert {row["case"] for row in rows} == set(CASES)
+    misses: dict[str, list[str]] = {}
+    for row in rows:
+        parameters = TcpParameters(
+            linear_syn_timeouts=int(row["linear_syn_timeouts"]),
+            congestion_control="cubic" if row["congestion_control"] == "cubic" else "reno",
+        )
+        told = miss(row["case"], [float(time_ms) for time_ms in row["turns_ms"].split()], parameters)
+        misses.setdefault(row["case"], []).append(told)
+    assert not [told for tries in misses.values() if all(tries) for told in tries]
+
+
 def test_model_and_host_agree() -> None:
-    """Whatever is lost, this host's flight arrives when the model says, for some phase of the timers."""
+    """The same on this host, now."""
     if "MESHSIM_WALL_CLOCK" not in os.environ:
         pytest.skip("measures on the wall clock, which other work disturbs: set MESHSIM_WALL_CLOCK=1 on a calm machine")
     if sys.platform != "linux" or shutil.which("unshare") is None or not Path("/dev/net/tun").exists():
@@ -145,13 +177,25 @@ def test_model_and_host_agree() -> None:
     left, told = list(CASES), {}
     for _ in range(TRIES):
         parameters, found_ms = host_says(left)
-        for name, times_ms in found_ms.items():
-            ranges_ms = [(min(each_ms), max(each_ms)) for each_ms in model_ms(name, parameters)]
-            held = zip(times_ms, ranges_ms, strict=True)
-            if all(least_ms - EARLY_MS <= time_ms <= most_ms + LATE_MS for time_ms, (least_ms, most_ms) in held):
-                left.remove(name)
-            ranges = ", ".join(f"{least_ms:.1f} to {most_ms:.1f}" for least_ms, most_ms in ranges_ms)
-            told[name] = f"{name}: {', '.join(f'{time_ms:.1f}' for time_ms in times_ms)} ms, expected {ranges} ms"
+        told = {name: miss(name, times_ms, parameters) for name, times_ms in found_ms.items()}
+        left = [name for name in left if told[name]]
         if not left:
             return
     pytest.fail("\n".join(told[name] for name in left))
+
+
+def record() -> None:
+    """Write what this host's TCP takes."""
+    with RECORDED.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"# Linux {platform.release().split('-')[0]}, {TRIES} tries; tests/network/linux_tcp.py\n")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("case", "linear_syn_timeouts", "congestion_control", "turns_ms"))
+        for _ in range(TRIES):
+            parameters, found_ms = host_says(list(CASES))
+            settings = (parameters.linear_syn_timeouts, parameters.congestion_control)
+            for name, times_ms in found_ms.items():
+                writer.writerow((name, *settings, " ".join(f"{time_ms:.1f}" for time_ms in times_ms)))
+
+
+if __name__ == "__main__":
+    record()
