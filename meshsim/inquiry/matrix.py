@@ -21,7 +21,6 @@ from meshsim.inquiry.witness import ask_options
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
-from meshsim.scenario.ports import HTTP
 
 MOST_QUESTIONS = 1_000_000
 """Questions of one matrix, unless the user wants more."""
@@ -260,10 +259,12 @@ def _read(subject: Subject) -> Constants:
 
 
 def _looks_at_paths(subject: Subject, callee: Callee) -> frozenset[int]:
-    """The ports where paths are normalised, and some refused, before policies see them."""
-    if not isinstance(subject.engine, IstioEngine):
+    """The ports where paths are normalised, and some refused, before policies see them; negative: for some callers."""
+    engine = subject.engine
+    if not isinstance(engine, IstioEngine):
         return frozenset()
-    return frozenset(port for port, protocol in callee.ports.items() if protocol in HTTP)
+    looked = {port: engine.looks_at_paths(callee.service, callee.version, to) for port, to in callee.targets.items()}
+    return frozenset(port if of == "all" else -port for port, of in looked.items() if of)
 
 
 def _pairs(

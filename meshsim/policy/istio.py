@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 from meshsim.policy.engine import Default, Directory, PolicyEngine, PolicyFile, Provider
 from meshsim.policy.istio_check import check
@@ -176,6 +177,11 @@ class IstioEngine:
             for (name, kind), workload in self._workloads.items()
             if name == service and (not version or kind == self._kind(service, version))
         )
+
+    def looks_at_paths(self, service: str, version: str, port: int) -> Literal["all", "some", ""]:
+        """Of which requests to a port of replicas the path is looked at, which some paths are refused by."""
+        plan = self._workloads[service, self._kind(service, version)].plan(port)
+        return "" if not plan.http else "all" if plan.passing is None else "some"
 
     def token_rules(self, service: str, version: str = "") -> tuple[JwtRule, ...]:
         """The rules for tokens that hold there, in the order in which they are tried."""
