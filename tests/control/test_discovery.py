@@ -31,6 +31,10 @@ def test_unhealthy_node_takes_its_replicas_away() -> None:
     assert announcement.version == 2
     assert announcement.endpoints == {"vision": (endpoint(1, "vision", "a"),), "store": ()}
     assert announcement.reason == "b is unhealthy"
+    assert announcement.changed == {"vision", "store"}
+    again = discovery.update(frozenset({"a", "b"}))
+    assert again is not None
+    assert again.changed == {"vision"}
 
 
 def test_nothing_new_is_not_announced() -> None:

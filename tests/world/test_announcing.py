@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from meshsim.control.resources import endpoints_size_bytes
+from meshsim.network.tcp import HEADER_BYTES
+from meshsim.world.build import endpoint_of
+
 Data = dict[str, Any]
 MS = 1_000_000
 S = 1_000_000_000
@@ -114,3 +118,21 @@ def test_news_on_a_link_that_is_cut_are_lost(simulate: Any) -> None:
     assert [row.t_ns // MS for row in told] == [2990, 3010, 4020]
     assert told[1].sent_bytes > 0
     assert [row.event for row in result.configs if row.proxy == "office/0" and row.version == 2] == ["sent", "acked"]
+
+
+def test_who_has_the_version_before_is_told_what_changed(simulate: Any) -> None:
+    """A push has the services that are elsewhere than before, and to who has missed a version all of them."""
+    data = cut_off("5 s", "4 s", failure_detection="1 s", debounce="0 s")
+    data["network"]["nodes"]["third"] = {"kind": "edge"}
+    data["network"]["links"].append({"between": ["third", "heart"], "latency": "1 ms"})
+    data["services"]["front"]["replicas"]["third"] = 1
+    data["faults"].append({"kind": "node-crash", "target": "third", "at": "1 s", "for": "9 s"})
+    result = simulate(data)
+    left = {
+        "front": (endpoint_of(result.world._state.replicas[0]),),
+        "far": (endpoint_of(result.world._state.replicas[2]),),
+    }
+    sent = {row.version: row.sent_bytes for row in result.configs if row.event == "acked" and row.proxy == "client/0"}
+    # Version 3 said that edge is unhealthy, and did not come there.
+    assert sent[2] == endpoints_size_bytes(left, frozenset(), ["front"], 2) + HEADER_BYTES
+    assert sent[4] == endpoints_size_bytes(left, frozenset(), ["front", "far"], 4) + HEADER_BYTES

@@ -185,3 +185,29 @@ def test_issuers_tell_their_control_planes(tmp_path: Path) -> None:
     pushed = [row for row in result.configs if row.kind == "trust" and row.event == "acked" and row.proxy not in AT_FAR]
     (each,) = {row.sent_bytes for row in pushed}
     assert sent_bytes(result, "far->core") == each
+
+
+def test_a_push_that_is_lost_frees_its_place(tmp_path: Path) -> None:
+    """With one push at a time, those that a cut loses hold up nobody whom the control plane can reach."""
+    cut = CHANGE + "faults: [{at: 10090 ms, for: 5 s, kind: link-down, target: trunk}]\n"
+    result = run(tmp_path, cut, "mesh.control.concurrent_pushes=1")
+    acked = {row.proxy: row.t_ns for row in result.configs if row.kind == "configuration" and row.event == "acked"}
+    assert acked.keys() == {*AT_FAR, "front/0", "front/1", *(f"client/{one}" for one in range(4))}
+    assert max(acked[name] for name in AT_FAR) < 11 * S
+    assert min(acked[name] for name in acked if name not in AT_FAR) > 15 * S
+
+
+def test_what_comes_late_does_not_take_the_place_of_what_is_newer(tmp_path: Path) -> None:
+    """A change whose packet was lost arrives after the next one, and is not taken any more."""
+    changes = (
+        "changes: [{name: one, at: 10 s, tls: {groups: [P-256]}}, {name: two, at: 10500 ms, tls: {groups: [P-384]}}]\n"
+    )
+    result = run(tmp_path, changes, "network.links.0.loss=30 %")
+    late = 0
+    for proxy in {row.proxy for row in result.configs}:
+        rows = [row for row in result.configs if row.proxy == proxy and row.kind == "configuration"]
+        acked = [row.version for row in rows if row.event == "acked"]
+        assert acked == sorted(acked)
+        assert acked[-1] == 3
+        late += any(row.event == "stale" and row.version == 2 and row.t_ns > rows[-1].t_ns - 1 for row in rows)
+    assert late
