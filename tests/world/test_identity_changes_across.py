@@ -89,10 +89,11 @@ def test_it_comes_from_the_trust_domains_own_control_plane(tmp_path: Path, cut: 
     assert rows["core-1"].t_converged_ns < 11 * S
 
 
-def test_a_change_of_all_is_pushed_by_each_control_plane(tmp_path: Path) -> None:
-    """What holds for the mesh comes to each trust domain from its own node; a cut of one delays it there alone."""
+@pytest.mark.parametrize("fault", ["kind: link-down, target: other", "kind: node-crash, target: core-2"])
+def test_a_change_of_all_is_pushed_by_each_control_plane(tmp_path: Path, fault: str) -> None:
+    """What holds for the mesh comes to each trust domain from its own node; if one is away it is late there alone."""
     text = SCENARIO.replace("domains: {partner.example: {identity: {}}}", "tls: {ciphers: [TLS_AES_128_GCM_SHA256]}")
-    cut = "faults=[{at: 5 s, for: 20 s, kind: link-down, target: other}]"
+    cut = f"faults=[{{at: 5 s, for: 20 s, {fault}}}]"
     found = [run(tmp_path, "", cut, f"fidelity={one}", text=text) for one in ("real", "sampled", "modelled")]
     assert found[0].content() == found[1].content() == found[2].content()
     assert pushed(found[0]) == {"planner": {"core-2"}, "robots": {"core-1"}}
