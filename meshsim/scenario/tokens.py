@@ -34,9 +34,10 @@ class TokenEndpoint(Signing):
     """When a holder asks again; what is said there of a certificate holds of its token."""
     margin_ns: Duration = Field(default=10 * S, alias="margin")
     """How long before its end a token is not sent any more. Default: 10 s, as golang.org/x/oauth2."""
-    without_token: Literal["refuse", "send"] = "refuse"
+    without_token: Literal["refuse", "send", "wait"] = "refuse"
     """What becomes of a request while its caller has no token that is good. refuse: its own sidecar answers 401
-    (outcome no-token), as Envoy's credential injector. send: it goes without. Default: refuse."""
+    (outcome no-token), as Envoy's credential injector. send: it goes without. wait: it waits for the token that is
+    fetched, as client libraries do, until its time limit (then 504, outcome no-token). Default: refuse."""
 
 
 class TokenIssuer(Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.clusters import Cluster
     from meshsim.sidecar.messages import CallTemplate, Carried
     from meshsim.sidecar.pool import Pool, Upstream
@@ -57,3 +58,25 @@ class OutboundCall:
         """Where its time limit is kept; None of calls that a route is for."""
         self.cluster: Cluster | None = None
         """Where a route has it go; None of calls that are not routed."""
+
+
+def release(call: OutboundCall, balancer: Balancer) -> None:
+    """Take a call off whatever it is on or waits for."""
+    upstream, pool = call.connection, call.pool
+    if upstream is None and pool is None:
+        return
+    balancer.active[call.endpoint_id] -= 1
+    waited = pool is not None
+    if upstream is not None:
+        upstream.streams.pop(call.call_id, None)
+        if upstream.waiting and call.call_id in upstream.waiting:
+            upstream.waiting.remove(call.call_id)
+            waited = True
+    if pool is not None:
+        pool.waiting.remove(call.call_id)
+    if call.cluster is not None:
+        if waited:
+            call.cluster.pending -= 1
+        else:
+            call.cluster.active -= 1
+    call.connection = call.pool = None

@@ -80,9 +80,10 @@ class BackOff(msgspec.Struct, frozen=True, gc=False):
 
 
 class HoldCall(msgspec.Struct, frozen=True, gc=False):
-    """A route holds a call back; it goes on when the sidecar's timer says so."""
+    """A route holds a call back, and it goes on when the sidecar's timer says so; or it waits for a token."""
 
     call_id: int
+    for_token: bool = False
 
 
 class FinishCall(msgspec.Struct, frozen=True, gc=False):

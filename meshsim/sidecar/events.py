@@ -97,6 +97,10 @@ class IdentityRotated(msgspec.Struct, frozen=True, gc=False):
     side: TlsSide
 
 
+class TokenCame(msgspec.Struct, frozen=True, gc=False):
+    """The workload has fetched a token: calls that wait for one can go on."""
+
+
 class TimerDue(msgspec.Struct, frozen=True, gc=False):
     """The instant that the sidecar's ``timers.next_ns`` named has come."""
 
@@ -113,5 +117,6 @@ Event = (
     | EndpointsChanged
     | LocationChanged
     | IdentityRotated
+    | TokenCame
     | TimerDue
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
-from meshsim.sidecar.calls import OutboundCall
+from meshsim.sidecar.calls import OutboundCall, release
 from meshsim.sidecar.clusters import Cluster
 from meshsim.sidecar.commands import BackOff, CloseConnection, Command, FinishCall, HoldCall, Send, WaitForConnection
 from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage, ResponseMessage
@@ -16,6 +16,7 @@ from meshsim.sidecar.pools import Pools, RequestSizes, presented
 from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
 from meshsim.sidecar.timers import Deadlines
+from meshsim.sidecar.token_waits import TokenWaits
 from meshsim.sidecar.upstreams import Upstreams
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Outbound(Upstreams):
         self._clusters: dict[str, Cluster] = {}
         self._pools = Pools(settings, balancer, route_randoms)
         self._sizes = RequestSizes()
+        self._token_waits = TokenWaits(settings)
         self._deadlines: dict[int, Deadlines] = {}
         """Time limits of calls, by their length."""
 
@@ -74,7 +76,22 @@ class Outbound(Upstreams):
             deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, timeout_ns, self._deadline)
         call.deadlines = deadlines
         deadlines.add(call_id, now_ns)
-        self._try(call, now_ns, commands)
+        self._begin(call, now_ns, commands)
+        return commands
+
+    def _begin(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
+        token = call.template.token
+        if token and self._token_waits.holds(call.call_id, token, self.side.svid, now_ns):
+            commands.append(HoldCall(call.call_id, for_token=True))
+        else:
+            self._try(call, now_ns, commands)
+
+    def token_came(self, now_ns: int) -> list[Command]:
+        """Begin the calls that have waited for a token."""
+        commands: list[Command] = []
+        for call_id in self._token_waits.take():
+            if call_id in self._calls:
+                self._begin(self._calls[call_id], now_ns, commands)
         return commands
 
     def _start_routed(
@@ -119,7 +136,7 @@ class Outbound(Upstreams):
         if cluster is None:
             cluster = self._clusters[destination.key] = Cluster(destination)
         call.cluster = cluster
-        self._try(call, now_ns, commands)
+        self._begin(call, now_ns, commands)
 
     def _try(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
         call.attempt += 1
@@ -215,7 +232,7 @@ class Outbound(Upstreams):
 
     def _failed(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
         """End an attempt that brought no response: try again, or give up."""
-        self._release(call)
+        release(call, self._balancer)
         self._note_failure(call, outcome, now_ns)
         resilience = call.resilience
         if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
@@ -243,27 +260,6 @@ class Outbound(Upstreams):
         self._timers.add(now_ns + wait_ns, self._retry, (call.call_id, call.attempt))
         commands.append(BackOff(call.call_id, call.attempt, outcome))
 
-    def _release(self, call: OutboundCall) -> None:
-        """Take a call off whatever it is on or waits for."""
-        upstream, pool = call.connection, call.pool
-        if upstream is None and pool is None:
-            return
-        self._balancer.active[call.endpoint_id] -= 1
-        waited = pool is not None
-        if upstream is not None:
-            upstream.streams.pop(call.call_id, None)
-            if upstream.waiting and call.call_id in upstream.waiting:
-                upstream.waiting.remove(call.call_id)
-                waited = True
-        if pool is not None:
-            pool.waiting.remove(call.call_id)
-        if call.cluster is not None:
-            if waited:
-                call.cluster.pending -= 1
-            else:
-                call.cluster.active -= 1
-        call.connection = call.pool = None
-
     def response(self, upstream: Upstream, message: ResponseMessage, now_ns: int) -> list[Command]:
         """Take a response; one to an attempt that was given up is dropped."""
         call_id = message.call_id
@@ -280,7 +276,7 @@ class Outbound(Upstreams):
             upstream.idle_since_ns = now_ns
             return [FinishCall(call_id, "ok", 200, call.attempt, message)]
         commands: list[Command] = []
-        self._release(call)
+        release(call, self._balancer)
         upstream.idle_since_ns = now_ns
         outcome = outcome_of_status(message.status)
         if call.cluster is not None:
@@ -319,9 +315,10 @@ class Outbound(Upstreams):
             upstream = call.connection
             if upstream is not None or call.pool is not None:
                 self._note_failure(call, "timeout", now_ns)
-            self._release(call)
+            release(call, self._balancer)
             self._forget(call)
-            commands.append(FinishCall(call_id, "timeout", STATUS["timeout"], call.attempt, None))
+            outcome = "no-token" if self._token_waits.gave_up(call_id) else "timeout"
+            commands.append(FinishCall(call_id, outcome, STATUS["timeout"], call.attempt, None))
             self._stream_freed(upstream, now_ns, commands)
 
     def _attempt_deadline(self, key: tuple[int, int], now_ns: int, commands: list[Command]) -> None:

@@ -176,6 +176,9 @@ class Sidecar:
             return []
         return self.inbound.cut_revoked() + self.outbound.cut_revoked(now_ns)
 
+    def _token_came(self, _event: events.TokenCame, now_ns: int) -> list[Command]:
+        return self.outbound.token_came(now_ns)
+
     def _timer_due(self, event: events.TimerDue, now_ns: int) -> list[Command]:
         commands: list[Command] = []
         self.timers.run(now_ns, commands)
@@ -199,6 +202,7 @@ HANDLERS: dict[type, Callable[[Sidecar, Any, int], list[Command]]] = {
     events.EndpointsChanged: Sidecar._endpoints_changed,
     events.LocationChanged: Sidecar._location_changed,
     events.IdentityRotated: Sidecar._identity_rotated,
+    events.TokenCame: Sidecar._token_came,
     events.TimerDue: Sidecar._timer_due,
 }
 """What ``handle`` calls, by the event's type: a driver that tells millions of events goes there directly.

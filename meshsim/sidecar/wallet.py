@@ -32,6 +32,8 @@ class Entry(msgspec.Struct, frozen=True):
     Unix epoch, or None while it has none that is good. None: nobody has to fetch it."""
     needed: bool = False
     """Whether nothing is sent without it."""
+    waited_for: bool = False
+    """Whether the workload waits for it where it has none."""
 
 
 class Wallet:
@@ -65,6 +67,10 @@ class Wallet:
         if entry.flaw:
             return flawed(grant, entry.flaw, clock_ns // S, self._leeway_s, thumbprint)
         return grant.token(clock_ns // S, thumbprint)
+
+    def waits(self, key: str) -> bool:
+        """Say whether calls that should carry this token wait until it has been fetched."""
+        return self._entries[key].waited_for
 
     def needs(self, key: str) -> bool:
         """Say whether a request that should carry this token is not sent without it."""

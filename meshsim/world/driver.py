@@ -268,7 +268,7 @@ class Driver:
     def _hold_call(self, host: Host, command: commands.HoldCall) -> None:
         account = self._accounts[command.call_id]
         account.settle(self._clock.now_ns)
-        account.gap = INJECTED
+        account.gap = OTHER if command.for_token else INJECTED
 
     # Connections
 

@@ -65,6 +65,9 @@ class TokenFetching:
     blame: Callable[[str, str, str, int], None]
     """Told of the issuer, of the node of who got no token, of the endpoint's, and since when: a fault may be why."""
 
+    came: Callable[[Host], None]
+    """Told of a host whose calls wait for tokens that it has one; set when the world is assembled."""
+
     def __init__(
         self,
         state: State,
@@ -210,6 +213,8 @@ class TokenFetching:
         self._record(enrolment.row(now_ns, "done", ""))
         del holder.fetches[key]
         self._keep(holder, key, request.issued_s, now_ns)
+        if self._settings[holder.issuer].without_token == "wait":
+            self.came(holder.host)
 
     def _failed(self, fetch: Fetch, reason: str) -> None:
         holder, key, enrolment = fetch

@@ -259,7 +259,10 @@ class Tokens:
         if fetching is None or endpoint is None:
             return entry
         at_hand_s = partial(fetching.at_hand_s, holder.name)
-        return msgspec.structs.replace(entry, at_hand_s=at_hand_s, needed=endpoint.without_token == "refuse")
+        waited_for = endpoint.without_token == "wait" and entry.bound_to is None  # nobody waits for what is stolen
+        return msgspec.structs.replace(
+            entry, at_hand_s=at_hand_s, needed=endpoint.without_token != "send", waited_for=waited_for
+        )
 
     def _endpoint(self, held: HeldToken) -> TokenEndpoint | None:
         return self._settings[held.issuer].endpoint

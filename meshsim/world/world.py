@@ -13,6 +13,7 @@ from meshsim.network.tcp_parameters import tcp_parameters
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.check_changes import settings_over_time
 from meshsim.scenario.placed_waypoints import with_waypoints
+from meshsim.sidecar import events
 from meshsim.world import build
 from meshsim.world.addresses import Addresses
 from meshsim.world.announcing import Announcing
@@ -152,6 +153,7 @@ class World:
         fetching = self._state.token_fetching
         if fetching is not None:
             fetching.blame = blaming.blame_for_token
+            fetching.came = lambda host: self._driver.tell(host, events.TokenCame())
             self._identity_faults.fetching = fetching
         if self._federating is not None:
             self._federating.blame = blaming.blame_for_fetch
