@@ -27,6 +27,13 @@ _PEER: Final = 0xA3
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _READ_BYTES: Final = 1 << 16
+_MOST_BYTES: Final = 1 << 18
+"""More than a session takes, with the largest chain of certificates that OpenSSL reads (100 kB)."""
+
+_SESSION: Final = _ffi.new("unsigned char[]", _MOST_BYTES)
+_ENCODED: Final = _ffi.buffer(_SESSION)
+"""The same, of which slices are bytes."""
+_CURSOR: Final = _ffi.new("unsigned char **")
 
 Maker = Callable[[bool], SSL.Connection]
 """Makes a connection, with the second session id context if so asked."""
@@ -36,10 +43,11 @@ def encoded_session(connection: SSL.Connection) -> bytes:
     """Return the session of a connection in OpenSSL's DER encoding."""
     session = _lib.SSL_get_session(connection._ssl)
     size = _lib.i2d_SSL_SESSION(session, _ffi.NULL)
-    assert size > 0, size
-    data = _ffi.new("unsigned char[]", size)
-    _lib.i2d_SSL_SESSION(session, _ffi.new("unsigned char **", data))
-    return bytes(_ffi.buffer(data, size))
+    assert 0 < size <= _MOST_BYTES, size
+    _CURSOR[0] = _SESSION  # which writing moves on
+    _lib.i2d_SSL_SESSION(session, _CURSOR)
+    encoded: bytes = _ENCODED[:size]
+    return encoded
 
 
 def use_session(connection: SSL.Connection, session: bytes) -> None:

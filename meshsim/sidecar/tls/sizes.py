@@ -85,9 +85,14 @@ def session_ticket_size_bytes(ticket: SessionTicket) -> int:
     """Return the nominal size of a ticket: a sealed OpenSSL session with the client's certificate inside."""
     if ticket.lifetime_ns == 0:
         return _STATEFUL_TICKET_BYTES
-    session = _SESSION_BYTES + HASH_SIZE_BYTES[ticket.cipher] - 32 + (ticket.group == "X25519MLKEM768")
-    if ticket.client_svid is not None:
-        session += der_size_bytes(certificate_size_bytes(ticket.client_svid))
+    return _sealed_session_bytes(ticket.cipher, ticket.group, ticket.client_svid)
+
+
+@lru_cache(_REMEMBERED)
+def _sealed_session_bytes(cipher: str, group: str, client: Svid | None) -> int:
+    session = _SESSION_BYTES + HASH_SIZE_BYTES[cipher] - 32 + (group == "X25519MLKEM768")
+    if client is not None:
+        session += der_size_bytes(certificate_size_bytes(client))
     padded = (der_size_bytes(session) // TICKET_BLOCK_BYTES + 1) * TICKET_BLOCK_BYTES
     return 16 + 16 + padded + 32  # key name, initialisation vector, AES-256-CBC blocks, HMAC-SHA-256
 
