@@ -323,3 +323,34 @@ def test_paths_that_ztunnel_does_not_look_at(shops: dict[str, Subject]) -> None:
     flips = compare(shops["BASE"], shops["waypoint"]).flips
     found = {(flip.callee.name, flip.witness.path, flip.now_allowed) for flip in flips if flip.caller.name == "b"}
     assert found == {("a", "/%00", True)}
+
+
+def test_service_accounts_that_patterns_alone_match(shops: dict[str, Subject]) -> None:
+    """Whoever else is of a namespace is a caller where policies look at it and at one account of it by name."""
+    rules = [{"from": [{"source": one}]} for one in ({"namespaces": ["foo"]}, {"principals": ["*/ns/foo/sa/a"]})]
+    before, after = (
+        _rebuilt(random.Random(1), shops["BASE"], "BASE", [_policy("bar", "ALLOW", [rule])], "p") for rule in rules
+    )
+    assert before is not None
+    assert after is not None
+    flips = [flip for flip in compare(before, after).flips if flip.port == 8080]
+    assert [(flip.caller.workload, flip.caller.spiffe_id.rpartition("/")[0]) for flip in flips] == [
+        ("", f"spiffe://{domain}/ns/foo/sa") for domain in ("mesh.example", "old.example")
+    ]
+    assert all(flip.caller.spiffe_id.rpartition("/")[2] != "a" for flip in flips)
+
+
+def test_ports_of_one_side_alone(shops: dict[str, Subject]) -> None:
+    """A port that is new or gone flips what is allowed there, by no policy."""
+    shop = shops["BASE"]
+    fewer = msgspec.structs.replace(
+        shop,
+        callees=tuple(
+            msgspec.structs.replace(one, ports={number: one.ports[number] for number in one.ports if number != 9000})
+            for one in shop.callees
+        ),
+    )
+    for pair, now_allowed in (((shop, fewer), False), ((fewer, shop), True)):
+        flips = compare(*pair).flips
+        assert {(flip.callee.name, flip.port, flip.now_allowed) for flip in flips} == {("b", 9000, now_allowed)}
+        assert "no-such-port" in {flips[0].before.rule, flips[0].after.rule}

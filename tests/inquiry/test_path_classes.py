@@ -157,6 +157,23 @@ def test_escapes_that_one_side_alone_reads() -> None:
     assert found["what is /%61* by NONE and /admin by BASE"] == "/%61dmin"
 
 
+@pytest.mark.parametrize(
+    ("written", "changed"),
+    [
+        ("/../*", "/a"),  # nothing is taken back where nothing is
+        ("/%%*", "/%2561b"),  # what would make an escape of a percent sign has that encoded
+        ("/b/.;*", "/b/a"),  # parameters of a dot segment are left out
+        ("/b\\..*", "/a"),
+        ("/x/y/../../*", "/a/b"),
+        ("*/..;x", "/a/"),
+    ],
+)
+def test_detours_that_one_side_alone_sees(written: str, changed: str) -> None:
+    """What is taken back, left out or written in another way is a class of both sides, in one certain form alone."""
+    views = {"NONE": [_path(written)], "BASE": [exactly(changed)]}
+    assert f"what is {written} by NONE and {changed} by BASE" in {one.shown for one in PathClasses(views).classes}
+
+
 def test_no_side_reads_what_the_other_side_compares() -> None:
     """Patterns of one side are no matter to paths as the other side sees them."""
     views = {"NONE": [prefix("/%61")], "MERGE_SLASHES": [exactly("/b")]}
