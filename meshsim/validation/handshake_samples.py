@@ -22,7 +22,7 @@ from meshsim.validation.small_world import BANDWIDTH_BPS, Data, run_world, small
 
 REQUESTS = {1: 2_000, 3: 4_000, 10: 9_000}
 """Handshakes in the world by the loss in percent: the more, the more there is to scatter."""
-FIRST_LOST = {5: 9_500, 50: 7_000, 200: 2_500}
+FIRST_LOST = {5: 12_500, 50: 7_000, 200: 2_500}
 """Handshakes in the world whose first SYN or SYN-ACK is lost, by the round trip, at 10 % loss; at less loss fewer."""
 PROBES_EACH = 4
 """Of the probe for one in the world."""
