@@ -92,7 +92,7 @@ quantile's own, to 2 points, in every cell.
 
 `meshsim handshake` by itself knows nothing of that experiment: its CPUs are other ones, it loses each segment on its
 own, both ends remember, and flights are as OpenSSL makes them today. With `--cpu reference`, `--group P-256` for the
-P-256 cells, `X25519MLKEM768` for the others, `--key ml-dsa-44` for Dilithium2, 110 of the 120 P-256 cells and 159 of
+P-256 cells, `X25519MLKEM768` for the others, `--key ml-dsa-44` for Dilithium2, 108 of the 120 P-256 cells and 157 of
 the 180 others lie within 10 %; medians up to 5 % loss lie within 2 % at 31 ms, and up to 7 % below the published ones
 at 5.6 ms, where a handshake computes for 0.4 ms and took 0.9 to 1.3 ms in the experiment.
 
