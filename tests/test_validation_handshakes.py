@@ -90,7 +90,7 @@ def test_textbook_is_told_from_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model whose server repeats nothing does not pass for Linux's, nor the other way round."""
     monkeypatch.setattr(closed_form, "ROUND_TRIPS_MS", (5,))
     monkeypatch.setattr(closed_form, "LOSSES", (0.1,))
-    monkeypatch.setattr(closed_form, "SAMPLES", 4_000)
+    monkeypatch.setattr(closed_form, "SAMPLES", 20_000)
     monkeypatch.setattr(closed_form, "SAMPLES_OF_FAILURES", 60_000)
     monkeypatch.setattr(closed_form, "TEXTBOOK", closed_form.LINUX)
     monkeypatch.setattr(closed_form, "LINUX", TcpParameters(synack_retries=0))
