@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final, get_args
 
 import msgspec
@@ -160,12 +160,7 @@ def addresses(constants: Constants) -> tuple[Value, ...]:
 
     Blocks lie in each other or apart, so each such set has an address at the edge of one of its blocks.
     """
-    blocks = []
-    for text in sorted(constants.addresses):
-        try:
-            blocks.append(ip_network(text, strict=False))
-        except ValueError:
-            continue  # a word for a range, which the engine knows and this does not
+    blocks = _blocks(constants.addresses)
     edges: dict[int, set[int]] = {version: {int(ip_address(one))} for version, one in _DOCUMENTED.items()}
     for block in blocks:
         first, last = int(block.network_address), int(block.broadcast_address)
@@ -177,6 +172,25 @@ def addresses(constants: Constants) -> tuple[Value, ...]:
         inside = sorted((block for block in blocks if address in block), key=lambda block: -block.prefixlen)
         found.setdefault(str(inside[0]) if inside else OTHER, str(address))
     return tuple(Value(shown, witness) for shown, witness in found.items())
+
+
+def told_apart(replicas: Iterable[str], constants: Constants) -> bool:
+    """Say whether policies can tell these addresses apart: not each block has all or none of them."""
+    known = [ip_address(address) for address in replicas if address]
+    return "destination_ip" in constants.texts or any(
+        len({address in block for address in known}) > 1
+        for block in _blocks(constants.addresses | constants.called_addresses)
+    )
+
+
+def _blocks(written: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    found = []
+    for text in sorted(written):
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError:
+            continue  # a word for a range, which the engine knows and this does not
+    return found
 
 
 def forwarded_for(constants: Constants, approximate: set[str]) -> Dimension:

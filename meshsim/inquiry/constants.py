@@ -35,6 +35,8 @@ class Constants(msgspec.Struct):
     """Beginnings and ends of such names, with a star behind or before them."""
     addresses: set[str] = set()
     """Addresses and blocks of addresses, as they are written."""
+    called_addresses: set[str] = set()
+    """Those with which the called replica's alone is compared."""
     peer_addresses: bool = False
     """Whether they look at the peer's address, whatever header fields say."""
     told_addresses: bool = False

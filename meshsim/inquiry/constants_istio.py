@@ -91,6 +91,8 @@ class _Reader:
                 issuer, subject = _request_principal(value)
                 constants.claim_texts.setdefault(("iss",), set()).add(issuer)
                 constants.claim_texts.setdefault(("sub",), set()).add(subject)
+        elif key == "destination.ip":
+            constants.called_addresses.update(values)
         elif key in ("source.ip", "remote.ip"):
             constants.addresses.update(values)
             constants.peer_addresses |= key == "source.ip"

@@ -96,7 +96,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         "headers": tuple((name.lower(), value) for name, value in request.headers),
         "claims": "" if request.claims is None else json.dumps(request.claims, sort_keys=True, separators=(",", ":")),
         "query": query,
-        "destination_ip": callee.address,
+        "destination_ip": callee.addresses[0],
         "version": callee.version,
         "sni": "" if plaintext else server_name(callee.service, callee.namespace, port),
     }

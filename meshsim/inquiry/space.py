@@ -23,6 +23,7 @@ from meshsim.inquiry.classes import (
     numbers,
     paths,
     texts,
+    told_apart,
 )
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, ANY_CASE_HOST, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
 from meshsim.inquiry.placing import Spot, spots_of
@@ -69,7 +70,7 @@ class Space(msgspec.Struct, frozen=True):
         fields: dict[str, Any] = {
             "port": callee.targets[port],
             "host": callee.service,
-            "destination_ip": callee.address,
+            "destination_ip": callee.addresses[0],
             "version": callee.version,
         }
         fields_sent: list[tuple[str, str]] = []
@@ -130,6 +131,13 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
             usual = 0 if name == "certificate_age_s" else each[0].epoch_s
             dimensions.append(numbers(name, usual, constants))
     dimensions += [Dimension(name, addresses(constants)) for name in ADDRESS_ATTRIBUTES[:1] if name in reads]
+    if "destination_ip" in reads:
+        called = (callee for one in each for callee in one.callees if len(callee.addresses) > 1)
+        approximate |= {
+            f"policies tell replicas of {callee.name} apart by destination.ip; the first one is asked about"
+            for callee in called
+            if told_apart(callee.addresses, constants)
+        }
     spots = spots_of(each, frozenset(constants.token_places))
     # The last one: token_at() goes by that.
     dimensions.append(Dimension(TOKEN_AT, tuple(Value(name, name) for name in spots)))

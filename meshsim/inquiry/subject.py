@@ -101,7 +101,8 @@ class Callee(msgspec.Struct, frozen=True):
     """By the callers' namespace, those of the empty one for all that are not named: whether they are told to speak
     plaintext to a port, or TLS; None: each goes by its own mode."""
     node: str = ""
-    address: str = ""
+    addresses: tuple[str, ...] = ("",)
+    """Of its replicas; questions have the first one's."""
     token_rules: TokenRules | None = None
     """Which tokens its sidecars accept; None if they look at none."""
     token_keys: Keys = no_keys
@@ -263,8 +264,8 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
     service = scenario.services[name]
     own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name))
     ports = {number: tls_of(own, *version_tls(service, version, number)) for number in service.protocols}
-    replicas = (host for host in hosts if host.workload == name and (not version or _version_of(host) == version))
-    replica = next(replicas, None)
+    replicas = [host for host in hosts if host.workload == name and (not version or _version_of(host) == version)]
+    replica = replicas[0] if replicas else None
     variant = next(one for one in variants(name, service) if version in ("", one.version))
     said = scenario.mesh.destinations.get(name)
     told = ["", *(() if said is None else said.callers_in)]
@@ -280,7 +281,7 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
         ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
         plaintext={one: _plaintext(scenario, name, list(ports), one, version) for one in told},
         node="" if replica is None else replica.node,
-        address="" if replica is None else world.address_of(replica),
+        addresses=tuple(map(world.address_of, replicas)) or ("",),
         token_rules=None if replica is None else world.token_rules_of(replica),
         token_keys=no_keys if replica is None else world.token_keys_of(replica),
         version=version,

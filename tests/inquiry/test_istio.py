@@ -131,3 +131,18 @@ def test_other_kinds_in_a_file_are_told(plant: Subject, tmp_path: Path) -> None:
         f"{other}:2:7: a DestinationRule stands among policies; expected AuthorizationPolicy or RequestAuthentication "
         "alone in a file (a folder of manifests may hold all kinds)"
     ]
+
+
+@pytest.mark.parametrize(("block", "approximate"), [("10.244.0.0/16", 0), ("{first}", 1), ("192.0.2.7", 0)])
+def test_replicas_with_other_addresses(block: str, approximate: int, tmp_path: Path) -> None:
+    """A block that holds one replica of a service and not the other is said to be more than was asked about."""
+    scenario = SCENARIO.replace("{files: [plant.cedar]}", "{engine: istio, files: [plant-policy.yaml]}")
+    scenario = scenario.replace("planner: {replicas: {edge-1: 1}", "planner: {replicas: {edge-1: 2}")
+    (tmp_path / "plant.yaml").write_text(scenario, encoding="utf-8")
+    (tmp_path / "plant-policy.yaml").write_text(POLICY, encoding="utf-8")
+    first, second = subject_of_scenario(tmp_path / "plant.yaml").callees[0].addresses
+    assert first != second
+    when = f"      when: [{{key: destination.ip, values: [{block.format(first=first)}]}}]"
+    text = POLICY.replace("      when: [{key: meshsim.slice, values: [control]}]", when)
+    (tmp_path / "plant-policy.yaml").write_text(text, encoding="utf-8")
+    assert len(build_matrix(subject_of_scenario(tmp_path / "plant.yaml")).space.approximate) == approximate
