@@ -158,8 +158,8 @@ class Machine:
         pieces = {piece for pattern in patterns for piece in pattern.pieces}
         named = {piece for piece in pieces if len(piece) == 1}
         named |= {case for one in pieces if one.startswith(_CASELESS) for case in (one[-1], one[-1].upper())}
-        if path:
-            named.add("/")
+        if path or not pieces.isdisjoint((SEGMENT, *_TEMPLATES)):
+            named.add("/")  # of segments it is no part
         other = self._other = next((character for character in _OTHERS if character not in named), "\u00b7")
         self._foreign = ""
         if any(piece in _TEMPLATES for pattern in patterns for piece in pattern.pieces):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshsim.inquiry.patterns import (
@@ -79,6 +79,8 @@ def test_witnesses_match_what_they_stand_for(patterns: list[Pattern]) -> None:
 
 
 @given(PATTERNS, st.text("ab/c[", max_size=6))
+@example([exactly(""), Pattern((SEGMENT,))], "/")
+@example([Pattern((TEMPLATE_REST,))], "/")
 def test_every_text_is_in_a_class(patterns: list[Pattern], text: str) -> None:
     """Whatever a text matches, some class matches just that."""
     classes, _ = text_classes(patterns)
