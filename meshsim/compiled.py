@@ -69,7 +69,7 @@ def fits() -> bool:
     """Say whether there is a build, and of just these sources."""
     try:
         return (HOME / FINGERPRINT).read_text(encoding="ascii") == fingerprint()
-    except OSError:
+    except (OSError, ValueError):  # none, or none of ours
         return False
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from meshsim.network.tcp_loss import NEVER
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.tcp_timer import RoundTripEstimate, whole_ticks_ns
-
-NEVER = -1
 
 
 def probe_timeout_ns(parameters: TcpParameters, estimate: RoundTripEstimate, alone: bool, left_ns: int) -> int:

@@ -81,8 +81,7 @@ class Sender:
         advanced = up_to > self.acknowledged_bytes
         disordered_before = self._board.sacked > 0
         twice_end, sacks = split_twice(up_to, sacks)
-        if twice_end != NEVER:
-            self._doubt.arrived_twice(twice_end)
+        if twice_end != NEVER and self._doubt.arrived_twice(twice_end, self.retransmissions):
             self._rack.arrived_twice(now_ns)
         arrived = self._board.take(up_to, sacks, now_ns, self._rack)
         self.acknowledged_bytes = max(self.acknowledged_bytes, up_to)

@@ -24,14 +24,14 @@ def split_twice(up_to: int, sacks: Ranges) -> tuple[int, Ranges]:
 class Doubt:
     """What speaks against one sender's last reduction of its window."""
 
-    __slots__ = ("_from", "_repeated", "first_ns", "open")
+    __slots__ = ("_from", "_repeated", "_twice", "first_ns", "open")
 
     def __init__(self) -> None:
         self.open = False
         """Whether there is a reduction that may be undone."""
         self.first_ns = NEVER
         """When something was sent again for the first time since."""
-        self._from = 0
+        self._from = self._twice = 0
         self._repeated = NEVER
         """How many were sent again, less those that turned out to have been so in vain; ``NEVER`` while none was."""
 
@@ -48,10 +48,17 @@ class Doubt:
             self.first_ns = now_ns
         self._repeated = max(self._repeated, 0) + 1
 
-    def arrived_twice(self, end: int) -> None:
-        """The receiver tells that it had a segment already which came again."""
+    def arrived_twice(self, end: int, retransmissions: int) -> bool:
+        """The receiver tells that it had a segment already; return whether one that was sent again can be meant.
+
+        Of more than were ever sent again the network made some (Linux's ``tcp_dsack_seen``).
+        """
+        self._twice += 1
+        if self._twice > retransmissions:
+            return False
         if self.open and self._repeated > 0 and end > self._from:
             self._repeated -= 1
+        return True
 
     def original(self, echo_ns: int) -> bool:
         """Say whether what is acknowledged was sent before anything was sent again."""
