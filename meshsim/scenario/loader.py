@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.collector import rare_collections
 from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
 from meshsim.scenario.check_reach import note_control
@@ -93,6 +94,7 @@ def load_scenario(path: Path | str, overrides: Sequence[str] = ()) -> LoadedScen
     return load_text(text, Path(path), overrides)
 
 
+@rare_collections()
 def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedScenario:
     """Check the text of a scenario as if it stood in ``path``. Raises ScenarioError with every mistake found."""
     data, positions = parse_yaml(text, str(path))

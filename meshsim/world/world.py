@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshsim.collector import rare_collections
 from meshsim.control.discovery import Discovery
 from meshsim.faults.kinds import plan_faults
 from meshsim.network.tcp_parameters import tcp_parameters
@@ -23,7 +24,6 @@ from meshsim.world.beginning import begin_traffic
 from meshsim.world.blaming import Effects
 from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
-from meshsim.world.collector import rare_collections
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
 from meshsim.world.domains import Domains
@@ -74,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class World:
     """A scenario, ready to run once."""
 
+    @rare_collections()
     def __init__(self, loaded: LoadedScenario, recorder: Recorder) -> None:
         self._loaded = loaded
         scenario = with_waypoints(loaded.scenario)

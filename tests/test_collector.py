@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from meshsim.bench.scale import scenario_text
+from meshsim.collector import rare_collections
 from meshsim.scenario.loader import load_text
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.accounts import Account, Request
-from meshsim.world.collector import rare_collections
 from meshsim.world.handling import Handling
 from meshsim.world.world import World
 
@@ -75,3 +75,23 @@ def test_requests_leave_no_cycles() -> None:
         assert not [one for one in gc.get_objects() if isinstance(one, kinds)]
     finally:
         gc.enable()
+
+
+def test_reading_and_assembling_are_left_alone() -> None:
+    """While a scenario is read and its world assembled, older objects are not looked through."""
+    generations = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        generations.append(info["generation"])
+
+    text = scenario_text(600, 360, 50)
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        loaded = load_text(text, Path("scale.yaml"))
+        while_reading = [generation for generation in generations if generation]
+        World(loaded, Recorder(_Nowhere()))
+    finally:
+        gc.callbacks.remove(note)
+    assert not while_reading
+    assert not [generation for generation in generations if generation]

@@ -1,4 +1,4 @@
-"""Python's collector of reference cycles, kept out of the way of a run."""
+"""Python's collector of reference cycles, kept out of the way where much is made and little thrown away."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _THRESHOLDS = (10_000, 20, 100)
 def rare_collections() -> Iterator[None]:
     """Look for cycles seldom, and never among what is there already; as before when it ends.
 
-    A run makes millions of objects and hardly any cycles: counting references frees nearly all of them. With Python's
-    own thresholds the collector looks through the scenario, the world and all libraries again and again.
+    Reading a scenario, assembling its world and running it make millions of objects and hardly any cycles: counting
+    references frees nearly all that is let go. With Python's own thresholds the collector looks through the scenario,
+    the world and all libraries again and again.
     """
     before = gc.get_threshold()
     frozen = gc.get_freeze_count()
