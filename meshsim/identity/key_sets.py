@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from meshsim.identity.token_reading import Reading
 from meshsim.identity.tokens import Issuer, kid_of, public_pem
 from meshsim.scenario.key_set import FAMILIES, Key, crypto_key, read_key_set
 from meshsim.scenario.token_reasons import BAD_SIGNATURE, UNKNOWN_KEY, WRONG_ALGORITHM
+
+_OPTIONS: Final[Any] = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+"""What PyJWT leaves to us: it would hold times against the wall clock."""
 
 
 @lru_cache(maxsize=4096)
@@ -28,23 +32,25 @@ def standing(issuer: Issuer, algorithm: str, text: str, *, genuine: bool = True)
     return "" if genuine and any(_pem(key) == own for key in tried) else BAD_SIGNATURE
 
 
-def verify_by(text: str, token: str, options: Any) -> tuple[str, dict[str, Any]]:
-    """Let PyJWT check the signature of a token with the keys of a set; return why it is refused, or its claims."""
+def verify_by(text: str, token: Reading) -> str:
+    """Let PyJWT check the signature of a token with the keys of a set; return why it is refused, empty if it is not."""
+    tried, reason = _tried(text, token.kid, token.algorithm)
+    if reason:
+        return reason
+    return "" if any(is_signed(token, crypto_key(key)) for key in tried) else BAD_SIGNATURE
+
+
+def is_signed(token: Reading, key: Any) -> bool:
+    """Say whether a key made the signature of a token, by its algorithm: PyJWT tells."""
     import jwt
 
-    header = jwt.get_unverified_header(token)
-    kid, algorithm = header.get("kid", ""), str(header.get("alg"))
-    tried, reason = _tried(text, kid if isinstance(kid, str) else "", algorithm)
-    if reason:
-        return reason, {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of keys that are short: they are as somebody has written them
-        for key in tried:
-            try:
-                return "", jwt.decode(token, key=crypto_key(key), algorithms=[algorithm], options=options)
-            except jwt.PyJWTError:
-                continue  # another key's signature, or a key of the type and of another curve
-    return BAD_SIGNATURE, {}
+        try:
+            jwt.decode(token.text, key=key, algorithms=[token.algorithm], options=_OPTIONS)
+        except jwt.PyJWTError:  # another key's signature, or a key of the type and of another curve
+            return False
+    return True
 
 
 def _tried(text: str, kid: str, algorithm: str) -> tuple[list[Key], str]:

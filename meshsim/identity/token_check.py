@@ -1,26 +1,27 @@
 """Whether a verifier accepts a token: predicted from facts, and found out for real by PyJWT.
 
-The order of the checks: a token is there, is one at all, of a known issuer, by that issuer's algorithm and key (one in
-the verifier's bundle, where the issuer is a trust domain's), of this time, for this audience, and presented with the
-certificate that it is bound to. The first to fail is the reason.
+The order of the checks is that of Envoy's JWT filter (authenticator.cc): a token is there, is one at all, signed by an
+algorithm for that, of a known issuer, of this time, for this audience, by that issuer's algorithm and key (one in the
+verifier's bundle, where the issuer is a trust domain's), and presented with the certificate that it is bound to. The
+first to fail is the reason; what fails before a key is tried costs no check of a signature.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from meshsim.identity.key_sets import standing, verify_by
+from meshsim.identity.key_sets import is_signed, standing, verify_by
 from meshsim.identity.token_places import DEFAULT_PLACES, Place
+from meshsim.identity.token_reading import Reading, read_token
 from meshsim.identity.tokens import KEY_TYPES, Issuer, Token, kid_of, public_pem
+from meshsim.scenario.key_set import FAMILIES
 from meshsim.scenario.token_reasons import (
     BAD_SIGNATURE,
     EXPIRED,
-    MALFORMED,
     MISSING,
     NOT_BOUND,
     NOT_YET_VALID,
@@ -31,8 +32,8 @@ from meshsim.scenario.token_reasons import (
     WRONG_AUDIENCE,
 )
 
-_OPTIONS: Final[Any] = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
-"""What PyJWT leaves to us: it would hold times against the wall clock."""
+_AFTER_A_KEY: Final = frozenset({"", BAD_SIGNATURE, NOT_BOUND, OTHER_CERTIFICATE})
+"""What comes of a token whose signature was checked."""
 _CHARGED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RS256"),
     **dict.fromkeys(("ES384", "ES512"), "ES384"),
@@ -155,12 +156,20 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
     """Predict the verdict on a token presented with the certificate of this ``thumbprint`` (empty: with none)."""
     if token is None:
         return TokenVerdict(MISSING, "", "") if rules.required else ABSENT
+    if token.algorithm not in FAMILIES:
+        return TokenVerdict(WRONG_ALGORITHM, "", "")
     accepted = _accepting(rules, token.iss)
     if not accepted:
         return TokenVerdict(UNKNOWN_ISSUER, "", "")
     one, issuer = accepted[0], accepted[0].issuer
     if one.is_foreign:
         return judge_text(token.text, rules, clock_s, thumbprint, keys)
+    if clock_s + rules.leeway_s < token.not_before_s:
+        return TokenVerdict(NOT_YET_VALID, "", "")
+    if clock_s - rules.leeway_s >= token.expires_s:
+        return TokenVerdict(EXPIRED, "", "")
+    if not any(one.is_meant(token.audiences) for one in accepted):
+        return TokenVerdict(WRONG_AUDIENCE, "", "")
     known = frozenset[str]()
     if not one.has_key:
         refused = standing(issuer.keyed(token.key), token.algorithm, one.jwks, genuine=token.genuine)
@@ -175,12 +184,6 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
     reason = ""
     if not token.genuine:
         reason = BAD_SIGNATURE
-    elif clock_s + rules.leeway_s < token.not_before_s:
-        reason = NOT_YET_VALID
-    elif clock_s - rules.leeway_s >= token.expires_s:
-        reason = EXPIRED
-    elif not any(one.is_meant(token.audiences) for one in accepted):
-        reason = WRONG_AUDIENCE
     elif rules.binding == "required" and not token.thumbprint:
         reason = NOT_BOUND
     elif rules.binding != "ignored" and token.thumbprint and token.thumbprint != thumbprint:
@@ -196,73 +199,50 @@ def _accepting(rules: TokenRules, iss: object) -> list[Accepted]:
 
 def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> TokenVerdict:
     """Judge what a workload wrote into ``authorization`` itself: of that no facts are known, so that PyJWT reads it."""
-    import jwt
-
+    read = read_token(text)
     reason = verify(text, rules, clock_s, thumbprint, keys)
-    if reason in (MALFORMED, UNKNOWN_ISSUER, WRONG_ALGORITHM, UNKNOWN_KEY):
+    if isinstance(read, str) or reason not in _AFTER_A_KEY:
         return TokenVerdict(reason, "", "")
-    claims = jwt.decode(text, options={"verify_signature": False})
-    algorithm = _CHARGED.get(str(jwt.get_unverified_header(text).get("alg")), "")
-    shown = "" if reason else json.dumps(claims, sort_keys=True, separators=(",", ":"))
-    return TokenVerdict(reason, algorithm, shown)
+    shown = "" if reason else json.dumps(read.claims, sort_keys=True, separators=(",", ":"))
+    return TokenVerdict(reason, _CHARGED.get(read.algorithm, ""), shown)
 
 
 def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> str:
-    """Let PyJWT judge the text of a token; return the reason to refuse it, or an empty string.
+    """Find out the reason to refuse the text of a token, or an empty string: PyJWT judges its signature.
 
     PyJWT would read the wall clock: it is told not to, and the times are held against ``clock_s`` here.
     """
-    import jwt
-
-    try:
-        iss = jwt.decode(text, options={"verify_signature": False}).get("iss")
-    except jwt.DecodeError:
-        return MALFORMED
-    accepted = _accepting(rules, iss)
+    read = read_token(text)
+    if isinstance(read, str):
+        return read
+    accepted = _accepting(rules, read.iss)
     if not accepted:
         return UNKNOWN_ISSUER
-    one = accepted[0]
-    reason, claims = _by_own_key(text, one.issuer, keys) if one.has_key else (UNKNOWN_KEY, {})
-    if one.jwks and reason in (UNKNOWN_KEY, BAD_SIGNATURE, WRONG_ALGORITHM):
-        by_set, said = verify_by(one.jwks, text, _OPTIONS)
-        if not by_set or not one.has_key:
-            reason, claims = by_set, said
-    if reason:
-        return reason
-    not_before_s, expires_s = claims.get("nbf", 0), claims.get("exp", math.inf)
-    if not isinstance(not_before_s, int | float) or not isinstance(expires_s, int | float):
-        return MALFORMED
-    if clock_s + rules.leeway_s < not_before_s:
+    if clock_s + rules.leeway_s < read.not_before_s:
         return NOT_YET_VALID
-    if clock_s - rules.leeway_s >= expires_s:
+    if read.expires_s and clock_s - rules.leeway_s >= read.expires_s:
         return EXPIRED
-    audience = claims.get("aud", [])
-    named = [str(one) for one in audience] if isinstance(audience, list) else [str(audience)]
-    if not any(one.is_meant(named) for one in accepted):
+    if not any(one.is_meant(read.audiences) for one in accepted):
         return WRONG_AUDIENCE
-    return _binding(claims, rules, thumbprint)
+    one = accepted[0]
+    reason = _by_own_key(read, one.issuer, keys) if one.has_key else UNKNOWN_KEY
+    if one.jwks and reason:
+        by_set = verify_by(one.jwks, read)
+        if not by_set or not one.has_key:
+            reason = by_set
+    return reason or _binding(read.claims, rules, thumbprint)
 
 
-def _by_own_key(text: str, issuer: Issuer, keys: Keys) -> tuple[str, dict[str, Any]]:
-    """Why the signature of a token is refused that should be by a key of this issuer, or its claims."""
-    import jwt
-
+def _by_own_key(read: Reading, issuer: Issuer, keys: Keys) -> str:
+    """Why the signature of a token is refused that should be by a key of this issuer; empty if it is by one."""
+    if read.algorithm != issuer.algorithm:
+        return WRONG_ALGORITHM
     if issuer.trust_domain:
-        header = jwt.get_unverified_header(text)
-        if header.get("alg") != issuer.algorithm:
-            return WRONG_ALGORITHM, {}
         signing = {kid_of(one): one for one in map(issuer.keyed, keys(issuer.trust_domain))}
-        if header.get("kid") not in signing:
-            return UNKNOWN_KEY, {}
-        issuer = signing[header["kid"]]
-    try:
-        return "", jwt.decode(text, key=public_pem(issuer), algorithms=[issuer.algorithm], options=_OPTIONS)
-    except jwt.InvalidAlgorithmError:
-        return WRONG_ALGORITHM, {}
-    except jwt.InvalidSignatureError:
-        return BAD_SIGNATURE, {}
-    except jwt.DecodeError:
-        return MALFORMED, {}
+        if read.kid not in signing:
+            return UNKNOWN_KEY
+        issuer = signing[read.kid]
+    return "" if is_signed(read, public_pem(issuer)) else BAD_SIGNATURE
 
 
 def _binding(claims: Mapping[str, Any], rules: TokenRules, thumbprint: str) -> str:

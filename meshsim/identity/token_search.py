@@ -159,7 +159,7 @@ def told(lookup: Lookup, claims: str, text: str = "") -> Fields:
     fields = []
     if lookup.payload_header:
         canonical = json.dumps(json.loads(claims), sort_keys=True, separators=(",", ":"))
-        payload = text.split(".")[1] if text else base64url(canonical.encode())
+        payload = next(part for part in text.split(".")[1:] if part) if text else base64url(canonical.encode())
         fields.append((lookup.payload_header, payload))
     if lookup.claim_headers:
         whole = json.loads(claims)

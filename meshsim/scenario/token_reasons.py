@@ -21,17 +21,20 @@ REASONS: Final[Mapping[str, str]] = {
     MISSING: "the request carries no token, and the service requires one",
     MALFORMED: "what stands where a token is looked for is none",
     UNKNOWN_ISSUER: "signed by nobody whom the service accepts",
+    NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
+    EXPIRED: "expired, by the verifier's clock and leeway",
+    WRONG_AUDIENCE: "meant for somebody else",
     WRONG_ALGORITHM: "signed by another algorithm than its issuer's, or not at all",
     UNKNOWN_KEY: "signed with a key that is not known: of no issuer of the scenario (jwksUri is not fetched), not in "
     "the rule's jwks, nor in the bundle that the verifier has of the issuer's trust domain",
     BAD_SIGNATURE: "forged: the signature is not the issuer's",
-    NOT_YET_VALID: "not valid yet, by the verifier's clock and leeway",
-    EXPIRED: "expired, by the verifier's clock and leeway",
-    WRONG_AUDIENCE: "meant for somebody else",
     NOT_BOUND: "bound to no certificate, and the service requires that",
     OTHER_CERTIFICATE: "stolen: presented with another certificate than the one it is bound to (RFC 8705)",
 }
-"""Every reason to refuse a request for its token, in the order in which they are looked for, and what it means."""
+"""Every reason to refuse a request for its token, in the order in which they are looked for, and what it means.
+
+An algorithm that no token may have, ``none`` among them, is looked for before the issuer.
+"""
 
 
 UNAUTHORIZED: Final = 401

@@ -21,6 +21,7 @@ from meshsim.policy.istio_authentication import Tokens
 from meshsim.policy.istio_read import read_policies
 from meshsim.scenario.token_reasons import status_of
 from meshsim.world.token_rules import lookups_of
+from tests.identity.test_token_reading import JWKS, ODD
 from tests.policy.envoy_server import Client, Identities, envoy_binary, free_ports, http_manager, listener, running
 from tests.policy.istio_to_envoy import jwt_filter
 
@@ -65,18 +66,20 @@ class Bench(NamedTuple):
 
     searches: dict[int, TokenSearch]
     client: Client
+    odd: int
+    """The port for tokens of joe."""
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One Envoy with a listener for each key set, stopped after the tests of this module."""
     folder = tmp_path_factory.mktemp("envoy")
-    sets = _sets()
-    ports = free_ports(len(sets))
+    rules = [{"issuer": "https://a.example", "jwks": json.dumps({"keys": keys})} for keys in _sets()]
+    rules.append({"issuer": "joe", "jwks": JWKS})
+    ports = free_ports(len(rules))
     identities = Identities(folder, ())
     listeners, searches = [], {}
-    for number, (port, keys) in enumerate(zip(ports, sets, strict=True)):
-        rule = {"issuer": "https://a.example", "jwks": json.dumps({"keys": keys})}
+    for number, (port, rule) in enumerate(zip(ports, rules, strict=True)):
         document = {
             "apiVersion": "security.istio.io/v1",
             "kind": "RequestAuthentication",
@@ -91,7 +94,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         searches[port] = TokenSearch(TokenRules((), False, "ignored", 60, lookups_of(tried, ISSUERS)))
     client = Client(identities)
     with running(listeners, [], folder, ports[:1]):
-        yield Bench(searches, client)
+        odd = searches.popitem()[0]
+        yield Bench(searches, client, odd)
         client.close()
 
 
@@ -121,3 +125,11 @@ def test_key_sets_accept_what_envoys_filter_accepts(bench: Bench) -> None:
                 counts[read.reason] += 1
     assert counts[200] > 15, counts
     assert all(counts[f"token-{why}"] > 5 for why in ("unknown-key", "bad-signature", "wrong-algorithm", "expired"))
+
+
+def test_odd_tokens_are_read_as_envoy_reads_them(bench: Bench) -> None:
+    """Each token of the table has the status of its reason: what is expected there is what the real filter says."""
+    for name, (text, reason) in ODD.items():
+        headers = [("host", "a"), ("authorization", f"Bearer {text}")]
+        status, _ = bench.client.request(("127.0.0.1", bench.odd), "GET", "/", headers)
+        assert status == (status_of(reason) if reason else 200), name
