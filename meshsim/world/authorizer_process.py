@@ -84,6 +84,8 @@ class AuthorizerProcess:
         """What configuration is pushed to: a proxy's name where it stands beside one."""
         self.machine = machine
         self.stopped = False
+        self.started: Callable[[AuthorizerProcess], None] | None = None
+        """Told when it has started again, of one that configuration is pushed to; set where that can change."""
         self._turns: deque[Check] = deque()
         self._waiting = 0
         self._busy = 0
@@ -166,6 +168,12 @@ class AuthorizerProcess:
     def start(self) -> None:
         """Start the process again, with nothing in progress."""
         self.stopped = False
+        self.restarted()
+
+    def restarted(self) -> None:
+        """Take note that it or its node has started: it begins with the configuration of now."""
+        if self.up and self.started is not None:
+            self.started(self)
 
     def _forget(self) -> list[Check]:
         inside, self._inside = list(self._inside), {}

@@ -66,6 +66,11 @@ class Authorizers:
         for one in self._each.values():
             one.crashed(node)
 
+    def restarted(self, node: str) -> None:
+        """Take note that a node is back."""
+        for one in self._each.values():
+            one.restarted(node)
+
     def stop(self, target: str) -> None:
         """End every process of one of them."""
         self._each[target].stop()

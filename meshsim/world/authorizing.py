@@ -155,6 +155,12 @@ class Authorizing:
             if process.node == node:
                 process.crashed()
 
+    def restarted(self, node: str) -> None:
+        """Take note that a node is back."""
+        for process in self._processes.values():
+            if process.node == node:
+                process.restarted()
+
     def stop(self) -> None:
         """End every process."""
         self._stopped = True

@@ -17,7 +17,7 @@ from meshsim.world.authorizer_process import AuthorizerProcess
 from meshsim.world.hosts import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshsim.control.resources import Texts
     from meshsim.scenario.identity import Identity
@@ -41,7 +41,7 @@ class Content:
         domains: frozenset[str],
     ) -> None:
         self.version = version
-        """Counts from 1, the start."""
+        """Counts from 1, the start, in the order in which they come."""
         self.policy = policy
         """Number of its policies among all there are."""
         self.settings = settings
@@ -72,11 +72,23 @@ class Content:
         """Return the terms of a host's certificates."""
         return self.identities[trust_domain_of(host.spiffe_id)]
 
-    def again(self, version: int, news: str, domains: frozenset[str]) -> Content:
-        """Return a version that says what this one says, for the trust domains in which another has to be undone."""
-        same = (self.policy, self.settings, self.identities, self.renewals)
-        content = Content(version, *same, news, domains)
-        content.texts = self.texts
+    def without(self, undone: Content, before: Content, domain_of: Callable[[str], str]) -> Content:
+        """Return a version that says what this one says, and in the trust domains of ``undone`` what ``before`` says.
+
+        Nothing has come there since ``undone``. ``domain_of`` says where a service or fleet is.
+        """
+        there = undone.domains
+        settings = {
+            key: (before if domain_of(key.partition(":")[0]) in there else self).settings[key] for key in self.settings
+        }
+        identities = {name: (before if name in there else self).identities[name] for name in self.identities}
+        renewals = {
+            key: (before if domain_of(key.partition(":")[0]) in there else self).renewals[key] for key in self.renewals
+        }
+        # Policies are everybody's: where they changed, nothing else has come.
+        news = f"{undone.change} rolled back"
+        content = Content(self.version + 1, before.policy, settings, identities, renewals, news, there)
+        content.texts = before.texts
         return content
 
 

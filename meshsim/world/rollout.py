@@ -26,9 +26,6 @@ class Rollout:
     blame: Callable[[str, str], None]
     """Told of each push between two nodes that did not get there; set when the world is assembled."""
 
-    authorizers: tuple[AuthorizerProcess, ...] = ()
-    """Those outside of the proxies, which get their policies like a proxy."""
-
     def __init__(
         self,
         state: State,
@@ -44,10 +41,13 @@ class Rollout:
         self._clock = state.clock
         self._identities = identities
         self._contents = contents
-        self._all = [content for _, content in contents]
         self._newest = first = contents[0][1]
+        self._came = [first]
+        """Every version that has come, with those that took others back."""
         self._planes = {name: Spreading(state, self, name, node, first) for name, node in nodes.items()}
         """The control plane of each trust domain."""
+        self.authorizers: tuple[AuthorizerProcess, ...] = ()
+        """Those outside of the proxies, which get their policies like a proxy."""
         self._own = state.scenario.mesh.trust_domain
         self._held: dict[str, Content] = {}
         state.rejecting.resumed.append(self._resumed)
@@ -55,12 +55,13 @@ class Rollout:
     def begin(self) -> None:
         """Set every change."""
         for process in self.authorizers:
-            self._take(process, self._plane(process).announced)
+            self.give(process)
+            process.started = self.give
         for at_ns, content in self._contents[1:]:
             self._clock.at(at_ns, self._comes, content)
 
-    def give(self, host: Host) -> None:
-        """Give a host that starts what the control plane has: it does not start without."""
+    def give(self, host: Receiver) -> None:
+        """Give a host or an authorizer that starts what the control plane has: it does not start without."""
         self._take(host, self._plane(host).announced)
 
     def catch_up(self, host: Host) -> None:
@@ -89,7 +90,7 @@ class Rollout:
     def record(self) -> None:
         """Write a row for each change, at the end of the run."""
         record = self._state.recorder.appender("changes")
-        for content in self._all:
+        for _, content in self._contents:
             if content.change:
                 record(
                     ChangeRow(
@@ -109,11 +110,13 @@ class Rollout:
     # The control planes
 
     def _comes(self, content: Content) -> None:
-        content.t_ns = self._clock.now_ns
         self._make_newest(content)
 
     def _make_newest(self, content: Content) -> None:
         """Have every control plane that a version concerns push it: each has it at this instant."""
+        content.t_ns = self._clock.now_ns
+        self._came.append(content)
+        content.version = len(self._came)
         self._newest = content
         self._identities.issue_by(content.identities)
         policies = self._state.policy
@@ -140,14 +143,15 @@ class Rollout:
         return [*hosts, *(self.authorizers if trust_domain == self._own else ())]
 
     def roll_back(self, content: Content) -> None:
-        """Go back to what was there before a change that a proxy has rejected: in all trust domains that have it."""
-        if content is not self._newest or content.rolled_back:
+        """Go back to what was there before a change that a proxy has rejected: in all trust domains that have it.
+
+        Where another has come to any of them meanwhile, that one holds, with what it contains.
+        """
+        if content.rolled_back or any(one.domains & content.domains for one in self._came[content.version :]):
             return
         content.rolled_back = True
-        before = self._all[self._all.index(content) - 1]
-        self._all.append(back := before.again(len(self._all) + 1, f"{content.change} rolled back", content.domains))
-        back.t_ns = self._clock.now_ns
-        self._make_newest(back)
+        before = self._came[content.version - 2]
+        self._make_newest(self._newest.without(content, before, self._state.scenario.mesh.trust_domain_of))
 
     # Proxies
 
@@ -179,12 +183,25 @@ class Rollout:
             self._state.policy.hold(host, content.policy)
             if self._state.tokens is not None and not isinstance(host, AuthorizerProcess):
                 self._state.tokens.hold(host, content.policy)
-        if host.name in content.outstanding:
-            content.outstanding.remove(host.name)
-            content.acked += 1
-            self.note_convergence(content)
+        for one in self._came[: content.version]:
+            if host.name in one.outstanding and (one is content or not one.rolled_back):
+                one.outstanding.remove(host.name)
+                one.acked += 1
+                self._note_convergence(one)
 
-    def note_convergence(self, content: Content) -> None:
+    def pushed(self, trust_domain: str, content: Content, hosts: Sequence[str], behind: Sequence[str]) -> None:
+        """Take note that a control plane pushes a version to its ``hosts``, of whom some are ``behind``.
+
+        So it does with all that came before it and waited for its debounce, too.
+        """
+        for one in self._came[: content.version]:
+            if trust_domain in one.awaited and not one.rolled_back:
+                one.awaited.remove(trust_domain)
+                one.proxies += len(hosts)
+                one.outstanding |= set(behind)
+                self._note_convergence(one)
+
+    def _note_convergence(self, content: Content) -> None:
         """See whether the last proxy has a version, of all control planes that push it."""
         if content.converged_ns < 0 and not content.outstanding and not content.awaited:
             content.converged_ns = self._clock.now_ns

@@ -12,6 +12,8 @@ from meshsim.world.dispatching import Dispatch
 from meshsim.world.reach import again_after_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshsim.world.contents import Content, Receiver
     from meshsim.world.state import State
 
@@ -37,8 +39,8 @@ class Holding(Protocol):
     def roll_back(self, content: Content) -> None:
         """Go back to what was there before a change that a proxy has rejected."""
 
-    def note_convergence(self, content: Content) -> None:
-        """See whether the last proxy has a version."""
+    def pushed(self, trust_domain: str, content: Content, hosts: Sequence[str], behind: Sequence[str]) -> None:
+        """Take note that a control plane pushes a version to its ``hosts``, of whom some are ``behind``."""
 
 
 class Spreading:
@@ -62,6 +64,8 @@ class Spreading:
         self.announced = first
         """What it pushes, after its debounce; what ought to hold may be newer."""
         self._queue: deque[Receiver] = deque()
+        self._open: dict[str, Content] = {}
+        """What is on its way to each receiver, or will be tried again, by its name."""
         self._on_the_way = 0
         self._record = state.recorder.appender("configs")
 
@@ -88,17 +92,14 @@ class Spreading:
         everybody = self._holding.receivers(self._domain)
         hosts = [host for host in everybody if host.configured and host.up]
         behind = [host for host in hosts if self._holding.held(host) is not content]
-        if self._domain in content.awaited:
-            content.awaited.remove(self._domain)
-            content.proxies += len(hosts)
-            content.outstanding |= {host.name for host in behind}
-            self._holding.note_convergence(content)
-        self._queue = deque(behind)
+        self._holding.pushed(self._domain, content, [host.name for host in hosts], [host.name for host in behind])
+        self._queue = deque(host for host in behind if self._open.get(host.name) is not content)
         self._next()
 
     def _next(self) -> None:
         while self._queue and self._on_the_way < self._at_a_time:
             host = self._queue.popleft()
+            self._open[host.name] = self.announced
             self._write(host, self.announced, "sent")
             self._try((host, self.announced, 0))
 
@@ -106,6 +107,9 @@ class Spreading:
         host, content, tries = push
         if content is not self.announced or not host.configured or self._state.over:
             return  # a newer one is on its way, or comes with the host's start
+        if self._holding.held(host) is content:
+            del self._open[host.name]
+            return  # it has started with it
         if not (host.up and self._state.machines[self._node].up):
             self._again(push, 0)
             return
@@ -134,8 +138,10 @@ class Spreading:
         # The answer frees the control plane's hands, whatever it says; of a proxy that is gone, its connection does.
         answer_ns = self._clock.now_ns + self._dispatch.back_ns((self._node, host.node))
         self._clock.at(answer_ns, self._answered)
+        if self._open.get(host.name) is content:
+            del self._open[host.name]
         held = self._holding.held(host)
-        if not host.up or not host.configured or (held is not None and held.version > content.version):
+        if not host.up or not host.configured or (held is not None and held.version >= content.version):
             self._write(host, content, "stale", sent_bytes)  # what it starts with, or has, is newer
             return
         rejecting = self._state.rejecting.of(host.workload)

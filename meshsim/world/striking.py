@@ -200,6 +200,8 @@ class Striking:
         for host in state.hosts():
             if host.machine is machine and host.workload not in self._stopped:
                 self._killing.start(host)
+        if self.authorizers is not None:
+            self.authorizers.restarted(intervention.node)
         self._reroute(lambda: state.topology.set_node(intervention.node, up=True))
 
     # Waypoints

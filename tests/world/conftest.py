@@ -72,6 +72,7 @@ def simulate(tmp_path_factory: pytest.TempPathFactory) -> Simulate:
         '@id("no-deletes") forbid (principal, action == Action::"DELETE", resource);\n'
     )
 
+    (folder / "lax.cedar").write_text('@id("all") permit (principal, action, resource);\n')
     (folder / "delays.csv").write_text(
         "network,direction,p5_ms,p50_ms,p95_ms,p99_ms,p999_ms\n"
         "lab,uplink one-way,1,2,6,20,50\n"

@@ -116,6 +116,22 @@ def test_gone_is_known_at_once(
     assert {row.outcome for row in late_reads(result) if row.t_intended_ns > 3 * S} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "target"), [("policy-outage", {}), ("node-crash", {"target": "far"})], ids=["process", "node"]
+)
+def test_one_that_was_away_starts_with_what_is_current(
+    simulate: Any, mesh: Data, kind: str, target: dict[str, str]
+) -> None:
+    """Policies that changed while the authorizer was gone decide from when it is back."""
+    mesh["changes"] = [{"name": "strict", "at": "2 s", "policy": {"files": ["mesh.cedar"]}}]
+    mesh["mesh"]["policy"]["files"] = ["lax.cedar"]
+    result = simulate(fault(mesh, kind, **target), fidelity="modelled")
+    after = {(row.method, row.allowed, row.wrongly) for row in result.decisions if row.t_ns > 3.5 * S}
+    assert after == {("GET", True, ""), ("DELETE", False, "")}
+    (row,) = result.changes
+    assert row.wrongly_allowed == 0
+
+
 def test_slow_costs_the_timeout_and_no_more(simulate: Any, mesh: Data) -> None:
     """Where decisions take longer than a proxy waits, each costs the timeout, and its status is the one asked for."""
     mesh = authorizer(mesh, timeout="50 ms", status_on_failure=503)
