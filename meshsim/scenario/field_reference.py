@@ -10,7 +10,7 @@ from typing import Any
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.schema import SCHEMA_FILE, scenario_schema, schema_text
 from meshsim.scenario.shape import models_below
-from meshsim.scenario.yaml_text import MAX_DEPTH, MAX_VALUES
+from meshsim.scenario.yaml_patterns import MAX_DEPTH, MAX_VALUES
 
 REFERENCE_FILE = "scenario.md"
 _HEAD = f"""\

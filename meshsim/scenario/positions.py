@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from meshsim.scenario.errors import Diagnostic
@@ -25,10 +27,29 @@ class Place(msgspec.Struct, frozen=True):
 class Positions:
     """The places of all keys and values of one file, and of the values that took their place since."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, note_all: Callable[[Positions], None] | None = None) -> None:
+        """``note_all`` is asked to note them all when somebody first wants to know one; none are noted without it."""
         self.file = file
-        self.keys: dict[Path, Place] = {}
-        self.values: dict[Path, Place] = {}
+        self._note_all = note_all
+        self._keys: dict[Path, Place] = {}
+        self._values: dict[Path, Place] = {}
+
+    @property
+    def keys(self) -> dict[Path, Place]:
+        """The place of each key."""
+        self._know()
+        return self._keys
+
+    @property
+    def values(self) -> dict[Path, Place]:
+        """The place of each value."""
+        self._know()
+        return self._values
+
+    def _know(self) -> None:
+        if self._note_all is not None:
+            note_all, self._note_all = self._note_all, None
+            note_all(self)
 
     def value(self, path: Path) -> Place:
         """Place of the value at ``path``; of the nearest value around it if it was not written."""

@@ -1,7 +1,8 @@
 """YAML text to plain data and the place of every key and value in it.
 
-The text is untrusted. It is read event by event (never by the recursive composer), scalars follow the YAML 1.2 core
-schema (``no`` and ``on`` are text, ``012`` is twelve), and size, nesting and expansion are bounded while reading.
+The text is untrusted. What is plain is read at once (``yaml_plain``), all else event by event (never by the recursive
+composer). Scalars follow the YAML 1.2 core schema (``no`` and ``on`` are text, ``012`` is twelve), and size, nesting
+and expansion are bounded while reading.
 """
 
 from __future__ import annotations
@@ -27,14 +28,11 @@ from ruamel.yaml.reader import Reader
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
+from meshsim.scenario.yaml_patterns import MAX_DEPTH, MAX_VALUES
+from meshsim.scenario.yaml_plain import read_plain
 from meshsim.scenario.yaml_problems import begins_before, plain_problem
 from meshsim.scenario.yaml_scalars import resolve_manifest, resolve_plain
 from meshsim.scenario.yaml_scanner import QuickParser, QuickScanner
-
-MAX_DEPTH = 64
-"""Mappings and lists inside each other."""
-MAX_VALUES = 200_000
-"""Keys and values of one file, each alias counted as what it stands for."""
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -59,7 +57,10 @@ def parse_yaml(text: str, file: str) -> tuple[Any, Positions]:
     Raises ScenarioError with every duplicate or unusable key, tag and scalar, or with the first place where the text
     is not YAML, is nested deeper than ``MAX_DEPTH`` or holds more than ``MAX_VALUES`` keys and values.
     """
-    documents = _parse(text, file, several=False)
+    plain = read_plain(text, file)
+    if plain is not None:
+        return plain
+    documents = read_events(text, file, several=False)
     return documents[0] if documents else (None, Positions(file))
 
 
@@ -70,11 +71,15 @@ def parse_documents(text: str, file: str, lines_before: int = 0) -> list[tuple[A
     Documents without anything in them are left out. The bounds hold for all documents together. Raises ScenarioError as
     :func:`parse_yaml` does, with the mistakes of all documents.
     """
-    parsed = _parse(text, file, several=True, lines_before=lines_before)
+    parsed = read_events(text, file, several=True, lines_before=lines_before)
     return [(data, positions) for data, positions in parsed if data is not None]
 
 
-def _parse(text: str, file: str, *, several: bool, lines_before: int = 0) -> list[tuple[Any, Positions]]:
+def read_events(text: str, file: str, *, several: bool = False, lines_before: int = 0) -> list[tuple[Any, Positions]]:
+    """Return data and places of each document of any text as the library's events have them.
+
+    ``several``: there may be more than one document, and words are those of manifests.
+    """
     bad = _UNPRINTABLE.search(text)
     if bad:
         line = lines_before + text.count("\n", 0, bad.start()) + 1
