@@ -147,6 +147,7 @@ def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[s
         "command": "policy ask",
         "allowed": decision.allowed,
         "rule": decision.rule,
+        "status": verdict.status,
         "refused_by": decision.refused_by or None,
         "place": verdict.place or None,
         "reasons": [msgspec.to_builtins(one) for one in verdict.accounts],

@@ -129,6 +129,8 @@ KEYS: dict[str, dict[str, str]] = {
         "allowed": "whether the request is allowed",
         "rule": "the rule that decided: of a policy, `default-deny`, `default-allow`, `mutual-tls` (the listener "
         "refuses before any policy is asked), `no-policy`, or why a token is refused (`token-expired`, …)",
+        "status": "HTTP status of the answer: 200, 403, what the engine or the token's refusal says, 503 where ztunnel "
+        "refuses behind a waypoint; null where TLS refuses",
         "refused_by": "the RequestAuthentications that refuse the token, separated by commas; null if none does",
         "place": "where that rule, or the first of those, stands (`file:line:column`); null for the others",
         "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, and `why` "
@@ -137,7 +139,8 @@ KEYS: dict[str, dict[str, str]] = {
         "audited": "rules that only ask for an audit and matched",
         "dry_run": "the rule on trial that would have denied it; null if none",
         "why_no_policy": "why no policy was asked; null if one was",
-        "notes": "what the called sidecar took off the request, so that policies did not see it: header fields, claims",
+        "notes": "what the called sidecar took off the request, so that policies did not see it: header fields, "
+        "claims; and whether ztunnel refuses it behind a waypoint",
         "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
         "written, in sentences; it changes no exit code",
         "mode": "how the port takes mutual TLS",

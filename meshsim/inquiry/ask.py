@@ -40,6 +40,13 @@ class Verdict(msgspec.Struct, frozen=True):
     """Where the RequestAuthentication stands that refuses the token; empty if none does."""
 
     @property
+    def status(self) -> int | None:
+        """HTTP status of the answer; None where there is none, since TLS refuses."""
+        if self.decision.allowed:
+            return 200
+        return None if self.decision.rule == MUTUAL_TLS else self.decision.status
+
+    @property
     def place(self) -> str:
         """Where the deciding rule stands, or what refuses the token; empty for a default."""
         return self.refuser or next((one.place for one in self.accounts if one.rule == self.decision.rule), "")
@@ -77,6 +84,8 @@ def ask(subject: Subject, request: Request) -> Verdict:
     decision, accounts = subject.engine.decide(came.question), subject.engine.explain(came.question)
     if decision.refused_by:
         return msgspec.structs.replace(_refused(subject, seen, decision, notes), accounts=accounts)
+    if decision.behind:
+        notes += (f"ztunnel refuses it behind the waypoint, which answers {decision.status}: its connection is closed",)
     return Verdict(seen, decision, accounts, "", notes)
 
 

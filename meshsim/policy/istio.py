@@ -22,7 +22,7 @@ from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_scope import outside, told_apart, workloads
 from meshsim.policy.istio_types import JwtRule, Policies
 from meshsim.policy.istio_unenforced import unenforced_in
-from meshsim.policy.istio_waypoints import both, is_behind_ztunnel
+from meshsim.policy.istio_waypoints import behind, both, is_behind_ztunnel
 from meshsim.policy.question import DEFAULT_DENY, Decision, Question, RuleAccount
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.policy import IstioPolicy
@@ -133,9 +133,9 @@ class IstioEngine:
                 return waypoint
         ztunnel = plan.ztunnel.decide(plan.passing.onward(question), _NO_CLAIMS)
         if waypoint is not None:
-            return both(waypoint, ztunnel)
+            return behind(both(waypoint, ztunnel))
         if question.principal == plan.passing.principal:
-            return ztunnel  # its own waypoint has decided, by the default too
+            return behind(ztunnel)  # its own waypoint has decided, by the default too
         said_nothing = ztunnel.allowed and not ztunnel.reasons
         return Decision(False, DEFAULT_DENY) if said_nothing and self._default == "deny" else ztunnel
 

@@ -29,6 +29,8 @@ _SEEN_OF_SOURCES = ("source.serviceAccount",)
 _OWN = "meshsim."
 """What the attributes begin with that Istio has not."""
 ZTUNNEL_ACTIONS = ("ALLOW", "DENY")
+STATUS_BEHIND = 503
+"""How a waypoint tells that ztunnel has refused what it sent on."""
 
 
 class Passing(msgspec.Struct, frozen=True):
@@ -91,6 +93,15 @@ def both(waypoint: Decision, ztunnel: Decision) -> Decision:
     rule = ztunnel.rule if waypoint.rule == DEFAULT_ALLOW else waypoint.rule
     reasons = (*waypoint.reasons, *ztunnel.reasons)
     return Decision(True, rule, reasons, errors, audited, waypoint.dry_run or ztunnel.dry_run)
+
+
+def behind(ztunnel: Decision) -> Decision:
+    """The decision of ztunnel, as the caller of a waypoint hears of it.
+
+    ztunnel refuses the tunnel (ztunnel: src/proxy/inbound.rs, serve_connect), the waypoint's Envoy has a request on a
+    connection that ends, and tells its caller that.
+    """
+    return ztunnel if ztunnel.allowed else msgspec.structs.replace(ztunnel, status=STATUS_BEHIND, behind=True)
 
 
 def unseen(rule: Rule) -> list[str]:

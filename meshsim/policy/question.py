@@ -131,6 +131,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Its body; empty for the sidecar's own words."""
     refused_by: str = ""
     """Names of the RequestAuthentications that refuse the token; empty if none does."""
+    behind: bool = False
+    """Whether ztunnel refuses it behind a waypoint. That sees its connection closed, and answers with ``status``."""
 
     @property
     def words(self) -> str:

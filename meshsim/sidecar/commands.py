@@ -94,6 +94,8 @@ class FinishCall(msgspec.Struct, frozen=True, gc=False):
     status: int
     attempts: int
     response: ResponseMessage | None
+    exhausted: bool = False
+    """Whether it was tried again as often as it may be, and would have been once more."""
 
 
 class WaitForConnection(msgspec.Struct, frozen=True, gc=False):

@@ -239,9 +239,10 @@ class Outbound(Upstreams):
             self._back_off(call, outcome, now_ns, commands)
             return
         self._forget(call)
+        exhausted = call.attempt > 1 and outcome in resilience.retry_on
         if call.template.through and outcome in ("unreachable", "reset"):
             outcome = "no-waypoint"
-        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None))
+        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None, exhausted))
 
     def _forget(self, call: OutboundCall) -> None:
         """Let go of a call that has ended."""
@@ -286,7 +287,8 @@ class Outbound(Upstreams):
             self._back_off(call, outcome, now_ns, commands)
         else:
             self._forget(call)
-            commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message))
+            exhausted = call.attempt > 1 and outcome in resilience.retry_on
+            commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message, exhausted))
         if upstream.pool.waiting:
             self._serve_waiting(upstream, now_ns, commands)
         if upstream.draining and not upstream.streams and not upstream.waiting:

@@ -114,7 +114,8 @@ class Account:
         self.flags = ""
         """Response flags as Envoy's, where a mesh has waypoints with a place."""
         self.told: tuple[str, str] | None = None
-        """Outcome and flags of the call by which a waypoint sent it on, if that failed: this one ends so too."""
+        """How it ends in spite of what its answer says: as the call by which a waypoint sent it on, with its flags; or
+        as refused by a ztunnel behind a waypoint."""
         self.children: tuple[Account, ...] = ()
         """Calls on its critical path, one for each group that was made."""
         self.critical = False

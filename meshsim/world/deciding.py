@@ -13,6 +13,7 @@ from meshsim.world.policies import Ruling
 
 if TYPE_CHECKING:
     from meshsim.sidecar.commands import AskPolicy
+    from meshsim.sidecar.messages import RequestMessage
     from meshsim.world.alarms import Alarm
     from meshsim.world.authorizers import Authorizers
     from meshsim.world.hosts import Host
@@ -113,7 +114,15 @@ class Deciding:
     def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> Alarm | None:
         """Record a decision, and tell the sidecar."""
         self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
+        if ruling.decision.behind:
+            self._tell_why(command.message)
         return self._tell_last(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
+
+    def _tell_why(self, message: RequestMessage) -> None:
+        """Keep why there is no answer to what a waypoint, with a place or without one, has sent on."""
+        account = self._accounts.get(message.call_id)
+        if account is not None and account.attempt == message.attempt:
+            account.told = ("denied", "")
 
 
 def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollout | None) -> DecisionRow:

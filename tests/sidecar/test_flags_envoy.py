@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from meshsim.sidecar.resilience import STATUS, response_flags
-from tests.policy.envoy_server import WAIT_S, Client, Identities, envoy_binary, free_ports, http_manager, running
+from tests.policy.envoy_server import WAIT_S, Client, Identities, configured, envoy_binary, free_ports, http_manager
 
 pytestmark = pytest.mark.skipif(envoy_binary() is None, reason="envoy is not installed")
 
 Json = dict[str, Any]
 KIND = "type.googleapis.com/envoy.extensions.filters."
 TWICE = {"num_retries": 2, "retry_on": "connect-failure,reset", "retry_back_off": {"base_interval": "0.001s"}}
+ISTIO = {"num_retries": 2, "retry_on": "connect-failure,refused-stream,unavailable,cancelled,reset-before-request"}
+"""What Istio's proxies retry where no route says otherwise (pilot/pkg/networking/core/route/retry/retry.go)."""
+EVERY = {"num_retries": 2, "retry_on": "5xx", "retry_back_off": {"base_interval": "0.001s"}}
 ABORT = 418
 
 
@@ -56,6 +59,50 @@ def _cluster(name: str, port: int | None, **more: Any) -> Json:
     return {"name": name, "type": "STATIC", "connect_timeout": "1s", "load_assignment": assignment, **more}
 
 
+def _tunnel(port: int) -> tuple[list[Json], list[Json]]:
+    """Listeners and clusters by which a waypoint sends on to a ztunnel that answers CONNECT with 401, as ztunnel does.
+
+    As istiod sets them (pilot/pkg/networking/core/listener_waypoint.go): requests go to a listener within Envoy, which
+    opens a tunnel in HTTP/2 for each of its connections.
+    """
+    protocols = {"explicit_http_config": {"http2_protocol_options": {}}}
+    options = {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            **protocols,
+        }
+    }
+    inner = _cluster("refused", None)
+    address = {"envoy_internal_address": {"server_listener_name": "originate", "endpoint_id": "ledger"}}
+    inner["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    originate = {
+        "@type": f"{KIND}network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "originate",
+        "cluster": "ztunnel",
+        "tunneling_config": {"hostname": "ledger:80"},
+    }
+    connect = {"match": {"connect_matcher": {}}, "direct_response": {"status": 401}}
+    ztunnel = http_manager(
+        [],
+        {
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [connect]}]},
+            "http2_protocol_options": {"allow_connect": True},
+            "upgrade_configs": [{"upgrade_type": "CONNECT"}],
+        },
+        {},
+    )
+    where = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    listeners = [
+        {
+            "name": "originate",
+            "internal_listener": {},
+            "filter_chains": [{"filters": [{"name": "tcp", "typed_config": originate}]}],
+        },
+        {"name": "ztunnel", "address": where, "filter_chains": [{"filters": [ztunnel]}]},
+    ]
+    return listeners, [inner, _cluster("ztunnel", port, typed_extension_protocol_options=options)]
+
+
 def _route(path: str, cluster: str, **more: Any) -> Json:
     return {"match": {"path": path}, "route": {"cluster": cluster, "timeout": "0.4s", **more}}
 
@@ -64,7 +111,7 @@ def _route(path: str, cluster: str, **more: Any) -> Json:
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A function that asks an Envoy for a path, and returns the status and the flags of its own answer."""
     folder = tmp_path_factory.mktemp("envoy")
-    port, closed, cutting, silent = free_ports(4)
+    port, closed, cutting, silent, ztunnel = free_ports(5)
     peers = [Peer(cutting, hangs=False), Peer(silent, hangs=True)]
     nothing = {"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}
     clusters = [
@@ -75,6 +122,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         _cluster("full", silent, circuit_breakers=nothing),
     ]
     fault = {"abort": {"http_status": ABORT, "percentage": {"numerator": 100}}}
+    tunnel_listeners, tunnel_clusters = _tunnel(ztunnel)
     routes = [
         _route("/gone", "gone"),
         _route("/closed", "closed"),
@@ -83,6 +131,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         _route("/cutting-twice", "cutting", retry_policy=TWICE),
         _route("/silent", "silent"),
         _route("/full", "full"),
+        _route("/refused", "refused", retry_policy=ISTIO),
+        _route("/refused-twice", "refused", retry_policy=EVERY),
         {
             **_route("/abort", "gone"),
             "typed_per_filter_config": {"fault": {"@type": f"{KIND}http.fault.v3.HTTPFault", **fault}},
@@ -93,7 +143,13 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chain = {"filters": [http_manager(filters, options, {"flags": "%RESPONSE_FLAGS%"})]}
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     client = Client(Identities(folder, ()))
-    with running([{"name": "way", "address": address, "filter_chains": [chain]}], clusters, folder, [port]):
+    listeners = [{"name": "way", "address": address, "filter_chains": [chain]}, *tunnel_listeners]
+    inside = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    bootstrap = {
+        "bootstrap_extensions": [{"name": "internal", "typed_config": {"@type": inside}}],
+        "static_resources": {"listeners": listeners, "clusters": [*clusters, *tunnel_clusters]},
+    }
+    with configured(bootstrap, folder, [port, ztunnel]):
 
         def answered(path: str) -> tuple[int, str]:
             status, body = client.request(("127.0.0.1", port), "GET", path, [("host", "service")])
@@ -115,6 +171,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         ("/cutting-twice", "reset", True, True),
         ("/silent", "timeout", True, False),
         ("/full", "overflow", True, False),
+        ("/refused", "reset", True, False),
+        ("/refused-twice", "reset", True, True),
         ("/nowhere", "unrouted", False, False),
         ("/abort", "aborted", False, False),
     ],

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from meshsim.identity import token_check
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import subject_of_scenario
 from meshsim.scenario.check_network import SIDECAR_MEMORY_BYTES
 from meshsim.scenario.cost_profile import load_cost_profile
 from meshsim.scenario.loader import load_text
@@ -144,12 +147,53 @@ def test_each_proxy_decides_for_itself(run: Run) -> None:
         "spec": {**POLICIES[1]["spec"], "action": "DENY"},
     }
     result = run(*UNDER_POLICIES, policies=[POLICIES[0], barred])
-    assert ended(result) == {("reads", "denied", 403, ""): 40, ("writes", "denied", 403, ""): 40}
+    # ztunnel closes the connection: what the waypoint's Envoy tells of that, tests/sidecar/test_flags_envoy.py holds.
+    assert ended(result) == {("reads", "denied", 503, "UC"): 40, ("writes", "denied", 403, ""): 40}
+    assert {(row.status, row.flags, row.retries) for row in result.calls if row.source == "gate"} == {(503, "UC", 0)}
     assert Counter((row.source, row.allowed, row.rule) for row in result.decisions) == {
         ("clerk", True, "ns[bank]-policy[readers]-rule[0]"): 40,
         ("clerk", False, "default-deny"): 40,
         ("gate", False, "ns[bank]-policy[bar-gate]-rule[0]"): 40,
     }
+
+
+def test_ztunnels_refusal_is_one_answer_everywhere(run: Run, tmp_path: Path) -> None:
+    """With a place or without, in runs and when asked: denied by ztunnel's rule, as a connection that is lost."""
+    nobody = {**POLICIES[1], "spec": {"selector": {"matchLabels": {"app": "ledger"}}}}
+    for more in ((), UNPLACED):
+        result = run(*UNDER_POLICIES, *more, policies=[nobody])
+        assert {(row.outcome, row.status) for row in result.requests} == {("denied", 503)}
+        assert {row.rule for row in result.decisions if not row.allowed} == {"default-deny"}
+        (tmp_path / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+        subject = subject_of_scenario(tmp_path / "scenario.yaml", [*UNDER_POLICIES, *more])
+        verdict = ask(subject, Request(source="clerk/0", destination="ledger"))
+        assert (verdict.decision.rule, verdict.status) == ("default-deny", 503)
+        assert any("ztunnel refuses it behind the waypoint" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(("retry_on", "retries", "flags"), [("[failed]", 2, "URX,UC"), ("[reset]", 0, "UC")])
+def test_a_refusal_is_tried_again_where_any_failure_is(run: Run, retry_on: str, retries: int, flags: str) -> None:
+    """As in Envoy with retry_on 5xx; by Istio's own conditions a request that was sent is not sent again."""
+    nobody = {**POLICIES[1], "spec": {"selector": {"matchLabels": {"app": "ledger"}}}}
+    result = run(*UNDER_POLICIES, f"mesh.waypoints.bank/gate.resilience={{retry_on: {retry_on}}}", policies=[nobody])
+    assert {row.flags for row in result.requests} == {flags}
+    assert {row.retries for row in result.calls if row.source == "gate"} == {retries}
+
+
+def test_retries_that_ended_in_another_failure_were_not_in_vain(run: Run) -> None:
+    """URX tells that the last attempt would have been tried again; one that ended otherwise has its own flag alone."""
+    result = run(
+        "faults=[{kind: node-crash, target: vault, at: 1 s, for: 2 s}]",
+        "mesh.waypoints.bank/gate.resilience={retry_on: [timeout], attempt_timeout: 400 ms, connect_timeout: 100 ms}",
+        # What is at work when the node goes times out; what is sent then to one that is back is reset.
+        "services.ledger={namespace: bank, replicas: {vault: 2}, work: {constant: 300 ms}, waypoint: gate}",
+        "mesh.pool.idle_timeout=50 ms",
+        "network.nodes.vault.cores=8",
+        "mesh.control.failure_detection=3 s",
+    )
+    told = Counter((row.outcome, row.retries, row.flags) for row in result.calls if row.source == "gate")
+    assert ("reset", 1, "UC") in told
+    assert not any("URX" in flags for _, _, flags in told)
 
 
 def test_a_caller_that_can_do_without_hears_of_a_failure(run: Run) -> None:
