@@ -39,12 +39,14 @@ class Bundles:
         """From the control plane on."""
         control = state.scenario.mesh.control
         self._debounce = Debounce(control.debounce_ns, control.debounce_max_ns)
-        self._waiting: list[str] = []
-        """News that wait for more of their kind."""
+        self._waiting = ""
+        """The latest news that wait for more of their kind."""
+        self._heard = authorities.trust
+        """What the control plane knows: the issuer may know more."""
 
     def _current(self, host: Host) -> Trust | None:
         own = trust_domain_of(host.spiffe_id) == self._authorities.trust_domain
-        return self._authorities.trust if own else None
+        return self._heard if own else None
 
     def publish(self, news: str, *, waits: bool = False) -> None:
         """Send what is trusted now to the control plane; ``news`` says what changed.
@@ -54,15 +56,14 @@ class Bundles:
         self._report((self._authorities.trust, news, waits, 0))
 
     def _report(self, report: tuple[Trust, str, bool, int]) -> None:
-        trust, news, waits, _ = report
+        trust = report[0]
         if trust.sequence < self._authorities.trust.sequence or self._state.over:
             return
         if self._state.machines[self._issuer_node].up and self._state.machines[self._control_node].up:
-            heard = self._notice if waits else self._push
             self._dispatch.send(
                 (self._issuer_node, self._control_node),
                 self._size_bytes(trust),
-                lambda _: heard((trust, news)),
+                lambda _: self._hear(report),
                 lambda _: self._report_again(report),
             )
         else:
@@ -77,8 +78,15 @@ class Bundles:
         own = self._authorities.trust_domain
         return trust_size_bytes(trust.bundles.values(), self._authorities.by_id, own, trust.sequence)
 
-    def _notice(self, report: tuple[Trust, str]) -> None:
-        self._waiting.append(report[1])
+    def _hear(self, report: tuple[Trust, str, bool, int]) -> None:
+        trust, news, waits, _ = report
+        if trust.sequence <= self._heard.sequence:
+            return  # something newer has overtaken it
+        self._heard = trust
+        if not waits:
+            self._push(news)
+            return
+        self._waiting = news
         if self._debounce.notice(self._clock.now_ns):
             self._clock.at(self._debounce.due_ns, self._due, 0)
 
@@ -90,13 +98,13 @@ class Bundles:
             self._clock.at(self._debounce.due_ns, self._due, tries)  # there was more
         else:
             self._debounce.waiting = False
-            news, self._waiting = self._waiting[-1], []
-            self._push((self._authorities.trust, news))
+            self._push(self._waiting)
 
-    def _push(self, report: tuple[Trust, str]) -> None:
+    def _push(self, news: str) -> None:
         for host in self._state.hosts():
-            if host.configured and self._current(host) is not None:
-                self.pushing.send(host, *report)
+            told = self._current(host)
+            if host.configured and told is not None:
+                self.pushing.send(host, told, news)
 
     def _later(self, tries: int, action: Callable[[Any], None], argument: Any) -> None:
         self._clock.at(self._clock.now_ns + again_after_ns(tries), action, argument)

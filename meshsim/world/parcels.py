@@ -1,8 +1,8 @@
 """Documents on their way between nodes: they take their places on links, as any other packets.
 
 A parcel is sent in windows as TCP begins: ten segments, then twice as many, each window after the one before has been
-acknowledged. What is lost is sent again after a time-out. Over a link that slices share it takes the time of its bytes
-at the link's rate, and no place: it is in no slice.
+acknowledged. Segments are as large as all links on the way let pass. What is lost is sent again after a time-out. Over
+a link that slices share it takes the time of its bytes at the link's rate, and no place: it is in no slice.
 
 What is pushed goes over a stream that stands (``broke``): a link that is cut, a node that is down and the lack of any
 way break it, and what was on its way is lost with it.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshsim.network import tcp
+from meshsim.network.link import MTU_BYTES
 from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.network.train import COPY, LOST, Train
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 INITIAL_WINDOW = 10
 """Segments that are sent before the first is acknowledged (RFC 6928)."""
 TIMEOUT_NS = 1 * tcp.S
-"""How long until what is lost is sent again, doubled each time (RFC 6298, section 5)."""
+"""How long until what is lost is sent again, doubled each time in a row (RFC 6298, section 5)."""
 BITS_NS = 8 * 1_000_000_000
 
 
@@ -54,6 +55,10 @@ class Parcel:
         self.window = INITIAL_WINDOW
         self.timeout_ns = TIMEOUT_NS
         self.route: Route = ()
+        self.segment_bytes = tcp.SEGMENT_BYTES
+        """Size of the segments of its last window, headers apart."""
+        self.window_bytes = 0
+        """Size of that window."""
 
 
 Leg = tuple[Parcel, Train, int]
@@ -78,8 +83,10 @@ class Parcels:
             self._cut(parcel)
             return
         parcel.route = route
-        segments = min(parcel.window, -(-parcel.left_bytes // tcp.SEGMENT_BYTES))
-        size_bytes = min(parcel.left_bytes, segments * tcp.SEGMENT_BYTES)
+        fits_bytes = min([direction.mtu_bytes for direction in route], default=MTU_BYTES)
+        parcel.segment_bytes = segment_bytes = fits_bytes - tcp.HEADER_BYTES
+        segments = min(parcel.window, -(-parcel.left_bytes // segment_bytes))
+        parcel.window_bytes = size_bytes = min(parcel.left_bytes, segments * segment_bytes)
         train = Train()
         train.load(size_bytes + segments * tcp.HEADER_BYTES, segments, self._clock.now_ns)
         parcel.sent_bytes += train.size_bytes if route else 0
@@ -99,6 +106,9 @@ class Parcels:
                 direction.touched += train.segments
                 self._cut(parcel)
                 return
+            if direction.surge_ns:
+                direction.touched += train.segments
+            train.epoch = direction.epoch
             rate_ns = train.size_bytes * BITS_NS // direction.bandwidth_bps
             train.tail_ns = head_ns = max(now_ns, train.tail_ns) + rate_ns + direction.delay_ns(now_ns)
         else:
@@ -115,7 +125,11 @@ class Parcels:
     def _left(self, parcel: Parcel, train: Train, hop: int) -> bool:
         """Leave a hop; say whether anything of the train came over it."""
         direction = parcel.route[hop]
-        if isinstance(direction, SlicedLinkDirection) or direction.leave(train):
+        if isinstance(direction, SlicedLinkDirection):
+            if direction.holds(train):
+                return True
+            direction.touched += train.segments
+        elif direction.leave(train):
             return True
         self._cut(parcel)
         return False
@@ -124,9 +138,11 @@ class Parcels:
         if not self._state.machines[parcel.destination].up:
             self._cut(parcel)
             return
-        whole_segments = train.segments - len(train.corrupted)
-        lost = train.alive is not None or bool(train.corrupted)
-        parcel.left_bytes = max(0, parcel.left_bytes - whole_segments * tcp.SEGMENT_BYTES)
+        came_bytes = self._whole_bytes(parcel, train)
+        lost = came_bytes < parcel.window_bytes
+        parcel.left_bytes -= came_bytes
+        if came_bytes:
+            parcel.timeout_ns = TIMEOUT_NS  # the answer to something new takes the doubling back
         if not parcel.left_bytes:
             parcel.came()
         elif lost:
@@ -135,6 +151,16 @@ class Parcels:
             parcel.window *= 2
             back_ns = sum(direction.delay_ns(self._clock.now_ns) for direction in parcel.route)
             self._clock.at(self._clock.now_ns + back_ns, self.send, parcel)
+
+    def _whole_bytes(self, parcel: Parcel, train: Train) -> int:
+        """Return how much of the last window has come undamaged."""
+        segments = -(-parcel.window_bytes // parcel.segment_bytes)
+        alive = range(segments) if train.alive is None else train.alive
+        whole = [segment for segment in alive if segment not in train.corrupted]
+        came_bytes = len(whole) * parcel.segment_bytes
+        if segments - 1 in whole:
+            came_bytes -= segments * parcel.segment_bytes - parcel.window_bytes  # the last one may be smaller
+        return came_bytes
 
     def _cut(self, parcel: Parcel) -> None:
         """Take note that what is under way of a parcel came to where nothing passes, or nobody is."""

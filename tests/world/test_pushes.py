@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,57 @@ def test_what_comes_late_does_not_take_the_place_of_what_is_newer(tmp_path: Path
         assert acked[-1] == 3
         late += any(row.event == "stale" and row.version == 2 and row.t_ns > rows[-1].t_ns - 1 for row in rows)
     assert late
+
+
+def test_segments_are_as_large_as_links_let_pass(tmp_path: Path) -> None:
+    """Where a link on the way takes smaller packets a push has more of them, each with its headers."""
+    sizes = {}
+    for mtu_bytes in (1_500, 576):
+        result = run(tmp_path, CHANGE, f"network.links.0.mtu={mtu_bytes} B")
+        acked = [row for row in result.configs if row.kind == "configuration" and row.event == "acked"]
+        (sizes[mtu_bytes],) = {row.sent_bytes for row in acked if row.proxy not in AT_FAR}
+        (beside,) = {row.sent_bytes for row in acked if row.proxy in AT_FAR}
+    assert beside == sizes[1_500]
+    message_bytes = sizes[1_500] - -(-sizes[1_500] // 1_500) * HEADER_BYTES
+    assert sizes[576] == message_bytes + -(-message_bytes // (576 - HEADER_BYTES)) * HEADER_BYTES
+
+
+def test_a_cut_loses_what_is_on_a_link_that_slices_share(tmp_path: Path) -> None:
+    """What is half way over such a link when it is cut does not arrive either."""
+    slicing = "network.links.0.slicing=true"
+    (whole,) = {row.t_converged_ns for row in run(tmp_path, CHANGE, slicing, bandwidth="10 Mbit/s").changes}
+    cut = CHANGE + "faults: [{at: 10103 ms, for: 1 ms, kind: link-down, target: trunk}]\n"
+    result = run(tmp_path, cut, slicing, "network.reroute_after=1 s", bandwidth="10 Mbit/s")
+    rows = [row for row in result.configs if row.kind == "configuration" and row.proxy not in AT_FAR]
+    assert Counter(row.event for row in rows) == {"sent": 6, "stale": 6, "acked": 6}
+    assert min(row.t_ns for row in rows if row.event == "acked") > whole + 900 * MS
+    (fault,) = result.faults
+    assert fault.configurations == 6
+
+
+def test_time_outs_grow_only_while_nothing_comes(tmp_path: Path) -> None:
+    """Each packet that is lost costs a second, however many were lost before it, for others came between."""
+    result = run(tmp_path, CHANGE, "network.links.0.loss=4 %")
+    rows = [row for row in result.configs if row.kind == "configuration" and row.event == "acked"]
+    (clean,) = {row.sent_bytes for row in rows if row.proxy in AT_FAR}
+    repeated = sum(row.sent_bytes - clean for row in rows) // SEGMENT_BYTES
+    assert repeated > 2 * HOSTS_AT_EDGE
+    # None of them lost one of its repetitions, too.
+    assert all(row.t_ns - 10 * S < (1.3 + (row.sent_bytes - clean) // SEGMENT_BYTES) * S for row in rows)
+
+
+def test_a_control_plane_knows_what_it_has_heard(tmp_path: Path) -> None:
+    """A revocation of which no word comes from the issuer for a cut is pushed after it, and the one before in time."""
+    faults = """\
+faults:
+  - {at: 4 s, kind: revoke, target: client/0}
+  - {at: 4030 ms, for: 5 s, kind: link-down, target: side}
+  - {at: 4050 ms, kind: revoke, target: client/1}
+"""
+    result = run(tmp_path, faults, "mesh.identity.issuer={node: far}")
+    rows = [row for row in result.configs if row.kind == "trust" and row.event == "acked" and row.proxy not in AT_FAR]
+    early, late = ([row for row in rows if (row.t_ns < 9 * S) == before] for before in (True, False))
+    assert {(row.version, row.reason) for row in early} == {(2, "deny list: 1 certificate")}
+    assert {(row.version, row.reason) for row in late} == {(3, "deny list: 2 certificates")}
+    assert {row.proxy for row in early} == {row.proxy for row in late}
+    assert 44 <= late[0].sent_bytes - early[0].sent_bytes <= 52
