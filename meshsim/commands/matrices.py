@@ -47,7 +47,7 @@ def narrowed(subject: Subject, source: str | None, destination: str | None) -> N
     """The part of a matrix that ``--source`` and ``--destination`` name."""
     caller = None if source is None else find_caller(subject, source)
     callee = None if destination is None else find_callee(subject, destination)
-    return Narrowed(None if caller is None else caller.spiffe_id, None if callee is None else callee.name)
+    return Narrowed(None if caller is None else caller.spiffe_id, None if callee is None else callee.name, caller)
 
 
 def answer_matrix(subject: Subject, part: Narrowed, most: int, plot: Path | None, *, quiet: bool) -> Answer:

@@ -12,7 +12,7 @@ import msgspec
 from meshsim.identity.token_check import are_meant
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
-from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.placing import ANYWHERE, Carried, Spot, add_places, carry, names_written
 from meshsim.inquiry.presented import add_told, at_port, written_out
 from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
@@ -156,15 +156,18 @@ def of_mesh(subject: Subject, constants: Constants) -> Constants:
     add_told(subject, constants)
     add_places(subject, constants)
     if constants.claims and any(callee.token_check and callee.token_check.required for callee in subject.callees):
-        constants.add_claims([("iss",)], ["other"])  # which tells a token from none
+        constants.add_claims([("iss",)], [OTHER_CLAIM])  # which tells a token from none
     for name, values in (("iss", subject.issuers), ("aud", subject.audiences)):
         listed = any(isinstance(one, tuple) for one in constants.claims.get((name,), ()))
         if (name,) in constants.claims:
             constants.add_claims([(name,)], [(value,) if listed else value for value in values])
+    for callee in subject.callees:
+        constants.audiences.update(() if callee.token_check is None else callee.token_check.audiences)
     rules = subject.header_rules
-    said = rules is not None and "Hash" in rules.certificate_fields and rules.says_who_calls
-    if said and header(CLIENT_CERT) in constants.texts:
-        constants.approximate.add(f"the hash of a certificate, which {CLIENT_CERT} tells, is not known without a run")
+    if rules is not None and rules.says_who_calls and header(CLIENT_CERT) in constants.texts:
+        said = "the hash of a certificate, which {} tells, is not known without a run"
+        other = "{} tells who calls, beside what the caller says in it; not all that it can be is tried"
+        constants.approximate.add((said if "Hash" in rules.certificate_fields else other).format(CLIENT_CERT))
     return constants
 
 

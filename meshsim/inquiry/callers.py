@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from meshsim.identity.spiffe import check_spiffe_id
+from meshsim.inquiry.admission import admission
 from meshsim.inquiry.constants import Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.patterns import Machine, shortest_texts
@@ -17,12 +18,17 @@ from meshsim.policy.istio_trust import LOCAL
 
 STRANGER: Final = "/ns/unknown/sa/stranger"
 OTHER_DOMAIN: Final = "elsewhere.example"
+_UNFINISHED: Final = frozenset(("", "n", "ns", ".", ".."))
+"""Segments in which no SPIFFE ID of another form ends here; with ``ns`` begins the name of a namespace."""
 _IN_NAMES: Final = frozenset(f"{ascii_letters}{digits}-._")
 """Characters of a segment of a SPIFFE ID."""
 
 
-def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller]:
-    """Who may ask: every workload, everybody whom a policy names, strangers within and without, and nobody."""
+def callers_of(subjects: Iterable[Subject], constants: Constants, wanted: Caller | None = None) -> list[Caller]:
+    """Who may ask: every workload, everybody whom a policy names, strangers within and without, and nobody.
+
+    ``wanted``: somebody who is among them though policies cannot tell it from others.
+    """
     each = list(subjects)
     machine = Machine(tuple(sorted(constants.principal_patterns)), path=False)
     found = _workloads(each, constants, machine)
@@ -40,10 +46,26 @@ def callers_of(subjects: Iterable[Subject], constants: Constants) -> list[Caller
         spiffe_id = f"spiffe://{domain}{STRANGER}"
         found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
     if machine.patterns:
+        stand_for = [one.spiffe_id for one in found.values() if _speaks_as_anybody(one.spiffe_id, each)]
         for domain, _ in strangers:
-            for spiffe_id in _others(domain, found, machine):
+            for spiffe_id in _others(domain, stand_for, machine):
                 found.setdefault(spiffe_id, Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id))
+    if wanted is not None and wanted.spiffe_id:
+        found.setdefault(wanted.spiffe_id, wanted)
     return [*found.values(), Caller(name=NOBODY, workload="", spiffe_id="")]
+
+
+def _speaks_as_anybody(spiffe_id: str, subjects: Iterable[Subject]) -> bool:
+    """Whether TLS lets a workload come as far, wherever it calls, as a stranger with its identity."""
+    stranger = Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id)
+    for subject in subjects:
+        known = next((one for one in subject.callers if one.spiffe_id == spiffe_id), stranger)
+        for callee in (part for one in subject.callees for part in (one.versions or (one,))):
+            for port in callee.ports if known.end is not None else ():
+                mine, theirs = (admission(one, callee, port) for one in (known, stranger))
+                if (mine.plaintext, bool(mine.refused)) != (theirs.plaintext, bool(theirs.refused)):
+                    return False
+    return True
 
 
 def _workloads(subjects: Sequence[Subject], constants: Constants, machine: Machine) -> dict[str, Caller]:
@@ -66,9 +88,18 @@ def _workloads(subjects: Sequence[Subject], constants: Constants, machine: Machi
 
 
 def _others(domain: str, known: Iterable[str], machine: Machine) -> Iterator[str]:
-    """A SPIFFE ID of a service account of a trust domain for each kind of which nobody known is."""
+    """A SPIFFE ID of a trust domain for each kind of which nobody known is: a service account's, if one is."""
     begun = f"spiffe://{domain}/"
     seen = {machine.ends_of(one) for one in known if one.startswith(begun)}
+    for spiffe_id in (*_accounts(begun, machine), *_of_other_forms(begun, machine)):
+        kind = machine.ends_of(spiffe_id)
+        if kind not in seen:
+            seen.add(kind)
+            yield spiffe_id
+
+
+def _accounts(begun: str, machine: Machine) -> Iterator[str]:
+    """SPIFFE IDs of service accounts, as Istio writes them."""
     state = machine.first()[0]
     for character in f"{begun}ns/":
         state = machine.step(state, character)
@@ -85,10 +116,29 @@ def _others(domain: str, known: Iterable[str], machine: Machine) -> Iterator[str
                 after = machine.step(after, character)
             yield "/sa/", (after, "account")
 
-    for (after, part), text in shortest_texts((state, "namespace"), f"{begun}ns/", follow)[0]:
-        kind = after & machine.ends
-        if part == "account name" and kind not in seen:
-            seen.add(kind)
+    for (_, part), text in shortest_texts((state, "namespace"), f"{begun}ns/", follow)[0]:
+        if part == "account name":
+            yield text
+
+
+def _of_other_forms(begun: str, machine: Machine) -> Iterator[str]:
+    """SPIFFE IDs that name no namespace."""
+    state = machine.first()[0]
+    for character in begun:
+        state = machine.step(state, character)
+    names = sorted(_IN_NAMES.intersection((*machine.alphabet, ".", "n", "s")))
+
+    def follow(at: tuple[int, str]) -> Iterator[tuple[str, tuple[int, str]]]:
+        before, segment = at
+        for character in names:
+            longer = segment + character
+            yield character, (machine.step(before, character), longer if longer in _UNFINISHED else "name")
+        if segment not in _UNFINISHED:
+            yield "/", (machine.step(before, "/"), "")
+
+    start = (state, "")
+    for (_, segment), text in shortest_texts(start, begun, follow)[0]:
+        if segment not in _UNFINISHED:
             yield text
 
 

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final, get_args
-
-import msgspec
+from typing import Final, get_args
 
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, header
+from meshsim.inquiry.dimension import MISSING, Dimension, Value, matching_together
 from meshsim.inquiry.path_classes import RAW, PathClasses
 from meshsim.inquiry.patterns import OTHER, Machine, Pattern, TextClass, class_words, exactly, folded, text_classes
 from meshsim.scenario.tls import Cipher, Group, TlsVersion
 
 _READ_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that read (RFC 9110, section 9.2.1: the safe ones)."""
-NO_CLAIM: Final = "no claim"
-MISSING: Final = "missing"
-"""The class of requests without a header field."""
-TOKEN_AT: Final = "token_at"
-"""The dimension of where a token is."""
 OTHER_HOST: Final = "other.example"
 """A host that nobody here has."""
-_OTHER_CLAIM: Final = "other"
 _KNOWN: Final = {"tls_version": get_args(TlsVersion), "cipher": get_args(Cipher), "group": get_args(Group)}
 """Attributes that have no other values than these."""
-_MOST_TOGETHER: Final = 32
-"""Sets of patterns that several values of one attribute match together."""
 _DOCUMENTED: Final = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses that are nobody's, by version (RFC 5737 and RFC 3849)."""
 _S_PER_DAY: Final = 86_400
-
-
-class Value(msgspec.Struct, frozen=True):
-    """One class of values of an attribute."""
-
-    shown: str
-    """The class for people."""
-    witness: Any
-    """A value of it; None for a header field or claim that is not there; several of a header field in a tuple."""
-    matched: tuple[str, ...] = ()
-    """Of text: the patterns that it matches, as they are shown."""
-
-
-class Dimension(msgspec.Struct, frozen=True):
-    """An attribute that policies read, and its classes."""
-
-    name: str
-    """An attribute of a question, ``header NAME`` or ``claim NAME``."""
-    values: tuple[Value, ...]
-    path: tuple[str, ...] = ()
-    """Of a claim: the names that lead to it."""
 
 
 def methods(constants: Constants) -> tuple[Value, ...]:
@@ -82,13 +51,14 @@ def texts(name: str, constants: Constants, approximate: set[str]) -> Dimension:
 
 def headers(name: str, constants: Constants, approximate: set[str]) -> Dimension:
     """Classes of a header field: it can be missing, and where any of several may match, several can be there."""
-    patterns = constants.texts[name]
-    classes, exhausted = text_classes(patterns)
+    # Of this field no more than one word is left, whatever else it says.
+    left = {exactly("trailers")} if name == header("te") else set()
+    classes, exhausted = text_classes(constants.texts[name] | left)
     if not exhausted:
         approximate.add(f"patterns of {name} have too many combinations; some are tried, not all")
     values = [_value(one) for one in classes]
     if name in constants.several:
-        together, complete = _together(classes)
+        together, complete = matching_together(classes)
         values += [
             Value(" beside ".join(one.shown for one in each), tuple(one.witness for one in each), _patterns(each))
             for each in together
@@ -106,34 +76,6 @@ def paths(constants: Constants, approximate: set[str]) -> Dimension:
     if not found.exhausted:
         approximate.add("patterns of path have too many combinations; some are tried, not all")
     return Dimension("path", tuple(Value(one.shown, one.witness, one.matched) for one in found.classes))
-
-
-def claims(path: tuple[str, ...], constants: Constants, approximate: set[str]) -> Dimension:
-    """Classes of a claim: it can be missing; a text; a list, of which any text may match; or what else is compared."""
-    found = set(constants.claims.get(path, ()))
-    patterns = set(constants.claim_texts.get(path, ()))
-    shown: dict[Any, str] = {}
-    if patterns:
-        plain = {one for one in found if isinstance(one, str) and one != _OTHER_CLAIM}
-        patterns |= set(map(exactly, plain))
-        classes, exhausted = text_classes(patterns)
-        other = _OTHER_CLAIM if not any(_matches(one, _OTHER_CLAIM) for one in patterns) else None
-        words = {one: one.witness if one.matched else other or one.witness for one in classes}
-        # A text that is empty and that nothing matches is as good as none.
-        words = {one: word for one, word in words.items() if word or one.matched}
-        shown = {word: json.dumps(one.shown) for one, word in words.items() if one.matched}
-        found = {one for one in found if not isinstance(one, str)} | set(words.values())
-        if path in constants.listed_claims:
-            together, complete = _together([*words])
-            found |= {tuple(words[one] for one in each) for each in together}
-            # A text with spaces can be taken for a list of words, and so can a claim that has to be text.
-            found |= {(word,) for one, word in words.items() if one.matched and (" " in word or path == ("sub",))}
-            exhausted &= complete
-        if not exhausted:
-            approximate.add(f"values of claim {'.'.join(path)} can match too much together; some are tried, not all")
-    ordered = sorted(found, key=lambda value: (str(type(value)), str(value)))
-    values = (Value(shown.get(one, json.dumps(one)), list(one) if isinstance(one, tuple) else one) for one in ordered)
-    return Dimension(f"claim {'.'.join(path)}", (Value(NO_CLAIM, None), *values), path)
 
 
 def listed(name: str, known: Iterable[str], constants: Constants) -> Dimension:
@@ -209,28 +151,6 @@ def _value(one: TextClass) -> Value:
 
 def _patterns(each: Sequence[TextClass]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pattern.shown for one in each for pattern in one.matched))
-
-
-def _together(classes: Sequence[TextClass]) -> tuple[list[tuple[TextClass, ...]], bool]:
-    """Classes that match, together, what no class does alone; a few of each kind; and whether these are all."""
-    single = [one for one in classes if one.matched]
-    seen = {frozenset(one.matched) for one in single}
-    queue: list[tuple[tuple[TextClass, ...], frozenset[Pattern]]] = [((one,), frozenset(one.matched)) for one in single]
-    found: list[tuple[TextClass, ...]] = []
-    for each, matched in queue:
-        for one in single:
-            both = matched.union(one.matched)
-            if both not in seen:
-                if len(found) == _MOST_TOGETHER:
-                    return found, False
-                seen.add(both)
-                queue.append(((*each, one), both))
-                found.append((*each, one))
-    return found, True
-
-
-def _matches(pattern: Pattern, text: str) -> bool:
-    return Machine((pattern,), path=False).ends_of(text) != 0
 
 
 def _known(known: Iterable[str], patterns: Iterable[Pattern]) -> tuple[Value, ...]:

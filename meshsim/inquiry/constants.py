@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,16 @@ TEXT_ATTRIBUTES = ("path", "query", "host", "tls_version", "cipher", "group")
 """Attributes of a question whose values are any text."""
 NUMBER_ATTRIBUTES = ("certificate_age_s", "time_s")
 ADDRESS_ATTRIBUTES = ("source_ip", "destination_ip")
+
+
+OTHER_CLAIM: Final = "\0other"
+"""In place of a value of a claim that no policy names."""
+
+
+class Truth(msgspec.Struct, frozen=True):
+    """True or false as a value of a claim, which Python takes for the numbers 1 and 0."""
+
+    holds: bool
 
 
 class Constants(msgspec.Struct):
@@ -47,6 +57,12 @@ class Constants(msgspec.Struct):
     """Patterns by the path of a claim: a text may match, and of a list any of its texts."""
     listed_claims: set[tuple[str, ...]] = set()
     """Those of which lists match, too."""
+    split_claims: set[tuple[str, ...]] = set()
+    """Those whose text somebody takes for a list of words, while somebody else may take it as it is."""
+    whole_claims: set[tuple[str, ...]] = set()
+    """Those whose text is compared as it is by an engine that takes no text for a list of words."""
+    audiences: set[str] = set()
+    """Audiences for which tokens are accepted, in whichever form the token says them."""
     principals: set[str] = set()
     """SPIFFE IDs that are named."""
     principal_patterns: set[Pattern] = set()
@@ -80,7 +96,7 @@ class Constants(msgspec.Struct):
 
     def add_claims(self, paths: Iterable[tuple[str, ...]], values: Iterable[Any]) -> None:
         """Say that these claims are compared with these values."""
-        found = set(values)
+        found = {Truth(value) if isinstance(value, bool) else value for value in values}
         for path in paths:
             self.claims.setdefault(path, set()).update(found)
 
@@ -134,6 +150,7 @@ def _rego(files: Sequence[PolicyFile]) -> Constants:
 def _as_one(constants: Constants) -> Constants:
     """Header fields of one name are one text to engines other than Istio's."""
     constants.single |= {name for name in constants.texts if name.startswith("header ")}
+    constants.whole_claims |= {*constants.claims, *constants.claim_texts}
     constants.peer_addresses = bool(constants.addresses)
     return constants
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants, header
+from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, OTHER_CLAIM, TEXT_ATTRIBUTES, Constants, header
 from meshsim.inquiry.patterns import ANY, Pattern, exactly
 from meshsim.policy.cedar_text import PolicyText, Token, split
 from meshsim.policy.cedar_vocabulary import QUESTION_ATTRIBUTES, Claims, paths, vocabulary
@@ -73,11 +73,11 @@ def _read_claims(
         elif kind == "Bool":
             constants.add_claims([path], (True, False))
         elif kind == "Set<String>":
-            constants.add_claims([path], [(), *((text,) for text in texts), tuple(sorted(texts)), ("other",)])
+            constants.add_claims([path], [(), *((text,) for text in texts), tuple(sorted(texts)), (OTHER_CLAIM,)])
             if len(texts) > 1:
                 constants.approximate.add(f"of the sets of values of claim {'.'.join(path)} some are tried, not all")
         else:
-            constants.add_claims([path], [*texts, "other"])
+            constants.add_claims([path], [*texts, OTHER_CLAIM])
 
 
 def _strings(policy: PolicyText) -> Iterator[tuple[Token, Token]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, constants_of, header, merged
+from meshsim.inquiry.constants import ANY_CASE_HOST, OTHER_CLAIM, Constants, constants_of, header, merged
 from meshsim.inquiry.patterns import ANY, ONE, TEMPLATE_REST, TEMPLATE_SEGMENT, Pattern, exactly, prefix, suffix
 from meshsim.policy.engine import PolicyFile
+from meshsim.policy.istio_authentication import SPACE_DELIMITED
 from meshsim.policy.istio_match import SPIFFE, lowered
 from meshsim.policy.istio_own import OWN_COMPARED, OWN_TEXTS, TIME, bounds_s, is_part_of_day
 from meshsim.policy.istio_read import read_policies
@@ -37,9 +38,11 @@ def read(
     asked: dict[str, None] = {}
     for token in (rule for one in policies.authentication for rule in one.rules):
         # What is accepted decides, whatever policies say of it.
-        constants.add_claims([("iss",)], {token.issuer or "other", "other"})
+        constants.add_claims([("iss",)], {token.issuer or OTHER_CLAIM, OTHER_CLAIM})
         if token.audiences:
-            constants.add_claims([("aud",)], {*token.audiences, "other"})
+            constants.audiences.update(token.audiences)
+            constants.add_claims([("aud",)], {*token.audiences, OTHER_CLAIM})
+        constants.split_claims |= {(name,) for name in token.space_delimited_claims if name not in SPACE_DELIMITED}
     for policy in policies.authorization:
         if policy.action == "CUSTOM":
             asked[policy.provider] = None
@@ -47,10 +50,7 @@ def read(
             for clauses in (*rule.sources, *rule.operations, rule.conditions):
                 for clause in clauses:
                     _Reader(constants, policy.scope.namespace, trust_domains).clause(clause)
-    if ("aud",) in constants.claim_texts:
-        # The same audience written in another way is accepted, and told apart by policies.
-        bare = {one.removeprefix("https://").removesuffix("/") for one in constants.claims.get(("aud",), ())}
-        constants.add_claims([("aud",)], (f"https://{one}/" for one in bare - {"other"}))
+    constants.split_claims |= {(name,) for name in SPACE_DELIMITED if (name,) in constants.claim_texts}
     return merged([constants, *(constants_of(*providers[one]) for one in asked if providers and one in providers)])
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.patterns import ANY, SEGMENT, Pattern, exactly, prefix, suffix, within
 from meshsim.policy.engine import PolicyFile
 from meshsim.policy.rego_check import uses_of
@@ -121,13 +121,13 @@ class _Reader:
         depth = len(_MESHSIM) + 1
         if isinstance(item, Scalar) and path[:depth] == (*_MESHSIM, "claims"):
             self._taken.add(item)
-            self._constants.add_claims([path[depth:]], [(), (item.value,), ("other",)])
+            self._constants.add_claims([path[depth:]], [(), (item.value,), (OTHER_CLAIM,)])
 
     def _compared(self, path: Path, value: object, pattern: Callable[[str], Pattern]) -> None:
         constants = self._constants
         if path[: len(_MESHSIM) + 1] == (*_MESHSIM, "claims"):
             near = (value - 1, value, value + 1) if type(value) is int else (value,)
-            constants.add_claims([path[len(_MESHSIM) + 1 :]], [*near, "other"])
+            constants.add_claims([path[len(_MESHSIM) + 1 :]], [*near, OTHER_CLAIM])
         elif path in _NUMBERS and isinstance(value, int | float):
             attribute, unit = _NUMBERS[path]
             constants.add_numbers([attribute], [int(value) // unit])

@@ -18,7 +18,7 @@ from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
 from meshsim.inquiry.witness import ask_options
-from meshsim.policy.istio import IstioEngine
+from meshsim.policy.istio import REFUSED_PATH, IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
 from meshsim.scenario.errors import UsageError
 
@@ -100,6 +100,8 @@ class Narrowed(msgspec.Struct, frozen=True):
     source: str | None = None
     """SPIFFE ID of a caller; empty for the one that proves none."""
     destination: str | None = None
+    caller: Caller | None = None
+    """The caller itself: it gets a row though policies cannot tell it from others."""
 
     def wants(self, caller: Caller, callee: Callee) -> bool:
         """Whether a pair is in the part."""
@@ -118,7 +120,9 @@ def build_matrix(
     space = space_of([subject], constants)
     pairs = [
         pair
-        for pair in _pairs([subject], constants, space, split(subject.callees, versioned(subject)))
+        for pair in _pairs(
+            callers_of([subject], constants, narrowed.caller), space, split(subject.callees, versioned(subject))
+        )
         if narrowed.wants(*pair[:2])
     ]
     total = _bounded(len(pairs) * space.size, most)
@@ -149,15 +153,19 @@ def compare(
     """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
     constants = merged([_constants(before), _constants(after)])
     add_moved(before, after, constants)
+    engines = before.engine is not None and after.engine is not None
     apart = versioned(before) | versioned(after)
     earlier = split(before.callees, apart)
     later = {callee.name: callee for callee in split(after.callees, apart)}
     both = [callee for callee in earlier if callee.name in later]
-    engines = before.engine is not None and after.engine is not None
-    if engines and any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both):
+    looks = any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both)
+    notes = notes_of([before, after], constants)
+    if looks and engines:
         constants.paths[BLIND] = set()
+    elif looks:
+        notes.append(f"{REFUSED_PATH}: without policies no path is refused by status 400; these flips are left out")
     space = space_of([before, after], constants)
-    asked = _pairs([before, after], constants, space, both, later)
+    asked = _pairs(callers_of([before, after], constants, narrowed.caller), space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
     total = _bounded(2 * len(pairs) * space.size, most)
     combinations = list(space.combinations())
@@ -179,7 +187,7 @@ def compare(
         questions=total,
         only_before=tuple(sorted(known - later.keys())),
         only_after=tuple(sorted(later.keys() - known)),
-        notes=tuple(notes_of([before, after], constants)),
+        notes=tuple(notes),
     )
 
 
@@ -268,13 +276,9 @@ def _looks_at_paths(subject: Subject, callee: Callee) -> frozenset[int]:
 
 
 def _pairs(
-    subjects: Sequence[Subject],
-    constants: Constants,
-    space: Space,
-    callees: Sequence[Callee],
-    later: Mapping[str, Callee] = {},
+    callers: Sequence[Caller], space: Space, callees: Sequence[Callee], later: Mapping[str, Callee] = {}
 ) -> Iterator[Pair]:
-    for caller in callers_of(subjects, constants):
+    for caller in callers:
         for callee in callees:
             counterpart = later.get(callee.name, callee)
             for port in ports_of(callee, space.reads, counterpart):

@@ -85,8 +85,9 @@ def suffix(text: str) -> Pattern:
 
 
 def folded(pattern: Pattern) -> Pattern:
-    """The pattern in which letters match in either case."""
-    return Pattern(tuple(_CASELESS + one if one.isalpha() and len(one) == 1 else one for one in pattern.pieces))
+    """The pattern in which letters of ASCII match in either case."""
+    letters = frozenset(string.ascii_letters)
+    return Pattern(tuple(_CASELESS + one if one in letters else one for one in pattern.pieces))
 
 
 def within(text: str) -> Pattern:

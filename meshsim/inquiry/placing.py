@@ -11,7 +11,7 @@ import msgspec
 from meshsim.identity.token_check import Lookup, TokenRules, are_meant
 from meshsim.identity.token_places import DEFAULT_PLACES, Fields, Place, put, taken_off
 from meshsim.identity.token_search import the_reason, told
-from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.patterns import ANY, Pattern
 from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.question import Decision, token_refusal
@@ -171,7 +171,7 @@ def add_places(subject: Subject, constants: Constants) -> None:
                 continue
             constants.token_places.add(place)
             constants.told = True
-            constants.add_claims([("iss",)], {lookup.issuer or "other"})  # which tells a token from none
+            constants.add_claims([("iss",)], {lookup.issuer or OTHER_CLAIM})  # which tells a token from none
             stays = lookup.forward or place.kind == "cookie"
             if stays and any(_may_be_token(one, place) for one in constants.texts[attribute]):
                 constants.approximate.add(f"{attribute} holds the token of {shown(place)}, whose text is not known")

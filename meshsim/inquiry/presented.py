@@ -7,7 +7,7 @@ import msgspec
 from meshsim.identity.token_check import Keys, Lookup
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
-from meshsim.inquiry.constants import Constants, header
+from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.istio import IstioEngine
 from meshsim.sidecar.gate import search_of
@@ -61,7 +61,7 @@ def add_told(subject: Subject, constants: Constants) -> None:
                 values = {"".join(one.pieces) for one in patterns if one.exact}
                 if patterns:
                     constants.told = True
-                    constants.add_claims([tuple(claim.split("."))], {*values, "other"})
+                    constants.add_claims([tuple(claim.split("."))], {*values, OTHER_CLAIM})
                 if any(not one.exact for one in patterns):
                     constants.approximate.add(f"header {name}, which tells claim {claim}, is matched in part")
             if lookup.payload_header and header(lookup.payload_header) in constants.texts:

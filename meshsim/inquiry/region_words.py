@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.classes import MISSING, NO_CLAIM, TOKEN_AT, Dimension, Value
+from meshsim.inquiry.dimension import MISSING, NO_CLAIM, TOKEN_AT, Dimension, Value
 from meshsim.inquiry.patterns import OTHER
 from meshsim.inquiry.regions import Box, Region
 

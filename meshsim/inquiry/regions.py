@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from meshsim.inquiry.classes import Dimension
+from meshsim.inquiry.dimension import Dimension
 
 Box = dict[str, tuple[str, ...]]
 """Dimension → the values that it holds, as they are shown; a dimension that holds all of them is left out."""

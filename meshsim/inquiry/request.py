@@ -86,6 +86,8 @@ def resolve(subject: Subject, request: Request) -> Asked:
         raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
     admitted = admission(caller, callee, port, plaintext=request.plaintext)
     plaintext = admitted.plaintext
+    if plaintext:
+        _check_plaintext(request, f"{caller.name} speaks plaintext to {callee.name}:{port}")
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
     given = _given(subject, request, callee)
@@ -124,6 +126,19 @@ def resolve(subject: Subject, request: Request) -> Asked:
             if value is None and usual[key] not in ("", -1) and (key in reads or key in base)
         },
     )
+
+
+def _check_plaintext(request: Request, how: str) -> None:
+    """Raise UsageError for what only a handshake could come to."""
+    given = {
+        "--tls-version": request.tls_version,
+        "--cipher": request.cipher,
+        "--group": request.group,
+        "--certificate-age": request.certificate_age_s,
+    }
+    said = [name for name, value in given.items() if value is not None]
+    if said:
+        raise UsageError(f"{said[0]}: {how}, so there is no TLS to speak of; expected no {', '.join(said)}")
 
 
 def _given(subject: Subject, request: Request, callee: Callee) -> dict[str, Any]:

@@ -10,12 +10,9 @@ from typing import Any
 import msgspec
 
 from meshsim.inquiry.admission import admission
+from meshsim.inquiry.claim_classes import claims
 from meshsim.inquiry.classes import (
-    TOKEN_AT,
-    Dimension,
-    Value,
     addresses,
-    claims,
     forwarded_for,
     headers,
     listed,
@@ -26,6 +23,7 @@ from meshsim.inquiry.classes import (
     told_apart,
 )
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, ANY_CASE_HOST, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
+from meshsim.inquiry.dimension import TOKEN_AT, Dimension, Value
 from meshsim.inquiry.placing import Spot, spots_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
@@ -146,7 +144,7 @@ def space_of(subjects: Iterable[Subject], constants: Constants) -> Space:
 
 def ports_of(callee: Callee, reads: frozenset[str], later: Callee | None = None) -> list[int]:
     """The ports that policies can tell apart, or that speak TLS in different ways, now or ``later``."""
-    if "port" in reads:
+    if not reads.isdisjoint(("port", "sni")):  # the name that a caller asks for in the handshake holds the port
         return list(callee.ports)
     after = callee if later is None else later
     # The first port of each kind stands for all of it.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.classes import claims
+from meshsim.inquiry.claim_classes import claims
 from meshsim.inquiry.constants import constants_of
 from meshsim.inquiry.matrix import Matrix, build_matrix, compare
 from meshsim.inquiry.region_words import region_words

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from meshsim.inquiry.classes import addresses, claims, forwarded_for, headers, listed, numbers, texts
+from meshsim.inquiry.claim_classes import claims
+from meshsim.inquiry.classes import addresses, forwarded_for, headers, listed, numbers, texts
 from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, constants_of, merged
 from meshsim.inquiry.patterns import exactly, prefix
 from meshsim.policy.engine import PolicyFile

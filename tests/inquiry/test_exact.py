@@ -97,6 +97,8 @@ SOURCES = ("a", "b", "cars/0", "cars/1", NOBODY, *draws.IDENTITIES, "spiffe://me
            "spiffe://mesh.example/ns/foo/sa/z", "spiffe://old.example/ns/foo-2/sa/a",
            "spiffe://mesh.example/ns/x/sa/a")  # fmt: skip
 MODES = ("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+POINT = {"x": "WKn-ZIGevcwGIyyrzFoZNBdaq9_TsqzGl96oc0CWuis", "y": "y77t-RvAHRKTsSGdIYUfweuOvwrvDD-Q3Hv5J0fSKbE"}
+"""Of a key that nobody signs with."""
 KINDS = (*MODES, "waypoint", "asking", "cedar")
 """Modes of normalisation; a mesh with a waypoint; one whose CUSTOM policies ask Cedar; one with Cedar alone."""
 
@@ -171,7 +173,7 @@ def _documents(rng: random.Random) -> list[dict[str, Any]]:
     return found
 
 
-KEYS = json.dumps({"keys": []})
+KEYS = json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", **POINT}]})
 
 
 def _request(rng: random.Random) -> Request:

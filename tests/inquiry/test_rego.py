@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.constants import constants_of, header
+from meshsim.inquiry.constants import OTHER_CLAIM, constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
 from meshsim.inquiry.patterns import SEGMENT, Pattern, exactly, glob, prefix, suffix, within
 from meshsim.inquiry.request import Request
@@ -118,7 +118,7 @@ def test_claims_numbers_and_addresses() -> None:
     )
     module = "package envoy.authz\nallow if {\n" + "\n".join(conditions) + "\n}"
     constants = constants_of("rego", [PolicyFile("a.rego", module)])
-    assert constants.claims == {("roles",): {(), ("admin",), ("other",)}, ("realm", "id"): {"a", "other"}}
+    assert constants.claims == {("roles",): {(), ("admin",), (OTHER_CLAIM,)}, ("realm", "id"): {"a", OTHER_CLAIM}}
     assert constants.numbers == {"certificate_age_s": {3600}, "time_s": {1767225600}}
     assert constants.addresses == {"10.0.0.0/8"}
     assert constants.principals == {"spiffe://plant.example/fleet/robots/0"}
