@@ -23,12 +23,13 @@ Kind = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
 
 
 class Resilience(Model):
-    """What a sidecar does about failures. Defaults: Istio's."""
+    """What a sidecar does about failures. Defaults: those of Istio, but for `retry_on`."""
 
     retries: int = Field(default=2, ge=0, le=10)
     """Attempts after the first. Default: 2."""
     retry_on: Annotated[tuple[RetriableOutcome, ...], FromList] = ("unreachable", "reset")
-    """Outcomes of an attempt that are tried again. Default: unreachable, reset."""
+    """Outcomes of an attempt that are tried again. `connect-failure`: what ended before its request was sent, for want
+    of a connection, TCP or TLS. Default: unreachable, reset."""
     backoff_ns: Duration = Field(default=25 * MS, alias="backoff")
     """Base of the wait before retry n: uniform from 0 to base x (2^n - 1), at most 10 x base. Default: 25 ms."""
     request_timeout_ns: Duration = Field(default=15 * S, alias="request_timeout", gt=0)

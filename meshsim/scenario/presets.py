@@ -66,7 +66,7 @@ ISTIO: Final = Preset(
         Default("resilience.retries", 2, "istio: default retry policy, attempts"),
         Default(
             "resilience.retry_on",
-            ["unreachable", "reset"],
+            ["connect-failure"],
             "istio: connect-failure, refused-stream, unavailable, cancelled, retriable-status-codes",
         ),
         Default("resilience.backoff", "25 ms", "envoy: router, base interval"),
@@ -80,7 +80,6 @@ ISTIO: Final = Preset(
     ),
     left=(
         *_ISTIO_LEFT,
-        Left("of resets only streams that were refused are tried again", "every attempt whose connection was lost"),
         Left("ML-KEM with COMPLIANCE_POLICY=pqc", "tls.groups can name X25519MLKEM768"),
         Left("no circuit breaker, no outlier detection", "as here; per service with mesh.destinations"),
         Left("panic threshold of 0 with outlier detection", "unhealthy replicas are never used"),

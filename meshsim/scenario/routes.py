@@ -11,7 +11,7 @@ from meshsim.scenario.headers import HeaderName
 from meshsim.scenario.ports import Labels, PortNumber
 
 RoutePath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
-RetriableOutcome = Literal["unreachable", "reset", "tls-refused", "timeout", "failed"]
+RetriableOutcome = Literal["unreachable", "reset", "tls-refused", "timeout", "failed", "connect-failure"]
 MatchText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
@@ -122,7 +122,7 @@ class RouteRetries(Model):
     attempt_timeout_ns: Duration | None = Field(default=None, alias="attempt_timeout", gt=0)
     """Time for one attempt. Default: the mesh's."""
     retry_on: Annotated[tuple[RetriableOutcome, ...] | None, FromList] = None
-    """Outcomes of an attempt that are tried again. Default: the mesh's."""
+    """Outcomes of an attempt that are tried again, as `mesh.resilience.retry_on`. Default: the mesh's."""
 
 
 class Rewrite(Model):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.sidecar.resilience import CONNECT_FAILURE
+
 if TYPE_CHECKING:
     from meshsim.sidecar.balancer import Balancer
     from meshsim.sidecar.clusters import Cluster
@@ -58,6 +60,25 @@ class OutboundCall:
         """Where its time limit is kept; None of calls that a route is for."""
         self.cluster: Cluster | None = None
         """Where a route has it go; None of calls that are not routed."""
+
+
+def may_retry(call: OutboundCall, outcome: str, now_ns: int, *, unsent: bool = False) -> bool:
+    """Return whether a call is tried again after an attempt with this outcome.
+
+    ``unsent``: whether the attempt ended for want of a connection to a replica that there was.
+    """
+    retries_left = call.attempt <= call.resilience.retries and now_ns < call.deadline_ns
+    return retries_left and _meets_condition(call, outcome, unsent)
+
+
+def exhausted(call: OutboundCall, outcome: str, *, unsent: bool = False) -> bool:
+    """Return whether a call that ends has been tried again in vain; ``unsent`` as for ``may_retry``."""
+    return call.attempt > 1 and _meets_condition(call, outcome, unsent)
+
+
+def _meets_condition(call: OutboundCall, outcome: str, unsent: bool) -> bool:
+    retry_on = call.resilience.retry_on
+    return outcome in retry_on or (unsent and CONNECT_FAILURE in retry_on)
 
 
 def release(call: OutboundCall, balancer: Balancer) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
-from meshsim.sidecar.calls import OutboundCall, release
+from meshsim.sidecar.calls import OutboundCall, exhausted, may_retry, release
 from meshsim.sidecar.clusters import Cluster
 from meshsim.sidecar.commands import BackOff, CloseConnection, Command, FinishCall, HoldCall, Send, WaitForConnection
 from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage, ResponseMessage
@@ -230,19 +230,23 @@ class Outbound(Upstreams):
                 return
         self._send(call, upstream, now_ns, commands)
 
-    def _failed(self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command]) -> None:
-        """End an attempt that brought no response: try again, or give up."""
+    def _failed(
+        self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command], *, unsent: bool = False
+    ) -> None:
+        """End an attempt that brought no response: try again, or give up.
+
+        ``unsent``: whether it ended for want of a connection to a replica that there was.
+        """
         release(call, self._balancer)
         self._note_failure(call, outcome, now_ns)
-        resilience = call.resilience
-        if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
+        if may_retry(call, outcome, now_ns, unsent=unsent):
             self._back_off(call, outcome, now_ns, commands)
             return
         self._forget(call)
-        exhausted = call.attempt > 1 and outcome in resilience.retry_on
+        in_vain = exhausted(call, outcome, unsent=unsent)
         if call.template.through and outcome in ("unreachable", "reset"):
             outcome = "no-waypoint"
-        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None, exhausted))
+        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None, in_vain))
 
     def _forget(self, call: OutboundCall) -> None:
         """Let go of a call that has ended."""
@@ -282,13 +286,12 @@ class Outbound(Upstreams):
         outcome = outcome_of_status(message.status)
         if call.cluster is not None:
             call.cluster.ended(call.endpoint_id, message.status, self._balancer, now_ns, answered=True)
-        resilience = call.resilience
-        if outcome in resilience.retry_on and call.attempt <= resilience.retries and now_ns < call.deadline_ns:
+        if may_retry(call, outcome, now_ns):
             self._back_off(call, outcome, now_ns, commands)
         else:
             self._forget(call)
-            exhausted = call.attempt > 1 and outcome in resilience.retry_on
-            commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message, exhausted))
+            in_vain = exhausted(call, outcome)
+            commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message, in_vain))
         if upstream.pool.waiting:
             self._serve_waiting(upstream, now_ns, commands)
         if upstream.draining and not upstream.streams and not upstream.waiting:
@@ -296,9 +299,11 @@ class Outbound(Upstreams):
             commands += self._drop(upstream, "reset", now_ns)
         return commands
 
-    def _give_up(self, call_ids: list[int], outcome: str, now_ns: int, commands: list[Command]) -> None:
+    def _give_up(
+        self, call_ids: Iterable[int], outcome: str, now_ns: int, commands: list[Command], *, sent: bool
+    ) -> None:
         for call_id in call_ids:
-            self._failed(self._calls[call_id], outcome, now_ns, commands)
+            self._failed(self._calls[call_id], outcome, now_ns, commands, unsent=not sent)
 
     def _connect_for_waiting(self, pool: Pool, endpoint: Endpoint, now_ns: int, commands: list[Command]) -> None:
         template = self._calls[pool.waiting[0]].template

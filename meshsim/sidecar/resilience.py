@@ -22,6 +22,10 @@ STATUS = {
 """The HTTP status with which a sidecar tells its workload of each outcome; of an abort, the route says it."""
 
 
+CONNECT_FAILURE = "connect-failure"
+"""A condition for retries beside the outcomes of attempts: the attempt ended before its request was sent, for want of a
+connection. Envoy's retry condition of this name."""
+
 FLAGS = {
     "unreachable": "UF",
     "tls-refused": "UF",
@@ -40,7 +44,7 @@ class ResilienceSettings(msgspec.Struct, frozen=True):
     retries: int
     """Attempts after the first."""
     retry_on: frozenset[str]
-    """Outcomes that are tried again."""
+    """Outcomes that are tried again, and `CONNECT_FAILURE`."""
     backoff_ns: int
     """Base of the wait before a retry."""
     attempt_timeout_ns: int | None
@@ -49,12 +53,16 @@ class ResilienceSettings(msgspec.Struct, frozen=True):
     """Time for TCP and TLS."""
 
 
-def response_flags(outcome: str, *, dialled: bool, retried: bool) -> str:
+def response_flags(outcome: str, *, waited: bool, retried: bool) -> str:
     """Return the flags with which Envoy logs a request that it had to answer itself; empty for none.
 
-    ``dialled``: whether there was an endpoint to connect to. ``retried``: whether all retries were used up.
+    ``waited``: whether it ended while it waited for a connection. If not, there was no endpoint to connect to, or it
+    had been sent: in TLS 1.3 that is done before a server refuses its client. ``retried``: whether all retries were
+    used up.
     """
-    flag = "UH" if outcome == "unreachable" and not dialled else FLAGS.get(outcome, "")
+    flag = FLAGS.get(outcome, "")
+    if not waited:
+        flag = {"unreachable": "UH", "tls-refused": FLAGS["reset"]}.get(outcome, flag)
     return f"URX,{flag}" if flag in ("UF", "UC") and retried else flag
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from meshsim.scenario.placed_waypoints import HBONE_PORT
@@ -58,8 +58,10 @@ class Upstreams:
         """Send the calls that wait for this connection, and those that wait for any of its pool."""
         raise AssertionError(self)
 
-    def _give_up(self, call_ids: list[int], outcome: str, now_ns: int, commands: list[Command]) -> None:
-        """End the attempts of these calls."""
+    def _give_up(
+        self, call_ids: Iterable[int], outcome: str, now_ns: int, commands: list[Command], *, sent: bool
+    ) -> None:
+        """End the attempts of these calls, whose requests were sent or were to be."""
         raise AssertionError(self)
 
     def _connect_for_waiting(self, pool: Pool, endpoint: Endpoint, now_ns: int, commands: list[Command]) -> None:
@@ -171,11 +173,12 @@ class Upstreams:
             pool.connections.remove(upstream)
         if pool.cluster is not None:
             pool.cluster.connections -= 1
-        affected = [*upstream.streams, *upstream.waiting]
+        sent, unsent = [*upstream.streams], [*upstream.waiting]
         if not pool.connections and not pool.used_up and not upstream.used_up:
-            affected += pool.waiting
+            unsent += pool.waiting
         commands: list[Command] = []
-        self._give_up(affected, outcome, now_ns, commands)
+        self._give_up(sent, outcome, now_ns, commands, sent=True)
+        self._give_up(unsent, outcome, now_ns, commands, sent=False)
         if upstream.used_up and pool.waiting and not pool.connections:
             self._connect_for_waiting(pool, upstream.endpoint, now_ns, commands)
         return commands

@@ -226,7 +226,7 @@ class Driver:
                 self._gave_up_waiting(account)
             account.settle(now_ns)
             if account.parent is not None and account.parent.sent_on:
-                account.flags = response_flags(command.outcome, dialled=waited, retried=command.exhausted)
+                account.flags = response_flags(command.outcome, waited=waited, retried=command.exhausted)
             return self.workloads.end_call(account, command.outcome, command.status)
         account.bytes_received += response.size_bytes
         if response.headers:
@@ -255,7 +255,7 @@ class Driver:
         if account.told is not None and outcome != "ok":
             outcome, account.flags = account.told
             if account.parent is not None and account.parent.sent_on:  # ztunnel has closed the waypoint's connection
-                account.flags = response_flags("reset", dialled=True, retried=command.exhausted)
+                account.flags = response_flags("reset", waited=False, retried=command.exhausted)
         return self.workloads.end_call(account, outcome, command.status)
 
     def _back_off(self, host: Host, command: commands.BackOff) -> None:

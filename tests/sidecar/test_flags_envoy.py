@@ -162,22 +162,22 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(
-    ("path", "outcome", "dialled", "retried"),
+    ("path", "outcome", "waited", "retried"),
     [
         ("/gone", "unreachable", False, False),
         ("/closed", "unreachable", True, False),
         ("/closed-twice", "unreachable", True, True),
-        ("/cutting", "reset", True, False),
-        ("/cutting-twice", "reset", True, True),
-        ("/silent", "timeout", True, False),
-        ("/full", "overflow", True, False),
-        ("/refused", "reset", True, False),
-        ("/refused-twice", "reset", True, True),
+        ("/cutting", "reset", False, False),
+        ("/cutting-twice", "reset", False, True),
+        ("/silent", "timeout", False, False),
+        ("/full", "overflow", False, False),
+        ("/refused", "reset", False, False),
+        ("/refused-twice", "reset", False, True),
         ("/nowhere", "unrouted", False, False),
         ("/abort", "aborted", False, False),
     ],
 )
-def test_failures_are_told_as_envoy_tells_them(ask: Any, path: str, outcome: str, dialled: bool, retried: bool) -> None:
+def test_failures_are_told_as_envoy_tells_them(ask: Any, path: str, outcome: str, waited: bool, retried: bool) -> None:
     """Each kind of failure has Envoy's status, and the flags of its access log."""
-    expected = STATUS.get(outcome, ABORT), response_flags(outcome, dialled=dialled, retried=retried)
+    expected = STATUS.get(outcome, ABORT), response_flags(outcome, waited=waited, retried=retried)
     assert ask(path) == expected

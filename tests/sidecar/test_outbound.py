@@ -303,7 +303,7 @@ def test_new_location_changes_the_ranking(stage: Any) -> None:
 # TLS
 
 
-def _handshake(stage: Any, book: Any, server_side: Any, *calls: int) -> tuple[TlsServer, Any]:
+def handshake(stage: Any, book: Any, server_side: Any, *calls: int) -> tuple[TlsServer, Any]:
     """Bring the sidecar's newest connection up to its last flight; return the server's end and that flight."""
     server = TlsServer(server_side)
     upstream = list(book.sidecar.outbound.upstreams)[-1]
@@ -327,7 +327,7 @@ def test_requests_follow_the_clients_last_flight(stage: Any) -> None:
     """In TLS 1.3 the client sends its requests right behind its last flight, encrypted."""
     book = stage.sidecar(mode="STRICT")
     book.on(stage.call(7)).expects(*OPENED)
-    _handshake(stage, book, stage.side("vision"), 7)
+    handshake(stage, book, stage.side("vision"), 7)
     book.on(stage.response(1, 7, encrypted=True)).expects((FinishCall, {"outcome": "ok"}))
 
 
@@ -342,7 +342,7 @@ def test_ticket_is_offered_to_the_same_endpoint(of_service: bool, stage: Any) ->
         ticket_per_service=of_service,
     )
     book.on(stage.call(1)).expects(*OPENED)
-    server, finish = _handshake(stage, book, stage.side("vision"), 1)
+    server, finish = handshake(stage, book, stage.side("vision"), 1)
     (tickets,) = server.receive(finish, EPOCH).flights
     book.on(events.UnitReceived(1, tickets))
     (compute,) = book.takes()
@@ -358,7 +358,7 @@ def test_late_refusal_reaches_a_client_that_believes_it_is_established(stage: An
     """The server's alert comes after the request was sent: the call ends as refused by TLS, and is not a reset."""
     book = stage.sidecar(mode="STRICT", retries=0, side=stage.side("planner", ttl_s=1))
     book.at(0).on(stage.call(7)).expects(*OPENED)
-    server, finish = _handshake(stage, book, stage.side("vision"), 7)
+    server, finish = handshake(stage, book, stage.side("vision"), 7)
     refusal = server.receive(finish, EPOCH + 5 * 10**9)
     assert refusal.refused is not None
     assert (refusal.refused.alert, refusal.refused.by) == ("certificate_expired", "server")
@@ -375,7 +375,7 @@ def test_end_of_the_connection_behind_an_alert_is_a_refusal(stage: Any) -> None:
     """When the connection ends while the alert is still being read, the outcome is the refusal all the same."""
     book = stage.sidecar(mode="STRICT", retries=0, side=stage.side("planner", ttl_s=1))
     book.on(stage.call(7)).expects(*OPENED)
-    server, finish = _handshake(stage, book, stage.side("vision"), 7)
+    server, finish = handshake(stage, book, stage.side("vision"), 7)
     refusal = server.receive(finish, EPOCH + 5 * 10**9)
     book.on(events.UnitReceived(1, refusal.flights[0])).expects(Compute)
     book.on(events.ConnectionLost(1, "expired")).expects((FinishCall, {"outcome": "tls-refused"}))
@@ -403,10 +403,10 @@ def test_new_identity_is_for_new_connections(stage: Any, mode: str) -> None:
     """After a rotation connections that are there go on, and the next one is opened with the new certificate."""
     book = stage.sidecar(mode=mode, streams_per_connection=1)
     book.on(stage.call(1)).expects(*OPENED)
-    _handshake(stage, book, stage.side("vision"), 1)
+    handshake(stage, book, stage.side("vision"), 1)
     rotated = stage.side("planner", not_before_s=60, mode=mode)
     book.on(events.IdentityRotated(rotated)).expects()
     book.on(stage.response(1, 1, encrypted=True)).expects(FinishCall)
     book.on(stage.call(2)).expects((Send, {"connection_id": 1})).on(stage.call(3)).expects(*OPENED)
-    _, finish = _handshake(stage, book, stage.side("vision"), 3)
+    _, finish = handshake(stage, book, stage.side("vision"), 3)
     assert finish.svid == rotated.svid

@@ -457,15 +457,17 @@ def test_a_revoked_waypoint_is_not_spoken_to(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "dialled", "retried", "flags"),
+    ("outcome", "waited", "retried", "flags"),
     [
         ("unreachable", False, True, "UH"),
         ("unreachable", True, False, "UF"),
-        ("reset", True, True, "URX,UC"),
-        ("timeout", True, False, "UT"),
-        ("denied", True, False, ""),
+        ("reset", False, True, "URX,UC"),
+        ("tls-refused", True, True, "URX,UF"),
+        ("tls-refused", False, False, "UC"),
+        ("timeout", False, False, "UT"),
+        ("denied", False, False, ""),
     ],
 )
-def test_response_flags_are_envoys(outcome: str, dialled: bool, retried: bool, flags: str) -> None:
+def test_response_flags_are_envoys(outcome: str, waited: bool, retried: bool, flags: str) -> None:
     """Each kind of failure has the flag of Envoy's access log."""
-    assert response_flags(outcome, dialled=dialled, retried=retried) == flags
+    assert response_flags(outcome, waited=waited, retried=retried) == flags

@@ -25,13 +25,13 @@ from meshsim.scenario.manifests.values import (
 from meshsim.scenario.positions import Path
 from meshsim.scenario.words import expected, show
 
-_NO_ANSWER = ("unreachable", "reset", "tls-refused", "timeout")
+_NO_ANSWER = ("connect-failure", "reset", "tls-refused", "timeout")
 RETRY_ON: Mapping[str, tuple[str, ...]] = {
     "5xx": (*_NO_ANSWER, "failed"),
     "gateway-error": (*_NO_ANSWER, "failed"),
     "reset": _NO_ANSWER,
-    "reset-before-request": ("reset",),
-    "connect-failure": ("unreachable", "tls-refused"),
+    "reset-before-request": ("connect-failure",),
+    "connect-failure": ("connect-failure",),
     "refused-stream": (),
     "retriable-4xx": (),
     "retriable-headers": (),
