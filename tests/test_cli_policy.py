@@ -146,7 +146,7 @@ def test_cases_can_be_held_to_a_coverage() -> None:
 
 
 def test_odd_values_are_warnings(tmp_path: Path) -> None:
-    """A method in lower case is told by check and by the policy commands, beside exit code 0."""
+    """A method in lower case is told by check, by a run and by the policy commands, beside exit code 0."""
     text = (ROOT / "scenarios" / "hello-mesh.yaml").read_text(encoding="utf-8")
     policy = (ROOT / "scenarios" / "policies" / "hello-mesh.cedar").read_text(encoding="utf-8")
     (tmp_path / "policies").mkdir()
@@ -163,5 +163,8 @@ def test_odd_values_are_warnings(tmp_path: Path) -> None:
         "policy", "ask", "--scenario", scenario, "--source", "phones", "--destination", "greeter"
     )
     assert (code, code_ask) == (0, 0)
-    assert checked["scenarios"][0]["warnings"] == asked["warnings"]
+    short = ("--set", "duration=1 s", "--set", "expect=[]", "--fidelity", "modelled", "--out", tmp_path / "run")
+    code_run, ran = document("run", scenario, *short)
+    assert code_run == 0
+    assert checked["scenarios"][0]["warnings"] == asked["warnings"] == ran["warnings"]
     assert "methods are in upper case, so none is ever 'get'; expected 'GET'" in asked["warnings"][0]

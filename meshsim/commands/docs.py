@@ -46,7 +46,7 @@ KEYS: dict[str, dict[str, str]] = {
         "faults": "each fault with what it touched",
         "totals": "figures of the whole run",
         "notes": "what `check` notes of the scenario and its manifests, no mistakes, such as the preset taken",
-        "warnings": "what stands in policies and nobody enforces",
+        "warnings": "what in policies can hardly be meant as it is taken, or nobody enforces, as `check` tells it",
     },
     "report": {
         "run_dir": "the run folder, absolute",

@@ -11,7 +11,7 @@ from meshsim.analysis.run import Run, open_run
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer, shown_path
 from meshsim.commands.progress import Bar
 from meshsim.experiment import load, run_folder
-from meshsim.inquiry.odd import unenforced_in_scenario
+from meshsim.inquiry.odd import odd_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ def run_file(
     with Bar(f"Simulating {loaded.scenario.scenario}", "Judging and drawing", quiet=quiet) as bar:
         run = open_run(run_folder(loaded, out=out, progress=bar))
 
-    warnings = unenforced_in_scenario(loaded)
+    warnings = odd_in(loaded)
 
     def draw(console: Console) -> None:
         for note in () if quiet else loaded.notes:

@@ -1,4 +1,4 @@
-"""What in policies is valid and can hardly be meant as it is taken: told beside answers, and by ``meshsim check``."""
+"""What in policies is valid and can hardly be meant as it is taken: told beside answers and runs, and by ``check``."""
 
 from __future__ import annotations
 
@@ -125,18 +125,12 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     """The odd values in all policies of a scenario that is sound: those it starts with, of changes, and on trial."""
     by_engine = _files_by_engine(loaded)
     found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, files)]
-    found += unenforced_in_scenario(loaded)
+    found += _unenforced(by_engine.get("istio", []), loaded.scenario)
     found += _odd_ports(by_engine.get("istio", []), loaded.scenario.services)
     found += _odd_domains(by_engine.get("istio", []), loaded.scenario)
     found += _odd_issuers(by_engine.get("istio", []), loaded.scenario)
     found += _odd_keys(by_engine.get("istio", []), loaded.scenario)
     return tuple(dict.fromkeys(found))
-
-
-def unenforced_in_scenario(loaded: LoadedScenario) -> tuple[str, ...]:
-    """What stands in all policies of a scenario that is sound, and nobody enforces."""
-    files = _files_by_engine(loaded).get("istio", [])
-    return tuple(dict.fromkeys(_unenforced(files, loaded.scenario)))
 
 
 def _files_by_engine(loaded: LoadedScenario) -> dict[str, list[PolicyFile]]:
