@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 from meshsim.scenario import units
 from meshsim.scenario.call_graph import calls_of
@@ -11,7 +12,9 @@ from meshsim.scenario.findings import Finding
 from meshsim.scenario.headers import FIELDS_OF_THE_MESH
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.positions import Path
+from meshsim.scenario.services import Call
 from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenCheck, TokenIssuer, TokenPlace
+from meshsim.scenario.traffic import Traffic
 from meshsim.scenario.words import expected, one_of, show
 
 OWN_CLAIMS = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf")
@@ -26,10 +29,13 @@ def check_tokens(scenario: Scenario) -> Iterator[Finding]:
     yield from _check_issuers(scenario, held)
     for path, token in held.values():
         yield from _check_claims(token, (*path, "claims"))
-    for path, source, presented in _presented(scenario):
-        yield from _check_presented(path, source, presented, set(held))
+    for path, source, request in _requests(scenario):
+        presented, at = request.token, (*path, "token")
+        yield from _check_presented(at, source, presented, set(held))
         if isinstance(presented, StolenToken) and presented.at is not None:
-            yield from _check_place(presented.at, (*path, "at"))
+            yield from _check_place(presented.at, (*at, "at"))
+        if presented != "none":
+            yield from _check_doubled(request, path, _place(source, presented, held))
     for path, token in held.values():
         if token.at is not None:
             yield from _check_place(token.at, (*path, "at"))
@@ -180,12 +186,40 @@ def _check_claims(token: HeldToken, path: Path) -> Iterator[Finding]:
         yield Finding(path, f"the claims have {size_bytes} characters as JSON; expected at most {MOST_CLAIM_BYTES}")
 
 
-def _presented(scenario: Scenario) -> Iterator[tuple[Path, str, Flaw | StolenToken]]:
+def _requests(scenario: Scenario) -> Iterator[tuple[Path, str, Traffic | Call]]:
     for index, flow in enumerate(scenario.traffic):
-        yield ("traffic", index, "token"), flow.source, flow.token
+        yield ("traffic", index), flow.source, flow
     for name in scenario.services:
         for below, call in calls_of(scenario, name):
-            yield ("services", name, *below, "token"), name, call.token
+            yield ("services", name, *below), name, call
+
+
+def _place(source: str, presented: Flaw | StolenToken, held: dict[str, tuple[Path, HeldToken]]) -> TokenPlace | None:
+    """Where requests carry a token; None if there is none."""
+    holder = presented.stolen_from if isinstance(presented, StolenToken) else source
+    said = presented.at if isinstance(presented, StolenToken) else None
+    if holder not in held:
+        return None
+    return said or held[holder][1].at or TokenPlace(header="authorization", prefix="Bearer ")
+
+
+def _check_doubled(request: Traffic | Call, path: Path, place: TokenPlace | None) -> Iterator[Finding]:
+    """What a request itself says where its token is put: there would be two, of which one is none or is never seen."""
+    if place is None:
+        return
+    right = "expected another place (the token's 'at'), 'token: none', or nothing there"
+    for name, value in request.headers.items():
+        cookies = {one.partition("=")[0].strip() for one in value.split(";")} if name.lower() == "cookie" else set()
+        if place.header is not None and name.lower() == place.header.lower():
+            yield Finding(
+                (*path, "headers", name), f"the request's token is in {show(name)}, too; {right}", at_key=True
+            )
+        elif place.cookie in cookies:
+            message = f"the request's token is in the cookie {show(str(place.cookie))}, too; {right}"
+            yield Finding((*path, "headers", name), message)
+    query = request.path.partition("?")[2].split("&")
+    if place.param is not None and place.param in {unquote(one.partition("=")[0]) for one in query}:
+        yield Finding((*path, "path"), f"the request's token is in the parameter {show(place.param)}, too; {right}")
 
 
 def _check_presented(path: Path, source: str, presented: Flaw | StolenToken, held: set[str]) -> Iterator[Finding]:

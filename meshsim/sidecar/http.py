@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from meshsim.sidecar.http_sizes import MAX_FRAME_BYTES, STATIC_METHODS, STATIC_STATUSES
+from meshsim.sidecar.messages import OWN_FIELDS
 
 if TYPE_CHECKING:
     from h2.connection import H2Connection
 
 LARGEST_WINDOW_BYTES: Final = 2**31 - 1
 INITIAL_WINDOW_BYTES: Final = 65_535
-
-_OWN_FIELDS: Final = frozenset({":method", ":scheme", ":path", ":authority", "x-request-id", "traceparent"})
-"""What the ends themselves send with a request."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -159,7 +157,7 @@ def _request(fields: list[tuple[str, str]], body: bytes) -> Request:
         request_id=known["x-request-id"],
         traceparent=known["traceparent"],
         body=body,
-        headers=tuple((name, value) for name, value in fields if name not in _OWN_FIELDS),
+        headers=tuple((name, value) for name, value in fields if name not in OWN_FIELDS),
     )
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from meshsim.identity.token_places import BEARER, Fields, Place, put
 from meshsim.identity.tokens import Token
+
+TOO_LARGE: Final = 431
+"""Request Header Fields Too Large (RFC 6585, section 5)."""
+MOST_HEADER_BYTES: Final = 60 * 1024
+"""Names and values of a request's fields that Envoy takes (``max_request_headers_kb``)."""
+MOST_HEADERS: Final = 100
+"""Fields that it takes (``max_headers_count``)."""
+OWN_FIELDS: Final = (":method", ":scheme", ":path", ":authority", "x-request-id", "traceparent")
+"""What the ends themselves send with a request."""
+_OWN_BYTES: Final = sum(map(len, (*OWN_FIELDS, "POST", "https"))) + 36 + 55
+"""Of those, with the two ids, whose lengths are always the same."""
 
 
 class CallTemplate(msgspec.Struct, frozen=True, gc=False):
@@ -107,13 +120,23 @@ def sent(template: CallTemplate, token: Token | None, carried: Carried | None) -
     """Return the header fields and the target of a request with a token, and with what is handed on."""
     headers = template.headers
     if carried is not None:
-        kept = {name: value for name, value in headers if (name, value) not in carried.without}
-        handed_on = dict(carried.fields)
+        kept = [field for field in headers if field not in carried.without]
+        own = {name for name, _ in kept}  # what the call brings itself stands in place of what is handed on
         if token is not None and template.token_place.kind == "header":
-            handed_on.pop(template.token_place.name, None)  # what the call brings itself stands in place of it
-        fields = {**handed_on, **kept}.items()
-        headers = tuple(sorted(fields, key=lambda field: field[0] == "cookie"))
+            own.add(template.token_place.name)
+        handed_on = [field for field in carried.fields if field[0] not in own]
+        headers = tuple(sorted([*handed_on, *kept], key=lambda field: field[0] == "cookie"))
     return (headers, template.path) if token is None else put(template.token_place, token.text, headers, template.path)
+
+
+def is_too_large(template: CallTemplate, token: Token | None, carried: Carried) -> bool:
+    """Say whether a workload's own sidecar refuses its request, for what the workload has handed on.
+
+    What a scenario writes itself stays below that. A sidecar that writes claims into fields is not held to it.
+    """
+    headers, path = sent(template, token, carried)
+    taken = sum(len(name) + len(value) for name, value in headers) + len(path) + len(template.authority)
+    return taken + _OWN_BYTES > MOST_HEADER_BYTES or len(headers) + len(OWN_FIELDS) > MOST_HEADERS
 
 
 class ResponseMessage(msgspec.Struct, frozen=True, gc=False):

@@ -151,7 +151,7 @@ class Outbound(Upstreams):
         upstream = pool.ready()
         if cluster is not None and cluster.is_full(waits=upstream is None):
             call.endpoint_id = 0
-            self._end(call, "overflow", commands)
+            self._end(call, "overflow", STATUS["overflow"], commands)
             return
         active = self._balancer.active
         active[endpoint_id] = active.get(endpoint_id, 0) + 1
@@ -175,18 +175,18 @@ class Outbound(Upstreams):
             call.connection = upstream
             commands.append(WaitForConnection(call.call_id, upstream.connection_id))
 
-    def _end(self, call: OutboundCall, outcome: str, commands: list[Command]) -> None:
+    def _end(self, call: OutboundCall, outcome: str, status: int, commands: list[Command]) -> None:
         """End a call that this sidecar does not send (a limit of its cluster, no token); it is not tried again."""
         self._forget(call)
-        commands.append(FinishCall(call.call_id, outcome, STATUS[outcome], call.attempt, None))
+        commands.append(FinishCall(call.call_id, outcome, status, call.attempt, None))
 
     def _send(self, call: OutboundCall, upstream: Upstream, now_ns: int, commands: list[Command]) -> None:
         template, token = call.template, None
-        if template.token:
-            token, sent = presented(self._settings, template, upstream, now_ns)
-            if not sent:
+        if template.token or call.carried is not None:
+            token, refusal = presented(self._settings, call, upstream, now_ns)
+            if refusal is not None:
                 self._balancer.active[call.endpoint_id] -= 1
-                self._end(call, "no-token", commands)
+                self._end(call, *refusal, commands)
                 return
         call.connection = upstream
         call.pool = None
@@ -226,7 +226,7 @@ class Outbound(Upstreams):
             cluster.pending -= 1
             if cluster.is_full(waits=False):
                 self._balancer.active[call.endpoint_id] -= 1
-                self._end(call, "overflow", commands)
+                self._end(call, "overflow", STATUS["overflow"], commands)
                 return
         self._send(call, upstream, now_ns, commands)
 

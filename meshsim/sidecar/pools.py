@@ -11,9 +11,10 @@ from meshsim.sidecar.http1 import connection_problem
 from meshsim.sidecar.http1_write import request1_size_bytes
 from meshsim.sidecar.http_sizes import request_size_bytes
 from meshsim.sidecar.malformed import malformed_request
-from meshsim.sidecar.messages import sent
+from meshsim.sidecar.messages import TOO_LARGE, is_too_large, sent
 from meshsim.sidecar.pool import Pool, PoolKey, Upstream
 from meshsim.sidecar.received import options
+from meshsim.sidecar.resilience import STATUS
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
@@ -107,14 +108,23 @@ def _protocol(template: CallTemplate) -> str:
 
 
 def presented(
-    settings: SidecarSettings, template: CallTemplate, upstream: Upstream, now_ns: int
-) -> tuple[Token | None, bool]:
-    """The token that a request carries on a connection, and whether it is sent at all: some are not without one."""
-    wallet = settings.wallet
-    assert wallet is not None, "a scenario's tokens are checked"
-    shown = None if upstream.tls is None else upstream.tls.own_svid
-    token = wallet.present(template.token, settings.clock_offset_ns + now_ns, shown)
-    return token, token is not None or not wallet.needs(template.token)
+    settings: SidecarSettings, call: OutboundCall, upstream: Upstream, now_ns: int
+) -> tuple[Token | None, tuple[str, int] | None]:
+    """The token that a request carries on a connection; and the outcome and status of one that is not sent.
+
+    Some are not without a token, and none whose fields take too much: a workload's own sidecar answers 431 to it.
+    """
+    template, token = call.template, None
+    if template.token:
+        wallet = settings.wallet
+        assert wallet is not None, "a scenario's tokens are checked"
+        shown = None if upstream.tls is None else upstream.tls.own_svid
+        token = wallet.present(template.token, settings.clock_offset_ns + now_ns, shown)
+        if token is None and wallet.needs(template.token):
+            return None, ("no-token", STATUS["no-token"])
+    if call.carried is not None and is_too_large(template, token, call.carried):
+        return None, ("denied", TOO_LARGE)
+    return token, None
 
 
 class RequestSizes:

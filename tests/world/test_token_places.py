@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from meshsim.identity.tokens import Grant, Issuer
 from meshsim.inquiry.odd import odd_in
 from meshsim.scenario import token_reasons
 from meshsim.scenario.check_tokens import MOST_CLAIM_BYTES
@@ -253,6 +254,50 @@ def test_as_long_claims_as_can_be(tmp_path: Path, http_version: str) -> None:
         load_text(text.replace("role: mover", f"role: r{role}"), tmp_path / "a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("length", "fields", "own", "ended"),
+    [(7500, 8, 0, 200), (7500, 9, 0, 502), (5, 32, 62, 200), (5, 32, 63, 502)],
+)
+def test_what_is_told_can_be_too_much_to_hand_on(
+    tmp_path: Path, length: int, fields: int, own: int, ended: int
+) -> None:
+    """Who puts more than 60 KiB or 100 fields on its calls hears 431 from its own sidecar, as from Envoy by default."""
+    names = [f"x-{number}" for number in range(fields)]
+    told = ", ".join(f"{{header: {name}, claim: role}}" for name in names)
+    checks = (
+        f"calls: [{{to: planner, headers: {{{', '.join(f'y-{number}: a' for number in range(own))}}}}}]\n"
+        f"    forward_headers: [{', '.join(names)}]\n"
+        f"    request_authentication: {{issuers: [desk], output_claims_to_headers: [{told}]}}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", checks).replace("required: true", "required: false")
+    text = text.replace("role: mover", f"role: {'r' * length}")
+    result = same_at_every_fidelity(tmp_path, text, "", "duration=500 ms")
+    assert {row.status for row in result.requests} == {ended}
+    calls = {(row.outcome, row.status) for row in result.calls if row.source == "front"}
+    assert calls == {("ok", 200) if ended == 200 else ("denied", 431)}
+
+
+def test_two_good_tokens_of_one_rule_are_both_told(tmp_path: Path) -> None:
+    """Envoy adds a field for each (``addCopy`` in authenticator.cc), and both are handed on, last token first."""
+    scenario = load_text(CHAIN, tmp_path / "a.yaml").scenario
+    iss, begin_s = f"https://desk.{scenario.mesh.trust_domain}", scenario.epoch_ns // 10**9
+    issuer = Issuer(name="desk", iss=iss, algorithm="ES256", seed=scenario.seed)
+    other = Grant(issuer, "spiffe://a/b", (), '{"role":"lifter"}', 3600, 1800, False, begin_s).token(begin_s)
+    checks = (
+        "calls: [{to: planner}]\n    forward_headers: [x-role]\n"
+        "    request_authentication: {issuers: [desk], from_headers: [{name: x-jwt}, {name: x-other}], "
+        "output_claims_to_headers: [{header: x-role, claim: role}]}"
+    )
+    text = CHAIN.replace("calls: [{to: planner}]", checks).replace("required: true", "required: false")
+    text = text.replace("role: mover}}", "role: mover}, at: {header: x-jwt}}")
+    text = text.replace("slice: web", f"slice: web, headers: {{x-other: {other.text}}}")
+    policy = (
+        'permit (principal, action, resource == Service::"front");\npermit (principal, action, resource) when '
+        '{ context.headers has "x-role" && context.headers["x-role"] == "lifter,mover" };'
+    )
+    assert ends(same_at_every_fidelity(tmp_path, text, policy)) == {("ok", 200)}
+
+
 def test_a_claim_that_no_field_can_hold_is_handed_on_as_it_is_read(tmp_path: Path) -> None:
     """Line ends in a claim and spaces around it are there for the sidecar's policies, and go no farther."""
     checks = (
@@ -442,6 +487,21 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
             "work: {constant: 1 ms}",
             "work: {constant: 1 ms}\n    forward_headers: [x-a, X-A]",
             "'X-A' and 'x-a' are one field; expected it once",
+        ),
+        (
+            "arrivals: {constant: 10 /s}",
+            "headers: {Authorization: Basic a}, arrivals: {constant: 10 /s}",
+            "the request's token is in 'Authorization', too; expected another place (the token's 'at'), 'token: none'",
+        ),
+        (
+            "path: ",
+            "token: {stolen_from: robots, at: {cookie: s}}, headers: {cookie: a=b; s=c}, path: ",
+            "the request's token is in the cookie 's', too; expected another place",
+        ),
+        (
+            "role: mover}}",
+            "role: mover}, at: {param: day}}",
+            "the request's token is in the parameter 'day', too; expected another place",
         ),
         ("required: true", "from_params: ['a b']", "'a b' is no name of a parameter; expected 1 to 64 letters"),
         ("required: true", "from_cookies: [a;]", "'a;' is no name of a cookie; expected 1 to 64 letters, digits"),
