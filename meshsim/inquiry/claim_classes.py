@@ -56,7 +56,8 @@ def claims(path: tuple[str, ...], constants: Constants, approximate: set[str]) -
             together, complete = matching_together(classes)
             found |= {tuple(one.witness for one in each) for each in together}
             # A text with spaces can be taken for a list of words, and so can a claim that has to be text.
-            found |= {(one.witness,) for one in classes if one.matched and (" " in one.witness or path == _SUBJECT)}
+            apart = path == _SUBJECT or path in constants.whole_claims
+            found |= {(one.witness,) for one in classes if one.matched and (" " in one.witness or apart)}
             exhausted &= complete
         if not exhausted:
             approximate.add(f"values of claim {'.'.join(path)} can match too much together; some are tried, not all")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from meshsim.identity.token_places import Place
-from meshsim.inquiry.patterns import Pattern
+from meshsim.inquiry.patterns import ANY, ONE, SEGMENT, Pattern, exactly
 from meshsim.policy.engine import PolicyFile
 
 TEXT_ATTRIBUTES = ("path", "query", "host", "tls_version", "cipher", "group")
@@ -69,6 +69,8 @@ class Constants(msgspec.Struct):
     """What SPIFFE IDs are compared with, whole or in part."""
     identities: bool = False
     """Whether they look at who calls."""
+    targets: set[Pattern] = set()
+    """What path and query are compared with where they are one text; see :meth:`split_targets`."""
     paths: dict[str, set[Pattern]] = {}
     """How paths are normalised before they are compared → what they are compared with then; see :meth:`see_paths`."""
     token_places: set[Place] = set()
@@ -83,6 +85,27 @@ class Constants(msgspec.Struct):
         found = set(patterns)
         for attribute in attributes:
             self.texts.setdefault(attribute, set()).update(found)
+
+    def split_targets(self, *, alone: bool) -> None:
+        """Tell parts of paths and queries apart by what both are compared with in one text.
+
+        ``alone``: nobody looks at either by itself, so that only a question mark that is named parts them.
+        """
+        alone = alone and not any("?" in pattern.pieces for pattern in self.targets)
+        for pattern in () if alone else sorted(self.targets):
+            self.add_target(pattern)
+
+    def add_target(self, pattern: Pattern) -> None:
+        """Say that path and query together are compared with a pattern: parts of it match the one and the other."""
+        self.add_text(["path"], [pattern])
+        self.add_text(["query"], [exactly("")])  # where there is none, the path is all
+        for index, piece in enumerate(pattern.pieces):
+            if piece in ("?", ANY, ONE, SEGMENT):
+                before, behind = pattern.pieces[:index], pattern.pieces[index + 1 :]
+                stays: list[tuple[str, ...]] = [(ANY,)] if piece == ANY else [()]
+                stays += [(SEGMENT,)] if piece == SEGMENT else []
+                self.add_text(["path"], [Pattern((*before, *one)) for one in stays])
+                self.add_text(["query"], [Pattern((*one, *behind)) for one in stays])
 
     def see_paths(self, mode: str) -> None:
         """Say how the paths are normalised that are compared with what has been said of them."""

@@ -2,25 +2,44 @@
 
 A literal is held against every attribute of its kind that the same policy names, not only the one beside it: that makes
 classes that need not be, and never misses one. Cedar compares text with ``==`` and ``like`` alone, so the classes are
-exact; what is computed from numbers before they are compared is not followed, and said.
+exact; what is computed from numbers before they are compared, or compared with another attribute, is not followed, and
+said.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, OTHER_CLAIM, TEXT_ATTRIBUTES, Constants, header
-from meshsim.inquiry.patterns import ANY, Pattern, exactly
+from meshsim.inquiry.patterns import ANY, SEGMENT, Pattern, exactly
 from meshsim.policy.cedar_text import PolicyText, Token, split
-from meshsim.policy.cedar_vocabulary import QUESTION_ATTRIBUTES, Claims, paths, vocabulary
+from meshsim.policy.cedar_vocabulary import QUESTION_ATTRIBUTES, Claims, Path, paths, vocabulary
 from meshsim.policy.engine import PolicyFile
 
 _LISTED = ("Slice", "Site", "Node", "Action")
 _COMPUTED = ("offset", "durationSince", "toDate", "toTime", "toMilliseconds", "toSeconds", "toMinutes", "toHours")
+_COMPARED = ("==", "!=", "<", "<=", ">", ">=", "like")
+_RANGES = {
+    **dict.fromkeys(("isIpv4", "isIpv6"), ("::/0",)),
+    "isLoopback": ("127.0.0.0/8", "::1/128"),
+    "isMulticast": ("224.0.0.0/4", "ff00::/8"),
+}
+"""Function → the blocks of addresses that it tells from others."""
+_IDENTITY: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "spiffe_id": ((), ()),
+    "namespace": ((*"spiffe://", SEGMENT, *"/ns/"), (*"/sa/", SEGMENT)),
+    "service_account": ((*"spiffe://", SEGMENT, *"/ns/", SEGMENT, *"/sa/"), ()),
+}
+"""Attribute of the principal that is part of its SPIFFE ID → what stands before it there, and behind it."""
+_SETTLED = {
+    **dict.fromkeys(("name", "labels", "trust_domain"), "principal"),
+    **dict.fromkeys(("mutual", "port", "sni"), "context"),
+}
+"""Attributes that are known of a caller and of a port that is called, whatever else is asked, and whose they are."""
 _ESCAPES = re.compile(r"\\(u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|.)|(\*)|([^\\*]+)", re.DOTALL)
 _PLAIN = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _DURATION = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
@@ -53,8 +72,18 @@ def _read_policy(policy: PolicyText, constants: Constants) -> None:
     numbers = set(_numbers(policy))
     constants.add_numbers(attributes.intersection(NUMBER_ATTRIBUTES), numbers)
     constants.addresses.update(_arguments(policy, "ip"))
+    for token in policy.tokens:
+        constants.addresses.update(_RANGES.get(token.text, ()) if token.kind == "word" else ())
+    _read_identities(policy, constants)
+    if next(_beside(policy), None) is not None:
+        constants.approximate.add("policies compare attributes with each other; not all that they can be is tried")
     plain = {pattern for pattern in _patterns(policy) if pattern.exact}
-    _read_claims(vocabulary([policy]).claims, (), {pattern.shown for pattern in plain}, numbers, constants)
+    claims = vocabulary([policy]).claims
+    _read_claims(claims, (), {pattern.shown for pattern in plain}, numbers, constants)
+    for path in _texts_in(claims, ()):
+        constants.claim_texts.setdefault(path, set()).update(_patterns(policy))
+    if _is_in(claims, "Long") and any(token.text in ("+", "-", "*") for token in policy.tokens):
+        constants.approximate.add("policies compute with claims; only literal bounds are tried")
     if attributes.intersection(NUMBER_ATTRIBUTES):
         for token in policy.tokens:
             if (token.kind == "word" and token.text in _COMPUTED) or token.text in ("+", "-", "*"):
@@ -74,10 +103,63 @@ def _read_claims(
             constants.add_claims([path], (True, False))
         elif kind == "Set<String>":
             constants.add_claims([path], [(), *((text,) for text in texts), tuple(sorted(texts)), (OTHER_CLAIM,)])
+            constants.add_claims([path], [(text, OTHER_CLAIM) for text in texts])
             if len(texts) > 1:
                 constants.approximate.add(f"of the sets of values of claim {'.'.join(path)} some are tried, not all")
         else:
             constants.add_claims([path], [*texts, OTHER_CLAIM])
+
+
+def _texts_in(claims: Claims, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Paths of the claims that are text."""
+    for name, kind in claims.items():
+        if isinstance(kind, dict):
+            yield from _texts_in(kind, (*above, name))
+        elif kind == "String":
+            yield (*above, name)
+
+
+def _is_in(claims: Claims, wanted: str) -> bool:
+    """Whether some claim is of a type."""
+    return any(_is_in(kind, wanted) if isinstance(kind, dict) else kind == wanted for kind in claims.values())
+
+
+def _read_identities(policy: PolicyText, constants: Constants) -> None:
+    """Read what is told of principals whom no policy names: by parts of their SPIFFE IDs, and by namespaces."""
+    used = {path.names[1] for path in paths(policy.tokens) if path.names[0] == "principal" and len(path.names) > 1}
+    found = [(name, pattern) for name in used for pattern in _patterns(policy)]
+    tokens = policy.tokens
+    for index, (kind, colons, name) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        of_resource = [token.text for token in tokens[max(index - 2, 0) : index]] == ["resource", "in"]
+        if kind.text == "Namespace" and colons.text == "::" and name.kind == "string" and not of_resource:
+            found.append(("namespace", exactly(_unescaped(name.text[1:-1]))))
+    for attribute, pattern in found:
+        if attribute in _IDENTITY:
+            before, behind = _IDENTITY[attribute]
+            constants.principal_patterns.add(Pattern((*before, *pattern.pieces, *behind)))
+
+
+def _beside(policy: PolicyText) -> Iterator[Path]:
+    """Attributes that are compared with others, or given to functions and sets."""
+    tokens, found = policy.tokens, [*paths(policy.tokens)]
+    begun, ended = {path.first for path in found}, {path.last for path in found}
+    for path in found:
+        before, after = (tokens[index].text for index in (path.first - 1, path.last + 1))
+        if (path.names == ("context",) and not path.tested) or (before in ("[", ",") and path.names[1:]):
+            yield path
+        elif before == "(" and after == ")":
+            called = tokens[path.first - 3].text == "." and path.first - 4 in ended
+            grouped = tokens[path.first - 2].text in _COMPARED or tokens[path.last + 2].text in _COMPARED
+            if called or grouped:
+                yield path
+        elif before in ("then", "else") and after not in (*_COMPARED, ".", "has", "in", "is", "&&", "||"):
+            yield path
+        elif after in _COMPARED and path.last + 2 in begun:
+            other = next(one for one in found if one.first == path.last + 2)
+            if not all(
+                one.names[0] == "resource" or _SETTLED.get(one.names[-1]) == one.names[0] for one in (path, other)
+            ):
+                yield path
 
 
 def _strings(policy: PolicyText) -> Iterator[tuple[Token, Token]]:

@@ -77,7 +77,7 @@ class _Reader:
             constants.add_text(["host"], map(_pattern, values))
         elif name == ":path":
             for pattern in map(_pattern, values):
-                self._target(pattern)
+                constants.add_target(pattern)
         elif name:
             constants.add_text([header(name)], map(_pattern, values))
             constants.several.add(header(name))
@@ -99,17 +99,6 @@ class _Reader:
             constants.told_addresses |= key == "remote.ip"
         elif not self._principals(key, values):
             self._own(key, values)
-
-    def _target(self, pattern: Pattern) -> None:
-        """Read a pattern of path and query together: parts of it that the one and the other match."""
-        constants, pieces = self._constants, pattern.pieces
-        constants.add_text(["path"], [pattern])
-        constants.add_text(["query"], [exactly("")])  # where there is none, the path is all
-        for index, piece in enumerate(pieces):
-            if piece in ("?", ANY, ONE):
-                stays = (ANY,) if piece == ANY else ()
-                constants.add_text(["path"], [Pattern((*pieces[:index], *stays))])
-                constants.add_text(["query"], [Pattern((*stays, *pieces[index + 1 :]))])
 
     def _principals(self, key: str, values: Sequence[str]) -> bool:
         """Read what identities are compared with, if they are."""

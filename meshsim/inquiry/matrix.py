@@ -151,7 +151,8 @@ def compare(
     progress: Progress | None = None,
 ) -> Comparison:
     """Ask both engines every question that either can tell apart; raises UsageError if there are more than ``most``."""
-    constants = merged([_constants(before), _constants(after)])
+    kinds = {one.engine.name for one in (before, after) if one.engine is not None}
+    constants = merged([_constants(one, alone=len(kinds) == 1) for one in (before, after)])
     add_moved(before, after, constants)
     engines = before.engine is not None and after.engine is not None
     apart = versioned(before) | versioned(after)
@@ -249,10 +250,11 @@ def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination
     return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(came.question)
 
 
-def _constants(subject: Subject) -> Constants:
+def _constants(subject: Subject, *, alone: bool = True) -> Constants:
     if subject.engine is None:
         return Constants()
     constants = of_mesh(subject, _read(subject))
+    constants.split_targets(alone=alone and subject.engine.name == "rego")
     constants.see_paths(subject.engine.normalization if isinstance(subject.engine, IstioEngine) else RAW)
     return constants
 

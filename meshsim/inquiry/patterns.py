@@ -38,6 +38,8 @@ class Pattern(msgspec.Struct, frozen=True, order=True):
     @property
     def shown(self) -> str:
         """The pattern for people: ``*`` for any characters."""
+        if not self.pieces:
+            return "no text"
         words = "".join(_SHOWN.get(piece, piece.removeprefix(_CASELESS)) for piece in self.pieces)
         return f"{words} in any case" if any(piece.startswith(_CASELESS) for piece in self.pieces) else words
 

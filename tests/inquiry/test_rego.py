@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.constants import OTHER_CLAIM, constants_of, header
+from meshsim.inquiry.constants import OTHER_CLAIM, Truth, constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
 from meshsim.inquiry.patterns import SEGMENT, Pattern, exactly, glob, prefix, suffix, within
 from meshsim.inquiry.request import Request
@@ -84,7 +84,6 @@ def test_the_matrix_and_what_flips(plant: Subject, tmp_path: Path) -> None:
         ('contains(http.path, "a")', {"path": {within("a")}}),
         ('glob.match("/a/*", ["/"], http.path)', {"path": {glob("/a/*"), exactly("/a/"), Pattern((*"/a/", SEGMENT))}}),
         ('http.headers["x-a"] in {"b", "c"}', {header("x-a"): {exactly("b"), exactly("c")}}),
-        ('input.parsed_path[0] == "a"', {"path": {exactly("/a"), prefix("/a/"), suffix("/a"), within("/a/")}}),
         ('input.meshsim.tls.group == "X25519"', {"group": {exactly("X25519")}}),
     ],
 )
@@ -94,6 +93,59 @@ def test_texts(condition: str, texts: dict[str, object]) -> None:
     constants = constants_of("rego", [PolicyFile("a.rego", module)])
     assert constants.texts == texts
     assert not constants.approximate
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'input.parsed_path[0] == "a"',  # in which escapes are decoded
+        "input.parsed_query.a",
+        'http.path < "/m"',
+        'http.headers["x-a"] == http.headers["x-b"]',
+        "input.meshsim.claims.level < 1.5",
+        'input.meshsim.claims.groups[_] == "a"',
+        "input.meshsim.claims.nothing == null",
+        'startswith(input.meshsim.source.ip, "10.")',
+        'input.attributes.request.time == "2026-01-01T00:00:00Z"',
+        'http.host == "a" with input.meshsim.slice as "video"',
+    ],
+)
+def test_what_is_not_understood_is_said(condition: str) -> None:
+    """Whatever is read of the input and not compared in a way that makes classes, makes them approximate."""
+    module = f"package envoy.authz\nimport input.attributes.request.http\nallow if {{ {condition} }}"
+    assert constants_of("rego", [PolicyFile("a.rego", module)]).approximate
+
+
+def test_segments_of_paths() -> None:
+    """A segment that is compared can stand wherever a path has one."""
+    module = 'package envoy.authz\nallow if input.parsed_path[0] == "a"'
+    found = constants_of("rego", [PolicyFile("a.rego", module)])
+    assert found.texts == {"path": {exactly("/a"), prefix("/a/"), suffix("/a"), within("/a/")}}
+
+
+def test_conditions_without_constants() -> None:
+    """That a field or a claim is there, and parts of names and identities, make classes too, and exact ones."""
+    conditions = (
+        'not http.headers["x-a"]',
+        "input.meshsim.claims.admin",
+        'startswith(input.meshsim.slice, "vi")',
+        'upper(http.method) != "x"',
+        'startswith(input.attributes.source.principal, "spiffe://plant.example/ns/shop/")',
+        'startswith(input.meshsim.claims.sub, "al")',
+        'http.path == "/a?b=1"',
+    )
+    module = "package envoy.authz\nimport input.attributes.request.http\nallow if {\n" + "\n".join(conditions) + "\n}"
+    found = constants_of("rego", [PolicyFile("a.rego", module)])
+    assert found.approximate == {"some texts are not compared with the input directly; each is tried as it stands"}
+    assert header("x-a") in found.texts
+    assert found.claims["admin",] == {Truth(True), Truth(False), OTHER_CLAIM}
+    assert found.claim_texts["sub",] == {prefix("al")}
+    assert found.name_patterns == {"vi*"}
+    assert {"GET", "DELETE"} <= found.names
+    assert found.principal_patterns == {prefix("spiffe://plant.example/ns/shop/")}
+    found.split_targets(alone=True)
+    assert exactly("b=1") in found.texts["query"]
+    assert exactly("/a") in found.texts["path"]
 
 
 def test_what_is_computed_is_said() -> None:
