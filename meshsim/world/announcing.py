@@ -77,6 +77,15 @@ class Announcing:
                 self._record(ConfigRow(self._clock.now_ns, first.version, host.name, "sent", first.reason))
                 self.give(host)
 
+    @property
+    def current(self) -> Announcement:
+        """What sidecars are to know now."""
+        return self._discovery.current
+
+    def whole_size_bytes(self) -> int:
+        """Return the size of all that they are to know."""
+        return self._told_size_bytes(self._discovery.current, follows=False)
+
     def give(self, host: Host) -> None:
         """Give a starting sidecar the current announcement at once: it does not become ready without."""
         self._apply(host, self._discovery.current)
@@ -182,6 +191,9 @@ class Announcing:
         """Return the size of a push: what has changed for who has the version before, and all of it for others."""
         told = push.announcement
         follows = push.host.sidecar.config_version == told.version - 1 and not push.tries
+        return self._told_size_bytes(told, follows=follows)
+
+    def _told_size_bytes(self, told: Announcement, *, follows: bool) -> int:
         key = told.version, follows
         if key not in self._sizes:
             services = sorted(told.changed) if follows else list(told.endpoints)

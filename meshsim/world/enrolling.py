@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from meshsim.control.signing import SETUP_ROUND_TRIPS, connection_operations, request_operations
 from meshsim.world import enrolment as at
 from meshsim.world.attesting import FAILED, NodeAttestation
+from meshsim.world.configuring import Configuring
 from meshsim.world.enrolment import Enrolment
 from meshsim.world.hosts import Replica
 from meshsim.world.issuing import ENDED, OVERLOADED, SigningRequest
-from meshsim.world.reach import one_way_ns
 from meshsim.world.retrying import Retrying
 from meshsim.world.revoking import REVOKED
 
@@ -58,8 +58,11 @@ class Enrolling:
         self._settings = settings.issuer
         self._control_node = control_node
         self._issuer = issuer
-        self._timeout_ns = self._settings.timeout_ns
         self._issuer_key_type = issuer.key_type
+        self.configuring = Configuring(
+            state, control_node, issuer.key_type, self._settings.timeout_ns, self._work, self._fetched
+        )
+        """Fetches what a host needs beside its certificate."""
         self._retrying = Retrying(state, self._settings.retry)
         self._ids = ids
         self._open: dict[str, Enrolment] = {}
@@ -194,39 +197,15 @@ class Enrolling:
     def _configure(self, enrolment: Enrolment) -> None:
         """Fetch policy and discovery over a new connection to the control plane."""
         enrolment.step = "configuration"
-        host = enrolment.host
-        done_ns = self._work(host.machine, connection_operations(host.key_type, self._issuer_key_type)[0])
-        self._clock.at(done_ns, self._fetch, enrolment)
+        self.configuring.begin(enrolment)
 
-    def _fetch(self, enrolment: Enrolment) -> None:
-        if not enrolment.alive:
-            return
-        now_ns = self._clock.now_ns
-        way_ns = one_way_ns(self._state, enrolment.host.node, self._control_node)
-        if way_ns is None:
-            self._at(now_ns + self._timeout_ns, self._unconfigured, enrolment)
+    def _fetched(self, enrolment: Enrolment, came: bool) -> None:
+        if came:
+            self._configured(enrolment)
         else:
-            arrival_ns = now_ns + way_ns * (2 * SETUP_ROUND_TRIPS + 1)
-            self._clock.at(arrival_ns, self._fetched, (enrolment, now_ns + self._timeout_ns))
-
-    def _fetched(self, job: tuple[Enrolment, int]) -> None:
-        enrolment, deadline_ns = job
-        now_ns = self._clock.now_ns
-        machine = self._state.machines[self._control_node]
-        way_ns = one_way_ns(self._state, machine.name, enrolment.host.node) if machine.up else None
-        if way_ns is None:
-            self._at(max(now_ns, deadline_ns), self._unconfigured, enrolment)
-        else:
-            done_ns = self._work(machine, connection_operations(enrolment.host.key_type, self._issuer_key_type)[1])
-            self._clock.at(done_ns + way_ns, self._configured, enrolment)
-
-    def _unconfigured(self, enrolment: Enrolment) -> None:
-        if enrolment.alive:
             self._failed(enrolment, NO_CONTROL_PLANE)
 
     def _configured(self, enrolment: Enrolment) -> None:
-        if not enrolment.alive:
-            return
         host = enrolment.host
         enrolment.spend(at.CONFIGURATION, self._clock.now_ns)
         host.configured = True

@@ -11,6 +11,7 @@ from meshsim.world.issuing import IssuerProcess
 if TYPE_CHECKING:
     from meshsim.world.announcing import Announcing
     from meshsim.world.blaming import Blaming
+    from meshsim.world.contents import Content
     from meshsim.world.domains import Domains
     from meshsim.world.hosts import Host
     from meshsim.world.identities import Identities
@@ -34,18 +35,23 @@ class Issuers:
             process.refusal = identities.refusal
             authorities.issuer = self.processes[name] = process
             enrolling = Enrolling(state, identities, identity, process, domains.nodes[name], state.issuance_ids)
-            enrolling.announcing = announcing
+            enrolling.announcing = enrolling.configuring.announcing = announcing
             self._ways[name] = enrolling
 
     def of(self, host: Host) -> Enrolling | None:
         """Return who gets certificates for a host; None where they are there at once."""
         return self._ways.get(self._domains.of(host).trust_domain)
 
-    def tell_whom_to_blame(self, blaming: Blaming, rollout: Rollout | None) -> None:
-        """Have requests that fail on their way count for faults, and hosts that are configured catch up."""
+    def configure_by(self, first: Content, rollout: Rollout | None) -> None:
+        """Have hosts fetch the configuration of the start, or that of now where there are others."""
+        for enrolling in self._ways.values():
+            enrolling.configured = None if rollout is None else rollout.catch_up
+            enrolling.configuring.content = (lambda _: first) if rollout is None else rollout.announced
+
+    def tell_whom_to_blame(self, blaming: Blaming) -> None:
+        """Have requests that fail on their way count for faults."""
         for name, enrolling in self._ways.items():
             enrolling.blame = partial(blaming.blame, name)
-            enrolling.configured = None if rollout is None else rollout.catch_up
         blaming.issuer_nodes = {name: process.node for name, process in self.processes.items()}
 
     def killed(self, host: Host) -> None:

@@ -64,15 +64,19 @@ class Rollout:
         """Give a host or an authorizer that starts what the control plane has: it does not start without."""
         self._take(host, self._plane(host).announced)
 
+    def announced(self, host: Host) -> Content:
+        """Return what a host's control plane has, and pushes."""
+        return self._plane(host).announced
+
     def catch_up(self, host: Host) -> None:
         """Give a host that has fetched its configuration what has come since it was started."""
-        announced = self._plane(host).announced
+        announced = self.announced(host)
         if self._held[host.name] is not announced:
             self.hold(host, announced)
 
     def settings(self, host: Host) -> TlsSettings:
         """Return the TLS settings with which a host starts now; its key is of their type, too."""
-        announced = self._plane(host).announced
+        announced = self.announced(host)
         settings, host.key_type = announced.settings[host.settings_key]
         self._identities.rotating.agree(host, announced.terms_of(host))
         return settings

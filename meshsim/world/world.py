@@ -121,9 +121,10 @@ class World:
         self._federating = self._spread_bundles()
         self._issuers = state.issuers = identities.issuers = Issuers(state, domains, identities, self._announcing)
         self._rollout = None
+        contents = contents_of(state, loaded)
         if scenario.changes:
-            self._rollout = Rollout(state, identities, domains.nodes, contents_of(state, loaded))
-            driver.deciding.rollout = self._rollout
+            self._rollout = driver.deciding.rollout = Rollout(state, identities, domains.nodes, contents)
+        self._issuers.configure_by(contents[0][1], self._rollout)
         self._identity_faults = IdentityFaults(self._issuers, domains, identities)
         self._striking = Striking(state, driver, self._announcing, killing, self._issuers, self._identity_faults)
         self._ask_outside()
@@ -150,7 +151,7 @@ class World:
             self._rollout.blame = blaming.blame_for_push
         for authorities in self._domains.all.values():
             authorities.bundles.pushing.blame = blaming.blame_for_push
-        self._issuers.tell_whom_to_blame(blaming, self._rollout)
+        self._issuers.tell_whom_to_blame(blaming)
         fetching = self._state.token_fetching
         if fetching is not None:
             fetching.blame = blaming.blame_for_token
