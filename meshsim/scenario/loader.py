@@ -150,7 +150,7 @@ def _checks(reading: Reading, named: Named) -> Iterator[Finding]:
 
 def _placed(findings: Iterator[Finding], reading: Reading, positions: Positions) -> list[Diagnostic]:
     """The diagnostics of those findings that rest on nothing that was repaired."""
-    sound = (one for one in findings if one.alone or reading.sound(one.path, *one.involved))
+    sound = (one for one in findings if one.alone or reading.sound(one.path, *one.involved, *one.rivals))
     return [finding.placed(positions) for finding in islice(sound, MOST_KEPT)]
 
 

@@ -20,8 +20,9 @@ from meshsim.scenario.model import Scenario
 from meshsim.scenario.network import Link, Node, Slice
 from meshsim.scenario.positions import Path, Positions
 from meshsim.scenario.services import Service
-from meshsim.scenario.shape import child, fields_of, models, spot_at, step
+from meshsim.scenario.shape import child, fields_of, known_keys, models, spot_at, step
 from meshsim.scenario.traffic import Traffic
+from meshsim.scenario.words import nearest
 
 _ROUNDS = 6
 _MOST_REPAIRS = 1000
@@ -48,12 +49,16 @@ class Reading(msgspec.Struct):
     """Entries that are not as the file has them."""
     removed: bool = False
     """Whether entries are missing, so that how things hang together is not known."""
+    meant: set[Path] = set()
+    """What is not there, and may be what keys that nobody knows were meant for."""
     left: dict[Path, list[int]] = {}
     """Of each list of the file that entries were taken out of: the indices of those that are left."""
 
     def sound(self, *paths: Path) -> bool:
-        """Whether a finding about values at these paths rests on nothing that was changed."""
-        return not any(path[:length] in self.changed for path in paths for length in range(1, 4))
+        """Whether a finding about values at these paths rests on nothing that was changed, or that may be meant."""
+        if any(path[:length] in self.changed for path in paths for length in range(1, 4)):
+            return False
+        return not any(_rests_on(path, one) for path in paths for one in self.meant)
 
     def in_file(self, path: Path) -> Path:
         """Where the file has what stands at ``path`` after the repairs: entries taken out had moved those behind."""
@@ -96,6 +101,13 @@ class Reading(msgspec.Struct):
 def entry_of(path: Path) -> Path:
     """The entry (a node, a service, a flow, a group of settings) that a path leads into."""
     return path[:3] if path[:1] == ("network",) else path[:2]
+
+
+def _rests_on(path: Path, meant: Path) -> bool:
+    """Whether a finding at ``path`` is about what is not there, or about what that is a part of within its entry."""
+    if len(path) >= len(meant):
+        return path[: len(meant)] == meant
+    return meant[: len(path)] == path and len(path) >= len(entry_of(meant))
 
 
 def read_models(data: Any, positions: Positions) -> Reading:
@@ -141,12 +153,18 @@ def _mend(data: Any, path: Path, missing: str | None, gone: bool, reading: Readi
     owner, key = (path, missing) if missing is not None else (path[:-1], path[-1] if path else None)
     if key is None:
         return False
+    holder, spot = _at(data, owner), spot_at(owner, data)
+    known = [] if spot is None else known_keys(spot, holder)
+    if gone and isinstance(holder, dict) and known:
+        # Nobody knows the key. What else stands in its group is as the file has it.
+        absent = [name for name in known if name not in holder]
+        reading.meant |= {reading.in_file((*owner, name)) for name in nearest(key, absent) or absent}
+        holder.pop(key, None)
+        return True
     reading.changed.add(entry_of(reading.in_file((*owner, key))))
-    holder = _at(data, owner)
     if gone and isinstance(holder, dict):
         holder.pop(key, None)
         return True
-    spot = spot_at(owner, data)
     for model in models(spot, holder) if spot is not None else []:
         field = fields_of(model).get(str(key))
         if field is None or not isinstance(holder, dict):

@@ -143,3 +143,64 @@ def test_each_mistake_on_the_lines_of_its_item(case: tuple[str, tuple[str, ...]]
         assert all(place == number for place, _, _ in said)
         alone += said
     assert sorted(told(key, items)) == sorted(alone)
+
+
+GROUPS = """\
+scenario: groups
+duration: 1 s
+network: {nodes: {edge-1: {kind: edge}, ring: {kind: router}}, slices: {web: {sst: 1, five_qi: 9}}}
+services: {back: {replicas: {edge-1: 1}, work: {constant: 1 ms}, request_authentication: {issuers: [desk]}}}
+fleets: {users: {node: edge-1, token: {issuer: desk, claims: {iss: x}, TOKEN}}}
+traffic: [{from: users, to: back, slice: web, arrivals: {constant: 10 /s}, headers: {Host: a}, FLOW}]
+mesh:
+  tokens:
+    issuers: {desk: {ttl: 5 s, endpoint: {node: ring, margin: 10 s, retry: {base: 20 s, cap: 1 s}, POINT}, ISSUER}}
+    leeway: 1500 ms
+"""
+PLACES = {"TOKEN": "audiences", "FLOW": "name", "POINT": "timeout", "ISSUER": "algorithm"}
+"""Places in groups that hold mistakes, and a key that is not written there."""
+
+
+def _of_groups(place: str, written: str) -> set[str]:
+    """What is said of the groups with something more at a place, but for that it is unknown."""
+    text = GROUPS
+    for each in PLACES:
+        text = text.replace(f", {each}", f", {written}" if each == place else "")
+    with pytest.raises(ScenarioError) as error:
+        load_text(text, PATH)
+    said = {one.message for one in error.value.diagnostics}
+    return {one for one in said if not one.startswith("unknown key")}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("more", ["qqq: 1", "KEYx: 1"])
+def test_an_unknown_key_hides_no_other_mistake(place: str, more: str) -> None:
+    """What else stands in its group is held against all else, as without it."""
+    alone = _of_groups("", "")
+    assert len(alone) == 6
+    assert _of_groups(place, more.replace("KEY", PLACES[place])) == alone
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gone"),
+    [
+        ("margin: 10 s", "margn: 10 s", "a token lives for 5 s"),
+        ("ttl: 5 s", "tttl: 5 s", "a token lives for"),
+        ("ttl: 5 s", "qqq: 5 s", "a token lives for"),
+        ("cap: 1 s", "capp: 1 s", "the first wait is 20 s"),
+        ("node: ring", "nodee: ring", "a router carries no workloads"),
+    ],
+)
+def test_what_a_misspelt_key_was_meant_for_is_not_told_of(old: str, new: str, gone: str) -> None:
+    """Of a value that may stand under the unknown key nothing is said, nor of what does not go together with it."""
+    alone = _of_groups("", "")
+    assert any(one.startswith(gone) for one in alone)
+    text = GROUPS.replace(old, new)
+    for each in PLACES:
+        text = text.replace(f", {each}", "")
+    with pytest.raises(ScenarioError) as error:
+        load_text(text, PATH)
+    said = {one.message for one in error.value.diagnostics}
+    assert {one for one in said if not one.startswith("unknown key")} == {
+        one for one in alone if not one.startswith(gone)
+    }
