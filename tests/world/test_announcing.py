@@ -136,3 +136,24 @@ def test_who_has_the_version_before_is_told_what_changed(simulate: Any) -> None:
     # Version 3 said that edge is unhealthy, and did not come there.
     assert sent[2] == endpoints_size_bytes(left, frozenset(), ["front"], 2) + HEADER_BYTES
     assert sent[4] == endpoints_size_bytes(left, frozenset(), ["front", "far"], 4) + HEADER_BYTES
+
+
+def test_news_that_newer_ones_have_overtaken_are_not_taken(simulate: Any) -> None:
+    """What a lost packet held up comes after the next announcement, and nobody goes back to it."""
+    data = cut_off("500 ms", "10 ms", failure_detection="100 ms", debounce="0 s")
+    data["network"]["links"][0]["loss"] = "30 %"
+    data["fleets"]["client"]["size"] = 8
+    for name in ("third", "fourth"):
+        data["network"]["nodes"][name] = {"kind": "edge"}
+        data["network"]["links"].append({"between": [name, "heart"], "latency": "1 ms"})
+        data["services"]["front"]["replicas"][name] = 1
+    crashes = [("third", "2 s"), ("fourth", "2300 ms")]
+    data["faults"] += [{"kind": "node-crash", "target": name, "at": at, "for": "9 s"} for name, at in crashes]
+    result = simulate(data)
+    late = 0
+    for proxy in {row.proxy for row in result.configs}:
+        rows = [row for row in result.configs if row.proxy == proxy and row.kind == "endpoints"]
+        acked = [row.version for row in rows if row.event == "acked"]
+        assert acked == sorted(acked)
+        late += any(row.event == "stale" and row.sent_bytes and row.version < max(acked) for row in rows)
+    assert late
