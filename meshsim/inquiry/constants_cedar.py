@@ -63,7 +63,7 @@ def _read_policy(policy: PolicyText, constants: Constants) -> None:
     used = [path.names[1:] for path in paths(policy.tokens) if path.names[0] == "context" and len(path.names) > 1]
     attributes = {QUESTION_ATTRIBUTES.get(names[0], names[0]) for names in used}
     if "method" in attributes:  # any comparison: each method by itself
-        constants.names.update(METHODS, (pattern.shown for pattern in _patterns(policy) if pattern.exact))
+        constants.names.update(METHODS, ("".join(one.pieces) for one in _patterns(policy) if one.exact))
     texts = [
         *attributes.intersection(TEXT_ATTRIBUTES),
         *(header(names[1]) for names in used if names[0] == "headers" and names[1:]),
@@ -77,9 +77,9 @@ def _read_policy(policy: PolicyText, constants: Constants) -> None:
     _read_identities(policy, constants)
     if next(_beside(policy), None) is not None:
         constants.approximate.add("policies compare attributes with each other; not all that they can be is tried")
-    plain = {pattern for pattern in _patterns(policy) if pattern.exact}
+    plain = {"".join(pattern.pieces) for pattern in _patterns(policy) if pattern.exact}
     claims = vocabulary([policy]).claims
-    _read_claims(claims, (), {pattern.shown for pattern in plain}, numbers, constants)
+    _read_claims(claims, (), plain, numbers, constants)
     for path in _texts_in(claims, ()):
         constants.claim_texts.setdefault(path, set()).update(_patterns(policy))
     if _is_in(claims, "Long") and any(token.text in ("+", "-", "*") for token in policy.tokens):

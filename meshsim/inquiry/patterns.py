@@ -37,7 +37,7 @@ class Pattern(msgspec.Struct, frozen=True, order=True):
 
     @property
     def shown(self) -> str:
-        """The pattern for people: ``*`` for any characters."""
+        """The pattern for people: ``*`` for any characters, and a star that is one behind a backslash."""
         if not self.pieces:
             return "no text"
         words = "".join(_SHOWN.get(piece, piece.removeprefix(_CASELESS)) for piece in self.pieces)
@@ -57,7 +57,7 @@ SEGMENT = "segment"
 """Piece: one or more characters other than a slash."""
 TEMPLATE_SEGMENT, TEMPLATE_REST = "template segment", "template rest"
 """Pieces: what ``{*}`` and ``{**}`` of a path template stand for, which is not every character."""
-_SHOWN = {ANY: "*", ONE: "?", SEGMENT: "{*}", TEMPLATE_SEGMENT: "{*}", TEMPLATE_REST: "{**}"}
+_SHOWN = {"*": "\\*", ANY: "*", ONE: "?", SEGMENT: "{*}", TEMPLATE_SEGMENT: "{*}", TEMPLATE_REST: "{**}"}
 _CASELESS = "caseless "
 """Before a small letter: the piece that this letter matches, and the capital one."""
 _TEMPLATES = (TEMPLATE_SEGMENT, TEMPLATE_REST)

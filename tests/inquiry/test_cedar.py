@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshsim.inquiry.ask import ask
+from meshsim.inquiry.claim_classes import claims
 from meshsim.inquiry.constants import Constants, constants_of
 from meshsim.inquiry.matrix import compare
 from meshsim.inquiry.patterns import prefix
@@ -59,6 +60,21 @@ def test_identities_of_whom_only_a_part_is_told() -> None:
     scope = 'permit (principal in Namespace::"foo", action, resource in Namespace::"bar");'
     found = constants_of("cedar", [PolicyFile("a.cedar", scope)])
     assert {one.shown for one in found.principal_patterns} == {"spiffe://{*}/ns/foo/sa/{*}"}
+
+
+def test_texts_that_read_as_patterns_do() -> None:
+    """A claim that is empty, or holds a star, is compared as it is, and shown otherwise than a pattern."""
+    condition = (
+        'context.claims has a && (context.claims.a == "" || context.claims.a == "b*" || context.claims.a like "b*")'
+    )
+    found = claims(("a",), read(condition), set())
+    assert [(one.shown, one.witness) for one in found.values] == [
+        ("no claim", None),
+        ('"no text"', ""),
+        ('"b*"', "b"),
+        ('"b\\\\*"', "b*"),
+        ('"other"', "other"),
+    ]
 
 
 def test_claims_that_are_matched_in_part() -> None:
