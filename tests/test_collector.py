@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ from meshsim.telemetry.recorder import Recorder
 from meshsim.world.accounts import Account, Request
 from meshsim.world.handling import Handling
 from meshsim.world.world import World
+
+
+@pytest.fixture(autouse=True)
+def pythons_own() -> Iterator[None]:
+    """Python's own thresholds and nothing frozen, in place of those of the tests (conftest.py)."""
+    ours = gc.get_threshold()
+    gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.freeze()
+    gc.set_threshold(*ours)
 
 
 class _Node:
@@ -36,6 +48,20 @@ def test_everything_is_as_before() -> None:
     with pytest.raises(KeyError):
         fail()
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_rare_collections_of_others_stay_as_they_are() -> None:
+    """Where the collector works as seldom already, a run freezes nothing and leaves what is frozen."""
+    for freeze in (gc.unfreeze, gc.freeze):
+        gc.set_threshold(20_000, 10, 10)
+        freeze()
+        before, made = gc.get_freeze_count(), [_Node() for _ in range(1_000)]
+        with rare_collections():
+            within = gc.get_threshold(), gc.get_freeze_count()
+        after = gc.get_threshold(), gc.get_freeze_count()
+        assert within[0] == after[0] == (20_000, 10, 10)
+        # What was frozen may go when nobody refers to it; nothing that is new is added.
+        assert min(before, 1) <= after[1] <= within[1] <= before, len(made)
 
 
 def test_cycles_are_still_found() -> None:
