@@ -82,6 +82,12 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
     assert not imported & heavy
 
 
+def hear_signals() -> None:
+    """For a process that is to be interrupted: let it hear what a shell ignores in what it starts in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def interrupted(results: Path, fidelity: str, sign: str, name: str, variables: Mapping[str, str]) -> str:
     """Begin a run, send a signal of that name once the sign of it is there; return what it printed until it ended."""
     scenario = str(ROOT / "scenarios" / "hello-mesh.yaml")
@@ -93,6 +99,7 @@ def interrupted(results: Path, fidelity: str, sign: str, name: str, variables: M
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_signals,
     ) as process:
         try:
             deadline_s = time.monotonic() + LIMIT_S

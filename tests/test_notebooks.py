@@ -10,13 +10,15 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from meshsim import compiled
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture
 def this_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have `python3` be the Python that runs the tests, whatever kernels are registered here."""
+    """Have `python3` be the Python that runs the tests, whatever kernels are registered here, and run as users do."""
     folder = tmp_path / "kernels" / "python3"
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -25,6 +27,7 @@ def this_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv(compiled.PURE_VARIABLE, raising=False)  # compiled, where that is built, as in tests of documents
 
 
 @pytest.mark.usefixtures("this_kernel")
