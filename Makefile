@@ -14,6 +14,7 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
+LAZY := $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 WORKERS ?= 2
 SCENARIO ?= scenarios/v2x-corridor.yaml
 
@@ -55,9 +56,10 @@ setup: .venv/locked .venv/installed
 ifneq ($(shell cat .venv/place 2>/dev/null),$(CURDIR))
 .venv/locked: environment
 endif
+# Bytecode is left to the first import, which makes what is needed; pip would make all of it, for half a minute.
 .venv/locked: requirements.lock
 	@echo "Installing the locked requirements (a few minutes the first time) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LAZY) --require-hashes -r requirements.lock
 	@touch $@
 
 # The package itself, editable; everything its build needs is in the lock.
