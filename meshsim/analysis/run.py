@@ -220,5 +220,9 @@ def open_run(path: str | Path) -> Run:
         scenario = Scenario.model_validate(plain)
     except (OSError, UnicodeDecodeError, ScenarioError, ValidationError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"the scenario in {path} cannot be read ({first}); the run is damaged") from error
+        raise UsageError(
+            f"the scenario in {path} cannot be read ({first}): the run is damaged, or of another version "
+            f"({stored.versions})"
+        ) from error
+    stored.check_columns()
     return Run(stored, scenario)

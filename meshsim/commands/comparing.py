@@ -60,7 +60,8 @@ def compare_runs(a: Path, b: Path, tolerance: str, *, quiet: bool) -> Answer:
     try:
         comparison = compare_summaries(before.summary, after.summary, tolerance_ppm)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"one of {a} and {b} is no summary of this version: {error!r}") from error
+        told = [f"{side.path}{'' if side.run is None else f' ({side.run.versions})'}" for side in (before, after)]
+        raise UsageError(f"one of {' and '.join(told)} is no summary of this version: {error!r}") from error
     runs = (before.run, after.run)
     identical = None if None in runs else len({run.manifest.digest for run in runs if run is not None}) == 1
     changes = None if before.run is None or after.run is None else changes_between(before.run, after.run)
@@ -89,6 +90,7 @@ def _side(path: Path) -> _Side:
         path = path.parent
     if path.is_dir():
         run = open_run_folder(path)
+        run.check_columns()
         if problems := run.verify():
             raise UsageError(f"{path} is damaged: {'; '.join(problems)}")
         return _Side(path, run.summary(), run)

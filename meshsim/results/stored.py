@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from meshsim import __version__
 from meshsim.results.content import run_digest
 from meshsim.results.folder import MANIFEST, REPORT, RESULTS_ROOT, SCENARIO, SUMMARY
 from meshsim.results.manifest import SCHEMA_VERSION, Manifest
 from meshsim.results.partial import PREFIX
-from meshsim.results.tables import hash_table, table_file
+from meshsim.results.tables import OtherColumnsError, check_columns, hash_table, table_file
 from meshsim.scenario.errors import UsageError
 from meshsim.telemetry.rows import TABLES
 
@@ -40,6 +41,33 @@ class StoredRun(msgspec.Struct, frozen=True):
     def report_path(self) -> Path:
         """The run's report."""
         return self.path / REPORT
+
+    @property
+    def versions(self) -> str:
+        """Which meshsim wrote it and which one reads it, in words."""
+        return (
+            f"written by meshsim {self.manifest.versions.get('meshsim', 'of no known version')}, read by {__version__}"
+        )
+
+    def check_columns(self) -> None:
+        """Raise UsageError, which names both versions, if a table has columns that this version does not know.
+
+        Columns that came later than the others may be missing: they then hold nothing. A damaged file is left to
+        whoever reads it.
+        """
+        other = []
+        for table in TABLES:
+            try:
+                check_columns(self.path, table)
+            except OtherColumnsError:
+                other.append(table)
+            except (OSError, pa.ArrowException):
+                continue
+        if other:
+            raise UsageError(
+                f"{self.path} has other columns in {', '.join(other)} ({self.versions}); expected a run of this "
+                f"version, as `meshsim run {self.path / SCENARIO}` makes one"
+            )
 
     def verify(self) -> list[str]:
         """Hash scenario and tables again; return a line for each difference from the manifest, none if all is well."""
@@ -85,9 +113,10 @@ def open_run_folder(path: Path) -> StoredRun:
     files = [path / SCENARIO, path / SUMMARY, path / REPORT, *(table_file(path, table) for table in TABLES)]
     missing = [file.name for file in files if not file.is_file()]
     missing += [f"{table} (in the manifest)" for table in TABLES if table not in manifest.tables]
+    stored = StoredRun(path, manifest)
     if missing:
-        raise UsageError(f"{path} is not complete: {', '.join(missing)} missing")
-    return StoredRun(path, manifest)
+        raise UsageError(f"{path} is not complete ({stored.versions}): {', '.join(missing)} missing")
+    return stored
 
 
 def list_runs(results_root: Path = RESULTS_ROOT) -> list[StoredRun]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from meshsim.results.arrays import array_of
 from meshsim.results.buffers import TableBuffer
 from meshsim.results.content import TableHash
-from meshsim.telemetry.columns import columns
+from meshsim.telemetry.columns import Column, columns
 from meshsim.telemetry.rows import TABLES
 
 _PYTHON_TYPES: dict[str, type] = {"int64": int, "bool": bool, "string": str}
+_NOTHING: dict[str, Any] = {"int64": 0, "bool": False, "string": ""}
 _ARROW_TYPES = {"int64": pa.int64(), "bool": pa.bool_(), "string": pa.string()}
 
 VERIFY_ROWS = 65_536
@@ -31,6 +32,30 @@ def schema_of(table: str) -> pa.Schema:
 def table_file(folder: Path, table: str) -> Path:
     """Where a run folder keeps ``table``."""
     return folder / f"{table}.parquet"
+
+
+class OtherColumnsError(pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
+    """A file holds other columns than this version writes."""
+
+
+def lacking(schema: pa.Schema, table: str) -> tuple[Column, ...]:
+    """The columns of ``table`` that a file does not have because it is older than they are: they hold nothing.
+
+    Raises OtherColumnsError if its columns are otherwise not those of the contract.
+    """
+    absent = tuple(column for column in columns(table) if column.later and column.name not in schema.names)
+    known = {column.name for column in absent}
+    if not schema.equals(pa.schema([field for field in schema_of(table) if field.name not in known])):
+        raise OtherColumnsError(f"the columns of {table} are not those of this version")
+    return absent
+
+
+def check_columns(folder: Path, table: str) -> None:
+    """Raise OtherColumnsError unless the file of ``table`` has the columns of the contract.
+
+    Raises OSError or another ArrowException if the file is missing or damaged.
+    """
+    lacking(pq.read_schema(table_file(folder, table)), table)
 
 
 class ParquetSink:
@@ -116,9 +141,26 @@ def read_table(folder: Path, table: str, names: list[str] | None = None) -> pa.T
 
     Raises OSError or ArrowException if the file is missing or damaged, KeyError for an unknown table.
     """
-    strings = [column.name for column in columns(table) if column.type == "string"]
     path = table_file(folder, table)
-    return pq.read_table(path, columns=names, read_dictionary=strings, partitioning=None)
+    absent = {column.name: column for column in lacking(pq.read_schema(path), table)}
+    wanted = [column.name for column in columns(table)] if names is None else names
+    there = [name for name in wanted if name not in absent]
+    found = pq.read_table(path, columns=there, read_dictionary=_strings(table, absent), partitioning=None)
+    for place, name in enumerate(wanted):
+        if name in absent:
+            found = found.add_column(place, name, _nothing(absent[name], found.num_rows))
+    return found
+
+
+def _strings(table: str, absent: Container[str]) -> list[str]:
+    """The columns with strings that a file has."""
+    return [column.name for column in columns(table) if column.type == "string" and column.name not in absent]
+
+
+def _nothing(column: Column, rows: int) -> Any:
+    """A column in which no row says anything, as reading one would give it."""
+    values = pa.repeat(pa.scalar(_NOTHING[column.type], _ARROW_TYPES[column.type]), rows)
+    return values.dictionary_encode() if column.type == "string" else values
 
 
 class TableFile:
@@ -128,8 +170,9 @@ class TableFile:
     """
 
     def __init__(self, folder: Path, table: str) -> None:
-        strings = [column.name for column in columns(table) if column.type == "string"]
-        self._file: Any = pq.ParquetFile(table_file(folder, table), read_dictionary=strings)
+        path = table_file(folder, table)
+        self._absent = {column.name: _NOTHING[column.type] for column in lacking(pq.read_schema(path), table)}
+        self._file: Any = pq.ParquetFile(path, read_dictionary=_strings(table, self._absent))
         self._metadata = self._file.metadata
         self.groups = range(self._metadata.num_row_groups)
         """The row groups by number."""
@@ -147,11 +190,15 @@ class TableFile:
     def ranges(self, names: list[str], groups: range) -> dict[str, tuple[Any, Any] | None]:
         """Return the smallest and largest value of each named column in these row groups.
 
-        They come from the file's own statistics, without reading it; None where it has none.
+        They come from the file's own statistics, without reading it; None where it has none. A column that the file is
+        too old for has one value, zero, false or empty, and is none of ``batches``.
         """
         ranges: dict[str, tuple[Any, Any] | None] = {}
         there = [self._metadata.row_group(number) for number in groups]
         for name in names:
+            if name in self._absent:
+                ranges[name] = (self._absent[name], self._absent[name])
+                continue
             place = self._file.schema_arrow.get_field_index(name)
             found = [group.column(place).statistics for group in there if group.num_rows]
             known = bool(found) and all(one is not None and one.has_min_max for one in found)
@@ -168,18 +215,18 @@ class TableFile:
 def hash_table(folder: Path, table: str) -> tuple[int, str]:
     """Number of rows and content hash of ``table`` as it stands on disk.
 
-    Raises OSError or ArrowException if the file is missing or damaged, ValueError if its columns are not the
-    contract's.
+    Raises OSError or ArrowException if the file is missing, damaged or not of the contract.
     """
-    expected, state = schema_of(table), TableHash(table)
+    state = TableHash(table)
     with pq.ParquetFile(table_file(folder, table)) as file:
-        if not file.schema_arrow.equals(expected):
-            raise ValueError(f"the columns of {table} are not those of this version")
+        absent = {column.name: column for column in lacking(file.schema_arrow, table)}
         for batch in file.iter_batches(batch_size=VERIFY_ROWS):
-            state.update([_values(column) for column in batch.columns])
+            there = dict(zip(batch.schema.names, batch.columns, strict=True))
+            there |= {name: _nothing(column, batch.num_rows) for name, column in absent.items()}
+            state.update([_values(there[column.name]) for column in columns(table)])
     return state.rows, state.hexdigest()
 
 
 def _values(column: pa.Array) -> Any:
     """A column as its hash takes it."""
-    return column.to_pylist() if pa.types.is_string(column.type) else array_of(column)
+    return array_of(column) if column.type in (pa.int64(), pa.bool_()) else column.to_pylist()

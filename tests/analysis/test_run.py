@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from meshsim.analysis.conclude import conclude
@@ -125,6 +126,26 @@ def test_a_damaged_scenario_is_refused(run: Run, tmp_path: Path) -> None:
         (place / "scenario.yaml").write_text(text)
         with pytest.raises(UsageError, match="damaged"):
             open_run(place)
+
+
+def test_a_run_of_another_version_is_refused(run: Run, tmp_path: Path) -> None:
+    """Without columns that came later it opens as if nothing were in them; without others, both versions are told."""
+    place = tmp_path / "copy"
+    place.mkdir()
+    for file in run.path.iterdir():
+        (place / file.name).write_bytes(file.read_bytes())
+    later = [column.name for column in columns("calls") if column.later]
+    calls = pq.read_table(place / "calls.parquet").drop_columns(later)
+    pq.write_table(calls, place / "calls.parquet")
+    older = open_run(place)
+    assert later
+    assert not older.calls[later].astype(bool).to_numpy().any()
+    assert list(older.calls) == list(run.calls)
+    assert older.metric("success_rate") == run.metric("success_rate")
+    assert conclude(place, older.scenario, older.manifest).report
+    pq.write_table(calls.drop_columns(["outcome"]), place / "calls.parquet")
+    with pytest.raises(UsageError, match=r"other columns in calls \(written by meshsim .*, read by \d"):
+        open_run(place)
 
 
 def test_a_damaged_table_is_refused(run: Run, tmp_path: Path) -> None:
