@@ -25,6 +25,7 @@ DOCUMENTS = (
     "docs/slices.md",
     "docs/radio.md",
     "docs/policies.md",
+    "docs/tokens.md",
     "docs/studies.md",
 )
 

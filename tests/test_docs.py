@@ -19,6 +19,7 @@ CARRIED_OUT = (
     "docs/slices.md",
     "docs/radio.md",
     "docs/policies.md",
+    "docs/tokens.md",
     "docs/studies.md",
 )
 

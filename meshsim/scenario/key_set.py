@@ -26,6 +26,10 @@ _PUBLIC: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """What makes a key of each type (RFC 7518, section 6; RFC 8037), the private parts left out."""
 
+SIGNING_CURVE: Final = "Ed25519"
+AGREEING_CURVE: Final = "X25519"
+"""Curves of keys with kty OKP that Istio reads (RFC 8037); of Ed448 neither it nor Envoy knows."""
+
 
 class Key(msgspec.Struct, frozen=True):
     """One key of a set."""
@@ -54,10 +58,14 @@ def read_key_set(text: str) -> tuple[Key, ...]:
         raise ValueError('is no JSON Web Key Set; expected JSON such as {"keys": [{"kty": …}]} (RFC 7517)')
     if not keys:
         raise ValueError("holds no key, so that no token could ever be accepted; expected at least one")
-    return tuple(_key(key, number) for number, key in enumerate(keys, 1))
+    read = tuple(found for number, key in enumerate(keys, 1) if (found := _key(key, number)) is not None)
+    if not read:
+        raise ValueError("holds no key that signs, so that no token could ever be accepted; expected at least one")
+    return read
 
 
-def _key(key: dict[str, Any], number: int) -> Key:
+def _key(key: dict[str, Any], number: int) -> Key | None:
+    """One key of a set; None for one that is for agreeing on keys alone, which Envoy leaves out."""
     kty = key.get("kty")
     if not isinstance(kty, str) or kty not in _PUBLIC:
         what = "has no kty" if kty is None else f"has the kty {show(str(kty))}"
@@ -69,6 +77,10 @@ def _key(key: dict[str, Any], number: int) -> Key:
     missing = [name for name in _PUBLIC[kty] if not isinstance(key.get(name), str)]
     if missing:
         raise ValueError(f"has no {missing[0]} in key {number}; expected it of a key with kty {kty} (RFC 7518)")
+    if kty == "OKP" and key["crv"] != SIGNING_CURVE:
+        if key["crv"] == AGREEING_CURVE:
+            return None
+        raise ValueError(f"has the crv {show(key['crv'])} in key {number}; expected {SIGNING_CURVE}")
     made = Key(kty, texts["kid"], texts["alg"], json.dumps({name: key[name] for name in ("kty", *_PUBLIC[kty])}))
     try:
         crypto_key(made)

@@ -57,6 +57,7 @@ def _sets() -> list[list[Json]]:
             [{**other, "kid": "another"}, jwk(one, kid="a third")],
         ]
     found.append([jwk(ISSUERS[1], alg="RS512")])
+    found.append([{**jwk(ISSUERS[2], kid=None, alg=None), "crv": "X25519"}, jwk(ISSUERS[0])])
     found.append([{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": kid_of(ISSUERS[0])}])
     return found
 

@@ -27,7 +27,9 @@ from meshsim.scenario.key_set import crypto_key, read_key_set
             '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}, {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]}',
             "has a key 2 that cannot be read (",
         ),
-        ('{"keys": [{"kty": "OKP", "crv": "X25519", "x": "11"}]}', "has a key 1 that cannot be read ("),
+        ('{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11"}]}', "has a key 1 that cannot be read ("),
+        ('{"keys": [{"kty": "OKP", "crv": "Ed448", "x": "11"}]}', "has the crv 'Ed448' in key 1; expected Ed25519"),
+        ('{"keys": [{"kty": "OKP", "crv": "X25519", "x": "11"}]}', "holds no key that signs, so that no token could"),
     ],
 )
 def test_what_is_no_key_set(text: str, said: str) -> None:
@@ -35,6 +37,12 @@ def test_what_is_no_key_set(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=r"; (expected|did you mean) ") as error:
         read_key_set(text)
     assert str(error.value).startswith(said)
+
+
+def test_keys_that_sign_nothing_are_left_out() -> None:
+    """A key for agreeing on keys stands beside those that sign, as RFC 7517, section 5, has readers pass over it."""
+    keys = '{"keys": [{"kty": "OKP", "crv": "X25519", "x": "11"}, {"kty": "oct", "k": "c2VjcmV0"}]}'
+    assert [key.kty for key in read_key_set(keys)] == ["oct"]
 
 
 def test_private_parts_are_left_out() -> None:
