@@ -58,6 +58,8 @@ def _speaks_plaintext(caller: Caller, callee: Callee, port: int) -> bool:
     if caller.end is None:
         return callee.modes[port] == DISABLE
     told = callee.plaintext.get(caller.namespace, callee.plaintext[""]).get(port)
+    if callee.service in caller.carried_to:
+        told = None
     return caller.end.settings.mode == DISABLE if told is None else told
 
 

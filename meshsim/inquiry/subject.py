@@ -17,6 +17,7 @@ from meshsim.policy.istio import IstioEngine
 from meshsim.policy.mistakes import with_policies
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.manifests.starter import load_manifests
+from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.policy_sources import RefusedScenario
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants, version_tls
@@ -30,9 +31,7 @@ from meshsim.world.world import World
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.services import Service
     from meshsim.scenario.tls import PortTls, Tls
-    from meshsim.scenario.traffic import Fleet
     from meshsim.sidecar.received import HeaderRules
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host
@@ -68,6 +67,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Whether it is a service of the mesh; else it is believed less: a device, or a stranger."""
     end: End | None = None
     """How it speaks TLS; None for a stranger, who would speak it as any port likes."""
+    carried_to: frozenset[str] = frozenset()
+    """Services that its ztunnel carries connections to, whatever proxies that read HTTP are told of those services."""
 
 
 class TokenCheck(msgspec.Struct, frozen=True):
@@ -229,6 +230,7 @@ def _token_check(scenario: Scenario, service: str) -> TokenCheck | None:
 
 def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller]:
     found: dict[str, Caller] = {}
+    ways = Ways(scenario)
     for host in hosts:
         if host.spiffe_id in found:
             continue
@@ -236,7 +238,6 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
         sends = {flow.slice: None for flow in scenario.traffic if flow.source == host.workload}
         taken = any(caller.name == host.workload for caller in found.values())
         account = host.spiffe_id.rpartition("/")[2]
-        group = scenario.fleets[host.workload] if device else scenario.services[host.workload]
         found[host.spiffe_id] = Caller(
             name=host.name if device else f"{host.workload}:{account}" if taken else host.workload,
             workload=host.workload,
@@ -247,24 +248,28 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             address=world.address_of(host),
             slices=tuple(sends) if device else tuple(scenario.network.slices),
             in_mesh=not device,
+            carried_to=frozenset(name for name in scenario.mesh.destinations if ways.is_carried(host.workload, name)),
             end=_end(
                 scenario,
                 host.workload,
-                tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), *_own_tls(host, group)),
+                tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), *_own_tls(scenario, host)),
             ),
         )
     return list(found.values())
 
 
-def _own_tls(host: Host, group: Service | Fleet) -> tuple[PortTls | None, ...]:
-    return version_tls(host.service, host.version) if isinstance(host, Replica) else (group.tls,)
+def _own_tls(scenario: Scenario, host: Host) -> tuple[PortTls | None, ...]:
+    return (
+        version_tls(host.service, host.version) if isinstance(host, Replica) else (scenario.fleets[host.workload].tls,)
+    )
 
 
 def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, version: str = "") -> Callee:
     service = scenario.services[name]
     own = tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name))
     ports = {number: tls_of(own, *version_tls(service, version, number)) for number in service.protocols}
-    replicas = [host for host in hosts if host.workload == name and (not version or _version_of(host) == version)]
+    of_service = (host for host in hosts if isinstance(host, Replica) and host.workload == name)
+    replicas = [replica for replica in of_service if version in ("", replica.version)]
     replica = replicas[0] if replicas else None
     variant = next(one for one in variants(name, service) if version in ("", one.version))
     said = scenario.mesh.destinations.get(name)
@@ -288,10 +293,6 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
         versions=tuple(parts),
         token_check=_token_check(scenario, name),
     )
-
-
-def _version_of(host: Host) -> str:
-    return host.version if isinstance(host, Replica) else ""
 
 
 def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str, version: str) -> dict[int, bool | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.positions import Path
 from meshsim.scenario.services import Call, Parallel, Step
 
@@ -49,9 +50,16 @@ def edges(scenario: Scenario, name: str) -> Iterator[tuple[Path, str]]:
 
 
 def peers_of(scenario: Scenario, workload: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The services and fleets whose calls may end up at a workload, and the services that its own may end up at."""
-    pairs = {(name, to) for name in scenario.services for _, to in edges(scenario, name)}
-    for flow in scenario.traffic:
-        pairs |= {(flow.source, to) for to in (flow.to, *route_targets(scenario, flow.to))}
+    """Whose connections may end up at a workload, and whom its own may end up at; waypoints with a place among them."""
+    ways = Ways(scenario)
+    called = {(name, call.to) for name in scenario.services for _, call in calls_of(scenario, name)}
+    called |= {(flow.source, flow.to) for flow in scenario.traffic}
+    pairs: set[tuple[str, str]] = set()
+    for caller, to in called:
+        way = ways.through(caller, to)
+        if way:
+            pairs.add((caller, way))
+        targets = () if ways.is_carried(caller, to) and not way else route_targets(scenario, to)
+        pairs |= {(way or caller, target) for target in (to, *targets)}
     callers = frozenset(source for source, to in pairs if to == workload)
     return callers, frozenset(to for source, to in pairs if source == workload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshsim.scenario.call_graph import edges
+from meshsim.scenario.call_graph import calls_of, edges
 from meshsim.scenario.changes import Change
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -14,6 +14,8 @@ from meshsim.scenario.proxies import qualified, waypoints_of
 from meshsim.scenario.words import expected, show
 
 _DISABLE = "DISABLE"
+_REQUESTS = {"retries", "retry_on", "backoff_ns"}
+"""Settings of resilience that are of use to whom requests are known."""
 
 
 def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
@@ -96,6 +98,35 @@ def note_waypoints(scenario: Scenario) -> Iterator[Finding]:
             f"mesh.waypoints: {{{name}: {{replicas: {{NODE: 1}}}}}} has requests go through it"
         )
         yield Finding(("services", services[0], "waypoint"), message, at_key=True)
+
+
+def note_ztunnels(scenario: Scenario) -> Iterator[Finding]:
+    """What is said of requests that ztunnels alone carry, which know connections and no requests: it holds for none."""
+    ways = Ways(scenario)
+    called = [(flow.source, flow.to) for flow in scenario.traffic]
+    called += [(name, call.to) for name in scenario.services for _, call in calls_of(scenario, name)]
+    carried: dict[str, list[str]] = {}
+    for caller, to in dict.fromkeys(called):
+        if ways.is_carried(caller, to) and not ways.through(caller, to):
+            carried.setdefault(to, []).append(caller)
+    said: dict[str, tuple[str, Path]] = {}
+    for name in scenario.mesh.destinations:
+        said[name] = "limits, outliers or other settings of destinations", ("mesh", "destinations", name)
+    for index, route in reversed([*enumerate(scenario.mesh.routes)]):
+        said[route.to] = "routes", ("mesh", "routes", index)
+    for name, (what, path) in said.items():
+        if name in carried:
+            message = (
+                f"{_some(carried[name])} reach {name} by ztunnel alone, which knows no {what}: this holds for none of "
+                f"their calls; a waypoint (services.{name}.waypoint) would go by it"
+            )
+            yield Finding(path, message, at_key=True)
+    resilience = scenario.mesh.resilience
+    retries = resilience.retries and not _REQUESTS.isdisjoint(resilience.model_fields_set)
+    said_of_requests = retries or resilience.attempt_timeout_ns is not None
+    if said_of_requests and called and all(ways.is_carried(caller, to) for caller, to in called):
+        message = "all calls leave by ztunnels, which try no request again: its retries hold for none of them"
+        yield Finding(("mesh", "resilience"), message, at_key=True)
 
 
 def _some(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.check_routes import note_destinations
 from meshsim.scenario.check_signing import note_signing
 from meshsim.scenario.check_tls import note_tls
-from meshsim.scenario.check_waypoints import note_waypoints
+from meshsim.scenario.check_waypoints import note_waypoints, note_ztunnels
 from meshsim.scenario.checks import check_values, check_whole
 from meshsim.scenario.cost_profile import CostProfile
 from meshsim.scenario.data_files import ArrivalTrace, DelayQuantiles, DelaySamples, RadioQuantiles, RadioTrace
@@ -129,6 +129,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     found = (
         *note_control(reading.scenario),
         *note_waypoints(reading.scenario),
+        *note_ztunnels(reading.scenario),
         *note_revocation(reading.scenario),
         *note_signing(reading.scenario),
         *note_tls(reading.scenario),

@@ -97,6 +97,7 @@ class Ways:
         self._scenario = scenario
         self.placed = placed_waypoints(scenario)
         """By the workload's name."""
+        self._named = waypoints_of(scenario.services)
         self._serving = {service: one for one in self.placed.values() for service in one.serves}
 
     def waypoint_of(self, service: str) -> PlacedWaypoint | None:
@@ -114,6 +115,16 @@ class Ways:
         if is_gateway(scenario, caller):
             return waypoint.workload if scenario.services[service].waypoint_for_gateways else ""
         return "" if self.proxy_of(caller) == "sidecar" else waypoint.workload
+
+    def is_carried(self, caller: str, service: str) -> bool:
+        """Whether what a caller sends to a service leaves it by ztunnel alone, which knows connections and no requests.
+
+        For a waypoint without a place the caller's own proxy does what that would do.
+        """
+        if self.proxy_of(caller) != "ztunnel":
+            return False
+        unplaced = service in self._named and service not in self._serving
+        return not unplaced or "DISABLE" in modes_of(self._scenario, caller)
 
     def proxy_of(self, workload: str) -> Literal["sidecar", "ztunnel", "waypoint"]:
         """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""

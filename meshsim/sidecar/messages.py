@@ -60,6 +60,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Where requests carry their token."""
     through: str = ""
     """Workload of the waypoint that requests go to, which sends them on; empty where they go to the destination."""
+    carried_by_ztunnel: bool = False
+    """Whether the caller's proxy is a ztunnel, which tries no request again and knows no routes."""
 
     @property
     def authority(self) -> str:

@@ -13,7 +13,7 @@ from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage, Resp
 from meshsim.sidecar.pool import Pool, Upstream
 from meshsim.sidecar.pool_settings import Phase
 from meshsim.sidecar.pools import Pools, RequestSizes, presented
-from meshsim.sidecar.resilience import STATUS, backoff_ns, outcome_of_status
+from meshsim.sidecar.resilience import STATUS, backoff_ns, carrying, outcome_of_status
 from meshsim.sidecar.routing import Route, RouteRandoms, choose_way, drawn
 from meshsim.sidecar.timers import Deadlines
 from meshsim.sidecar.token_waits import TokenWaits
@@ -44,6 +44,7 @@ class Outbound(Upstreams):
     ) -> None:
         super().__init__(settings, side, timers, connection_ids, engines)
         self._resilience = settings.resilience
+        self._carrying = carrying(settings.resilience)
         self._workload = settings.workload
         self._routes = settings.routes
         self._route_randoms = route_randoms
@@ -70,7 +71,8 @@ class Outbound(Upstreams):
                 self._start_routed((call_id, template, carried), route, now_ns, commands)
                 return commands
         timeout_ns = template.timeout_ns
-        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, self._resilience, carried)
+        resilience = self._carrying if template.carried_by_ztunnel else self._resilience
+        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, resilience, carried)
         deadlines = self._deadlines.get(timeout_ns)
         if deadlines is None:
             deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, timeout_ns, self._deadline)

@@ -53,6 +53,11 @@ class ResilienceSettings(msgspec.Struct, frozen=True):
     """Time for TCP and TLS."""
 
 
+def carrying(settings: ResilienceSettings) -> ResilienceSettings:
+    """Return what is left of settings for who carries connections and knows no requests."""
+    return msgspec.structs.replace(settings, retries=0, attempt_timeout_ns=None)
+
+
 def response_flags(outcome: str, *, waited: bool, retried: bool) -> str:
     """Return the flags with which Envoy logs a request that it had to answer itself; empty for none.
 

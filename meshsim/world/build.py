@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from meshsim.control.routing import resilience_settings
 from meshsim.identity.token_check import no_keys
 from meshsim.network.delay import delay_sampler
@@ -16,7 +14,6 @@ from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.scenario.network import BurstLoss
-from meshsim.scenario.placed_waypoints import dataplane_of
 from meshsim.scenario.slicing import slice_guarantees_ppm, slice_priority
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants, version_tls
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.network import Link
     from meshsim.scenario.variants import Variant
-    from meshsim.sidecar.resilience import ResilienceSettings
     from meshsim.sidecar.tls.openssl import Engines
     from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.identities import Identities
@@ -213,7 +209,7 @@ def make_sidecar(
         version=host.version if isinstance(host, Replica) else "",
         clock_offset_ns=state.scenario.epoch_ns + host.machine.skew_ns,
         pool=PoolSettings(mesh.pool.streams_per_connection, mesh.pool.max_connections, mesh.pool.idle_timeout_ns),
-        resilience=_resilience(state.scenario, host),
+        resilience=resilience_settings(mesh.resilience),
         pool_per_slice=(isinstance(host, Device) and host.radio is not None) or state.links_sliced,
         policy_asked=state.policy is not None,
         policy_reads=state.policy.reads if state.policy is not None else frozenset(),
@@ -250,13 +246,6 @@ def make_sidecar(
         _route_randoms(state, name) if routes else None,
     )
     host.sidecar.outbound.site, host.sidecar.outbound.node = host.site, host.node
-
-
-def _resilience(scenario: Scenario, host: Host) -> ResilienceSettings:
-    """Return what a host's proxy does about failures; a ztunnel carries connections, and retries no request."""
-    own = resilience_settings(scenario.mesh.resilience)
-    carries = dataplane_of(scenario, host.workload) == "ambient"
-    return msgspec.structs.replace(own, retries=0) if carries else own
 
 
 def _hands_on(state: State, host: Host) -> frozenset[str]:

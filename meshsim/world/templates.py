@@ -12,7 +12,7 @@ from meshsim.control.routing import Router, Routes, callers
 from meshsim.identity.token_places import BEARER, Place
 from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
-from meshsim.scenario.placed_waypoints import Ways, dataplane_of
+from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.tokens import StolenToken, token_key
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
@@ -101,10 +101,9 @@ class Templates:
         return {caller: routes for caller, routes in found.items() if routes}
 
     def _routed(self, workload: str) -> Iterator[CallTemplate]:
-        """The templates of a workload that its own proxy routes: what goes through a waypoint, that routes."""
-        if workload not in self._placed and dataplane_of(self._scenario, workload) == "ambient":
-            return iter(())  # ztunnel knows no routes
-        return (template for template in self._of_workload.get(workload, ()) if not template.through)
+        """The templates of a workload that its own proxy routes: not what a waypoint does, and none of a ztunnel's."""
+        templates = self._of_workload.get(workload, ())
+        return (template for template in templates if not template.through and not template.carried_by_ztunnel)
 
     def _sent_on(self) -> dict[str, dict[int, CallTemplate]]:
         onward: dict[str, dict[int, CallTemplate]] = {}
@@ -115,6 +114,7 @@ class Templates:
                 template,
                 index=next(self._indices),
                 through="",
+                carried_by_ztunnel=False,
                 headers=headers,
                 token="",  # what is left of the request's own goes along
                 token_place=BEARER,
@@ -148,6 +148,7 @@ class Templates:
             malformed=flow.malformed or "",
             http1=flow.http_version == "1.1",
             through=self._ways.through(flow.source, flow.to),
+            carried_by_ztunnel=self._ways.is_carried(flow.source, flow.to),
         )
 
     def _place(self, caller: str, presented: Flaw | StolenToken) -> Place:
@@ -183,6 +184,7 @@ class Templates:
             token_place=self._place(caller, call.token),
             target_port=service.target_port(port),
             through=self._ways.through(caller, call.to),
+            carried_by_ztunnel=self._ways.is_carried(caller, call.to),
         )
 
     def _follow_headers(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from meshsim.scenario.call_graph import peers_of
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
 from meshsim.scenario.placed_waypoints import Ways
@@ -105,6 +106,38 @@ def test_a_waypoint_without_a_place_is_noted() -> None:
         "mesh.waypoints: {shop/gate: {replicas: {NODE: 1}}} has requests go through it"
     ]
     assert not any("waypoint" in note for note in load_text(PLAIN, Path("s.yaml")).notes)
+
+
+BARE = (f"{TO}={{}}", "services.new.waypoint=null")
+AT_REQUESTS = "which try no request again: its retries hold for none of them"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["mesh.routes=[{to: new}]"], ["modern reach new by ztunnel alone, which knows no routes"]),
+        (["mesh.destinations={old: {tls: mutual}}"], ["modern reach old by ztunnel alone, which knows no limits"]),
+        (["mesh.routes=[{to: old}]", "fleets.modern.dataplane=sidecar"], []),
+        (["mesh.resilience={retries: 1}"], []),
+        (["mesh.resilience={retries: 1}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
+        (["mesh.resilience={attempt_timeout: 1 s}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
+        (["mesh.resilience={connect_timeout: 1 s}", "fleets.classic.dataplane=ambient"], []),
+    ],
+)
+def test_what_nobody_goes_by_is_noted(overrides: list[str], said: list[str]) -> None:
+    """What is said of requests holds for nobody where ztunnels alone carry them, and a note tells whose."""
+    notes = [note for note in load_text(PLAIN, Path("s.yaml"), [*BARE, *overrides]).notes if "ztunnel" in note]
+    assert len(notes) == len(said)
+    assert all(text in note for text, note in zip(said, notes, strict=True))
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_peers_are_those_that_connect(placed: bool) -> None:
+    """Who goes through a waypoint with a place is no peer of the service behind it."""
+    loaded = load_text(PLAIN, Path("s.yaml"), [] if placed else [f"{TO}={{}}"])
+    callers, _ = peers_of(loaded.scenario, "new")
+    assert callers == ({"gate", "classic"} if placed else {"modern", "classic"})
+    assert peers_of(loaded.scenario, "gate") == (({"modern"}, {"new"}) if placed else (frozenset(), frozenset()))
 
 
 def test_waypoints_of_one_name_are_told_apart() -> None:

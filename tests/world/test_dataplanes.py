@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from meshsim.inquiry.ask import MUTUAL_TLS, ask
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import subject_of_scenario
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
 from tests.world.conftest import Result
@@ -126,6 +129,47 @@ def test_a_ztunnel_that_is_said_to_be_one_retries_nothing(run: Run) -> None:
     retried = {row.source for row in result.calls if row.retries}
     assert "classic" in retried
     assert "modern" not in retried
+
+
+BARE = ("mesh.waypoints={}", "services.new.waypoint=null")
+"""Nobody serves the service in ambient mode."""
+AS_SAID = ("fleets.modern.dataplane=ambient", "services.new.dataplane=ambient")
+ROUTES = "mesh.routes=[{to: new, abort: {status: 418, share: 100 %}}]"
+
+
+@pytest.mark.parametrize("said", [(), AS_SAID])
+def test_without_a_waypoint_nobody_tries_again_what_ztunnels_carry(run: Run, said: tuple[str, ...]) -> None:
+    """Whether the mesh is in ambient mode or a workload says so: sidecars try again, and ztunnels do not."""
+    lost = "faults=[{kind: node-crash, target: shop, at: 1 s, for: 400 ms}]"
+    resilience = "mesh.resilience={retries: 2, attempt_timeout: 500 us}"
+    result = run(PUT_SELECTED, lost, resilience, *BARE, *said, "mesh.control.node=desk")
+    assert {row.source for row in result.calls if row.retries} <= {"classic"}
+    # Each attempt of a sidecar is given up after half a millisecond; a ztunnel knows no attempts.
+    done = {row.source for row in result.calls if row.outcome in ("ok", "denied")}
+    assert done == {"modern"}
+
+
+@pytest.mark.parametrize("said", [(), AS_SAID])
+def test_routes_hold_where_somebody_reads_http(run: Run, said: tuple[str, ...]) -> None:
+    """At a caller's sidecar, or at a waypoint, with a place or for whom the caller stands; a ztunnel knows none."""
+    for more, aborted in (("mesh.tls={}", {"modern", "gate", "classic"}), (UNPLACED, {"modern", "classic"})):
+        found = run(PUT_ATTACHED, ROUTES, more, *said)
+        assert {row.source for row in found.calls if row.outcome == "aborted"} == aborted
+    bare = run(PUT_SELECTED, ROUTES, *BARE, *said)
+    assert {row.source for row in bare.calls if row.outcome == "aborted"} == {"classic"}
+
+
+@pytest.mark.parametrize("destination", ["new", "old"])
+def test_ztunnels_speak_as_they_do_whatever_destinations_say(run: Run, tmp_path: Path, destination: str) -> None:
+    """A destination that is called in plaintext is so by sidecars alone, in runs and when asked."""
+    plaintext = (f"mesh.destinations={{{destination}: {{tls: plaintext}}}}", "mesh.tls.mode=STRICT", *BARE)
+    result = run(PUT_SELECTED, *plaintext)
+    refused = {row.source for row in result.calls if row.destination == destination and not row.encrypted}
+    assert refused == {"classic"}
+    (tmp_path / "s.yaml").write_text(SCENARIO, encoding="utf-8")
+    subject = subject_of_scenario(tmp_path / "s.yaml", plaintext)
+    asked = {name: ask(subject, Request(source=f"{name}/0", destination=destination)) for name in ("modern", "classic")}
+    assert {name for name, verdict in asked.items() if verdict.decision.rule == MUTUAL_TLS} == refused
 
 
 def test_a_service_with_a_sidecar_is_behind_no_waypoint(run: Run) -> None:
