@@ -55,7 +55,25 @@ def check_waypoints(scenario: Scenario) -> Iterator[Finding]:
             yield Finding(
                 ("faults", index, "target"), f"{message}; {expected(fault.target, list(scenario.mesh.waypoints))}"
             )
+    yield from _check_cores(scenario, ways)
     yield from _check_modes(scenario, ways)
+
+
+def _check_cores(scenario: Scenario, ways: Ways) -> Iterator[Finding]:
+    """Nodes of which waypoints have all cores to themselves, so that nobody else there could work."""
+    taken: dict[str, int] = {}
+    last: dict[str, str] = {}
+    for one in ways.placed.values():
+        for node, count in one.settings.replicas.items() if one.settings.cores is not None else ():
+            taken[node] = taken.get(node, 0) + count * (one.settings.cores or 0)
+            last[node] = one.key
+    for node, count in taken.items():
+        if node in scenario.network.nodes and count >= scenario.network.nodes[node].cores:
+            message = (
+                f"waypoints would have {count} cores of {node!r} to themselves, which has "
+                f"{scenario.network.nodes[node].cores}; expected one left at least for all else that runs there"
+            )
+            yield Finding(("mesh", "waypoints", last[node], "cores"), message)
 
 
 def _check_modes(scenario: Scenario, ways: Ways) -> Iterator[Finding]:

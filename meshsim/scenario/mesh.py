@@ -95,6 +95,9 @@ class Waypoint(Model):
 
     replicas: Replicas
     """How many replicas on which node."""
+    cores: int | None = Field(default=None, ge=1, le=1024)
+    """Cores of its node that each replica has to itself, and nobody else has, as Kubernetes' static CPU manager gives
+    them to containers with whole CPUs. Default: none, it works on those that all share who run on its node."""
     resilience: Resilience = Resilience()
     """What it does about failures of the services. Default: Istio's, whatever the mesh's sidecars do."""
 

@@ -107,9 +107,8 @@ class Authorizing:
             self._failed(check, ruling)
             return
         now_ns = self._waited(check)
-        machine = check.host.machine
-        work_ns = machine.response_ns
-        start_ns = machine.cores.submit(now_ns, work_ns)
+        work_ns = check.host.response_ns
+        start_ns = check.host.cores.submit(now_ns, work_ns)
         self._clock.at(start_ns + work_ns, self._read, (check, ruling, start_ns, work_ns))
 
     def _read(self, job: tuple[Check, Ruling, int, int]) -> None:

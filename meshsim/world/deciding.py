@@ -74,7 +74,7 @@ class Deciding:
                 policy_ns = ruling.cost_ns
             else:
                 ruling = self._policy.inside(host, question)
-                policy_ns = ruling.cost_ns if ruling else machine.request_ns + self._policy.asking_ns(host)
+                policy_ns = ruling.cost_ns if ruling else host.request_ns + self._policy.asking_ns(host)
         if command.token is not None:
             assert self._state.tokens is not None, "nobody else has rules for tokens"
             checked_ns, refused = self._state.tokens.check(host, command, command.token, now_ns)
@@ -86,7 +86,7 @@ class Deciding:
             account.spend(HANDSHAKE, now_ns)  # held until the server had checked the client's certificate
         proxy_ns = host.request_ns
         work_ns = crypto_ns + proxy_ns + policy_ns
-        start_ns = machine.cores.submit(now_ns, work_ns)
+        start_ns = host.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
         return start_ns + work_ns, self._clock.order(), self._when_worked, job
 

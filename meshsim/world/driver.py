@@ -150,7 +150,7 @@ class Driver:
         transfer.proxy_ns = proxy_ns
         transfer.crypto_ns = crypto_ns = machine.records_ns[connection.cipher][size_bytes] if unit.encrypted else 0
         work_ns = crypto_ns + proxy_ns
-        transfer.job_start_ns = start_ns = machine.cores.submit(now_ns, work_ns)
+        transfer.job_start_ns = start_ns = host.cores.submit(now_ns, work_ns)
         return start_ns + work_ns, clock.order(), self._when_sealed, transfer
 
     def _waited(self, account: Account, connection: Connection) -> None:
@@ -237,7 +237,7 @@ class Driver:
             crypto_ns = machine.records_ns[connection.cipher][response.size_bytes]
         proxy_ns = host.response_ns
         work_ns = crypto_ns + proxy_ns
-        start_ns = machine.cores.submit(now_ns, work_ns)
+        start_ns = host.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
         return start_ns + work_ns, self._clock.order(), self._when_opened, job
 
@@ -309,7 +309,7 @@ class Driver:
         if connection is None:
             return
         work_ns = self._handshakes.charge(connection, host, command.step)
-        start_ns = host.machine.cores.submit(self._clock.now_ns, work_ns)
+        start_ns = host.cores.submit(self._clock.now_ns, work_ns)
         self._clock.at(start_ns + work_ns, self._computed, (host, host.epoch, command))
 
     def _computed(self, job: tuple[Host, int, commands.Compute]) -> None:

@@ -52,6 +52,7 @@ class Machine:
     """A node with cores and memory, or the computer in a device, whose memory nobody watches."""
 
     __slots__ = (
+        "all_cores",
         "cores",
         "costs",
         "memory_bytes",
@@ -71,6 +72,9 @@ class Machine:
         self.name = name
         self.site = site
         self.cores = Cores(cores)
+        """Those that all share who run here."""
+        self.all_cores = [self.cores]
+        """With those that somebody has alone."""
         self.costs = costs
         self.request_ns = costs.proxy_request_ns + costs.tcp_message_ns
         """CPU time of a sidecar to send or receive a request, its encryption not included."""
@@ -89,6 +93,17 @@ class Machine:
         self.worked_ns = 0
         """CPU time used up to the last sample."""
 
+    def set_aside(self, count: int) -> Cores:
+        """Return so many cores that nobody else uses from now on; nothing has been worked yet."""
+        self.cores.count -= count
+        own = Cores(count)
+        self.all_cores.append(own)
+        return own
+
+    def worked_by_ns(self, now_ns: int) -> int:
+        """CPU time used so far, on all cores."""
+        return sum(cores.worked_ns(now_ns) for cores in self.all_cores)
+
 
 class Host:
     """A sidecar with its workload.
@@ -98,6 +113,7 @@ class Host:
 
     __slots__ = (
         "configured",
+        "cores",
         "epoch",
         "generation",
         "key_type",
@@ -119,6 +135,8 @@ class Host:
         self.name = name
         self.workload = workload
         self.machine = machine
+        self.cores = machine.cores
+        """On which its proxy works."""
         self.spiffe_id = spiffe_id
         self.request_ns: int = machine.request_ns
         """CPU time of its proxy to send or receive a request, encryption not included."""

@@ -48,6 +48,8 @@ class Killing:
             host.up = False
             host.epoch += 1
             host.sidecar.timers.armed_ns = NEVER
+            if host.cores is not host.machine.cores:
+                host.cores.reset(self._state.clock.now_ns)
             if self._state.issuers is not None:
                 self._state.issuers.killed(host)
             if self._state.token_fetching is not None:

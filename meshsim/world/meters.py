@@ -80,7 +80,7 @@ class Meters:
             != (before.sent_bytes, before.delivered_bytes, before.lost_bytes)
             for link, before in zip(self._links, self._before, strict=True)
         )
-        worked = any(machine.cores.worked_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values())
+        worked = any(machine.worked_by_ns(now_ns) != machine.worked_ns for machine in self._state.machines.values())
         killed = any(self._oom_kills[name] != machine.oom_kills for name, machine in self._state.machines.items())
         if moved or worked or killed:
             self.sample()
@@ -93,15 +93,15 @@ class Meters:
             return
         self._last_ns = now_ns
         for machine in self._state.machines.values():
-            worked_ns = machine.cores.worked_ns(now_ns)
-            available_ns = elapsed_ns * machine.cores.count
+            worked_ns = machine.worked_by_ns(now_ns)
+            available_ns = elapsed_ns * sum(cores.count for cores in machine.all_cores)
             self._record_node(
                 NodeRow(
                     now_ns,
                     machine.name,
                     machine.up,
                     (worked_ns - machine.worked_ns) * PPM // available_ns,
-                    machine.cores.waiting(now_ns),
+                    sum(cores.waiting(now_ns) for cores in machine.all_cores),
                     machine.memory_bytes if machine.up else 0,
                     machine.oom_kills - self._oom_kills[machine.name],
                 )

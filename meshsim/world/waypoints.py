@@ -41,6 +41,15 @@ def set_proxy_costs(state: State) -> None:
             host.request_ns = host.response_ns = message_ns + costs.tcp_message_ns
 
 
+def set_cores(state: State) -> None:
+    """Give waypoints the cores that they have to themselves."""
+    placed = placed_waypoints(state.scenario)
+    for replica in state.replicas if placed else ():
+        waypoint = placed.get(replica.workload)
+        if waypoint is not None and waypoint.settings.cores is not None:
+            replica.cores = replica.machine.set_aside(waypoint.settings.cores)
+
+
 class Waypoints:
     """All of a mesh."""
 

@@ -49,7 +49,7 @@ from meshsim.world.templates import Templates
 from meshsim.world.tls_terms import tls_settings
 from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
-from meshsim.world.waypoints import SendingOn, Waypoints, set_proxy_costs
+from meshsim.world.waypoints import SendingOn, Waypoints, set_cores, set_proxy_costs
 from meshsim.world.workload import Workloads
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class World:
         placement = build.build_replicas(state)
         build_devices(state, loaded)
         set_proxy_costs(state)
+        set_cores(state)
         self._domains = domains = Domains(state, self._control_node())
         self._identities = identities = Identities(state, domains)
         state.policy = policy = policies_of(state, loaded)

@@ -71,6 +71,12 @@ def messages(*overrides: str, text: str = PLAIN) -> list[str]:
             ["faults=[{kind: waypoint-outage, target: shop/gat, at: 1 s, for: 500 ms}]"],
             "no waypoint 'shop/gat' has a place (mesh.waypoints); did you mean 'shop/gate'?",
         ),
+        (
+            [f"{TO}={{shop/gate: {{replicas: {{shop: 2}}, cores: 2}}}}"],
+            "waypoints would have 4 cores of 'shop' to themselves, which has 4; expected one left at least for all "
+            "else that runs there",
+        ),
+        ([f"{TO}.shop/gate.cores=0"], "0 is out of range; expected at least 1"),
         (["services.old.dataplane=sidecars"], "'dataplane' is 'sidecars', which is not known; did you mean 'sidecar'?"),
         (
             ["services.old.waypoint=gate"],

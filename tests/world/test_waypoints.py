@@ -362,6 +362,53 @@ def test_a_waypoint_that_is_too_slow_makes_callers_give_up(run: Run) -> None:
     assert {row.outcome for row in result.requests if row.source == "reads"} == {"ok", "timeout"}
 
 
+def test_cores_of_its_own_are_all_that_a_waypoint_has(run: Run) -> None:
+    """With one of four cores to itself it works as on a node with one; all else there has three, and is left alone."""
+    load = ("traffic.0.arrivals={poisson: 8000 /s}", "mesh.control.node=desk", "duration=100 ms")
+    three = {"desk": 16, "vault": 16}
+    cores = [f"network.nodes.{node}.cores={count}" for node, count in three.items()]
+    alone = run(*load, *cores, "network.nodes.hall={kind: core, cores: 1}")
+    own = run(*load, *cores, "mesh.waypoints={bank/gate: {replicas: {hall: 1}, cores: 1}}")
+    assert [row.latency_ns for row in own.requests] == [row.latency_ns for row in alone.requests]
+    assert max(row.queue_ns for row in own.requests) > 10_000_000
+    busy = [[row.utilisation_ppm for row in one.nodes if row.node == "hall"] for one in (own, alone)]
+    assert busy[0] == pytest.approx([ppm / 4 for ppm in busy[1]], abs=1)
+    assert [row.queue for row in own.nodes if row.node == "hall"] == [
+        row.queue for row in alone.nodes if row.node == "hall"
+    ]
+
+
+def test_who_shares_a_node_with_a_busy_waypoint(run: Run) -> None:
+    """A service beside it waits for its cores, unless the waypoint has its own and they are others."""
+    beside = SCENARIO.replace(
+        "fleets:\n", "  beside: {replicas: {hall: 1}, work: {constant: 1 ms}, namespace: bank}\nfleets:\n"
+    ).replace("to: ledger, method: PUT", "to: beside, method: PUT")
+    load = ("traffic.0.arrivals={poisson: 12000 /s}", "duration=100 ms", "network.nodes.hall={kind: core, cores: 2}")
+    load = (
+        *load,
+        "traffic.1.arrivals={constant: 100 /s}",
+        "network.nodes.vault.cores=16",
+        "network.nodes.desk.cores=16",
+    )
+    waits = [
+        max(row.queue_ns for row in run(*load, *more, text=beside).requests if row.source == "writes")
+        for more in ((), ("mesh.waypoints={bank/gate: {replicas: {hall: 1}, cores: 1}}",))
+    ]
+    assert waits[0] > 1_000_000
+    assert waits[1] == 0
+
+
+def test_a_killed_waypoint_leaves_no_work_on_its_cores(run: Run) -> None:
+    """What it had to do when its processes ended, no processor does; of a core that is shared it would be done."""
+    fault = "faults=[{kind: waypoint-outage, target: bank/gate, at: 90 ms, for: 5 ms}]"
+    load = ("traffic.0.arrivals={constant: 8000 /s}", "duration=100 ms", fault, "network.nodes.vault.cores=16")
+    worked = []
+    for more in (("network.nodes.hall={kind: core, cores: 1}",), ("mesh.waypoints.bank/gate.cores=1",)):
+        result = run(*load, *more)
+        worked.append(result.world._state.machines["hall"].worked_ns)
+    assert worked[1] < worked[0] - 10_000_000
+
+
 def test_tokens_are_looked_at_by_the_waypoint(run: Run) -> None:
     """A token that is bound to the caller's certificate holds at the waypoint, which does not hand it on."""
     tokens = (
