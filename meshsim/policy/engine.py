@@ -56,6 +56,8 @@ class Directory(msgspec.Struct, frozen=True):
     """Services and fleets that have sidecars though the mesh is in ambient mode."""
     waypoints: Mapping[str, str] = {}
     """Service → namespace/name of the waypoint that serves it; those without one are left out."""
+    waypoint_addresses: Mapping[str, str] = {}
+    """Namespace/name of a waypoint → address of its first replica; those without a place are left out."""
     open_to_gateways: frozenset[str] = frozenset()
     """Services whose waypoint gateways go through too."""
     gateways: Mapping[str, frozenset[str]] = {}

@@ -38,6 +38,8 @@ class Passing(msgspec.Struct, frozen=True):
 
     principal: str
     """SPIFFE ID by which the waypoint speaks to ztunnel."""
+    address: str
+    """From which it does; empty where it has no place, so that nobody knows."""
     past: frozenset[str]
     """SPIFFE IDs of callers that go past it: gateways, and waypoints themselves."""
     sidecars: frozenset[str]
@@ -58,10 +60,10 @@ class Passing(msgspec.Struct, frozen=True):
         return ""
 
     def onward(self, question: Question) -> Question:
-        """What ztunnel is asked: the waypoint is the caller, from an address that nobody knows here."""
+        """What ztunnel is asked: the waypoint is the caller."""
         if not self.takes(question):
             return question
-        return msgspec.structs.replace(question, principal=self.principal, source_ip="")
+        return msgspec.structs.replace(question, principal=self.principal, source_ip=self.address)
 
 
 def is_behind_ztunnel(service: str, directory: Directory) -> bool:
@@ -82,7 +84,9 @@ def passing(service: str, directory: Directory) -> Passing:
         for identity, name in directory.workloads.items()
         if name in directory.sidecars and not is_gateway(name, directory)
     )
-    return Passing(waypoint_identity(directory.waypoints[service], directory), gateways | waypoints, sidecars)
+    own = directory.waypoints[service]
+    address = directory.waypoint_addresses.get(own, "")
+    return Passing(waypoint_identity(own, directory), address, gateways | waypoints, sidecars)
 
 
 def both(waypoint: Decision, ztunnel: Decision) -> Decision:

@@ -13,6 +13,7 @@ from meshsim.policy.question import TIMED
 from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.proxies import gateways_of, open_to_gateways, sidecars_in, waypoints_of
+from meshsim.world.addresses import Addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,17 @@ def directory_of(state: State) -> Directory:
         nodes=frozenset(state.machines),
         sites=frozenset(machine.site for machine in state.machines.values()),
         workloads={host.spiffe_id: host.workload for host in state.hosts()},
+        waypoint_addresses=_waypoint_addresses(state),
     )
+
+
+def _waypoint_addresses(state: State) -> dict[str, str]:
+    placed = placed_waypoints(state.scenario)
+    if not placed:
+        return {}
+    addresses = Addresses(state)
+    first = {placed[one.workload].name: one for one in reversed(state.replicas) if one.workload in placed}
+    return {name: addresses.of(replica) for name, replica in first.items()}
 
 
 def declared(scenario: Scenario) -> Directory:

@@ -196,6 +196,19 @@ def test_retries_that_ended_in_another_failure_were_not_in_vain(run: Run) -> Non
     assert not any("URX" in flags for _, _, flags in told)
 
 
+@pytest.mark.parametrize("field", ["ipBlocks", "notIpBlocks"])
+def test_addresses_behind_a_waypoint_are_its_own(run: Run, tmp_path: Path, field: str) -> None:
+    """Ztunnel sees the waypoint's address as the caller's, in runs and when asked; without a place there is none."""
+    source = {field: ["10.0.0.0/8"]}
+    blocks = {**POLICIES[1], "spec": {**POLICIES[1]["spec"], "rules": [{"from": [{"source": source}]}]}}
+    for more, allowed in ((), field == "ipBlocks"), (UNPLACED, field == "notIpBlocks"):
+        result = run(*UNDER_POLICIES, *more, policies=[blocks])
+        assert {row.outcome for row in result.requests} == {"ok" if allowed else "denied"}
+        (tmp_path / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+        subject = subject_of_scenario(tmp_path / "scenario.yaml", [*UNDER_POLICIES, *more])
+        assert ask(subject, Request(source="clerk/0", destination="ledger")).decision.allowed == allowed
+
+
 def test_a_caller_that_can_do_without_hears_of_a_failure(run: Run) -> None:
     """An optional call through a waypoint fails as it would without one, and its caller answers all the same."""
     text = SCENARIO.replace(
