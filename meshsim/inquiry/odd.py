@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from meshsim.identity.key_sets import standing
 from meshsim.identity.tokens import Issuer
 from meshsim.inquiry.constants import constants_of
 from meshsim.policy.engine import PolicyFile
+from meshsim.policy.istio_attachment import is_attached
 from meshsim.policy.istio_odd import METHODS, clauses_of, odd_values
 from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_trust import LOCAL
@@ -21,23 +24,36 @@ from meshsim.world.token_rules import iss_of
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.services import Service
 
 
-def _odd_ports(files: Sequence[PolicyFile], services: Mapping[str, Service]) -> Iterator[str]:
-    """Ports in Istio's policies on which no replica listens, though a service has them."""
+def _odd_ports(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
+    """Ports in Istio's policies of the wrong side: services' where those of replicas count, and the other way round."""
+    services = scenario.services
     listened = {port for service in services.values() for port in service.listeners}
     leads: dict[int, str] = {}
     for name, service in services.items():
         for number in service.protocols:
             leads.setdefault(number, f"port {number} of {name} leads to {service.target_port(number)}")
-    for clause in clauses_of(read_policies(files)[0]):
-        if clause.attribute != "destination.port":
-            continue
-        for value in (*clause.values, *clause.not_values):
-            if value.isdigit() and int(value) in leads and int(value) not in listened:
-                message = f"ports {show(value)} are on no replica: policies see the port of the container, and "
-                yield str(clause.place.diagnostic(f"{message}{leads[int(value)]}"))
+    policies, directory = read_policies(files)[0], declared(scenario)
+    for policy in policies.authorization:
+        behind = [name for name in services if name in directory.waypoints]
+        behind = [name for name in behind if policy.scope.targets and is_attached(policy.scope, name, directory)]
+        own = {number: name for name in behind for number in services[name].protocols}
+        leading = {services[name].target_port(number): (number, name) for number, name in own.items()}
+        for clause in clauses_of(msgspec.structs.replace(policies, authorization=(policy,))):
+            if clause.attribute != "destination.port":
+                continue
+            for value in (*clause.values, *clause.not_values):
+                number = int(value) if value.isdigit() else 0
+                if behind and number in leading and number not in own:
+                    port, name = leading[number]
+                    message = (
+                        f"ports {show(value)} are of no service: a waypoint sees the port of the service, and port "
+                    )
+                    yield str(clause.place.diagnostic(f"{message}{port} of {name} leads to {number}"))
+                elif not behind and number in leads and number not in listened:
+                    message = f"ports {show(value)} are on no replica: policies see the port of the container, and "
+                    yield str(clause.place.diagnostic(f"{message}{leads[number]}"))
 
 
 def _unenforced(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]:
@@ -126,7 +142,7 @@ def odd_in(loaded: LoadedScenario) -> tuple[str, ...]:
     by_engine = _files_by_engine(loaded)
     found = [odd for engine, files in by_engine.items() for odd in odd_in_files(engine, files)]
     found += _unenforced(by_engine.get("istio", []), loaded.scenario)
-    found += _odd_ports(by_engine.get("istio", []), loaded.scenario.services)
+    found += _odd_ports(by_engine.get("istio", []), loaded.scenario)
     found += _odd_domains(by_engine.get("istio", []), loaded.scenario)
     found += _odd_issuers(by_engine.get("istio", []), loaded.scenario)
     found += _odd_keys(by_engine.get("istio", []), loaded.scenario)

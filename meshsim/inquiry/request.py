@@ -100,6 +100,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
         "query": query,
         "destination_ip": callee.addresses[0],
         "version": callee.version,
+        "service_port": port,
         "sni": "" if plaintext else server_name(callee.service, callee.namespace, port),
     }
     base: dict[str, Any] = {key: extra.pop(key) for key in ("slice", "site")}

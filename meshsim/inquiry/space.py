@@ -67,6 +67,7 @@ class Space(msgspec.Struct, frozen=True):
         """The question that stands for a combination."""
         fields: dict[str, Any] = {
             "port": callee.targets[port],
+            "service_port": port,
             "host": callee.service,
             "destination_ip": callee.addresses[0],
             "version": callee.version,

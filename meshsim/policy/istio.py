@@ -115,6 +115,7 @@ class IstioEngine:
         plan = self._plans.get(question.destination) or self._plan(question)
         if plan.passing is not None and not plan.passing.takes(question):
             return None
+        question = plan.seen(question)
         if not plan.http:
             return plan.asked(question, _NO_CLAIMS)
         claims = plan.tokens.seen(question.claims)
@@ -128,7 +129,7 @@ class IstioEngine:
             return self._decide_at(plan, question, ask=ask)
         waypoint = None
         if question.at_waypoint or plan.passing.takes(question):
-            waypoint = self._decide_at(plan, question, ask=ask)
+            waypoint = self._decide_at(plan, plan.seen(question), ask=ask)
             if question.at_waypoint or not waypoint.allowed:
                 return waypoint
         ztunnel = plan.ztunnel.decide(plan.passing.onward(question), _NO_CLAIMS)
@@ -200,7 +201,7 @@ class IstioEngine:
                 early = "the path is refused with status 400 before any policy is looked at"
             elif isinstance(seen, Decision):
                 early = f"the token is refused by {seen.refused_by} before any policy is looked at"
-        here = {rule.number: (rule, question) for rule in plan.rules}
+        here = {rule.number: (rule, plan.seen(question)) for rule in plan.rules}
         if plan.passing is not None and plan.ztunnel is not None:
             here |= {rule.number: (rule, plan.passing.onward(question)) for rule in plan.ztunnel.rules}
         version = self._kind(question.destination, question.version)

@@ -78,7 +78,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found |= rule.reads
         for one in self.custom:
             found |= one.provider.reads
+        if self.passing is not None and "port" in found:
+            found.add("service_port")
         return frozenset(found) | (self.ztunnel.reads if self.ztunnel is not None else frozenset())
+
+    def seen(self, question: Question) -> Question:
+        """The question as the first proxy sees it: a waypoint has the service's port, whatever port that leads to.
+
+        Its requests come to the address of the service (istio: pilot/pkg/networking/core/listener_waypoint.go,
+        buildWaypointInternal), and no pod is chosen yet.
+        """
+        if self.passing is None or not question.service_port:
+            return question
+        return msgspec.structs.replace(question, port=question.service_port)
 
     def asked(self, question: Question, claims: Claims) -> tuple[str, Provider] | None:
         """Whom a question is brought before, with the name; None without a CUSTOM rule that matches it."""

@@ -81,6 +81,8 @@ class Question(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """Version of the service that the called replica is of; only where selectors of Istio tell its versions apart."""
     at_waypoint: bool = False
     """Whether a waypoint with a place asks, for itself alone; what it lets through, ztunnel is asked about after it."""
+    service_port: int = 0
+    """Port of the service that is called, which a waypoint sees in place of ``port``; only where policies read it."""
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -99,6 +101,7 @@ def server_name(service: str, namespace: str, port: int) -> str:
 EXTRA_ATTRIBUTES = frozenset(Question.__struct_fields__[Question.__struct_fields__.index("port") :]) - {
     "version",
     "at_waypoint",
+    "service_port",
 }
 """The attributes that are filled only for an engine whose ``reads`` names them."""
 

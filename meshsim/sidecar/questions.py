@@ -90,6 +90,7 @@ def _port(facts: _Facts) -> int:
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
         "port": lambda facts: _port(facts),
+        "service_port": lambda facts: facts.message.template.port,
         "host": lambda facts: facts.message.template.authority,
         "headers": _headers,
         "claims": lambda facts: facts.claims,

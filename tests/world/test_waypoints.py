@@ -64,7 +64,7 @@ POLICIES: list[dict[str, Any]] = [
             "rules": [
                 {
                     "from": [{"source": {"principals": ["mesh.example/fleet/clerk/0"]}}],
-                    "to": [{"operation": {"methods": ["GET"], "ports": ["8000"]}}],
+                    "to": [{"operation": {"methods": ["GET"], "ports": ["80"]}}],
                 }
             ],
         },
@@ -194,6 +194,25 @@ def test_retries_that_ended_in_another_failure_were_not_in_vain(run: Run) -> Non
     told = Counter((row.outcome, row.retries, row.flags) for row in result.calls if row.source == "gate")
     assert ("reset", 1, "UC") in told
     assert not any("URX" in flags for _, _, flags in told)
+
+
+@pytest.mark.parametrize(("port", "behind"), [("80", "8000"), ("8000", "80")])
+def test_a_waypoint_sees_the_services_port(run: Run, tmp_path: Path, port: str, behind: str) -> None:
+    """At a waypoint `ports` are those of the service, at ztunnel those of containers, in runs and when asked."""
+
+    def on(policy: dict[str, Any], number: str) -> dict[str, Any]:
+        return {**policy, "spec": {**policy["spec"], "rules": [{"to": [{"operation": {"ports": [number]}}]}]}}
+
+    policies = [on(POLICIES[0], port), on(POLICIES[1], behind)]
+    odd = ["a waypoint sees the port of the service", "policies see the port of the container"]
+    for more in ((), UNPLACED):
+        result = run(*UNDER_POLICIES, *more, policies=policies)
+        assert {row.outcome for row in result.requests} == {"ok" if port == "80" else "denied"}
+        (tmp_path / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+        subject = subject_of_scenario(tmp_path / "scenario.yaml", [*UNDER_POLICIES, *more])
+        verdict = ask(subject, Request(source="clerk/0", destination="ledger"))
+        assert verdict.decision.allowed == (port == "80")
+        assert [text for text in odd if any(text in one for one in subject.warnings)] == (odd if port != "80" else [])
 
 
 @pytest.mark.parametrize("field", ["ipBlocks", "notIpBlocks"])
