@@ -304,6 +304,14 @@ TILL = "labels: {app: till}}, spec"
             ["mesh.ambient=true"],
             {"mesh": ("True", "ztunnel"), "cart": (None, "shop/waypoint"), "till": ("sidecar", None)},
         ),
+        (  # a revision of the control plane injects
+            [
+                ("{istio-injection: enabled}", "{istio.io/rev: stable}"),
+                ("dataplane-mode: ambient", "rev: stable, istio.io/dataplane-mode: ambient"),
+            ],
+            [],
+            {"mesh": ("False", "istio"), "cart": ("ambient", "shop/waypoint"), "till": (None, None)},
+        ),
         (  # pods say it for themselves
             [
                 ("{istio-injection: enabled}", "{}"),

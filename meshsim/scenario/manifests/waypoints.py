@@ -25,6 +25,8 @@ _USE_NAMESPACE = "istio.io/use-waypoint-namespace"
 _FOR = "istio.io/waypoint-for"
 _NONE = "none"
 _INJECTION = "istio-injection"
+_REVISION = "istio.io/rev"
+"""Label by which a revision of the control plane injects sidecars, unless the namespace is in ambient mode."""
 _SIDECAR, _AMBIENT = "sidecar", "ambient"
 _SAME, _ALL, _SELECTOR = "Same", "All", "Selector"
 _FOR_SERVICES = ("service", "all")
@@ -113,7 +115,7 @@ def find_waypoints(
     service is as its own are.
     """
     of_namespaces = {one.name: one.labels for one in namespaces}
-    injected = {one.name for one in namespaces if one.labels.get(_INJECTION) == "enabled"}
+    injected = {one.name for one in namespaces if _injects(one.labels)}
     marked = bool(notes.ambient or waypoints)
     ambient = said if said is not None else marked and not injected
     planes = {key: _planes(service, of_namespaces) for key, service in cluster.services.items()}
@@ -142,11 +144,18 @@ def _planes(service: KubeService, of_namespaces: Mapping[str, Mapping[str, str]]
     found = set()
     for deployment in service.deployments:
         inject = deployment.labels.get(INJECT_LABEL, "")
-        if inject == "true" or (namespace.get(_INJECTION) == "enabled" and inject != "false"):
+        if inject == "true" or (_injects(namespace) and inject != "false"):
             found.add(_SIDECAR)
         elif _AMBIENT in (deployment.labels.get(MODE_LABEL), namespace.get(MODE_LABEL)):
             found.add(_AMBIENT)
     return frozenset(found)
+
+
+def _injects(namespace: Mapping[str, str]) -> bool:
+    """Whether the labels of a namespace have sidecars injected into its pods."""
+    if _INJECTION in namespace:
+        return namespace[_INJECTION] == "enabled"
+    return _REVISION in namespace and namespace.get(MODE_LABEL) != _AMBIENT
 
 
 def _own_plane(service: KubeService, planes: frozenset[str]) -> str:
