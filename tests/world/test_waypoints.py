@@ -520,6 +520,29 @@ def test_changes_of_policy_reach_the_waypoint(run: Run, tmp_path: Path) -> None:
     assert {row.proxy for row in result.configs if row.event == "acked" and row.version > 1} >= {"gate/0"}
 
 
+def test_changes_of_tokens_reach_the_waypoint(run: Run, tmp_path: Path) -> None:
+    """From when it has heard of rules for tokens it looks at them, on the connections that are open too."""
+    attached = {"targetRefs": POLICIES[0]["spec"]["targetRefs"]}
+    accepted = {
+        **POLICIES[0],
+        "kind": "RequestAuthentication",
+        "spec": {**attached, "jwtRules": [{"issuer": "https://mint.mesh.example"}]},
+    }
+    wanted = {**POLICIES[0], "spec": {**attached, "rules": [{"from": [{"source": {"requestPrincipals": ["*"]}}]}]}}
+    (tmp_path / "other.yaml").write_text(documents([accepted, wanted]), encoding="utf-8")
+    result = run(
+        *UNDER_POLICIES,
+        "mesh.tokens={issuers: {mint: {ttl: 1 h}}}",
+        "fleets.clerk.token={issuer: mint, audiences: [bank]}",
+        "traffic.1.token=none",
+        "changes=[{at: 2 s, policy: {files: [other.yaml]}}]",
+        policies=[{**POLICIES[0], "spec": {**attached, "rules": [{}]}}],
+    )
+    late = {(row.source, row.outcome) for row in result.requests if row.t_intended_ns > 2_300_000_000}
+    assert late == {("reads", "ok"), ("writes", "denied")}
+    assert {row.outcome for row in result.requests if row.t_intended_ns < 1_900_000_000} == {"ok"}
+
+
 def test_a_revoked_waypoint_is_not_spoken_to(run: Run) -> None:
     """The identity of a waypoint is one like others: without a certificate that holds nobody gets through it."""
     result = run(
