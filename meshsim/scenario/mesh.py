@@ -116,8 +116,8 @@ class Mesh(Model):
     NetworkPolicy. Default: none."""
     ambient: bool = False
     """Whether it is in Istio's ambient mode: policies of the engine istio are ztunnel's, which sees TCP alone, or those
-    of waypoints (`services.*.waypoint`). `dataplane` of services and fleets differs from it. Default: false, every
-    replica has a sidecar that reads HTTP."""
+    of waypoints (`services.*.waypoint`), and without a waypoint nobody retries or routes requests. `dataplane` of
+    services and fleets differs from it. Default: false, every replica has a sidecar that reads HTTP."""
     waypoints: dict[ObjectName, Waypoint] = {}
     """Where the waypoints of services run, by [NAMESPACE/]NAME as in `services.*.waypoint`; without a namespace that of
     a service in `default`. Default: none, so that a waypoint decides and takes no time."""
