@@ -50,8 +50,7 @@ class Outbound(Upstreams):
         self._route_randoms = route_randoms
         self._balancer = balancer
         self._random = random
-        self.site = ""
-        self.node = ""
+        self.site = self.node = ""
         self._calls: dict[int, OutboundCall] = {}
         self._clusters: dict[str, Cluster] = {}
         self._pools = Pools(settings, balancer, route_randoms)
@@ -235,10 +234,7 @@ class Outbound(Upstreams):
     def _failed(
         self, call: OutboundCall, outcome: str, now_ns: int, commands: list[Command], *, unsent: bool = False
     ) -> None:
-        """End an attempt that brought no response: try again, or give up.
-
-        ``unsent``: whether it ended for want of a connection to a replica that there was.
-        """
+        """End an attempt without a response (``unsent``: for want of a connection to a replica): again, or give up."""
         release(call, self._balancer)
         self._note_failure(call, outcome, now_ns)
         if may_retry(call, outcome, now_ns, unsent=unsent):
