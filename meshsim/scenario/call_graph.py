@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.positions import Path
-from meshsim.scenario.services import Call, Parallel, Step
+from meshsim.scenario.services import Call, Step, calls_in
 
 
 def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
@@ -17,18 +17,10 @@ def calls_of(scenario: Scenario, name: str) -> Iterator[tuple[Path, Call]]:
     groups: list[tuple[Path, tuple[Step, ...]]] = [((), service.calls), *of_versions]
     for at, steps in groups:
         for index, step in enumerate(steps):
-            calls: list[tuple[Path, Call]]
-            if isinstance(step, Parallel):
-                calls = [((*at, "calls", index, "parallel", inner), call) for inner, call in enumerate(step.parallel)]
-            else:
-                calls = [((*at, "calls", index), step)]
-            yield from ((path, call) for path, call in calls if call.to in scenario.services)
-
-
-def steps_calls(steps: tuple[Step, ...]) -> Iterator[Call]:
-    """Each call of some steps."""
-    for step in steps:
-        yield from step.parallel if isinstance(step, Parallel) else (step,)
+            key, calls = calls_in(step)
+            for inner, call in enumerate(calls):
+                if call.to in scenario.services:
+                    yield (*at, "calls", index, *((key, inner) if key else ())), call
 
 
 def route_targets(scenario: Scenario, service: str) -> dict[str, Path]:

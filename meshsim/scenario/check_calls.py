@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshsim.scenario.call_graph import edges, route_targets, steps_calls
+from meshsim.scenario.call_graph import edges, route_targets
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.services import Step, calls_in
 from meshsim.scenario.variants import replica_count, variants
 
 MOST_REPLICAS = 10_000
@@ -62,13 +63,20 @@ def _check_fan_out(scenario: Scenario, order: list[str]) -> Iterator[Finding]:
     calls: dict[str, int] = {}
     for name in order:
         calls[name] = max(
-            sum(1 + _most(scenario, call.to, calls) for call in steps_calls(variant.calls))
+            sum(_most_of(scenario, step, calls) for step in variant.calls)
             for variant in variants(name, scenario.services[name])
         )
         if calls[name] > MOST_CALLS_PER_REQUEST:
             message = f"one request to {name!r} sets off {calls[name]} calls; expected at most {MOST_CALLS_PER_REQUEST}"
             yield Finding(("services", name), message, at_key=True)
             return
+
+
+def _most_of(scenario: Scenario, step: Step, calls: dict[str, int]) -> int:
+    """The calls that a step of a service sets off, with its own."""
+    key, made = calls_in(step)
+    each = (1 + _most(scenario, call.to, calls) for call in made)
+    return max(each) if key == "one_of" else sum(each)
 
 
 def _most(scenario: Scenario, to: str, calls: dict[str, int]) -> int:

@@ -44,6 +44,7 @@ def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
             for path, call in _items(data, *owner, "calls"):
                 yield path, call
                 yield from _items(data, *path, "parallel")
+                yield from _items(data, *path, "one_of")
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -66,7 +66,7 @@ class Call(Model):
     to: Name
     """Service that is called."""
     probability_ppm: Share = Field(default=1_000_000, alias="probability", gt=0)
-    """How often it is made. Default: 100 %."""
+    """How often it is made; in `one_of`, relative to the others. Default: 100 %."""
     method: Method = "GET"
     """HTTP method. Default: GET."""
     path: HttpPath = "/"
@@ -95,11 +95,30 @@ class Parallel(Model):
     """The calls."""
 
 
+class OneOf(Model):
+    """Calls of which exactly one is made, as a gateway sends each request on to one service."""
+
+    one_of: Annotated[tuple[Call, ...], FromList, Field(min_length=2)]
+    """The calls. Their probabilities are relative to each other: without any, all are made equally often."""
+
+
 def _step_kind(value: Any) -> str:
-    return "parallel" if isinstance(value, Parallel) or (isinstance(value, dict) and "parallel" in value) else "call"
+    if isinstance(value, Parallel) or (isinstance(value, dict) and "parallel" in value):
+        return "parallel"
+    return "one_of" if isinstance(value, OneOf) or (isinstance(value, dict) and "one_of" in value) else "call"
 
 
-Step = Annotated[Annotated[Call, Tag("call")] | Annotated[Parallel, Tag("parallel")], Discriminator(_step_kind)]
+Step = Annotated[
+    Annotated[Call, Tag("call")] | Annotated[Parallel, Tag("parallel")] | Annotated[OneOf, Tag("one_of")],
+    Discriminator(_step_kind),
+]
+
+
+def calls_in(step: Step) -> tuple[str, tuple[Call, ...]]:
+    """The calls of a step, and the key that they stand under; no key where the step is a call itself."""
+    if isinstance(step, Parallel):
+        return "parallel", step.parallel
+    return ("one_of", step.one_of) if isinstance(step, OneOf) else ("", (step,))
 
 
 class Follow(Model):
@@ -157,7 +176,8 @@ class Service(Model):
     work: Work
     """CPU time of one request, before its calls."""
     calls: Annotated[tuple[Step, ...], FromList] = ()
-    """What it calls, in order; `{parallel: [...]}` for calls at the same time. Default: nothing."""
+    """What it calls, in order; `{parallel: [...]}` for calls at the same time, `{one_of: [...]}` for exactly one of
+    several. Default: nothing."""
     forward_headers: Annotated[tuple[HeaderName, ...], FromList] = ()
     """Header fields of a request that its calls hand on, as services do with who the user is. Default: none."""
     namespace: Name = "default"

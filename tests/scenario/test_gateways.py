@@ -78,6 +78,19 @@ def test_an_import_lets_users_in_by_the_gateway(tmp_path: Path) -> None:
     assert decided == {("istio-ingressgateway", True)}
 
 
+def test_a_request_to_a_gateway_goes_on_to_one_service(tmp_path: Path) -> None:
+    """Two routes of a gateway make two calls of which it makes exactly one for each request, both equally often."""
+    two = ROUTES + "    - match: [{uri: {prefix: /list}}]\n      route: [{destination: {host: catalog}}]\n"
+    home(tmp_path, more=GATEWAY + two)
+    made = import_manifests(tmp_path / "shop", tmp_path / "s.yaml", force=False, survey=survey)
+    result = Result(load_scenario(made.file, ["duration=20 s", "services.front.calls=[]"]))
+    onward = [row for row in result.calls if row.source == "istio-ingressgateway"]
+    assert len({row.request_id for row in onward}) == len(onward) == len(result.requests) > 300
+    share = sum(row.destination == "front" for row in onward) / len(onward)
+    assert abs(share - 0.5) < 0.12
+    assert {row.outcome for row in result.requests} == {"ok"}
+
+
 @pytest.mark.parametrize("match", ["{uri: {prefix: static}}", "{uri: {exact: '/a b'}}"])
 def test_an_import_takes_no_path_that_no_request_has(tmp_path: Path, match: str) -> None:
     """A match that nothing can fulfil, which Istio lets pass, is left to the next one."""

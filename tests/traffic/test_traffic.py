@@ -122,6 +122,18 @@ def test_probability_is_met_and_empty_groups_are_left_out() -> None:
     assert all(group for one in found for group in one)
 
 
+def test_of_a_choice_exactly_one_call_is_made() -> None:
+    """Each time one of the calls is made and no other, as often as its probability is among all of them."""
+    either = {"one_of": [{"to": "b", "probability": "10 %"}, {"to": "c", "probability": "30 %"}]}
+    made = service({"to": "a"}, either, {"one_of": [{"to": "d"}, {"to": "e"}, {"to": "f"}]})
+    random = Random(3)
+    found = [groups(made, random) for _ in range(20_000)]
+    assert {(first[0], len(one), len(other)) for first, one, other in found} == {("a", 1, 1)}
+    assert abs(sum(one == ["b"] for _, one, _ in found) / len(found) - 0.25) < 0.015
+    for name in "def":
+        assert abs(sum(other == [name] for *_, other in found) / len(found) - 1 / 3) < 0.015
+
+
 def test_certain_calls_take_no_draw() -> None:
     """Only a call that may be left out takes a draw, so that others do not shift it."""
     random = Random(5)

@@ -30,8 +30,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """The versions of the caller that make it; none: all of them do."""
     path: str = ""
     """Path of its requests, if that is known."""
-    one_of: int = 1
-    """The caller makes one of so many calls for each request, as gateways do."""
+    exclusive: bool = False
+    """Whether the caller makes one of such calls for each request, as gateways do."""
 
 
 def evidence(cluster: Cluster, policies: list[Manifest]) -> list[Evidence]:
@@ -48,12 +48,8 @@ def from_gateways(routes: Sequence[GatewayRoute]) -> list[Evidence]:
     first: dict[tuple[str, str], GatewayRoute] = {}
     for route in routes:
         first.setdefault((route.gateway, route.to), route)
-    calls = [gateway for gateway, _ in first]
     why = "a VirtualService of its Gateway leads there"
-    return [
-        Evidence(gateway, to, why, path=route.path, one_of=calls.count(gateway))
-        for (gateway, to), route in first.items()
-    ]
+    return [Evidence(gateway, to, why, path=route.path, exclusive=True) for (gateway, to), route in first.items()]
 
 
 def _reaches(known: dict[tuple[str, str], Evidence], start: str, end: str) -> bool:

@@ -212,10 +212,15 @@ def _named(data: Any) -> list[str]:
         owners += versions.values() if isinstance(versions, dict) else ()
         for owner in owners:
             for entry in step(owner, "calls") or ():
-                found += [str(step(call, "to")) for call in (entry, *(step(entry, "parallel") or ()))]
+                found += [str(step(call, "to")) for call in _calls(entry)]
     flows = step(data, "traffic")
     found += [str(step(flow, "to")) for flow in flows] if isinstance(flows, list) else []
     return found
+
+
+def _calls(entry: Any) -> list[Any]:
+    several = step(entry, "parallel") or step(entry, "one_of")
+    return [entry, *several] if isinstance(several, list) else [entry]
 
 
 def draft_of(mesh: Mesh, kept: list[str]) -> Draft:

@@ -149,7 +149,7 @@ def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Itera
     common = [one for one in calls if not one.versions]
     if common:
         yield "    calls:"
-        yield from (f"      {_call(one, ways)}" for one in common)
+        yield from (f"      {line}" for line in _steps(common, ways))
     own = {version: [one for one in calls if version in one.versions] for version in service.versions()}
     if any(own.values()):
         yield "    versions:"
@@ -157,12 +157,21 @@ def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Itera
         if more:
             yield f"      {_quoted_name(version)}:"
             yield "        calls:"
-            yield from (f"          {_call(one, ways)}" for one in calls if one in common or one in more)
+            yield from (f"          {line}" for line in _steps([one for one in calls if one in common + more], ways))
+
+
+def _steps(calls: Sequence[Evidence], ways: Ways) -> Iterator[str]:
+    """Some calls of a service in order; those of which it makes one alone stand first."""
+    choice = [one for one in calls if one.exclusive]
+    if len(choice) > 1:
+        yield "- one_of:  # assumed: each of them as often as any other"
+        yield from (f"    {_call(one, ways)}" for one in choice)
+        calls = [one for one in calls if not one.exclusive]
+    yield from (_call(one, ways) for one in calls)
 
 
 def _call(one: Evidence, ways: Ways) -> str:
-    share = f", probability: {100 / one.one_of:.3g} %" if one.one_of > 1 else ""
-    return f"- {{to: {_plain(one.callee)}{_request(_way(one, ways))}{share}}}  # assumed: {_why(one, ways)}"
+    return f"- {{to: {_plain(one.callee)}{_request(_way(one, ways))}}}  # assumed: {_why(one, ways)}"
 
 
 def _way(one: Evidence, ways: Ways) -> Way:
