@@ -166,6 +166,20 @@ def test_what_is_superseded_is_not_sent_again(tmp_path: Path) -> None:
     assert acked == ["back: policy"]
 
 
+def test_deny_lists_that_are_superseded_are_not_sent_again(tmp_path: Path) -> None:
+    """Of two revocations that a cut holds up, proxies behind it get the list with both alone, once."""
+    faults = """\
+faults:
+  - {at: 3 s, for: 5 s, kind: link-down, target: trunk}
+  - {at: 4 s, kind: revoke, target: client/0}
+  - {at: 5 s, kind: revoke, target: client/1}
+"""
+    rows = [row for row in run(tmp_path, faults).configs if row.kind == "trust"]
+    assert [row.version for row in rows if row.proxy == "other/0" and row.event == "acked"] == [2, 3]
+    assert [row.version for row in rows if row.proxy == "client/2" and row.event == "acked"] == [3]
+    assert {row.version for row in rows if row.proxy == "client/2" and row.t_ns > 6 * S} == {3}
+
+
 def test_a_deny_list_grows_on_the_wire(tmp_path: Path) -> None:
     """Pushes of a deny list are the larger the more certificates are on it."""
     faults = "faults: [{at: 4 s, kind: revoke, target: client/0}, {at: 8 s, kind: revoke, target: client/1}]\n"
