@@ -135,8 +135,8 @@ def note_ztunnels(scenario: Scenario) -> Iterator[Finding]:
     for name, (what, path) in said.items():
         if name in carried:
             message = (
-                f"{_some(carried[name])} reach {name} by ztunnel alone, which knows no {what}: this holds for none of "
-                f"their calls; a waypoint (services.{name}.waypoint) would go by it"
+                f"calls of {_some(carried[name])} to {name} leave by ztunnel alone, which knows no {what}: this holds "
+                f"for none of them; a waypoint (services.{name}.waypoint) would go by it"
             )
             yield Finding(path, message, at_key=True)
     resilience = scenario.mesh.resilience

@@ -121,8 +121,11 @@ AT_REQUESTS = "which try no request again: its retries hold for none of them"
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["mesh.routes=[{to: new}]"], ["modern reach new by ztunnel alone, which knows no routes"]),
-        (["mesh.destinations={old: {tls: mutual}}"], ["modern reach old by ztunnel alone, which knows no limits"]),
+        (["mesh.routes=[{to: new}]"], ["calls of modern to new leave by ztunnel alone, which knows no routes"]),
+        (
+            ["mesh.destinations={old: {tls: mutual}}"],
+            ["to old leave by ztunnel alone, which knows no limits"],
+        ),
         (["mesh.routes=[{to: old}]", "fleets.modern.dataplane=sidecar"], []),
         (["mesh.resilience={retries: 1}"], []),
         (["mesh.resilience={retries: 1}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
