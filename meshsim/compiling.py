@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ from typing import Any, NoReturn
 from meshsim import compiled
 
 TOOL_MISSING = 3
+WITHOUT = "meshsim works without, only slower"
 # `make types` is strict. Here types of other packages bring nothing, and reading them takes long.
 MYPY = """
 [mypy]
@@ -96,14 +98,16 @@ def _make() -> None:
 
 
 def _look_for_tools() -> None:
-    """End with one line unless there are a C compiler and Python's headers."""
+    """End with one line unless there are mypyc, setuptools, a C compiler and Python's headers."""
+    absent = [name for name in ("mypy", "mypyc", "setuptools") if find_spec(name) is None]
+    if absent:
+        _miss(f"{' and '.join(absent)} missing in this environment (pip install mypy setuptools); {WITHOUT}")
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
-    without = "meshsim works without, only slower"
     if shutil.which(compiler) is None:
-        _miss(f"there is no C compiler {compiler!r} (CC=... names another one); {without}")
+        _miss(f"there is no C compiler {compiler!r} (CC=... names another one); {WITHOUT}")
     header = Path(sysconfig.get_path("include"), "Python.h")
     if not header.is_file():
-        _miss(f"{header} is missing (Debian and Ubuntu have it in python3-dev); {without}")
+        _miss(f"{header} is missing (Debian and Ubuntu have it in python3-dev); {WITHOUT}")
 
 
 def _miss(what: str) -> NoReturn:
@@ -161,3 +165,5 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit("make fast: interrupted; nothing has changed")
+    except OSError as error:  # a full disk, an environment that is not ours to change
+        sys.exit(f"make fast: {error}; nothing has changed")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from meshsim import compiled
+from meshsim import compiled, compiling
 from tests.test_cli_process import hear_signals, interrupted
 from tests.test_fidelity import BASELINES
 
@@ -25,7 +25,7 @@ LIMIT_S = 300
 DIGEST = """
 import sys, tempfile
 from pathlib import Path
-from meshsim import compiled
+from meshsim import compiled, compiling
 from meshsim.experiment import load
 from meshsim.results.content import run_digest
 from meshsim.results.tables import ParquetSink
@@ -155,7 +155,7 @@ def test_an_interruption_ends_a_run(tmp_path: Path) -> None:
 
 PRODUCTS = """
 import random, signal, sys
-from meshsim import compiled
+from meshsim import compiled, compiling
 from meshsim.network.medium import SliceQueue
 
 class Stop(Exception):
@@ -190,7 +190,7 @@ def test_signals_within_large_products_are_heard() -> None:
 INTERRUPTING = """
 import os, random, signal, sys, tempfile, threading
 import meshsim, meshsim.commands.progress, meshsim.commands.running
-from meshsim import compiled
+from meshsim import compiled, compiling
 from meshsim.cli import run_command
 
 instants = random.Random(1)
@@ -322,6 +322,21 @@ def test_one_at_a_time_builds(tmp_path: Path) -> None:
     assert [process.returncode for process in together] == [0, 0, 0]
     assert sorted(one.splitlines()[-1] for one in told) == [already[:-1]] * 2 + ["compiling"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [compiled.HOME.name, f"{compiled.HOME.name}.lock"]
+
+
+@pytest.mark.parametrize("absent", ["mypyc", "setuptools", "cc"])
+def test_a_missing_tool_is_told(
+    absent: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without mypyc, setuptools or a C compiler `make fast` ends with exit code 3 and names what is missing."""
+    monkeypatch.setattr(compiling, "find_spec", lambda name: None if name == absent else object())
+    monkeypatch.setenv("CC", "no-such-compiler" if absent == "cc" else sys.executable)
+    with pytest.raises(SystemExit) as ended:
+        compiling._look_for_tools()
+    assert ended.value.code == compiling.TOOL_MISSING
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("no-such-compiler" if absent == "cc" else absent) in line
+    assert line.endswith("meshsim works without, only slower")
 
 
 @pytest.mark.parametrize("fingerprint", ["0" * 64, ""])
