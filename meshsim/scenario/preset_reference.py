@@ -55,6 +55,8 @@ def _section(preset: Preset) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

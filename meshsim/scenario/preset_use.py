@@ -19,7 +19,7 @@ def apply_preset(data: Data) -> None:
     mesh = step(data, "mesh")
     name = step(mesh, "preset")
     if isinstance(mesh, dict) and isinstance(name, str) and name in PRESETS:
-        _fill(mesh, settings(name))
+        _fill(mesh, settings(name), frozenset(default.path for default in PRESETS[name].defaults))
 
 
 def settings(name: str) -> Data:
@@ -34,14 +34,17 @@ def settings(name: str) -> Data:
     return whole
 
 
-def _fill(written: Data, values: Data) -> None:
+def _fill(written: Data, values: Data, paths: frozenset[str], above: str = "") -> None:
+    """Fill in values, each whole: those at ``paths``, which may be mappings themselves."""
     for key, value in values.items():
+        path = f"{above}{key}"
         if key not in written:
             written[key] = value
-        elif isinstance(value, dict) and isinstance(written[key], dict):
-            _fill(written[key], value)
-        elif written[key] is None and not isinstance(value, dict):
-            del written[key]  # taken back: meshsim's own default holds
+        elif path in paths:
+            if written[key] is None:
+                del written[key]  # taken back: meshsim's own default holds
+        elif isinstance(written[key], dict):
+            _fill(written[key], value, paths, f"{path}.")
 
 
 def mark_unset(mesh: Data, name: str) -> None:

@@ -36,7 +36,11 @@ _ISTIO_LEFT = (
     Left("no request timeout", "resilience.request_timeout bounds every call: 15 s unless set"),
 )
 _ENVOY_SESSIONS = (
-    Default("tls.resumption", True, "envoy: TLS sessions are resumed"),
+    Default(
+        "tls.resumption",
+        {"as_envoy": True},
+        "envoy: reverify_on_resume; secrets make contexts anew",
+    ),
     Default("pool.session_scope", "service", "envoy: max_session_keys 1 for each upstream cluster"),
 )
 _ENVOY_GROUPS = Default("tls.groups", ["X25519", "P-256"], "envoy: common TLS context, ecdh_curves")

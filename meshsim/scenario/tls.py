@@ -59,8 +59,12 @@ class Resumption(Model):
 
     bound_to_certificate: bool = False
     """Whether a session is resumed only as long as both certificates that it began with would be accepted anew: neither
-    has ended nor been revoked, as far as either end knows, and a server's tickets go with its certificate. OpenSSL and
-    Envoy look at none of that. Default: false."""
+    has ended nor been revoked, as far as either end knows, and a server's tickets go with its certificate. OpenSSL
+    looks at none of that. Default: false."""
+    as_envoy: bool = False
+    """Whether sessions end as in Envoy: a client looks at the server's certificate anew before it resumes, and the
+    sessions of either end go when it has a new certificate or trust bundle of its own. No server looks at the client's
+    certificate again. Default: false."""
 
 
 def _resumption_kind(value: Any) -> str:

@@ -170,6 +170,8 @@ class Sidecar:
         return []
 
     def _identity_rotated(self, event: events.IdentityRotated, now_ns: int) -> list[Command]:
+        if event.side.settings.as_envoy and event.side.ticket_key != self.outbound.side.ticket_key:
+            self.outbound.forget_sessions()
         self.outbound.side = event.side
         self.inbound.side = event.side
         if not self.settings.cuts_revoked:

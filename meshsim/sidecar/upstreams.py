@@ -117,6 +117,16 @@ class Upstreams:
         _, port, slice_name, cluster = upstream.pool.key
         return 0, port, slice_name, cluster or upstream.endpoint.service
 
+    def forget_sessions(self) -> None:
+        """Drop all session tickets, as Envoy does when what its TLS context holds changes."""
+        self._tickets.clear()
+
+    def _is_forgotten(self, upstream: Upstream) -> bool:
+        """Say whether a connection began with what this end no longer has, so that its tickets come to nothing."""
+        tls = upstream.tls
+        assert tls is not None, "who sends tickets speaks TLS"
+        return self.side.settings.as_envoy and tls.side.ticket_key != self.side.ticket_key
+
     def flight(self, upstream: Upstream, flight: Flight, now_ns: int) -> list[Command]:
         """Take a flight of the server's."""
         if upstream.tls is None:
@@ -127,7 +137,7 @@ class Upstreams:
     def step_done(self, upstream: Upstream, step: TlsStep, now_ns: int) -> list[Command]:
         """Carry on after the CPU work of a TLS step."""
         commands: list[Command] = [Send(upstream.connection_id, flight) for flight in step.flights]
-        if step.ticket is not None:
+        if step.ticket is not None and not self._is_forgotten(upstream):
             self._tickets[self._ticket_key(upstream)] = step.ticket
         if step.refused is not None:
             commands.append(HandshakeEnded(upstream.connection_id, "client", None, step.refused))

@@ -44,6 +44,12 @@ class Believing:
         self._foreign[host.name] = foreign
         return True
 
+    def sequence(self, host: Host) -> str:
+        """Return what is another text as soon as a host has heard anything new of authorities."""
+        foreign = self._foreign.get(host.name)
+        own = str(self._trusts[host.name].sequence)
+        return own if foreign is None else f"{own}.{foreign.sequence}"
+
     def bundles(self, host: Host) -> Mapping[str, TrustBundle]:
         """Return the bundles that a host goes by, by trust domain."""
         return self._domains.bundles(host, self._trusts[host.name], self._foreign.get(host.name))

@@ -119,12 +119,11 @@ class Identities:
         return found
 
     def _side(self, host: Host) -> TlsSide:
-        side = TlsSide(
-            settings=self._settings[host.name],
-            svid=self._held.get(host.name),
-            bundles=self._believing.bundles(host),
-            ticket_key=f"{host.name}#{host.starts}",
-        )
+        settings, svid = self._settings[host.name], self._held.get(host.name)
+        ticket_key = f"{host.name}#{host.starts}"
+        if settings.as_envoy:  # whose TLS contexts are made anew, and what seals tickets with them
+            ticket_key += f"/{'' if svid is None else svid.serial}/{self._believing.sequence(host)}"
+        side = TlsSide(settings, svid, self._believing.bundles(host), ticket_key)
         return side if self.revoking is None else self.revoking.equip(host, side)
 
     def refresh(self, host: Host) -> None:

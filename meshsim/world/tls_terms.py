@@ -38,6 +38,7 @@ def tls_settings(tls: Tls, revocation: Revocation | None = None) -> TlsSettings:
         mutual=True,
         resumption=tls.resumption is not False,
         bound=isinstance(tls.resumption, Resumption) and tls.resumption.bound_to_certificate,
+        as_envoy=isinstance(tls.resumption, Resumption) and tls.resumption.as_envoy,
         ocsp=_policy(ocsp),
         stale_crls="refuse" if crl is None else crl.stale,
         ticket_lifetime_ns=tls.ticket_lifetime_ns,

@@ -163,7 +163,7 @@ def test_each_value_can_be_taken_back(name: str) -> None:
         *((name, "tls.min_version", "1.3") for name in ("ztunnel", "linkerd")),
         ("istio", "tls.groups", ["X25519", "P-256"]),
         ("linkerd", "tls.groups", ["X25519MLKEM768", "X25519", "P-256", "P-384"]),
-        *((name, "tls.resumption", True) for name in ("istio", "consul")),
+        *((name, "tls.resumption", {"as_envoy": True}) for name in ("istio", "consul")),
         *((name, "pool.session_scope", "service") for name in ("istio", "consul")),
         *((name, "tls.resumption", False) for name in ("ztunnel", "linkerd")),
         ("istio", "resilience.retries", 2),

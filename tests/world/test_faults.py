@@ -167,7 +167,7 @@ def test_cached_decisions_cost_less(simulate: Any, triangle: Data) -> None:
     assert [row.cached for row in result.decisions] == [False] + [True] * len(others)
 
 
-def expiring(triangle: Data, *, resumption: bool) -> Data:
+def expiring(triangle: Data, *, resumption: bool | Data) -> Data:
     """Certificates that end after two seconds and are never replaced; a new connection for each request."""
     triangle["mesh"] |= {
         "identity": {"svid_ttl": "2 s", "backdate": "1 s", "rotate_at": "100 %"},
@@ -208,6 +208,17 @@ def test_rotation_keeps_everybody_valid(simulate: Any, triangle: Data) -> None:
     assert {row.outcome for row in result.handshakes} == {"established"}
     rotated = [row.t_ns for row in result.identities if row.event == "rotated"]
     assert rotated == [1 * S, 1 * S, 2 * S, 2 * S, 3 * S, 3 * S]
+
+
+def test_sessions_go_with_what_envoy_rebuilds(simulate: Any, triangle: Data) -> None:
+    """As in Envoy either end's sessions go with a new certificate of its own: the next handshake shows certificates."""
+    expiring(triangle, resumption={"as_envoy": True})["mesh"]["identity"]["rotate_at"] = "50 %"
+    result = simulate(triangle)
+    rotated = sorted({row.t_ns for row in result.identities if row.event == "rotated"})
+    assert rotated == [1 * S, 2 * S, 3 * S]
+    full = [row.t_start_ns for row in result.handshakes if not row.resumed]
+    expected = [min(row.t_start_ns for row in result.handshakes if row.t_start_ns >= after) for after in (0, *rotated)]
+    assert full == expected
 
 
 @pytest.mark.parametrize(("node", "skew", "by", "alert"), [

@@ -78,10 +78,11 @@ def is_timely(side: TlsSide, ticket: SessionTicket | None, expected_peers: froze
 def offers_ticket(side: TlsSide, ticket: SessionTicket | None, expected_peers: frozenset[str], clock_ns: int) -> bool:
     """Say whether a client offers a stored ticket.
 
-    It has to be timely; where sessions are bound to certificates, the server's would have to be accepted anew, too.
+    It has to be timely; a client that minds the certificates behind sessions would have to accept the server's anew.
     """
+    minds = side.settings.bound or side.settings.as_envoy
     return is_timely(side, ticket, expected_peers, clock_ns) and (
-        not side.settings.bound or ticket is None or _accepted_anew(ticket.server_svid, side, clock_ns)
+        not minds or ticket is None or _accepted_anew(ticket.server_svid, side, clock_ns)
     )
 
 

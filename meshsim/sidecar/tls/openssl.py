@@ -145,7 +145,7 @@ class Engines:
         check = PeerCheck(side.bundles, self._names, expected_peers, lists, side.settings.stale_crls)
         usable = own if role == "client" or has_tls13(own, side.settings) else None
         engine = OpenSslEngine(role, make(), check, usable, self._calls, watched=watched)
-        if side.settings.bound:
+        if side.settings.bound or (role == "client" and side.settings.as_envoy):
             shown = None if role == "client" or own is None else self._authorities[own.issuer].material(own).certificate
             engine.bound = Bound(make, self._path, shown)
         if role == "client" and side.settings.ocsp != "off":

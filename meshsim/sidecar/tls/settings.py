@@ -65,6 +65,9 @@ class TlsSettings(msgspec.Struct, frozen=True, cache_hash=True):
     bound: bool = False
     """Whether a session is resumed only while the certificates behind it would be accepted anew. Default false: OpenSSL
     shows none and checks none."""
+    as_envoy: bool = False
+    """Whether a client looks at the server's certificate anew before it resumes (BoringSSL's reverify on resume), and
+    an end's sessions go with what it holds: a client's too have ``TlsSide.ticket_key``. Default false."""
     stale_crls: StaleCrls = "refuse"
     """What becomes of peers of an authority whose revocation list has ended. refuse: they are refused. accept: the list
     counts as if it had not. Default refuse."""
@@ -97,7 +100,8 @@ class TlsSide(msgspec.Struct, frozen=True):
     bundles: Mapping[str, TrustBundle]
     """Trust bundles by trust domain: the end's own and those it federates with."""
     ticket_key: str = ""
-    """Names the key that a listener seals session tickets with; a new one declines every older ticket."""
+    """Names the key that a listener seals session tickets with; a new one declines every older ticket. Where sessions
+    go as Envoy's do, a client forgets its own with a new one."""
     crls: frozenset[Crl] = frozenset()
     """Revocation lists that the end has, one of an authority at most. Where there is one of any authority above a peer,
     there has to be one of each (as Envoy has it), in date by the end's clock."""
