@@ -34,23 +34,23 @@ def _add_lines(lines: list[str], value: Any, indent: str) -> None:
     inner = f"{indent}  "
     if isinstance(value, dict):
         for key, entry in value.items():
-            if isinstance(entry, dict | list) and entry:
-                lines.append(f"{indent}{_scalar(key)}:")
+            if isinstance(entry, str):
+                lines.append(f"{indent}{_text(key)}: {_text(entry)}")
+            elif entry and isinstance(entry, dict | list):
+                lines.append(f"{indent}{_text(key)}:")
                 _add_lines(lines, entry, inner)
             else:
-                lines.append(f"{indent}{_scalar(key)}: {_scalar(entry)}")
+                lines.append(f"{indent}{_text(key)}: {json.dumps(entry)}")
         return
     for entry in value:
-        if isinstance(entry, dict | list) and entry:
+        if isinstance(entry, str):
+            lines.append(f"{indent}- {_text(entry)}")
+        elif entry and isinstance(entry, dict | list):
             first = len(lines)
             _add_lines(lines, entry, inner)
             lines[first] = f"{indent}- {lines[first][len(inner) :]}"
         else:
-            lines.append(f"{indent}- {_scalar(entry)}")
-
-
-def _scalar(value: Any) -> str:
-    return _text(value) if isinstance(value, str) else json.dumps(value)
+            lines.append(f"{indent}- {json.dumps(entry)}")
 
 
 @lru_cache(maxsize=4096)  # keys and units come over and over

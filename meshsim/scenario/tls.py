@@ -135,4 +135,4 @@ def tls_of(mesh: Tls, *overrides: PortTls | None) -> Tls:
     changes = {
         name: value for override in overrides if override is not None for name, value in override if value is not None
     }
-    return mesh.model_copy(update=changes)
+    return mesh.model_copy(update=changes) if changes else mesh

@@ -7,8 +7,9 @@ exact (decimal arithmetic), so that ``0.1 ms`` is 100 000 ns on every machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache, wraps
 
 NS_PER_S = 1_000_000_000
 PPM = 1_000_000
@@ -77,6 +78,17 @@ def parse_quantity(text: object, units: Mapping[str, int | Decimal], example: st
     return int(value.to_integral_value())
 
 
+def _remembered(parse: Callable[[object], int]) -> Callable[[object], int]:
+    """Remember what texts were parsed as: in a large scenario the same few come again and again."""
+    known = lru_cache(maxsize=4096)(parse)
+
+    @wraps(parse)
+    def parsed(text: object) -> int:
+        return known(text) if isinstance(text, str) else parse(text)
+
+    return parsed
+
+
 def _problem(value: object) -> str:
     if value is None:
         return "there is no value"
@@ -86,6 +98,7 @@ def _problem(value: object) -> str:
     return f"{what} is no quantity"
 
 
+@_remembered
 def parse_duration_ns(text: object) -> int:
     """``"10 ms"`` -> 10_000_000."""
     return parse_quantity(text, DURATION_NS, "10 ms")
@@ -96,11 +109,13 @@ def parse_signed_duration_ns(text: object) -> int:
     return parse_quantity(text, DURATION_NS, "-30 s", signed=True)
 
 
+@_remembered
 def parse_size_bytes(text: object) -> int:
     """``"8 GiB"`` -> 8_589_934_592."""
     return parse_quantity(text, SIZE_BYTES, "8 KiB")
 
 
+@_remembered
 def parse_bandwidth_bps(text: object) -> int:
     """``"1 Gbit/s"`` -> 1_000_000_000."""
     return parse_quantity(text, BANDWIDTH_BPS, "1 Gbit/s")
@@ -116,6 +131,7 @@ def parse_speed_mm_per_h(text: object) -> int:
     return parse_quantity(text, SPEED_MM_PER_H, "50 km/h")
 
 
+@_remembered
 def parse_share_ppm(text: object) -> int:
     """``"20 %"`` -> 200_000; more than 100 % is an error."""
     value = parse_quantity(text, SHARE_PPM, "20 %")
@@ -124,6 +140,7 @@ def parse_share_ppm(text: object) -> int:
     return value
 
 
+@_remembered
 def parse_rate_uhz(text: object) -> int:
     """``"200 /s"`` -> 200_000_000 (microhertz: events per million seconds)."""
     value = parse_quantity(text, RATE_UHZ, "200 /s")
@@ -132,6 +149,7 @@ def parse_rate_uhz(text: object) -> int:
     return value
 
 
+@lru_cache(maxsize=4096)
 def format_duration(value_ns: int) -> str:
     """The shortest exact unit string: 10_000_000 -> ``"10 ms"``."""
     return _format(
@@ -139,6 +157,7 @@ def format_duration(value_ns: int) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def format_size(value_bytes: int) -> str:
     """The shortest exact unit string: 8192 -> ``"8 KiB"``."""
     for unit in ("GiB", "MiB", "KiB"):
@@ -147,6 +166,7 @@ def format_size(value_bytes: int) -> str:
     return f"{value_bytes} B"
 
 
+@lru_cache(maxsize=4096)
 def format_bandwidth(value_bps: int) -> str:
     """The shortest exact unit string: 1_000_000_000 -> ``"1 Gbit/s"``."""
     return _format(value_bps, BANDWIDTH_BPS)
@@ -162,11 +182,13 @@ def format_speed(value_mm_per_h: int) -> str:
     return f"{_decimal(Decimal(value_mm_per_h) / 1_000_000)} km/h"
 
 
+@lru_cache(maxsize=4096)
 def format_share(value_ppm: int) -> str:
     """200_000 -> ``"20 %"``."""
     return f"{_decimal(Decimal(value_ppm) / 10_000)} %"
 
 
+@lru_cache(maxsize=4096)
 def format_rate(value_uhz: int) -> str:
     """200_000_000 -> ``"200 /s"``."""
     return f"{_decimal(Decimal(value_uhz) / 1_000_000)} /s"
