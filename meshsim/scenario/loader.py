@@ -33,7 +33,7 @@ from meshsim.scenario.policy_sources import RefusedScenario, policy_sources
 from meshsim.scenario.positions import Positions
 from meshsim.scenario.preset_use import apply_preset
 from meshsim.scenario.reading import Folder, bad_byte_message, decode, read_bounded
-from meshsim.scenario.references import check_references, check_unused
+from meshsim.scenario.references import check_references, check_unused, names_in
 from meshsim.scenario.repair import Reading, read_models
 from meshsim.scenario.resolve import resolved_text
 from meshsim.scenario.yaml_text import parse_yaml
@@ -114,7 +114,8 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     reading = read_models(data, positions)
     diagnostics += reading.diagnostics
     refused = {(one.file, one.line, one.column) for one in diagnostics}
-    dangling = [finding.placed(positions) for finding in islice(check_references(data), MOST_KEPT)]
+    names = names_in(data)
+    dangling = [finding.placed(positions) for finding in islice(check_references(data, names), MOST_KEPT)]
     diagnostics += [one for one in dangling if (one.file, one.line, one.column) not in refused]
     if reading.scenario is None:
         raise ScenarioError(diagnostics)
@@ -123,7 +124,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
     findings = (reading.finding_in_file(one) for one in _checks(reading, named))
     diagnostics += _placed(findings, reading, positions)
     if not diagnostics:  # what is wrong may be why a name is not used
-        diagnostics += _placed(check_unused(data), reading, positions)
+        diagnostics += _placed(check_unused(data, names), reading, positions)
     if diagnostics:
         raise RefusedScenario(diagnostics, policy_sources(data, reading.scenario, named, names_known=told.names_known))
     found = (

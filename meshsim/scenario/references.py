@@ -28,23 +28,29 @@ class Reference(msgspec.Struct, frozen=True):
     at_key: bool = False
 
 
-def _items(data: Any, *path: str | int) -> Iterator[tuple[Path, Any]]:
+def _items(data: Any, *path: str | int) -> list[tuple[Path, Any]]:
     """Path and value of each entry of the list or mapping at ``path``; nothing if there is none."""
-    for key in path:
+    return _below((), data, *path)
+
+
+def _below(at: Path, data: Any, *keys: str | int) -> list[tuple[Path, Any]]:
+    """Path and value of each entry of the list or mapping at ``keys`` in ``data``, which stands at ``at``."""
+    for key in keys:
         data = step(data, key)
     if isinstance(data, dict):
-        yield from (((*path, key), value) for key, value in data.items())
-    elif isinstance(data, list):
-        yield from (((*path, index), value) for index, value in enumerate(data))
+        return [((*at, *keys, key), value) for key, value in data.items()]
+    if isinstance(data, list):
+        return [((*at, *keys, index), value) for index, value in enumerate(data)]
+    return []
 
 
 def _calls(data: Any) -> Iterator[tuple[Path, Any]]:
-    for service, _ in _items(data, "services"):
-        for owner in (service, *(path for path, _ in _items(data, *service, "versions"))):
-            for path, call in _items(data, *owner, "calls"):
+    for at, service in _items(data, "services"):
+        for owner, own in ((at, service), *_below(at, service, "versions")):
+            for path, call in _below(owner, own, "calls"):
                 yield path, call
-                yield from _items(data, *path, "parallel")
-                yield from _items(data, *path, "one_of")
+                yield from _below(path, call, "parallel")
+                yield from _below(path, call, "one_of")
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -68,17 +74,16 @@ def references(data: Any) -> Iterator[Reference]:
 
 
 def _uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
-    for link, _ in _items(data, "network", "links"):
-        yield from ((path, "node", value, False) for path, value in _items(data, *link, "between"))
-    for radio, _ in _items(data, "network", "radios"):
-        yield from ((path, "node", value, False) for path, value in _items(data, *radio, "cells"))
-    for service, _ in _items(data, "services"):
-        for owner in (service, *(path for path, _ in _items(data, *service, "versions"))):
-            yield from ((path, "node", path[-1], True) for path, _ in _items(data, *owner, "replicas"))
-            yield from ((path, "node", value, False) for path, value in _items(data, *owner, "placement"))
-        yield from ((path, "node", value, False) for path, value in _items(data, *service, "follow", "among"))
-        followed = step(step(step(step(data, "services"), service[-1]), "follow"), "fleet")
-        yield (*service, "follow", "fleet"), "fleet", followed, False
+    for at, link in _items(data, "network", "links"):
+        yield from ((path, "node", value, False) for path, value in _below(at, link, "between"))
+    for at, radio in _items(data, "network", "radios"):
+        yield from ((path, "node", value, False) for path, value in _below(at, radio, "cells"))
+    for at, service in _items(data, "services"):
+        for owner, own in ((at, service), *_below(at, service, "versions")):
+            yield from ((path, "node", path[-1], True) for path, _ in _below(owner, own, "replicas"))
+            yield from ((path, "node", value, False) for path, value in _below(owner, own, "placement"))
+        yield from ((path, "node", value, False) for path, value in _below(at, service, "follow", "among"))
+        yield (*at, "follow", "fleet"), "fleet", step(step(service, "follow"), "fleet"), False
     for path, call in _calls(data):
         yield (*path, "to"), "service", step(call, "to"), False
     for path, fleet in _items(data, "fleets"):
@@ -180,13 +185,25 @@ def declared(data: Any) -> dict[str, dict[str, Path]]:
     return names
 
 
-def check_references(data: Any) -> Iterator[Finding]:
+class Names(msgspec.Struct, frozen=True):
+    """All names in the plain data of a scenario."""
+
+    declared: dict[str, dict[str, Path]]
+    uses: list[Reference]
+
+
+def names_in(data: Any) -> Names:
+    """The names that are declared and those that are used."""
+    return Names(declared(data), list(references(data)))
+
+
+def check_references(data: Any, found: Names) -> Iterator[Finding]:
     """Names that are used and not declared, and cells on nodes that are no base stations."""
-    names = declared(data)
+    names = found.declared
     misspelt = {
         kind: {folded(name) for name in entries if not _NAME.fullmatch(name)} for kind, entries in names.items()
     }
-    for use in references(data):
+    for use in found.uses:
         if use.name not in names[use.kind] and (names[use.kind] or use.kind not in _REQUIRED):
             if use.kind != "link" and folded(use.name) in misspelt[use.kind]:
                 continue  # the declaration is refused already
@@ -235,11 +252,11 @@ _REMEDIES = {
 }
 
 
-def check_unused(data: Any) -> Iterator[Finding]:
+def check_unused(data: Any, found: Names) -> Iterator[Finding]:
     """Names that are declared and never used."""
-    names = declared(data)
+    names = found.declared
     used: dict[str, set[str]] = {kind: set() for kind in names}
-    for use in references(data):
+    for use in found.uses:
         if use.path[0] == "expect" and use.kind not in ("phase or fault", "phase"):
             continue  # to ask about a thing is not to use it
         if use.path[:2] == ("mesh", "federation") and use.kind != "node":
