@@ -63,10 +63,11 @@ class LinkDirection:
         bandwidth_bps: int,
         jitter_ns: int,
         queue_bytes: int,
-        random: Random,
+        random: Random | None,
         impairments: Impairments = NO_IMPAIRMENTS,
         mtu_bytes: int = MTU_BYTES,
     ) -> None:
+        assert random is not None or not jitter_ns, "jitter is drawn"
         self.link = link
         self.key = f"{source}->{destination}"
         self.source = source
@@ -76,7 +77,7 @@ class LinkDirection:
         self.jitter_ns = jitter_ns
         self.queue_bytes = queue_bytes
         self.mtu_bytes = mtu_bytes
-        self._random = random  # of jitter alone
+        self._random = random  # of jitter alone, None without
         self._loss = impairments.loss
         self._delay = impairments.delay
         self._reorder = impairments.reorder
@@ -155,7 +156,7 @@ class LinkDirection:
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         delay_ns = self.latency_ns
-        if self.jitter_ns and train.copies != COPY:
+        if self._random is not None and train.copies != COPY:
             delay_ns += int(self._random.random() * self.jitter_ns)
         if self._delay is not None and train.copies != COPY:
             delay_ns += self._delay()

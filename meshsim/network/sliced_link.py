@@ -28,7 +28,7 @@ class SlicedLinkDirection(LinkDirection):
         bandwidth_bps: int,
         jitter_ns: int,
         queue_bytes: int,
-        random: Random,
+        random: Random | None,
         medium: SharedMedium,
         impairments: Impairments = NO_IMPAIRMENTS,
         mtu_bytes: int = MTU_BYTES,
@@ -62,7 +62,7 @@ class SlicedLinkDirection(LinkDirection):
             return self._lose(train, range(train.segments))
         delay_ns = self.latency_ns
         original = train.copies != COPY
-        if self.jitter_ns and original:
+        if self._random is not None and original:
             delay_ns += int(self._random.random() * self.jitter_ns)
         if self._delay is not None and original:
             delay_ns += self._delay()

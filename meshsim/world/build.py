@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meshsim.control.routing import resilience_settings
 from meshsim.identity.token_check import no_keys
 from meshsim.network.delay import delay_sampler
-from meshsim.network.impairments import Impairments
+from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
 from meshsim.network.link import LinkDirection
 from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
 from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
@@ -90,7 +90,7 @@ def make_machine(state: State, name: str, site: str, cores: int, costs: CpuCosts
 
 
 def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, destination: str) -> LinkDirection:
-    random = state.streams.stream("link", link.key, source)
+    random = state.streams.stream("link", link.key, source) if link.jitter_ns else None
     impairments = _impairments(state, loaded, link, source)
     facts = (link.latency_ns, link.bandwidth_bps, link.jitter_ns, link.queue_bytes)
     if not link.slicing:
@@ -102,6 +102,8 @@ def _direction(state: State, loaded: LoadedScenario, link: Link, source: str, de
 
 def _impairments(state: State, loaded: LoadedScenario, link: Link, source: str) -> Impairments:
     """Return what befalls packets on one direction of a link, each effect with a random stream of its own."""
+    if not (link.loss or link.delay or link.reorder_ppm or link.duplicate_ppm or link.corrupt_ppm):
+        return NO_IMPAIRMENTS
 
     def stream(effect: str) -> Random:
         return state.streams.stream(f"link-{effect}", link.key, source)
