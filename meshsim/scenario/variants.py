@@ -40,10 +40,14 @@ class Variant(msgspec.Struct, frozen=True):
         return [place.node for place in self.placed for _ in range(place.count)]
 
 
+_ALL_ALIKE = Version()
+"""What a service without versions has in place of one."""
+
+
 def variants(name: str, service: Service) -> tuple[Variant, ...]:
     """The variants of the service called ``name``, in the order of the file."""
     if not service.versions:
-        return (_variant(name, service, "", Version(), 0),)
+        return (_variant(name, service, "", _ALL_ALIKE, 0),)
     found: list[Variant] = []
     dealt = 0
     for key, version in service.versions.items():

@@ -36,6 +36,9 @@ AFTER = re.compile(rf"{_GAP}([,\]}}])")
 END = re.compile(r" *(?:(?<= )#[^\n]*)?\n")
 NEXT = re.compile(r"(?: *(?:#[^\n]*)?\n)*+( *)")
 """Empty lines and comments, and the indentation of the next line."""
+EMPTY = re.compile(r"(?: *(?:#[^\n]*)?\n)*+ *(?:#[^\n]*)?")
+"""A text without any data."""
+SEPARATOR = re.compile(r"^---\n", re.MULTILINE)
 EMPTY_LINES = re.compile(r"(?: *\n)*+( *)")
 BLOCK = re.compile(r"([|>])(-?)\n( +)(?=[^ \n])")
 LONGEST_KEY = 900

@@ -19,6 +19,7 @@ from meshsim.scenario.yaml_patterns import (
     BLOCK,
     CLOSING,
     ELSEWHERE,
+    EMPTY,
     EMPTY_LINES,
     END,
     INNER_KEY,
@@ -29,29 +30,47 @@ from meshsim.scenario.yaml_patterns import (
     MAX_VALUES,
     NEXT,
     OPENING,
+    SEPARATOR,
     VALUE,
 )
-from meshsim.scenario.yaml_scalars import resolve_plain
+from meshsim.scenario.yaml_scalars import resolve_manifest, resolve_plain
 
 
 def read_plain(text: str, file: str) -> tuple[Any, Positions] | None:
     """Return the plain data of ``text`` and the place of each key and value; None if the library has to read it."""
     try:
-        data = _PlainReader(text).read()
+        data = _PlainReader(text, resolve_plain).read()
     except ValueError:
         return None
-    return data, Positions(file, partial(_place_all, text))
+    return data, Positions(file, partial(_place_all, text, resolve_plain, 0))
 
 
-def _place_all(text: str, positions: Positions) -> None:
+def read_plain_documents(text: str, file: str, lines_before: int) -> list[tuple[Any, Positions]] | None:
+    """Return the same of each document between lines ``---``, with words as manifests have them."""
+    found = []
+    count = 0
+    for part in SEPARATOR.split(text):
+        try:
+            reader = _PlainReader(part, resolve_manifest)
+            data = None if EMPTY.fullmatch(part) else reader.read()
+        except ValueError:
+            return None
+        if data is not None:
+            count += len(reader.places)
+            found.append((data, Positions(file, partial(_place_all, part, resolve_manifest, lines_before))))
+        lines_before += part.count("\n") + 1
+    return found if count <= MAX_VALUES else None
+
+
+def _place_all(text: str, resolve: Callable[[str], Any], lines_before: int, positions: Positions) -> None:
     """Note where each key and value of a plain text stands, which few ever ask."""
-    reader = _PlainReader(text)
+    reader = _PlainReader(text, resolve)
     data, starts = reader.read(), iter(reader.places)
     ends = [match.start() for match in re.finditer("\n", text)]
 
     def place(at: int) -> Place:
         line = bisect_left(ends, at)
-        return Place(positions.file, line + 1, at - (ends[line - 1] if line else -1))
+        return Place(positions.file, lines_before + line + 1, at - (ends[line - 1] if line else -1))
 
     def note(value: Any, path: Path) -> None:
         positions.values[path] = place(next(starts))
@@ -81,8 +100,8 @@ class _Known(dict[str, Any]):
         return found
 
 
-def _plain_key(words: str) -> str:
-    key = resolve_plain(words)
+def _plain_key(resolve: Callable[[str], Any], words: str) -> str:
+    key = resolve(words)
     if isinstance(key, bool) or not isinstance(key, str | int):
         raise _UnusualError
     return _quoted_key(str(key))
@@ -97,13 +116,13 @@ def _quoted_key(key: str) -> str:
 class _PlainReader:
     """Reads one text. Raises ValueError where it holds anything that is not as plain as this reader knows it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, resolve: Callable[[str], Any]) -> None:
         if ELSEWHERE.search(text):
             raise _UnusualError
         self._text = text if text.endswith("\n") else f"{text}\n"
         self._whole_lines = text.endswith("\n")
-        self._values = _Known(resolve_plain)
-        self._keys = _Known(_plain_key)
+        self._values = _Known(resolve)
+        self._keys = _Known(partial(_plain_key, resolve))
         self._at = 0
         """Where the next line begins, past its indentation."""
         self._indent = 0

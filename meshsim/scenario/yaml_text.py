@@ -29,7 +29,7 @@ from ruamel.yaml.reader import Reader
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.positions import Place, Positions
 from meshsim.scenario.yaml_patterns import MAX_DEPTH, MAX_VALUES
-from meshsim.scenario.yaml_plain import read_plain
+from meshsim.scenario.yaml_plain import read_plain, read_plain_documents
 from meshsim.scenario.yaml_problems import begins_before, plain_problem
 from meshsim.scenario.yaml_scalars import resolve_manifest, resolve_plain
 from meshsim.scenario.yaml_scanner import QuickParser, QuickScanner
@@ -71,6 +71,9 @@ def parse_documents(text: str, file: str, lines_before: int = 0) -> list[tuple[A
     Documents without anything in them are left out. The bounds hold for all documents together. Raises ScenarioError as
     :func:`parse_yaml` does, with the mistakes of all documents.
     """
+    plain = read_plain_documents(text, file, lines_before)
+    if plain is not None:
+        return plain
     parsed = read_events(text, file, several=True, lines_before=lines_before)
     return [(data, positions) for data, positions in parsed if data is not None]
 

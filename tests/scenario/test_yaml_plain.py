@@ -13,7 +13,7 @@ from meshsim.bench.scale import scenario_text
 from meshsim.scenario import yaml_plain
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.yaml_patterns import MAX_DEPTH
-from meshsim.scenario.yaml_plain import read_plain
+from meshsim.scenario.yaml_plain import read_plain, read_plain_documents
 from meshsim.scenario.yaml_text import parse_documents, parse_yaml, read_events
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +129,42 @@ LINES = [
     ),
     *("12: c", "0xC: c", "1.5: c", "a: b", "o: p  q ", " r: s", "   t: u", "  {c: d}", "  [a, {b: c}]", "  'q'", "---"),
 ]
+MANIFESTS = sorted(
+    [*(ROOT / "scenarios/manifests").rglob("*.yaml"), *(ROOT / "scenarios/studies/policies").glob("*.yaml")]
+)
+DOCUMENTS = [
+    *(
+        "a: b",
+        "b:",
+        "c: {a: b, c: [d]}",
+        "- a",
+        "- k: v",
+        "  l: m",
+        "---",
+        "---",
+        "---",
+        "--- ",
+        "--- # c",
+        "---x",
+        "...",
+    ),
+    *(
+        "# c",
+        "  # c",
+        "",
+        "  ",
+        "i: |",
+        "  t",
+        "k: yes",
+        "on: x",
+        "n: 012",
+        "o: 0b1",
+        "p: 1_0",
+        "<<: {a: b}",
+        "%YAML 1.2",
+    ),
+    *("~", "{}", "[]", "# \x07", "\t", "q: off"),
+]
 BRACKETS = [
     "{",
     "}",
@@ -163,6 +199,41 @@ def alike(text: str) -> bool:
     assert list(plain[1].values.items()) == list(positions.values.items())
     assert list(plain[1].keys.items()) == list(positions.keys.items())
     return True
+
+
+def alike_documents(text: str, lines_before: int = 0) -> bool:
+    """Whether all documents of a text are plain; if so, they must have the data and places that the events give."""
+    plain = read_plain_documents(text, "a.yaml", lines_before)
+    if plain is None:
+        return False
+    by_events = read_events(text, "a.yaml", several=True, lines_before=lines_before)
+    expected = [(data, positions) for data, positions in by_events if data is not None]
+    assert repr([data for data, _ in plain]) == repr([data for data, _ in expected])
+    for (_, found), (_, positions) in zip(plain, expected, strict=True):
+        assert list(found.values.items()) == list(positions.values.items())
+        assert list(found.keys.items()) == list(positions.keys.items())
+    return True
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_shipped_manifests_are_plain(path: Path) -> None:
+    """Every shipped manifest is plain, and reads as the library has it."""
+    assert alike_documents(path.read_text(encoding="utf-8"))
+
+
+@settings(max_examples=250)
+@given(st.lists(st.sampled_from(DOCUMENTS), max_size=9), st.sampled_from(["", "\n"]), st.integers(0, 2))
+def test_any_documents(lines: list[str], end: str, lines_before: int) -> None:
+    """Lines that part documents, among others, are read as by events, or left to them."""
+    alike_documents("\n".join(lines) + end, lines_before)
+
+
+def test_bounds_hold_for_all_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two documents that together hold more than may be are left to the library."""
+    text = "a: b\n---\nc: d\n"
+    assert alike_documents(text)
+    monkeypatch.setattr(yaml_plain, "MAX_VALUES", 5)
+    assert read_plain_documents(text, "a.yaml", 0) is None
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -202,15 +273,11 @@ def test_any_brackets(pieces: list[str], before: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "# c\n\nk: v # c\n",
-        "k:\n- a\n- b\nl:\n",
-        "- a: b\n  c:\n    - d\n- - e\n  - f: g\n",
-        "k: >-\n  a\n  b\nl: |\n  c\n\nm: n\n",
-        "{a: 1, 'b': [], \"c\": {d: e},\n f: [g, 'h', [i]]}",
-        "k:\n  {a: b, # c\n   c: d}\n",
-        "'k': 0x1F\n1: 'x'\n\"\": ~\n",
+        "# c\n\nk: v # c\n", "k:\n- a\n- b\nl:\n", "- a: b\n  c:\n    - d\n- - e\n  - f: g\n",
+        "k: >-\n  a\n  b\nl: |\n  c\n\nm: n\n", "{a: 1, 'b': [], \"c\": {d: e},\n f: [g, 'h', [i]]}",
+        "k:\n  {a: b, # c\n   c: d}\n", "'k': 0x1F\n1: 'x'\n\"\": ~\n",
     ],
-)
+)  # fmt: skip
 def test_what_is_plain(text: str) -> None:
     """Comments, lists and mappings of either kind, quotes, and text of several lines are plain."""
     assert alike(text)
@@ -219,45 +286,13 @@ def test_what_is_plain(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "a",
-        "a: b\na: c\n",
-        "k: &a b\n",
-        "k: *a\n",
-        "k: !t b\n",
-        "? a\n",
-        "k: a: b\n",
-        "k: 'it''s'\n",
-        'k: "\\n"\n',
-        "k: a\n  b\n",
-        "---\nk: a\n",
-        "k: a\n...\n",
-        "<<: a\n",
-        "'<<': a\n",
-        "true: a\n",
-        "1.5: a\n",
-        "{a: 1, a: 2}",
-        "{a}",
-        "[a: b]",
-        "[a,]",
-        "[a}",
-        "k: [a] b\n",
-        "k: [a\n",
-        "k:\ta\n",
-        "k: a\r\n",
-        "k: \x85\n",
-        "k: \x07\n",
-        "- a\nk: b\n",
-        "k: v\n- a\n",
-        "  k: v\nl: w\n",
-        "k:\n  a: b\n c: d\n",
-        "k: |+\n  a\n",
-        "k: |\n  a\n\n  # b\n",
-        "k: |\n  a\n   b\n",
-        "k: 123456789012345678901\n",
-        f"{'k' * 1000}: v\n",
+        "", "a", "a: b\na: c\n", "k: &a b\n", "k: *a\n", "k: !t b\n", "? a\n", "k: a: b\n", "k: 'it''s'\n",
+        'k: "\\n"\n', "k: a\n  b\n", "---\nk: a\n", "k: a\n...\n", "<<: a\n", "'<<': a\n", "true: a\n", "1.5: a\n",
+        "{a: 1, a: 2}", "{a}", "[a: b]", "[a,]", "[a}", "k: [a] b\n", "k: [a\n", "k:\ta\n", "k: a\r\n", "k: \x85\n",
+        "k: \x07\n", "- a\nk: b\n", "k: v\n- a\n", "  k: v\nl: w\n", "k:\n  a: b\n c: d\n", "k: |+\n  a\n",
+        "k: |\n  a\n\n  # b\n", "k: |\n  a\n   b\n", "k: 123456789012345678901\n", f"{'k' * 1000}: v\n",
     ],
-)
+)  # fmt: skip
 def test_what_is_not(text: str) -> None:
     """Whatever is refused, said twice, tagged, named, escaped, or goes on in another line is left to the library."""
     assert read_plain(text, "a.yaml") is None
