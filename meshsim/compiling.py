@@ -32,7 +32,7 @@ WITHOUT = "meshsim works without, only slower"
 MYPY = """
 [mypy]
 follow_imports = silent
-[mypy-cedarpy.*,cryptography.*,gmpy2.*,h2.*,hpack.*,jwt.*,matplotlib.*,networkx.*,numpy.*,OpenSSL.*]
+[mypy-cedarpy.*,cryptography.*,gmpy2.*,h2.*,hpack.*,jwt.*,matplotlib.*,networkx.*,ngh2.*,numpy.*,OpenSSL.*]
 follow_imports = skip
 ignore_missing_imports = True
 [mypy-pandas.*,pyarrow.*,pydantic.*,regopy.*,rich.*,ruamel.*,simpy.*,spiffe.*,typer.*]

@@ -139,6 +139,7 @@ def versions() -> dict[str, str]:
         "openssl": backend.openssl_version_text(),
         "cryptography": version("cryptography"),
         "pyopenssl": version("pyopenssl"),
+        "ngh2": version("ngh2"),
         "cedarpy": version("cedarpy"),
         "regopy": version("regopy"),
         "simpy": version("simpy"),

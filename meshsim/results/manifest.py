@@ -29,7 +29,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     cost_profile_sha256: str
     """Hash of the cost profile's file."""
     versions: Mapping[str, str]
-    """Versions of meshsim, Python, OpenSSL, the policy engines and SimPy, by name."""
+    """Versions of meshsim, Python, OpenSSL, the HTTP/2 and policy engines and SimPy, by name."""
     inputs: Mapping[str, str]
     """SHA-256 of each file that the scenario names, by the name it uses."""
     host: Mapping[str, Any]

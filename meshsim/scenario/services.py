@@ -79,7 +79,7 @@ class Call(Model):
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
-    """Body of the response. Default: 1 KiB."""
+    """Body of the response; to HEAD it is none. Default: 1 KiB."""
     port: PortNumber | None = None
     """Port of the service. Default: its first one."""
     timeout_ns: Duration | None = Field(default=None, alias="timeout", gt=0)

@@ -101,7 +101,7 @@ class Traffic(Model):
     request_bytes: Size = Field(default=512, alias="request")
     """Body of the request. Default: 512 B."""
     response_bytes: Size = Field(default=1024, alias="response")
-    """Body of the response. Default: 1 KiB."""
+    """Body of the response; to HEAD it is none. Default: 1 KiB."""
     port: PortNumber | None = None
     """Port of the service. Default: its first one."""
     http_version: Literal["1.1", "2"] = "2"

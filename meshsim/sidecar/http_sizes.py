@@ -26,9 +26,14 @@ TRACEPARENT_BYTES: Final = 39
 """A traceparent in Huffman code: 48 hexadecimal digits, and 38 bits for ``00-``, ``-`` and ``-01``."""
 ID_SLACK_BYTES: Final = 7
 """Most that a real message can differ: digits take 5 or 6 bits, so ids 23 to 27 and 35 to 41 bytes."""
-STATIC_METHODS: Final = frozenset({"GET", "POST"})
-_STATIC_PATHS: Final = frozenset({"/", "/index.html"})
-STATIC_STATUSES: Final = frozenset({200, 204, 206, 304, 400, 404, 500})
+
+_SECRETS: Final = frozenset({"authorization", "cookie"})
+_WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+def answer_body_bytes(method: str, status: int, body_bytes: int) -> int:
+    """How much of an answer's body is sent: nothing to a HEAD, nor with some statuses (RFC 9110, section 6.4.1)."""
+    return 0 if method == "HEAD" or status in _WITHOUT_BODY else body_bytes
 
 
 def request_size_bytes(
@@ -61,8 +66,7 @@ def _request_headers_bytes(
     method: str, path: str, authority: str, headers: tuple[tuple[str, str], ...], first: bool
 ) -> int:
     fields = 1  # the scheme is in HPACK's static table
-    fields += 1 if method in STATIC_METHODS else 1 + _string_bytes(method)
-    fields += 1 if path in _STATIC_PATHS else 1 + _string_bytes(path)
+    fields += _field_bytes(":method", method) + _field_bytes(":path", path)
     fields += 1 + _string_bytes(authority) if first else 1
     fields += _id_field_bytes("x-request-id", REQUEST_ID_BYTES) + _id_field_bytes("traceparent", TRACEPARENT_BYTES)
     fields += sum(_field_bytes(name, value) for name, value in headers)
@@ -71,7 +75,7 @@ def _request_headers_bytes(
 
 @lru_cache(maxsize=1024)
 def _response_headers_bytes(status: int, headers: tuple[tuple[str, str], ...]) -> int:
-    fields = 1 if status in STATIC_STATUSES else 1 + _string_bytes(str(status))
+    fields = _field_bytes(":status", str(status))
     fields += sum(_field_bytes(name, value) for name, value in headers)
     return _header_frames_bytes(fields + _id_field_bytes("x-request-id", REQUEST_ID_BYTES))
 
@@ -81,17 +85,27 @@ def _header_frames_bytes(fields_bytes: int) -> int:
     return fields_bytes + -(-fields_bytes // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
 
 
+@lru_cache(maxsize=4096)
+def is_static(name: str, value: str) -> bool:
+    """Whether a field is sent as one of HPACK's static table (RFC 7541, appendix A), which no secret is."""
+    if name in _SECRETS:
+        return False
+    from hpack.table import HeaderTable
+
+    known = HeaderTable.STATIC_TABLE_MAPPING.get(name.encode())
+    return known is not None and value.encode() in known[1]
+
+
 def _field_bytes(name: str, value: str) -> int:
     """Return the size of a field that is never put into HPACK's dynamic table (RFC 7541, sections 6.1 and 6.2.3)."""
     from hpack.table import HeaderTable
 
+    if is_static(name, value):
+        return 1
     known = HeaderTable.STATIC_TABLE_MAPPING.get(name.encode())
     if known is None:
         return 1 + _string_bytes(name) + _string_bytes(value)
-    index, values = known
-    if value.encode() in values:
-        return 1
-    return (1 if index < 15 else 2) + _string_bytes(value)  # an index with a prefix of four bits
+    return (1 if known[0] < 15 else 2) + _string_bytes(value)  # an index with a prefix of four bits
 
 
 def _id_field_bytes(name: str, value_bytes: int) -> int:
@@ -99,10 +113,11 @@ def _id_field_bytes(name: str, value_bytes: int) -> int:
 
 
 def _string_bytes(text: str) -> int:
-    """Return the size of a string in HPACK: its Huffman code (RFC 7541, appendix B) and its length."""
+    """Return the size of a string in HPACK: its length, and it in Huffman code (appendix B) if shorter."""
     from hpack.huffman_constants import REQUEST_CODES_LENGTH
 
-    size = (sum(REQUEST_CODES_LENGTH[byte] for byte in text.encode()) + 7) // 8
+    plain = text.encode()
+    size = min(len(plain), (sum(REQUEST_CODES_LENGTH[byte] for byte in plain) + 7) // 8)
     length, rest = 1, size - 127  # an integer with a prefix of seven bits (RFC 7541, section 5.1)
     while rest >= 0:
         length += 1

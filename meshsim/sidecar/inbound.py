@@ -19,7 +19,7 @@ from meshsim.sidecar.commands import (
 )
 from meshsim.sidecar.gate import Gate
 from meshsim.sidecar.http1_write import response1_size_bytes
-from meshsim.sidecar.http_sizes import response_size_bytes
+from meshsim.sidecar.http_sizes import answer_body_bytes, response_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
 from meshsim.sidecar.messages import REFUSAL_BODY_BYTES, CallTemplate, Carried, RequestMessage, ResponseMessage, sent
 from meshsim.sidecar.pool_settings import READY, Phase
@@ -277,7 +277,8 @@ class Inbound:
         if (template.malformed or template.http1) and why_unread(template):
             return [self._bad_request(downstream, key, template)]
         headers = overlaid(self._added(downstream, template, None), decision.headers)
-        body_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
+        whole_bytes = len(decision.body.encode()) or REFUSAL_BODY_BYTES
+        body_bytes = answer_body_bytes(template.method, decision.status, whole_bytes)
         return [self._response(downstream, key, template, decision.status, body_bytes, headers)]
 
     def _bad_request(self, downstream: Downstream, key: tuple[int, int], template: CallTemplate) -> Send:
@@ -292,7 +293,9 @@ class Inbound:
     def respond(self, downstream: Downstream, call_id: int, attempt: int, status: int, now_ns: int) -> list[Command]:
         """Send a response."""
         template = downstream.requests.pop((call_id, attempt))
-        body_bytes = template.response_bytes if status == 200 else REFUSAL_BODY_BYTES
+        body_bytes = template.response_bytes
+        if status != 200:
+            body_bytes = answer_body_bytes(template.method, status, REFUSAL_BODY_BYTES)
         if self._answers is not None or template.http1:
             begun_ns = downstream.begun.pop((call_id, attempt), now_ns)
             headers = self._added(downstream, template, now_ns - begun_ns)

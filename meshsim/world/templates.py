@@ -14,6 +14,7 @@ from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.headers import on_the_wire
 from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.tokens import StolenToken, token_key
+from meshsim.sidecar.http_sizes import answer_body_bytes
 from meshsim.sidecar.messages import CallTemplate
 from meshsim.sidecar.received import HeaderRules, end_to_end, kept
 
@@ -135,7 +136,7 @@ class Templates:
             flow.method,
             flow.path,
             flow.request_bytes,
-            flow.response_bytes,
+            answer_body_bytes(flow.method, 200, flow.response_bytes),
             flow.slice,
             flow.timeout_ns or self._default_ns,
             port=port,
@@ -173,7 +174,7 @@ class Templates:
             call.method,
             call.path,
             call.request_bytes,
-            call.response_bytes,
+            answer_body_bytes(call.method, 200, call.response_bytes),
             slice_name,
             call.timeout_ns or self._default_ns,
             call.optional,

@@ -103,6 +103,20 @@ def test_bytes_are_those_of_http1(tmp_path: Path) -> None:
     assert sent["robots"] < sent["browsers"]
 
 
+def test_the_answer_to_head_has_no_body(tmp_path: Path) -> None:
+    """Over HTTP/2 (where a body would be a mistake that libnghttp2 finds) and HTTP/1.1, allowed or denied."""
+    heads = ["traffic.0.method=HEAD", "traffic.1.method=HEAD", "mesh.tls.mode=DISABLE"]
+    for policy, body_bytes in ((ALL, 1024), ('forbid (principal, action, resource) when {context has "nothing"};', 19)):
+        got, head = played(tmp_path, "keep-alive", policy), played(tmp_path, "keep-alive", policy, *heads)
+        plain = played(tmp_path, "keep-alive", policy, heads[2])
+        assert {row.status for row in head.requests} == {row.status for row in got.requests}
+        for source in ("browsers", "robots"):
+            pairs = [[row.bytes_received for row in each.calls if row.source == source] for each in (plain, head)]
+            saved = {one - other for one, other in zip(*pairs, strict=True)}
+            framing = 9 if source == "robots" else len(str(body_bytes)) - 1
+            assert saved == {body_bytes + framing}
+
+
 def test_as_many_fields_as_can_be_are_read(tmp_path: Path) -> None:
     """What a scenario may write is not too much for the reader, with all that the mesh adds to it, a token too."""
     result = played(tmp_path, f'close", {many(87)}, x-last: "v', ALL, *TOKENS)
