@@ -20,16 +20,13 @@ _OPTIONS: Final[Any] = {f"verify_{name}": False for name in ("exp", "nbf", "iat"
 
 
 @lru_cache(maxsize=4096)
-def standing(issuer: Issuer, algorithm: str, text: str, *, genuine: bool = True) -> str:
-    """Predict why a key set refuses what an issuer's token has for a signature; empty if it accepts it.
-
-    ``genuine``: the signature is by the issuer's key.
-    """
+def standing(issuer: Issuer, algorithm: str, text: str) -> str:
+    """Predict why a key set refuses the signatures of an issuer by an algorithm; empty if its key is there."""
     tried, reason = _tried(text, kid_of(issuer), algorithm)
     if reason:
         return reason
     own = public_pem(issuer)
-    return "" if genuine and any(_pem(key) == own for key in tried) else BAD_SIGNATURE
+    return "" if any(_pem(key) == own for key in tried) else BAD_SIGNATURE
 
 
 def verify_by(text: str, token: Reading) -> str:

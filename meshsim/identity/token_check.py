@@ -172,7 +172,7 @@ def judge(token: Token | None, rules: TokenRules, clock_s: int, thumbprint: str,
         return TokenVerdict(WRONG_AUDIENCE, "", "")
     known = frozenset[str]()
     if not one.has_key:
-        refused = standing(issuer.keyed(token.key), token.algorithm, one.jwks, genuine=token.genuine)
+        refused = standing(issuer.keyed(token.key), token.algorithm, one.jwks)
         if refused:
             return TokenVerdict(refused, issuer.algorithm if refused == BAD_SIGNATURE else "", "")
     elif token.algorithm != issuer.algorithm:
