@@ -32,8 +32,6 @@ class Spot(msgspec.Struct, frozen=True):
 
     place: Place | None = None
     """There; None: at the first place of the rule that accepts it."""
-    but: frozenset[Place] = frozenset()
-    """Where it is not."""
 
 
 ANYWHERE: Final = Spot()
@@ -96,9 +94,7 @@ def carry(
             return Carried(headers, query)
         # Whom nobody accepts stands where the rule for its issuer looks, or the first one.
         looking = lookup or _by(lookups, known, said, only=("iss",)) or lookups[0]
-        place = next((one for one in looking.places if one not in spot.but), None)
-        if place is None:
-            return Carried(headers, query, unseen=True)
+        place = looking.places[0]
     there = [one for one in lookups if place in one.places]
     lookup = _by(there, known, said)
     if there and lookup is None:
@@ -192,10 +188,18 @@ def add_moved(before: Subject, after: Subject, constants: Constants) -> None:
 
 
 def spots_of(subjects: Iterable[Subject], told: frozenset[Place]) -> dict[str, Spot]:
-    """The places of tokens that are told apart, and one for all others; none where there is one alone."""
+    """The places of tokens that are told apart; of all others, one for those where the same rules look."""
     spots = {shown(place): Spot(place) for place in sorted(told, key=shown)}
-    if {place for one in subjects for lookup in _lookups(one) for place in lookup.places} - told:
-        spots[ANOTHER] = Spot(None, told)
+    looking: dict[Place, set[int]] = {}
+    for number, lookup in enumerate(lookup for one in subjects for lookup in _lookups(one)):
+        for place in lookup.places:
+            looking.setdefault(place, set()).add(number)
+    alike: dict[frozenset[int], Place] = {}
+    for place in looking.keys() - told:
+        by = frozenset(looking[place])
+        alike[by] = min(alike.get(by, place), place, key=shown)
+    for place in sorted(alike.values(), key=shown):
+        spots[ANOTHER if len(alike) == 1 else shown(place)] = Spot(place)
     return spots if len(spots) > 1 else {}
 
 

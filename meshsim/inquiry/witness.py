@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from meshsim.identity.token_places import Place
 from meshsim.inquiry.names import NOBODY, find_caller
-from meshsim.inquiry.placing import Spot, places_at
+from meshsim.inquiry.placing import ANYWHERE
 from meshsim.inquiry.space import Combination, Space
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question
@@ -61,13 +60,6 @@ def _token(callee: Callee, space: Space, question: Question, told: Combination) 
         claims = {"iss": check.issuers[0]}
     for name, value in claims.items():
         yield from ("--claim", f"{name}={json.dumps(value)}")
-    place = _place(space.spots.get(space.token_at(told)), callee)
+    place = space.spots.get(space.token_at(told), ANYWHERE).place
     if claims and place is not None:
         yield from ("--token-at", f"{place.kind}={place.name}")
-
-
-def _place(spot: Spot | None, callee: Callee) -> Place | None:
-    """Where a token is, if that has to be said."""
-    if spot is None or spot.place is not None:
-        return None if spot is None else spot.place
-    return next((one for one in places_at(callee) if one not in spot.but), None)

@@ -16,7 +16,7 @@ from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario, with_engine
 from meshsim.policy.engine import PolicyFile
 from meshsim.scenario.errors import UsageError
-from tests.inquiry.test_exact import KEYS, SCENARIO
+from tests.inquiry.test_exact import KEYS, SCENARIO, _asked
 
 OBJECT = "{{apiVersion: security.istio.io/v1, kind: {}, metadata: {{name: p, namespace: bar}}, spec: {}}}"
 
@@ -122,6 +122,19 @@ def test_callers_that_were_overlooked(shop: Subject, one: str, two: str, source:
     found = {flip.caller.spiffe_id for flip in compare(sides[0], sides[1]).flips if flip.now_allowed}
     (asked,) = sorted(each for each in found if each.startswith(source) and not each.endswith("/ns/foo/sa/a"))[:1]
     assert [ask(side, Request(source=asked, destination="b")).decision.allowed for side in sides] == [False, True]
+
+
+def test_a_token_is_at_one_place_for_both_sides(shop: Subject) -> None:
+    """A token is asked about at the same place on both sides, so that each witness flips when it is asked about."""
+    key = f"jwks: '{KEYS}'"
+    rules = f"{{issuer: i, {key}}}, {{issuer: j, {key}, fromHeaders: [{{name: x-a}}]}}", f"{{issuer: i, {key}}}"
+    groups = policy("DENY", when("request.auth.claims[groups]", "admin"))
+    sides = [other(shop, OBJECT.format("RequestAuthentication", f"{{jwtRules: [{one}]}}"), groups) for one in rules]
+    found = compare(sides[0], sides[1]).flips
+    assert {flip.witness.claims for flip in found if flip.caller.spiffe_id == IN_MESH}
+    for flip in found:
+        decided = [ask(side, _asked(flip.ask)).decision.allowed for side in sides]
+        assert decided == [not flip.now_allowed, flip.now_allowed], flip.ask
 
 
 def test_callers_that_are_asked_for_have_a_row(shop: Subject) -> None:
