@@ -147,7 +147,7 @@ def test_every_key_is_documented_and_can_be_used(plant: Subject, tmp_path: Path)
     assert told == {*TOP_KEYS, *EXPECTED_KEYS, *FIELDS}
     file = tmp_path / "a.yaml"
     file.write_text(
-        "defaults: {headers: {x-a: b}, plaintext: true, time: 2026-01-01T08:00:00Z, certificate_age: 90 min}\n"
+        "defaults: {headers: {x-a: b}, plaintext: false, time: 2026-01-01T08:00:00Z, certificate_age: 90 min}\n"
         "cases:\n"
         "  - {source: robots, destination: vision, method: PUT, path: /a?b=c, port: 8080, host: v, claims: {},\n"
         "     token_at: {cookie: c},\n"
