@@ -15,6 +15,7 @@ _BEFORE_MANIFESTS = (
     ("mesh", "manifests"),
     ("mesh", "ignored_kinds"),
     ("mesh", "policy", "istio", "root_namespace"),
+    ("mesh", "policy", "istio", "unmatched"),
     ("mesh", "preset"),
     ("mesh", "ambient"),
 )

@@ -81,7 +81,7 @@ class IstioPolicy(Model):
     """What Envoy filters say of every request, for conditions experimental.envoy.filters.*. Default: nothing."""
     unmatched: Literal["error", "ignore"] = "error"
     """Whether a policy for workloads or a namespace that the scenario has not, or one that names an identity that no
-    workload has, is an error. Default: error."""
+    workload has, is an error; a PeerAuthentication of manifests too. Default: error."""
 
 
 class RegoPolicy(Model):

@@ -18,7 +18,7 @@ from meshsim.scenario.manifests.hosts import Hosts
 from meshsim.scenario.manifests.kinds import GATEWAY_API
 from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
-from meshsim.scenario.manifests.policies import hand_on
+from meshsim.scenario.manifests.policies import hand_on, said_of_istio
 from meshsim.scenario.manifests.service_draft import put_destination, put_service
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
@@ -29,8 +29,6 @@ from meshsim.scenario.shape import step
 
 AT: Path = ("mesh", "manifests")
 IGNORED: Path = ("mesh", "ignored_kinds")
-ROOT_NAMESPACE = "istio-system"
-"""Namespace whose PeerAuthentication holds for the mesh, as Istio is installed by itself."""
 TRUST_DOMAIN = "cluster.local"
 """Trust domain of the mesh, as Istio is installed by itself."""
 
@@ -75,15 +73,17 @@ class Mesh(msgspec.Struct):
 def read_mesh(
     folder: Folder,
     names: list[str],
-    root_namespace: str,
+    istio: tuple[str, bool],
     notes: Notes,
     ignored: Collection[str] = (),
     ambient: bool | None = None,
 ) -> Mesh:
     """Read manifests, those of ``ignored`` kinds left aside; every mistake is in ``objects.mistakes``.
 
-    ``ambient``: whether the scenario says that the mesh is in ambient mode; None: it says nothing of it.
+    ``istio``: what ``said_of_istio`` returns. ``ambient``: whether the scenario says that the mesh is in ambient mode;
+    None: it says nothing of it.
     """
+    root_namespace, unmatched = istio
     objects = read_objects(folder, names, notes, ignored)
     complete = not objects.mistakes
     by_kind: dict[str, list[Manifest]] = {}
@@ -106,7 +106,8 @@ def read_mesh(
         )
     services = by_kind.get("VirtualService", [])
     routes, at_gateways = read_virtual_services(services, hosts, rules, gateways, notes)
-    peers = read_peers(by_kind.get("PeerAuthentication", []), cluster, root_namespace, notes)
+    modes = by_kind.get("PeerAuthentication", [])
+    peers = read_peers(modes, cluster, root_namespace, notes, unmatched=unmatched)
     return Mesh(objects, cluster, routes, rules, peers, at_gateways, ambient, names_known)
 
 
@@ -136,10 +137,7 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
             diagnostics.append(positions.value((*AT, index)).diagnostic(str(error)))
     del data["mesh"]["manifests"]
     notes = Notes()
-    policy = step(step(data, "mesh"), "policy")
-    root = step(step(policy, "istio"), "root_namespace")
-    root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
-    mesh = read_mesh(folder, list(names), root_namespace, notes, ignored, said_ambient(data["mesh"]))
+    mesh = read_mesh(folder, list(names), said_of_istio(data["mesh"]), notes, ignored, said_ambient(data["mesh"]))
     for index, kind in enumerate(ignored):
         if not notes.ignored[kind]:
             message = f"there is no {kind} in the manifests; expected a kind that is there, or nothing"

@@ -12,6 +12,7 @@ from meshsim.scenario.positions import Place
 from meshsim.scenario.words import expected
 
 MODES = ("STRICT", "PERMISSIVE", "DISABLE", "UNSET")
+_LET_PASS = "mesh.policy.istio.unmatched: ignore"
 DEFAULT_MODE = "PERMISSIVE"
 """What holds where nothing is said."""
 
@@ -42,8 +43,13 @@ class Peers(msgspec.Struct):
         return self.workloads.get(service.key) or self.namespaces.get(service.namespace)
 
 
-def read_peers(manifests: list[Manifest], cluster: Cluster, root_namespace: str, notes: Notes) -> Peers:
-    """Find the mode of each listener; mistakes are noted at their places."""
+def read_peers(
+    manifests: list[Manifest], cluster: Cluster, root_namespace: str, notes: Notes, *, unmatched: bool = False
+) -> Peers:
+    """Find the mode of each listener; mistakes are noted at their places.
+
+    ``unmatched``: a selector that chooses nothing is no mistake, and is noted.
+    """
     peers = Peers(None, {}, {}, {}, {}, {})
     seen: dict[tuple[str, ...], Place] = {}
     for manifest in manifests:
@@ -52,7 +58,9 @@ def read_peers(manifests: list[Manifest], cluster: Cluster, root_namespace: str,
         mode = _mode(fields["mtls"], notes) if "mtls" in fields else None
         at_root = manifest.namespace == root_namespace
         pods = [one for one in cluster.deployments if at_root or one.namespace == manifest.namespace]
-        chosen = _selected(fields.get("selector"), cluster, pods, notes)
+        chosen = _selected(fields.get("selector"), cluster, pods, notes, unmatched=unmatched)
+        if not chosen and "portLevelMtls" in fields:
+            _port_modes(fields["portLevelMtls"], notes)  # for nothing, and yet no mistake in it stays hidden
         if chosen is None:
             if "portLevelMtls" in fields:
                 message = "modes of ports need a selector, as Istio asks; expected one beside portLevelMtls"
@@ -106,7 +114,9 @@ Chosen = list[tuple[KubeService, tuple[str, ...]]]
 """Services, each with those of its versions that are meant; none of them means all."""
 
 
-def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], notes: Notes) -> Chosen | None:
+def _selected(
+    value: Value | None, cluster: Cluster, pods: list[Deployment], notes: Notes, *, unmatched: bool
+) -> Chosen | None:
     """The services whose workloads a selector chooses among some; None without a selector."""
     if value is None:
         return None
@@ -122,21 +132,34 @@ def _selected(value: Value | None, cluster: Cluster, pods: list[Deployment], not
             found.append((service, () if len(chosen) == len(service.deployments) else chosen))
     if not chosen_pods:
         shown = ", ".join(f"{key}={label}" for key, label in wanted.items())
-        fields["matchLabels"].wrong(f"no Deployment's pods that it is for have {shown}; expected labels of some")
+        message = f"no Deployment's pods that it is for have {shown}"
+        if unmatched:
+            text = f"{message}, so that this PeerAuthentication holds for nothing"
+            notes.texts.append(str(fields["matchLabels"].place.diagnostic(text)))
+        else:
+            fields["matchLabels"].wrong(f"{message}; expected labels of some, or {_LET_PASS}")
     return found
 
 
 def _ports(value: Value, service: KubeService, notes: Notes) -> dict[int, Mode]:
     found = {}
     known = {service.target_port(port) for port in service.ports}
+    for key, (entry, mode) in _port_modes(value, notes).items():
+        if key not in known:
+            shown = sorted(str(port) for port in known if port is not None)
+            entry.wrong_key(f"no replica of {service.name!r} listens on {key}; {expected(str(key), shown)}")
+        elif mode is not None:
+            found[key] = mode
+    return found
+
+
+def _port_modes(value: Value, notes: Notes) -> dict[int, tuple[Value, Mode | None]]:
+    """The mode of each port, whichever service has it, and where it stands."""
+    found = {}
     for key, entry in value.entries().items():
+        mode = _mode(entry, notes)
         if not key.isdigit() or not 1 <= int(key[:6]) <= 65_535:
             entry.wrong_key(f"{key!r} is no port; expected a number from 1 to 65535")
-            continue
-        mode = _mode(entry, notes)
-        if int(key) not in known:
-            shown = sorted(str(port) for port in known if port is not None)
-            entry.wrong_key(f"no replica of {service.name!r} listens on {key}; {expected(key, shown)}")
-        elif mode is not None:
-            found[int(key)] = mode
+        else:
+            found[int(key)] = entry, mode
     return found

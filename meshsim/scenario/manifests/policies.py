@@ -12,6 +12,8 @@ from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
 
 AT: Path = ("mesh", "policy")
+ROOT_NAMESPACE = "istio-system"
+"""Namespace whose PeerAuthentication holds for the mesh, as Istio is installed by itself."""
 
 
 def hand_on(data: Any, positions: Positions, objects: Objects, folder: Folder, *, everything: bool) -> None:
@@ -22,6 +24,7 @@ def hand_on(data: Any, positions: Positions, objects: Objects, folder: Folder, *
     """
     policies = [manifest for manifest in objects.manifests if manifest.kind in HANDED_ON]
     if not policies:
+        _spare(step(data, "mesh"))
         return
     first = policies[0]
     own = step(step(data, "mesh"), "policy")
@@ -50,6 +53,24 @@ def hand_on(data: Any, positions: Positions, objects: Objects, folder: Folder, *
                 own["files"].append(name)
     if not everything and isinstance(own.setdefault("istio", {}), dict):
         own["istio"].setdefault("unmatched", "ignore")
+
+
+def said_of_istio(own: Any) -> tuple[str, bool]:
+    """The root namespace by ``mesh.policy.istio``, and whether what is for nothing there is no mistake."""
+    istio = step(step(own, "policy"), "istio")
+    root = step(istio, "root_namespace")
+    return root if isinstance(root, str) else ROOT_NAMESPACE, step(istio, "unmatched") == "ignore"
+
+
+def _spare(own: Any) -> None:
+    """Take out settings of policies that were for PeerAuthentications alone: there is no policy beside them."""
+    policy = step(own, "policy")
+    istio = step(policy, "istio")
+    if not isinstance(policy, dict) or set(policy) != {"istio"} or not isinstance(istio, dict) or not istio:
+        return
+    root, unmatched = istio.get("root_namespace", ROOT_NAMESPACE), istio.get("unmatched", "ignore")
+    if not set(istio) - {"root_namespace", "unmatched"} and isinstance(root, str) and unmatched in ("error", "ignore"):
+        del own["policy"]
 
 
 def policy_texts(objects: Objects) -> tuple[tuple[str, str], ...]:

@@ -12,9 +12,9 @@ from meshsim.scenario.errors import Diagnostic, InfrastructureError, ScenarioErr
 from meshsim.scenario.loader import LoadedScenario, load_text
 from meshsim.scenario.manifests.callers import Evidence, evidence, from_gateways
 from meshsim.scenario.manifests.documents import names_of
-from meshsim.scenario.manifests.expand import ROOT_NAMESPACE, read_mesh
+from meshsim.scenario.manifests.expand import read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
-from meshsim.scenario.manifests.policies import policy_texts
+from meshsim.scenario.manifests.policies import policy_texts, said_of_istio
 from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text, with_overrides
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.waypoints import said_ambient
@@ -118,10 +118,8 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     apply_overrides(settings, positions, [one for one in overrides if one.strip().startswith("mesh.")])
     own = step(settings, "mesh")
     ignored = step(own, "ignored_kinds")
-    root = step(step(step(own, "policy"), "istio"), "root_namespace")
     names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
-    root_namespace = root if isinstance(root, str) else ROOT_NAMESPACE
-    mesh = read_mesh(folder, names, root_namespace, Notes(), names_given, said_ambient(own))
+    mesh = read_mesh(folder, names, said_of_istio(own), Notes(), names_given, said_ambient(own))
     services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}
     if not services:
         none = Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")

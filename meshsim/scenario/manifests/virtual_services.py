@@ -10,6 +10,7 @@ from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
+from meshsim.scenario.manifests.route_order import reachable
 from meshsim.scenario.manifests.values import Notes, body, only, take
 from meshsim.scenario.positions import Path
 
@@ -42,7 +43,7 @@ def read_virtual_services(
         if not entries and not {"tcp", "tls"} & set(spec.data if isinstance(spec.data, dict) else ()):
             fields.get("http", spec).wrong("the VirtualService routes nothing; expected http with at least one route")
         reader = RouteReader(manifest.namespace, hosts, rules, notes)
-        routes = [reader.read(entry) for entry in entries]
+        routes = reachable(entries, [reader.read(entry) for entry in entries], notes)
         found = [one for one in meant if one is not None]
         for route in routes if found else []:
             at_gateways += for_gateways(route, found)
