@@ -63,12 +63,6 @@ def check_lifetimes(scenario: Scenario, identity: Identity, at: Path, issuer: st
                 f"{units.format_duration(value_ns)!r} is no whole number of seconds; expected one, as X.509 has it"
             )
             yield Finding((*at, key), message, alone=True)
-    if identity.backdate_ns >= identity.svid_ttl_ns:
-        message = (
-            f"certificates are backdated by {units.format_duration(identity.backdate_ns)} and live for "
-            f"{units.format_duration(identity.svid_ttl_ns)}; expected backdate to be less than svid_ttl"
-        )
-        yield Finding((*at, "backdate"), message, rivals=((*at, "svid_ttl"),))
     if identity.ca_ttl_ns <= identity.svid_ttl_ns:
         message = f"the authority's certificate lives no longer than {units.format_duration(identity.svid_ttl_ns)}"
         message = f"{message} (svid_ttl); expected ca_ttl to be more"

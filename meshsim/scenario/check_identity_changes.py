@@ -73,10 +73,6 @@ def _check_lifetime(
     if not lifetime or any(terms[f"{key}_ns"] % units.NS_PER_S for key in lifetime):
         return
     lasts_ns, backdate_ns = identity.svid_ttl_ns, identity.backdate_ns
-    if backdate_ns >= lasts_ns:
-        message = f"certificates would be backdated by {_text(backdate_ns)} and live for {_text(lasts_ns)}"
-        message = f"{message}; expected backdate to be less than svid_ttl"
-        yield Finding((*at, "backdate"), message, rivals=((*at, "svid_ttl"),))
     if "svid_ttl_ns" in terms:
         for name, bound_ns in (("ca_ttl", identity.ca_ttl_ns), ("intermediate_ttl", identity.intermediate_ttl_ns)):
             if bound_ns is not None and lasts_ns >= bound_ns:

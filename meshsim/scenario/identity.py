@@ -93,14 +93,14 @@ class Identity(Model):
     """Certificates of workloads (X.509-SVIDs)."""
 
     svid_ttl_ns: Duration = Field(default=3600 * S, alias="svid_ttl", ge=S)
-    """Lifetime of a workload's certificate, whole seconds. Default: 1 h, as SPIRE."""
+    """Lifetime of a workload's certificate from the instant of issue, whole seconds. Default: 1 h, as SPIRE."""
     rotate_at_ppm: Share = Field(default=500_000, alias="rotate_at", gt=0)
     """Part of its lifetime after which a certificate is replaced; 100 % lets it expire. Default: 50 %."""
     rotate_jitter_ppm: Share = Field(default=0, alias="rotate_jitter", le=500_000)
     """Largest part of its lifetime by which a certificate is replaced earlier or later than that, drawn for each.
     Default: 0 %."""
     backdate_ns: Duration = Field(default=10 * S, alias="backdate")
-    """How far not-before lies before the instant of issue. Default: 10 s, as SPIRE."""
+    """How far not-before lies before the instant of issue, whatever the lifetime. Default: 10 s, as SPIRE."""
     hierarchy: Literal["root", "per-site"] = "root"
     """Who signs workloads' certificates. root: the root itself. per-site: an intermediate authority of the site where
     the workload is; its certificate is sent along in every full handshake. Default: root."""

@@ -88,12 +88,12 @@ def test_all_mistakes_at_once() -> None:
 
 def test_conflicts_are_told_where_the_author_wrote() -> None:
     """Of two values that do not go together, the one that is told is set by hand: on the command line, or written."""
-    said = "certificates are backdated by 10 s and live for 10 s; expected backdate to be less than svid_ttl"
-    option = "mesh.identity.svid_ttl=10 s"
+    said = "the authority's certificate lives no longer than 31536000 s (svid_ttl); expected ca_ttl to be more"
+    option = "mesh.identity.svid_ttl=365 d"
     assert told(VALID, option) == [f"--set {option}: {said}"]
-    both = VALID.replace("svid_ttl: 1 h", "svid_ttl: 1 h, backdate: 10 s")
+    both = VALID.replace("svid_ttl: 1 h", "svid_ttl: 1 h, ca_ttl: 365 d")
     assert told(both, option) == [f"--set {option}: {said}"]
-    assert told(both.replace("1 h", "10 s")) == [f"valid.yaml:44:40: {said}"]
+    assert told(both.replace("1 h", "365 d")) == [f"valid.yaml:44:39: {said}"]
     late = "an attempt may take 2 s, all together 1 s; expected attempt_timeout to be at most that"
     option = "mesh.resilience.request_timeout=1 s"
     assert told(VALID, option) == [f"--set {option}: {late}"]

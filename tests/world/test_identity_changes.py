@@ -52,6 +52,16 @@ def times(result: Result) -> list[float]:
     return sorted({each[0] for each in rotated(result)})
 
 
+def test_certificates_may_be_dated_back_for_longer_than_they_live(tmp_path: Path) -> None:
+    """As Istio issues them: not-before is the instant of issue less ``backdate``, not-after is it and ``svid_ttl``."""
+    terms = "mesh.identity={svid_ttl: 20 s, backdate: 120 s, issuer: {}}"
+    change = "{svid_ttl: 10 s, renew: when-due}"
+    found = [run(tmp_path, change, terms, f"fidelity={each}") for each in ("real", "modelled")]
+    assert found[0].content() == found[1].content()
+    assert rotated(found[0])[: 3 * HOSTS : HOSTS] == [(10.0, -110, 20), (15.0, -105, 25), (20.0, -100, 30)]
+    assert {row.outcome for row in found[0].requests} == {"ok"}
+
+
 def test_a_lifetime_is_cut_at_once(tmp_path: Path) -> None:
     """Every host that has the change has a new certificate, of the new life and date, and replaces it by that life."""
     found = [

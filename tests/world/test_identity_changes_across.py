@@ -157,12 +157,7 @@ def test_changes_build_on_each_other(tmp_path: Path) -> None:
     [
         ("{x.example: {identity: {svid_ttl: 20 s}}}", "'x.example' is no trust domain of mesh.federation.domains; did"),
         ("{mesh.example: {identity: {svid_ttl: 20 s}}}", "expected changes[].identity for the mesh's own"),
-        ("{partner.example: {identity: {svid_ttl: 5 s}}}", "would be backdated by 10 s and live for 5 s"),
-        (
-            "{partner.example: {identity: {svid_ttl: 20 s}}}}\n  - {at: 20 s, name: more, domains: "
-            "{partner.example: {identity: {backdate: 25 s}}}",
-            "would be backdated by 25 s and live for 20 s",
-        ),
+        ("{partner.example: {identity: {svid_ttl: 500 d}}}", "would live for 43200000 s, and ca_ttl is 31536000 s"),
         ("{partner.example: {identity: {}}}", "no term of certificates is changed, and none is renewed"),
         ("{partner.example: {}}", "'identity' is missing"),
         ("{}", "nothing is changed; expected policy, tls, workloads, identity or domains"),
