@@ -11,7 +11,7 @@ from meshsim.telemetry.revocation_row import RevocationRow
 from meshsim.world.connection import DOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshsim.identity.svid import Svid
     from meshsim.world.connection import Connection
@@ -56,12 +56,24 @@ class Obeying:
         self._revocations: list[Revoked] = []
         self._by_serial: dict[int, Revoked] = {}
 
-    def begin(self, fault_id: str, target: str, found: Mapping[int, Svid], shown: Sequence[tuple[Host, Svid]]) -> None:
-        """Take note of a revocation: the certificates, and which of them are in use by whom."""
+    def begin(
+        self,
+        fault_id: str,
+        target: str,
+        found: Mapping[int, Svid],
+        shown: Sequence[tuple[Host, Svid]],
+        known: Iterable[int],
+    ) -> None:
+        """Take note of a revocation: the certificates, and which of them are in use by whom.
+
+        ``known``: the serial numbers of all certificates that the revoked have had. One that has ended is on no list,
+        but a session can rest on it all the same.
+        """
         now_ns = self._clock.now_ns
         one = Revoked(fault_id, target, now_ns, len(found))
         self._revocations.append(one)
-        self._by_serial |= dict.fromkeys(found, one)
+        for serial in known:
+            self._by_serial.setdefault(serial, one)
         one.shown = [(host, svid) for host, svid in shown if svid.serial in found]
         callers, callees = peers_of(self._state.scenario, target.partition("/")[0])
         holders = {host.name for host, _ in shown}

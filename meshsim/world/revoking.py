@@ -121,7 +121,8 @@ class Revoking:
                     self._identities.write(host, "revoked", svid, fault_id)
         self._revoked |= found
         shown = [(host, held) for host in holders if (held := self._identities.held(host)) is not None]
-        self.obeying.begin(fault_id, target, found, shown)
+        known = [serial for host in holders for serial in self._issued.get(host.name, {})]
+        self.obeying.begin(fault_id, target, found, shown, known)
         if self._pushes and found:
             news = f"deny list: {len(self._revoked)} certificate{'' if len(self._revoked) == 1 else 's'}"
             authorities.deny(frozenset(found), news)

@@ -101,6 +101,17 @@ def test_a_revoked_client_is_refused_once_word_is_there(way: str) -> None:
     assert not any(each.resumed for each in late if each.t_start_ns > found.t_obeyed_ns)
 
 
+def test_sessions_of_earlier_certificates_are_counted() -> None:
+    """A session that rests on an earlier certificate of the revoked is in spite of it all the same."""
+    result = run(WAYS["crl"], "store", UNBOUND, "mesh.identity.svid_ttl=8 s", "mesh.identity.backdate=0 s")
+    found, end_ns = row(result), 30 * SECOND
+    served = [each for each in result.calls if each.destination == "store" and each.outcome == "ok"]
+    after = [each for each in served if each.t_start_ns > 10 * SECOND]
+    assert found.calls_to == len(after) > 0
+    assert found.t_last_served_ns > found.t_obeyed_ns - SECOND > end_ns - 2 * SECOND
+    assert {each.revoked_certificate for each in result.handshakes if each.t_start_ns > 10 * SECOND} == {True, False}
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_revoked_server_is_refused(way: str) -> None:
     """Its callers refuse it, told by lists of their own or by its own staple."""
