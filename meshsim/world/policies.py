@@ -276,7 +276,9 @@ class Policies:
         if delegating is None or not failure.allowed:
             return failure
         rest = delegating.decide_unasked(question)
-        return failure if rest.allowed else rest
+        if not rest.allowed:
+            return rest
+        return msgspec.structs.replace(failure, audited=rest.audited, dry_run=rest.dry_run)
 
     def remember(self, host: Host, question: Question) -> None:
         """Have a sidecar's cache, if it has one, know the decision on a question that came from outside."""

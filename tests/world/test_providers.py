@@ -105,6 +105,23 @@ def test_each_fails_in_its_own_way(tmp_path: Path) -> None:
         assert row.decisions == sum(one.destination == failed and bool(one.failure) for one in result.decisions) > 30
 
 
+def test_policies_on_trial_tell_what_was_let_in_by_failure(tmp_path: Path) -> None:
+    """What nobody answered about is looked at by DENY policies on trial as if the provider had allowed it."""
+    file = write(tmp_path)
+    on_trial = CUSTOM.format(app="shop", provider="opa").replace("CUSTOM", "DENY").replace("{name: opa}", "")
+    on_trial = on_trial.replace("  provider: \n", "").replace(
+        "name: shop,", "name: trial, annotations: {istio.io/dry-run: 'true'},"
+    )
+    with (tmp_path / "mesh.yaml").open("a", encoding="utf-8") as written:
+        written.write(f"---\n{on_trial}")
+    text = SCENARIO + "faults: [{kind: policy-outage, at: 1 s, for: 2 s, target: opa}]\n"
+    rows = [row for row in Result(load_text(text, file)).decisions if row.destination == "shop"]
+    assert {(row.rule, row.dry_run) for row in rows} == {
+        ("failed-open", "ns[default]-policy[trial]-rule[0]"),
+        ("default-allow", "ns[default]-policy[trial]-rule[0]"),
+    }
+
+
 def test_a_slow_provider_slows_no_other(tmp_path: Path) -> None:
     """Decisions of one take longer, beyond its own patience; those of the other do not."""
     result = played(tmp_path, "{kind: policy-slow, at: 1 s, for: 2 s, target: vault, factor: 1000000}")
