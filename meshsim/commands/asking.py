@@ -215,7 +215,7 @@ def _draw_accounts(console: Console, accounts: Sequence[RuleAccount]) -> None:
     for one in accounts:
         matched = "matched too" if one.matched else "did not match"
         console.print(
-            Text.assemble("  ", (one.rule, "bold"), f" ({one.effect}) {matched}  ", (one.place, "dim")), soft_wrap=True
+            Text.assemble("  ", (one.rule, "bold"), f" ({one.words}) {matched}  ", (one.place, "dim")), soft_wrap=True
         )
         if one.why:
             console.print(Padding(one.why, (0, 0, 0, 4), expand=False))

@@ -133,8 +133,8 @@ KEYS: dict[str, dict[str, str]] = {
         "refuses behind a waypoint; null where TLS refuses",
         "refused_by": "the RequestAuthentications that refuse the token, separated by commas; null if none does",
         "place": "where that rule, or the first of those, stands (`file:line:column`); null for the others",
-        "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, and `why` "
-        "not",
+        "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, `why` "
+        "not, and whether it is `on_trial`",
         "errors_in_rules": "rules that failed, and so had no say",
         "audited": "rules that only ask for an audit and matched",
         "dry_run": "the rule on trial that would have denied it; null if none",
@@ -155,8 +155,9 @@ KEYS: dict[str, dict[str, str]] = {
         "cases": "each with `file`, `line`, `column`, `name`, `passed`, `expected` (`allowed`, and `rule` or null), "
         "`allowed`, `rule`, `refused_by` (RequestAuthentications, or null), and of a failed one its `explanation`",
         "passed": "how many passed, and `failed` how many did not",
-        "coverage": "every rule with `rule`, `place`, and how many cases it `matched` and `decided`",
-        "coverage_share": "share of rules that decided a case",
+        "coverage": "every rule with `rule`, `place`, how many cases it `matched` and `decided`, and whether it "
+        "`decides` at all: rules that only ask for an audit, or are on trial, do not",
+        "coverage_share": "share of rules that decided a case, or matched one where they decide nothing",
         "coverage_sufficient": "whether it is at least `--min-coverage`",
         "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
         "written, in sentences; it changes no exit code",

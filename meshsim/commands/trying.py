@@ -47,7 +47,7 @@ def try_files(
         raise ScenarioError(mistakes)
     coverage = _together([trial for _, trial in trials])
     warnings = list(dict.fromkeys(warning for _, trial in trials for warning in trial.subject.warnings))
-    share = sum(one.decided > 0 for one in coverage) / len(coverage) if coverage else 1.0
+    share = sum(one.covered for one in coverage) / len(coverage) if coverage else 1.0
     enough = wanted is None or share >= wanted
     failed = sum(not one.passed for _, trial in trials for one in trial.tried)
     if junit is not None:
@@ -98,7 +98,8 @@ def _together(trials: Sequence[Trial]) -> list[Covered]:
         for one in trial.coverage:
             key = (one.rule, one.place)
             before = found.get(key, Covered(one.rule, one.place, 0, 0))
-            found[key] = Covered(one.rule, one.place, before.matched + one.matched, before.decided + one.decided)
+            counts = (before.matched + one.matched, before.decided + one.decided)
+            found[key] = Covered(one.rule, one.place, *counts, one.decides)
     return list(found.values())
 
 
@@ -161,10 +162,15 @@ def _draw(
             console.print(Padding(line, (0, 0, 0, 6), expand=False))
     failed = sum(not one.passed for one in tried)
     console.print(f"\n{len(tried) - failed} passed, {failed} failed")
-    idle = [rule for rule in coverage if not rule.decided]
-    console.print(f"{len(coverage) - len(idle)} of {len(coverage)} rules decided a case")
-    for rule in idle:
+    deciding = [rule for rule in coverage if rule.decides]
+    others = [rule for rule in coverage if not rule.decides]
+    console.print(f"{sum(one.covered for one in deciding)} of {len(deciding)} rules decided a case")
+    if others:
+        matched = f"{sum(one.covered for one in others)} of {len(others)}"
+        console.print(f"{matched} rules that decide nothing (audit, on trial) matched a case")
+    for rule in [one for one in coverage if not one.covered]:
         state = "never decided" if rule.matched else "never matched"
         console.print(Padding(f"{state}: {rule.rule}  {rule.place}", (0, 0, 0, 2), expand=False))
     if missed is not None:
-        console.print(Text(f"fewer than {100 * missed:g} % of the rules decided a case", style="bold red"))
+        less = ", or matched one where they decide nothing" if others else ""
+        console.print(Text(f"fewer than {100 * missed:g} % of the rules decided a case{less}", style="bold red"))

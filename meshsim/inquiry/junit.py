@@ -45,7 +45,7 @@ def explanation(one: Tried) -> list[str]:
     lines += one.verdict.notes
     for account in one.verdict.accounts:
         state = "matched" if account.matched else f"did not match: {account.why}"
-        lines.append(f"{account.rule} ({account.effect}, {account.place}) {state}")
+        lines.append(f"{account.rule} ({account.words}, {account.place}) {state}")
     return lines
 
 

@@ -51,6 +51,13 @@ class Covered(msgspec.Struct, frozen=True):
     """Cases that it matched."""
     decided: int
     """Cases that it decided, alone or with others."""
+    decides: bool = True
+    """Whether it can: rules that only ask for an audit, or are on trial, cannot."""
+
+    @property
+    def covered(self) -> bool:
+        """Whether some case exercises it: it decided one, or matched one if it cannot decide any."""
+        return self.decided > 0 if self.decides else self.matched > 0
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -107,8 +114,8 @@ def _coverage(subject: Subject, tried: Sequence[Tried]) -> tuple[Covered, ...]:
     if subject.engine is None or not tried:
         return ()
     # Any question tells which rules there are, also where no case got as far as a policy.
-    places = {one.rule: one.place for one in subject.engine.explain(tried[0].verdict.asked.question)}
-    matched = dict.fromkeys(places, 0)
+    rules = {one.rule: one for one in subject.engine.explain(tried[0].verdict.asked.question)}
+    matched = dict.fromkeys(rules, 0)
     decided: dict[str, int] = {}
     for one in tried:
         decision = one.verdict.decision
@@ -116,7 +123,9 @@ def _coverage(subject: Subject, tried: Sequence[Tried]) -> tuple[Covered, ...]:
             matched[account.rule] += account.matched
         for rule in dict.fromkeys((decision.rule, *decision.reasons)):
             decided[rule] = decided.get(rule, 0) + 1
-    return tuple(Covered(rule, place, matched[rule], decided.get(rule, 0)) for rule, place in places.items())
+    return tuple(
+        Covered(rule, one.place, matched[rule], decided.get(rule, 0), one.decides) for rule, one in rules.items()
+    )
 
 
 def _words(allowed: bool, rule: str | None) -> str:

@@ -217,7 +217,8 @@ class IstioEngine:
                 rule_here, asked = here.get(len(accounts), (None, question))
                 why = away or (unseen if rule_here is None else rule_here.why(asked, claims))
                 place = f"{rule.place.file}:{rule.place.line}:{rule.place.column}"
-                accounts.append(RuleAccount(rule.name, place, _EFFECTS[policy.action], not why, why))
+                account = RuleAccount(rule.name, place, _EFFECTS[policy.action], not why, why, policy.dry_run)
+                accounts.append(account)
         return tuple(accounts)
 
 

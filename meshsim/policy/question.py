@@ -160,3 +160,15 @@ class RuleAccount(msgspec.Struct, frozen=True, gc=False):
     matched: bool
     why: str
     """The first condition that did not hold, with what it wants and what was found; empty when the rule matched."""
+    on_trial: bool = False
+    """Whether its policy is on trial (Istio's dry-run), and it has no say."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it has a say where it matches: it does not only ask for an audit, and is not on trial."""
+        return self.effect != "audit" and not self.on_trial
+
+    @property
+    def words(self) -> str:
+        """What it does, for people."""
+        return f"{self.effect}, on trial" if self.on_trial else self.effect

@@ -11,9 +11,10 @@ import pytest
 from meshsim.commands.trying import try_files
 from meshsim.inquiry.cases import EXPECTED_KEYS, FIELDS, TOP_KEYS, read_cases
 from meshsim.inquiry.junit import junit_text
-from meshsim.inquiry.subject import Subject
+from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.inquiry.trial import try_cases
 from meshsim.scenario.errors import ScenarioError
+from tests.inquiry.conftest import SCENARIO
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios" / "policies").glob("*.test.yaml"))
 CASES = """\
@@ -54,6 +55,43 @@ def test_rules_are_counted_though_no_case_reaches_a_policy(plant: Subject, tmp_p
     file = tmp_path / "a.yaml"
     file.write_text("cases: [{source: anyone, destination: planner, expect: deny}]", encoding="utf-8")
     assert [one.decided for one in try_cases(plant, read_cases(file).cases).coverage] == [0, 0, 0, 0]
+
+
+ADVISING = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: seen, namespace: plant}
+spec: {action: AUDIT, rules: [{to: [{operation: {paths: ["/a"]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: trial, namespace: plant, annotations: {istio.io/dry-run: "true"}}
+spec: {action: DENY, rules: [{to: [{operation: {paths: ["/b"]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: mine, namespace: plant}
+spec: {rules: [{to: [{operation: {methods: [GET]}}]}]}
+"""
+
+
+def test_rules_that_decide_nothing_are_covered_where_they_match(tmp_path: Path) -> None:
+    """Audits and policies on trial never decide: a case that they match covers them, and no other does."""
+    (tmp_path / "plant-policy.yaml").write_text(ADVISING, encoding="utf-8")
+    scenario = tmp_path / "plant.yaml"
+    written = SCENARIO.replace("{files: [plant.cedar]}", "{engine: istio, files: [plant-policy.yaml]}")
+    scenario.write_text(written, encoding="utf-8")
+    subject = subject_of_scenario(scenario)
+    file = tmp_path / "a.yaml"
+    for paths, covered in (
+        (["/a"], [True, False, True]),
+        (["/a", "/b"], [True, True, True]),
+        (["/"], [False, False, True]),
+    ):
+        cases = "".join(f"  - {{source: robots, destination: planner, path: {one}, expect: allow}}\n" for one in paths)
+        file.write_text(f"cases:\n{cases}", encoding="utf-8")
+        coverage = try_cases(subject, read_cases(file).cases).coverage
+        assert [(one.decides, one.covered) for one in coverage] == list(zip([False, False, True], covered, strict=True))
 
 
 def test_outcomes_as_junit(plant: Subject, plant_file: Path) -> None:
