@@ -41,7 +41,9 @@ Destination = Annotated[str, typer.Option("--destination", metavar="NAME", help=
 Method = Annotated[str, typer.Option("--method", metavar="NAME", help="HTTP method.")]
 RequestPath = Annotated[str, typer.Option("--path", metavar="PATH", help="Path, with its query if there is one.")]
 Port = Annotated[int | None, typer.Option("--port", metavar="N", help="Port of the service. Default: its first.")]
-Host = Annotated[str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: the service's name.")]
+Host = Annotated[
+    str | None, typer.Option("--host", metavar="NAME", help="Authority. Default: as the scenario's requests have it.")
+]
 Header = Annotated[list[str], typer.Option("--header", metavar="NAME=VALUE", help="Header field. Repeatable.")]
 TokenAt = Annotated[
     str | None,

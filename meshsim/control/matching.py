@@ -36,6 +36,7 @@ def _conditions(match: RouteMatch, template: CallTemplate, caller: Caller) -> It
     yield match.source_labels.items() <= caller.labels.items()
     yield match.path is None or _text(match.path, path, ignore_case=match.ignore_case)
     yield match.method is None or _text(match.method, template.method)
+    yield match.authority is None or _text(match.authority, template.authority)
     yield all(_value(wanted, headers.get(name.lower())) for name, wanted in match.headers.items())
     yield not any(_value(wanted, headers.get(name.lower())) for name, wanted in match.without_headers.items())
     if match.query:

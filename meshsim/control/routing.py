@@ -125,7 +125,7 @@ class Router:
         subset = (target.subset if target else None) or ""
         sent = self._sent(template, service, port, path or template.path, authority)
         # Requests with another authority have connections of their own: HPACK's table is a connection's.
-        key = "|".join((service, subset, str(port), sent.rewritten_authority))
+        key = "|".join((service, subset, str(port), sent.other_authority))
         said = self._scenario.mesh.destinations.get(service)
         namespace = caller.namespace if said is not None and caller.namespace in said.callers_in else ""
         destination = self._destinations.get((namespace, key))
@@ -140,9 +140,9 @@ class Router:
 
     def _sent(self, template: CallTemplate, service: str, port: int, path: str, authority: str) -> CallTemplate:
         """A call as it is sent; the very template where nothing about it changes."""
-        if service != template.destination and not authority:
-            authority = template.destination  # a route alone does not change it
-        if (service, port, path) == (template.destination, template.port, template.path) and not authority:
+        authority = authority or template.authority  # a route alone does not change it
+        own = (template.destination, template.port, template.path, template.authority)
+        if (service, port, path, authority) == own:
             return template
         key = (template.index, service, path, port, authority)
         sent = self._rewritten.get(key)
@@ -154,7 +154,7 @@ class Router:
                 path=path,
                 port=port,
                 target_port=self._scenario.services[service].target_port(port),
-                rewritten_authority="" if authority == service else authority,
+                other_authority="" if authority == service else authority,
             )
         return sent
 

@@ -191,7 +191,7 @@ def _usual(subject: Subject, caller: Caller, callee: Callee, port: int, admitted
         "node": callee.node,
         "source_node": caller.node,
         "port": callee.targets[port],
-        "host": callee.service,
+        "host": caller.authorities.get(callee.service, callee.service),
         "source_ip": caller.address,
         "tls_version": "" if come_to is None else come_to.version,
         "cipher": "" if come_to is None else come_to.cipher,

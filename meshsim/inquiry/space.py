@@ -68,7 +68,7 @@ class Space(msgspec.Struct, frozen=True):
         fields: dict[str, Any] = {
             "port": callee.targets[port],
             "service_port": port,
-            "host": callee.service,
+            "host": caller.authorities.get(callee.service, callee.service),
             "destination_ip": callee.addresses[0],
             "version": callee.version,
         }

@@ -11,6 +11,7 @@ import msgspec
 from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
+from meshsim.inquiry.declared import audiences_of, authorities_of, issuers_of
 from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.policy.istio import IstioEngine
@@ -25,7 +26,6 @@ from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device, Replica
 from meshsim.world.templates import header_rules
 from meshsim.world.tls_terms import tls_settings
-from meshsim.world.token_rules import iss_of
 from meshsim.world.world import World
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Caller(msgspec.Struct, frozen=True):
     address: str = ""
     slices: tuple[str, ...] = ()
     """Slices in which it sends: a device those of its flows, a service all."""
+    authorities: Mapping[str, str] = {}
+    """Authority of what it sends, by the service that it calls; those that are the service's name are left out."""
     in_mesh: bool = False
     """Whether it is a service of the mesh; else it is believed less: a device, or a stranger."""
     end: End | None = None
@@ -199,32 +201,19 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         nodes=tuple(scenario.network.nodes),
         trust_domain=scenario.mesh.trust_domain,
         epoch_s=scenario.epoch_ns // 1_000_000_000,
-        issuers=tuple(_issuers(scenario).values()),
-        audiences=_audiences(scenario),
+        issuers=tuple(issuers_of(scenario).values()),
+        audiences=audiences_of(scenario),
         header_rules=header_rules(scenario),
         token_rules_by=world.token_rules_by,
         warnings=(*loaded.aside, *odd_in(loaded)),
     )
 
 
-def _issuers(scenario: Scenario) -> dict[str, str]:
-    """Name of an issuer of tokens → what they say in ``iss``."""
-    tokens = scenario.mesh.tokens
-    return {} if tokens is None else {name: iss_of(name, one, scenario) for name, one in tokens.issuers.items()}
-
-
-def _audiences(scenario: Scenario) -> tuple[str, ...]:
-    services = scenario.services.values()
-    held = [*(one.token for one in scenario.fleets.values()), *(one.token for one in services)]
-    checks = [one.request_authentication for one in services]
-    return tuple(dict.fromkeys(name for one in (*held, *checks) if one is not None for name in one.audiences))
-
-
 def _token_check(scenario: Scenario, service: str) -> TokenCheck | None:
     check = scenario.services[service].request_authentication
     if check is None:
         return None
-    issuers = _issuers(scenario)
+    issuers = issuers_of(scenario)
     return TokenCheck(tuple(issuers[name] for name in check.issuers), check.audiences, check.required)
 
 
@@ -247,6 +236,7 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             node=host.node,
             address=world.address_of(host),
             slices=tuple(sends) if device else tuple(scenario.network.slices),
+            authorities=authorities_of(scenario, host.workload),
             in_mesh=not device,
             carried_to=frozenset(name for name in scenario.mesh.destinations if ways.is_carried(host.workload, name)),
             end=_end(

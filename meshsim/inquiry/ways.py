@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice, product
 from typing import get_args
@@ -13,6 +14,7 @@ from meshsim.inquiry.constants import constants_of
 from meshsim.inquiry.request import Request, resolve
 from meshsim.inquiry.space import space_of
 from meshsim.inquiry.subject import Subject, split, subject_of, versioned
+from meshsim.scenario.headers import AUTHORITY
 from meshsim.scenario.loader import LoadedScenario
 from meshsim.scenario.manifests.starter import FindWay
 from meshsim.scenario.manifests.starter_text import Way
@@ -26,15 +28,16 @@ def survey(loaded: LoadedScenario) -> FindWay:
     """What finds a way from one workload of a scenario to another.
 
     It tries ``GET /`` first, then one request of each class that policies can tell apart by port, path, method and
-    header fields, without a token. Raises ScenarioError with every mistake in the policies.
+    header fields, without a token; with one of the authorities that are known, or else with the service's name before
+    others that policies name. Raises ScenarioError with every mistake in the policies.
     """
     subject = subject_of(loaded, str(loaded.path))
 
-    def find(caller: str, versions: tuple[str, ...], callee: str) -> Way | None:
+    def find(caller: str, versions: tuple[str, ...], callee: str, hosts: tuple[str, ...]) -> Way | None:
         identities = _identities(subject, loaded, caller, versions)
         called = next(one for one in subject.callees if one.name == callee)
         pairs = list(product(identities, [one.name for one in split([called], versioned(subject))]))
-        candidates = islice(_candidates(subject, callee), MOST_TRIED)
+        candidates = islice(_candidates(subject, callee, hosts), MOST_TRIED)
         return next((way for way in candidates if all(_lets(subject, *pair, way) for pair in pairs)), None)
 
     return find
@@ -50,8 +53,8 @@ def _identities(subject: Subject, loaded: LoadedScenario, caller: str, versions:
     return [one for one in found if not versions or one.rpartition("/")[2] in accounts]
 
 
-def _candidates(subject: Subject, callee: str) -> Iterator[Way]:
-    yield Way()
+def _candidates(subject: Subject, callee: str, known: tuple[str, ...]) -> Iterator[Way]:
+    yield from (Way(host=host) for host in (known or [None]))
     if subject.engine is None:
         return
     space = space_of([subject], constants_of(subject.engine.name, subject.files))
@@ -64,8 +67,12 @@ def _candidates(subject: Subject, callee: str) -> Iterator[Way]:
     ports = next(list(one.ports) for one in subject.callees if one.name == callee)
     methods = [method for method in ("GET", *classes["method"]) if method in get_args(Method)]
     paths = dict.fromkeys(("/", *classes["path"]))
-    for *headers, port, method, path in product(*fields, [None, *ports[1:]], dict.fromkeys(methods), paths):
-        yield Way(method, path, port, tuple((name, text) for name, text in headers if text is not None))
+    named = [host for host in classes.get("host", ()) if re.fullmatch(AUTHORITY, str(host))]
+    hosts: tuple[str | None, ...] = known or (None, *named)
+    for host, *headers, port, method, path in product(
+        hosts, *fields, [None, *ports[1:]], dict.fromkeys(methods), paths
+    ):
+        yield Way(method, path, port, tuple((name, text) for name, text in headers if text is not None), host)
 
 
 def _lets(subject: Subject, caller: str, callee: str, way: Way) -> bool:

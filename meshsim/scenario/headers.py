@@ -20,7 +20,7 @@ ABOUT_ONE_HOP: Final = ("connection", "keep-alive", "proxy-connection", "transfe
 _OF_THE_MESH: Final[Mapping[str, str]] = {
     **dict.fromkeys(ABOUT_ONE_HOP, "is about one connection and is not sent in HTTP/2"),
     "content-length": "follows from the size of the body",
-    "host": "follows from the service that is called",
+    "host": "is the request's authority",
     "x-request-id": "is set by the sidecar",
     "traceparent": "is set by the sidecar",
 }
@@ -35,6 +35,9 @@ HeaderName = Annotated[str, StringConstraints(pattern=NAME)]
 HeaderValue = Annotated[str, StringConstraints(pattern=VALUE)]
 """Visible ASCII with spaces and tabs inside (RFC 9110, section 5.5)."""
 Headers = dict[HeaderName, HeaderValue]
+AUTHORITY: Final = r"^[A-Za-z0-9._:-]{1,253}$"
+Authority = Annotated[str, StringConstraints(pattern=AUTHORITY)]
+"""What stands in ``:authority``, or ``Host``."""
 Malformed = Literal[
     "two-lengths",
     "length-and-chunked",
@@ -58,6 +61,7 @@ def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False
             yield from _check_hop(folded, headers[name], (*path, name))
         elif folded in _OF_THE_MESH:
             other = "another field, or a flow with http_version: '1.1'" if folded in ABOUT_ONE_HOP else "another field"
+            other = "'authority' beside the headers" if folded == "host" else other
             yield Finding((*path, name), f"{name!r} {_OF_THE_MESH[folded]}; expected {other}", at_key=True)
         elif folded in seen:
             message = f"{name!r} and {seen[folded]!r} are one field; expected it once, its values joined by commas"

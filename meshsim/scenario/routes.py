@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Share
-from meshsim.scenario.headers import HeaderName
+from meshsim.scenario.headers import Authority, HeaderName
 from meshsim.scenario.ports import Labels, PortNumber
 
 RoutePath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
@@ -69,6 +69,8 @@ class RouteMatch(Model):
     """Whether exact and prefix of `path` ignore the case. Default: false."""
     method: TextMatch | None = None
     """HTTP method. Default: any."""
+    authority: TextMatch | None = None
+    """Authority (`Host`). Default: any."""
     headers: dict[HeaderName, HeaderMatch] = {}
     """Header fields that must be so. Default: none."""
     without_headers: dict[HeaderName, HeaderMatch] = {}
@@ -130,7 +132,7 @@ class Rewrite(Model):
 
     path: RoutePath | None = None
     """In place of the path that was matched: of its prefix, where that was matched. Default: nothing."""
-    authority: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")] | None = None
+    authority: Authority | None = None
     """Authority (`Host`). Default: nothing."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from meshsim.scenario.fields import Duration, FromList, Model, Name, Share, Size
-from meshsim.scenario.headers import VALUE, HeaderName, Headers
+from meshsim.scenario.headers import VALUE, Authority, HeaderName, Headers
 from meshsim.scenario.http import ProxyHeaders
 from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortKey, PortNumber, VersionTls
 from meshsim.scenario.tls import TlsOverride
@@ -71,6 +71,9 @@ class Call(Model):
     """HTTP method. Default: GET."""
     path: HttpPath = "/"
     """HTTP path. Default: /."""
+    authority: Authority | None = None
+    """Authority (`Host`), such as shop.example.com; calls of each have connections of their own. Default: the
+    service's name."""
     headers: Headers = {}
     """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
     token: Presented = "own"

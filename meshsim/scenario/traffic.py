@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from meshsim.scenario.fields import Duration, Model, Name, Rate, Size
-from meshsim.scenario.headers import Headers, Malformed
+from meshsim.scenario.headers import Authority, Headers, Malformed
 from meshsim.scenario.mobility import Path
 from meshsim.scenario.ports import PortNumber
 from meshsim.scenario.qos import FlowGuarantee
@@ -93,6 +93,9 @@ class Traffic(Model):
     """HTTP method. Default: GET."""
     path: HttpPath = "/"
     """HTTP path. Default: /."""
+    authority: Authority | None = None
+    """Authority (`Host`), such as shop.example.com; requests of each have connections of their own. Default: the
+    service's name."""
     headers: Headers = {}
     """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""
     token: Presented = "own"

@@ -48,8 +48,8 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Whether the workload waits as long as its sidecar: ``timeout_ns`` is the mesh's, and a route may change it."""
     target_port: int = 0
     """Port on which the replicas listen; 0 where it is ``port``."""
-    rewritten_authority: str = ""
-    """Authority that a route puts in place of the service's name; empty where none does."""
+    other_authority: str = ""
+    """Authority that the call has, or a route gives it, in place of the service's name; empty where none does."""
     outside: bool = False
     """Whether a fleet sends them."""
     malformed: str = ""
@@ -66,7 +66,7 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     @property
     def authority(self) -> str:
         """What stands in ``Host``, or ``:authority``."""
-        return self.rewritten_authority or self.destination
+        return self.other_authority or self.destination
 
 
 class Carried(msgspec.Struct, frozen=True):

@@ -86,7 +86,7 @@ class Pools:
             endpoint.endpoint_id,
             HBONE_PORT if template.through else template.port,
             template.slice if self._per_slice else "",
-            _protocol(template) + ("" if cluster is None else cluster.settings.key),
+            _protocol(template) + (_apart(template) if cluster is None else cluster.settings.key),
         )
         pool = self._pools.get(key)
         if pool is None:
@@ -97,6 +97,11 @@ class Pools:
                 settings = msgspec.structs.replace(settings, streams_per_connection=1, requests_per_connection=most)
             pool = self._pools[key] = Pool(key, settings, cluster)
         return endpoint, pool
+
+
+def _apart(template: CallTemplate) -> str:
+    """What keeps connections of different authorities apart, as HPACK's table is a connection's; empty for a name."""
+    return f"|{template.other_authority}" if template.other_authority else ""
 
 
 def _protocol(template: CallTemplate) -> str:

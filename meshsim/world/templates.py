@@ -148,6 +148,7 @@ class Templates:
             outside=True,
             malformed=flow.malformed or "",
             http1=flow.http_version == "1.1",
+            other_authority=_other(flow.authority, flow.to),
             through=self._ways.through(flow.source, flow.to),
             carried_by_ztunnel=self._ways.is_carried(flow.source, flow.to),
         )
@@ -183,6 +184,7 @@ class Templates:
             on_the_wire(call.headers),
             patient=call.timeout_ns is None,
             token_place=self._place(caller, call.token),
+            other_authority=_other(call.authority, call.to),
             target_port=service.target_port(port),
             through=self._ways.through(caller, call.to),
             carried_by_ztunnel=self._ways.is_carried(caller, call.to),
@@ -228,3 +230,8 @@ class Templates:
         headers = end_to_end(incoming.headers)
         headers = kept(headers, self._rules, outside=incoming.outside, mutual=False)
         return tuple((name, value) for name, value in headers if name in wanted)
+
+
+def _other(authority: str | None, service: str) -> str:
+    """An authority that is not the name of the service that is called; empty for that, and for none."""
+    return "" if authority is None or authority == service else authority

@@ -91,6 +91,28 @@ def test_a_request_to_a_gateway_goes_on_to_one_service(tmp_path: Path) -> None:
     assert {row.outcome for row in result.requests} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    ("hosts", "named"),
+    [
+        ("[other.example.com, shop.example.com]", "shop.example.com"),
+        ('["*"]', "shop.example.com"),
+        ('["*.example.com"]', "www.example.com"),
+    ],
+)
+def test_an_import_takes_the_authority_of_a_virtual_service(tmp_path: Path, hosts: str, named: str) -> None:
+    """Users name a host of the VirtualService, the one that policies behind the gateway let in, and it is handed on."""
+    routes = ROUTES.replace('hosts: ["*"]', f"hosts: {hosts}")
+    home(tmp_path, more=GATEWAY + routes + POLICY.replace("methods: [GET]", f"hosts: [{named}]"))
+    made = import_manifests(tmp_path / "shop", tmp_path / "s.yaml", force=False, survey=survey)
+    assert "let through" not in made.text
+    result = Result(load_scenario(made.file, ["duration=1 s"]))
+    calls = result.loaded.scenario.services["istio-ingressgateway"].calls
+    assert [getattr(one, "authority", None) for one in calls] == [named]
+    assert {flow.authority for flow in result.loaded.scenario.traffic} == {named}
+    decided = {(row.source, row.allowed) for row in result.decisions if row.destination == "front"}
+    assert decided == {("istio-ingressgateway", True)}
+
+
 @pytest.mark.parametrize("match", ["{uri: {prefix: static}}", "{uri: {exact: '/a b'}}"])
 def test_an_import_takes_no_path_that_no_request_has(tmp_path: Path, match: str) -> None:
     """A match that nothing can fulfil, which Istio lets pass, is left to the next one."""

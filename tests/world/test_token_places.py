@@ -476,7 +476,7 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
         (
             "work: {constant: 1 ms}",
             "work: {constant: 1 ms}\n    forward_headers: [x-a, Host]",
-            "'Host' follows from the service that is called; expected another field",
+            "'Host' is the request's authority; expected 'authority' beside the headers",
         ),
         (
             "work: {constant: 1 ms}",

@@ -30,6 +30,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """The versions of the caller that make it; none: all of them do."""
     path: str = ""
     """Path of its requests, if that is known."""
+    hosts: tuple[str, ...] = ()
+    """Authorities that its requests can have, if those are known."""
     exclusive: bool = False
     """Whether the caller makes one of such calls for each request, as gateways do."""
 
@@ -49,7 +51,10 @@ def from_gateways(routes: Sequence[GatewayRoute]) -> list[Evidence]:
     for route in routes:
         first.setdefault((route.gateway, route.to), route)
     why = "a VirtualService of its Gateway leads there"
-    return [Evidence(gateway, to, why, path=route.path, exclusive=True) for (gateway, to), route in first.items()]
+    return [
+        Evidence(gateway, to, why, path=route.path, hosts=route.hosts, exclusive=True)
+        for (gateway, to), route in first.items()
+    ]
 
 
 def _reaches(known: dict[tuple[str, str], Evidence], start: str, end: str) -> bool:

@@ -269,6 +269,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "uri": "path: exact, prefix or regex",
                 "ignoreUriCase": "whether exact and prefix of it ignore the case",
                 "method": "exact, prefix or regex",
+                "authority": "exact, prefix or regex",
                 "headers": "exact, prefix, regex, or nothing for presence",
                 "withoutHeaders": "the same, for fields that must not be so",
                 "queryParams": "exact, prefix, regex, or nothing for presence",
@@ -278,7 +279,7 @@ TABLE: Mapping[str, Fields] = MappingProxyType(
                 "gateways": "`mesh` alone",
             },
             ("name", "statPrefix"),
-            {"scheme": "calls have no scheme of their own", "authority": "calls name a service"},
+            {"scheme": "calls have no scheme of their own"},
         ),
         "StringMatch": Fields({"exact": "this very text", "prefix": "how it begins", "regex": "RE2, as a whole"}),
         "http.route": Fields(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from meshsim.scenario.headers import AUTHORITY
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.kubernetes import Cluster, KubePort, KubeService
@@ -40,6 +41,8 @@ class GatewayRoute(msgspec.Struct, frozen=True):
     """The service that is called."""
     path: str
     """A path that the route takes; empty if none is known."""
+    hosts: tuple[str, ...]
+    """Hosts of its VirtualService, one for each wildcard; empty if any host is."""
     draft: Draft
 
 
@@ -129,7 +132,15 @@ def _behind(manifest: Manifest, selector: dict[str, str], cluster: Cluster, at: 
     return service
 
 
-def for_gateways(draft: Draft, gateways: list[KubeService]) -> Iterator[GatewayRoute]:
+def hosts_of(hosts: object) -> tuple[str, ...]:
+    """Hosts that a VirtualService takes requests for, whole ones first; of a wildcard, one that it stands for."""
+    texts = [one for one in hosts if isinstance(one, str)] if isinstance(hosts, list) else []
+    whole = [one for one in texts if "*" not in one]
+    made = [*whole, *(f"www{one[1:]}" for one in texts if one.startswith("*."))]
+    return () if "*" in texts else tuple(one for one in made if re.fullmatch(AUTHORITY, one))
+
+
+def for_gateways(draft: Draft, gateways: list[KubeService], hosts: tuple[str, ...]) -> Iterator[GatewayRoute]:
     """A route for each gateway that it is bound to: it takes the gateway's calls to where it leads first."""
     route = draft.data["route"]
     targets = [target["to"] for target in route.get("split", ()) if "to" in target]
@@ -145,7 +156,7 @@ def for_gateways(draft: Draft, gateways: list[KubeService]) -> Iterator[GatewayR
         for index, at in enumerate(held):
             made.take(draft, at, ("route", "match", index))
         _put_source(made, max(1, len(held)), own, draft.places["route",])
-        yield GatewayRoute(gateway.key, targets[0], _path_of(made.data["route"]), made)
+        yield GatewayRoute(gateway.key, targets[0], _path_of(made.data["route"]), hosts, made)
 
 
 def _labels_of(gateway: KubeService) -> Mapping[str, str]:

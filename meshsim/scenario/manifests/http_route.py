@@ -101,7 +101,7 @@ class RouteReader:
         fields = take(value, "http.match", self._notes)
         if isinstance(value.data, dict) and not fields and not value.data:
             value.wrong("a match is empty; expected a condition, or no match for every call")
-        for key, name in (("uri", "path"), ("method", "method")):
+        for key, name in (("uri", "path"), ("method", "method"), ("authority", "authority")):
             if key in fields:
                 self._text((*path, name), fields[key])
         if "ignoreUriCase" in fields and fields["ignoreUriCase"].flag() and "uri" in fields:

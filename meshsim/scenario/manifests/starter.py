@@ -24,8 +24,9 @@ from meshsim.scenario.reading import Folder
 from meshsim.scenario.shape import step
 from meshsim.scenario.yaml_text import parse_yaml
 
-FindWay = Callable[[str, tuple[str, ...], str], Way | None]
-"""Caller, its versions (none: all), callee → a request that is let through; None if there is none."""
+FindWay = Callable[[str, tuple[str, ...], str, tuple[str, ...]], Way | None]
+"""Caller, its versions (none: all), callee, authorities (none: any) → a request that is let through; None if there is
+none."""
 Survey = Callable[[LoadedScenario], FindWay]
 """Reads the policies of a scenario; raises ScenarioError with every mistake in them."""
 
@@ -59,8 +60,10 @@ def import_manifests(
     ways: Ways = {}
     if survey is not None:
         find = survey(loaded)
-        ways = {(one.caller, one.callee): find(one.caller, one.versions, one.callee) for one in starter.calls}
-        ways |= {(USERS, key): find(USERS, (), key) for key in starter.called_by_users}
+        ways = {
+            (one.caller, one.callee): find(one.caller, one.versions, one.callee, one.hosts) for one in starter.calls
+        }
+        ways |= {(USERS, key): find(USERS, (), key, starter.hosts_at(key)) for key in starter.called_by_users}
     text = with_overrides(starter_text(starter, ways), overrides)
     _write(target, text)
     return Imported(target, text, tuple(loaded.scenario.services), tuple(assumed(starter, ways)), loaded.notes)

@@ -33,6 +33,8 @@ class Way(msgspec.Struct, frozen=True):
     port: int | None = None
     """None: the first one."""
     headers: tuple[tuple[str, str], ...] = ()
+    host: str | None = None
+    """None: the name of the service."""
 
 
 Ways = Mapping[tuple[str, str], Way | None]
@@ -62,6 +64,10 @@ class Starter(msgspec.Struct, frozen=True):
         """The services that no other seems to call."""
         called = {one.callee for one in self.calls}
         return [key for key in self.services if key not in called]
+
+    def hosts_at(self, key: str) -> tuple[str, ...]:
+        """The authorities that a service hands on if it is a gateway, and so that its users' requests can have."""
+        return next((one.hosts for one in self.calls if one.caller == key and one.exclusive), ())
 
 
 def assumed(starter: Starter, ways: Ways) -> Iterator[str]:
@@ -136,12 +142,17 @@ def _lines(starter: Starter, ways: Ways) -> Iterator[str]:
     for key in starter.called_by_users:
         name = f"{key}-users" if len(key) < 58 else _plain(key)
         way = ways.get((USERS, key), Way())
-        onwards = next((one for one in starter.calls if one.caller == key and one.path), None)
-        if way is not None and onwards is not None and way.path == "/":
-            way = msgspec.structs.replace(way, path=onwards.path)
+        to = f"{_plain(key)}{_request(_users_way(starter, key, way or Way(), ways))}"
         remark = f"  # {DENIED}" if way is None else ""
-        to = f"{_plain(key)}{_request(way or Way())}"
         yield f"  - {{name: {name}, from: users, to: {to}, slice: default, arrivals: {{poisson: 20 /s}}}}{remark}"
+
+
+def _users_way(starter: Starter, key: str, way: Way, ways: Ways) -> Way:
+    """The request of users: at a gateway with the host that it hands on, and a path of its routes."""
+    onwards = [one for one in starter.calls if one.caller == key]
+    handed_on = next((_way(one, ways).host for one in onwards if one.exclusive), None)
+    path = next((one.path for one in onwards if one.path), "") if way.path == "/" else ""
+    return msgspec.structs.replace(way, path=path or way.path, host=handed_on or way.host)
 
 
 def _calls(service: KubeService, calls: Sequence[Evidence], ways: Ways) -> Iterator[str]:
@@ -176,7 +187,8 @@ def _call(one: Evidence, ways: Ways) -> str:
 
 def _way(one: Evidence, ways: Ways) -> Way:
     """The request of a call: what is let through, with the path that is known of it where any will do."""
-    way = ways.get((one.caller, one.callee), Way()) or Way()
+    usual = Way(host=next(iter(one.hosts), None))
+    way = ways.get((one.caller, one.callee), usual) or usual
     return msgspec.structs.replace(way, path=one.path) if one.path and way.path == "/" else way
 
 
@@ -190,6 +202,8 @@ def _request(way: Way) -> str:
     found = f", method: {way.method}" if way.method != "GET" else ""
     if way.path != "/":
         found += f", path: {way.path if _PLAIN.fullmatch(way.path) else _quoted(way.path)}"
+    if way.host is not None:
+        found += f", authority: {_quoted(way.host)}"
     if way.port is not None:
         found += f", port: {way.port}"
     if way.headers:

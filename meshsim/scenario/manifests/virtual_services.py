@@ -7,7 +7,7 @@ import msgspec
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.destination_rules import Rules
 from meshsim.scenario.manifests.draft import Draft
-from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways
+from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways, hosts_of
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
 from meshsim.scenario.manifests.route_order import reachable
@@ -45,8 +45,9 @@ def read_virtual_services(
         reader = RouteReader(manifest.namespace, hosts, rules, notes)
         routes = reachable(entries, [reader.read(entry) for entry in entries], notes)
         found = [one for one in meant if one is not None]
+        named = hosts_of(fields["hosts"].data) if "hosts" in fields else ()
         for route in routes if found else []:
-            at_gateways += for_gateways(route, found)
+            at_gateways += for_gateways(route, found, named)
         if not bound or any(item.data == "mesh" for item in bound):
             _claim(fields, manifest, hosts, claims, spec, routes)
         elif "hosts" not in fields or fields["hosts"].data == []:
