@@ -119,7 +119,7 @@ def _total(scenario: Scenario, asking: _Asking) -> int:
 
 
 def _note_timeout(scenario: Scenario, asking: _Asking) -> Iterator[Finding]:
-    distances = _distances_ns(scenario, asking.node)
+    distances = distances_ns(scenario, asking.node)
     far = {
         node: 2 * asking.round_trips * distances[node]
         for places in asking.holders.values()
@@ -172,7 +172,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _distances_ns(scenario: Scenario, home: str) -> dict[str, int]:
+def distances_ns(scenario: Scenario, home: str) -> dict[str, int]:
     """The least one-way latency between a node and each other over links; base stations forward nothing for others."""
     near: dict[str, list[tuple[str, int]]] = {}
     for link in scenario.network.links:

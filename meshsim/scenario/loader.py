@@ -13,6 +13,7 @@ import msgspec
 from meshsim.collector import rare_collections
 from meshsim.scenario.check_identity import note_skew
 from meshsim.scenario.check_mobility import note_interruptions
+from meshsim.scenario.check_odd import note_odd
 from meshsim.scenario.check_reach import note_control
 from meshsim.scenario.check_revocation import note_revocation
 from meshsim.scenario.check_routes import note_destinations
@@ -135,6 +136,7 @@ def load_text(text: str, path: Path, overrides: Sequence[str] = ()) -> LoadedSce
         *note_signing(reading.scenario),
         *note_tls(reading.scenario),
         *note_destinations(reading.scenario),
+        *note_odd(reading.scenario),
         *note_skew(reading.scenario),
         *note_interruptions(reading.scenario, named.radio_traces),
     )
