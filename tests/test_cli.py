@@ -14,12 +14,13 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
+from meshsim.analysis.reasons import Explained
 from meshsim.analysis.run import Run, open_run
 from meshsim.cli import run_command
 from meshsim.commands import listing, measuring, progress
 from meshsim.commands.answer import drawn
 from meshsim.commands.docs import COMMON, KEYS, render_markdown
-from meshsim.commands.drawing import draw_faults, draw_run, wrapped
+from meshsim.commands.drawing import draw_explained, draw_faults, draw_run, wrapped
 from meshsim.commands.interruption import INTERRUPTION, Interrupted
 from meshsim.commands.progress import Bar
 from meshsim.results.stored import open_run_folder
@@ -587,3 +588,12 @@ def test_what_stops_tokens_is_said_to_touch_tokens() -> None:
     assert "login, 0 ns to 1 s: 55 tokens\n" in told
     assert "login, 0 ns to 1 s: 2 certificates, 1 token\n" in told
     assert "login, 0 ns to 1 s: 1 certificate\n" in told
+
+
+def test_what_is_explained_has_no_empty_parts() -> None:
+    """What a row leaves empty leaves no comma behind."""
+    part = Explained(
+        "Certificates", ("asked for", "took", "spent", "count"), [("rotation", "none was had", "", "0")], ""
+    )
+    lines = drawn(lambda console: draw_explained(console, part)).splitlines()
+    assert [line.strip() for line in lines if "rotation" in line] == ["0  rotation, none was had"]

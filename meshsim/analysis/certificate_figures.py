@@ -147,7 +147,7 @@ def _step(failure: Figures) -> str:
 
 def _took(figures: Figures) -> str:
     if not figures["done"]:
-        return "never had"
+        return "none was had"
     p50, p99, longest = (show(figures[f"{name}_ns"], "duration") for name in ("p50", "p99", "max"))
     return f"median {p50}, 99 % within {p99}, longest {longest}"
 

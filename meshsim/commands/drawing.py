@@ -67,7 +67,7 @@ def draw_run(console: Console, run: Run) -> None:
         for line in wrapped(f"{OTHER_EXPLAINED}.", console.width):
             console.print(Text(line, "dim"))
     for part in explained(summary):
-        _draw_explained(console, part)
+        draw_explained(console, part)
     draw_faults(console, summary["faults"])
     _draw_kills(console, run)
     _draw_expectations(console, summary["expectations"])
@@ -213,10 +213,11 @@ def _percent(part: int, whole: int) -> str:
     return f"{round(100 * part / whole)} %"
 
 
-def _draw_explained(console: Console, part: Explained) -> None:
+def draw_explained(console: Console, part: Explained) -> None:
     """The most frequent denials or failures, and how many there are of each; or what is told in words."""
     rows = [(Text(name), words, None) for name, words in part.sentences[:EXPLAINED_ROWS]] or [
-        (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(more), None) for *more, times in part.rows[:EXPLAINED_ROWS]
+        (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(filter(None, more)), None)
+        for *more, times in part.rows[:EXPLAINED_ROWS]
     ]
     draw_list(console, part.title.lower(), rows)
     left = len(part.rows) - EXPLAINED_ROWS

@@ -17,7 +17,7 @@ from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, RuleAccount
-from meshsim.scenario.token_reasons import REASONS
+from meshsim.scenario.token_reasons import REASONS, UNKNOWN_ISSUER
 
 MUTUAL_TLS = "mutual-tls"
 """The rule of a request that TLS refuses before any policy is asked."""
@@ -76,13 +76,14 @@ def ask(subject: Subject, request: Request) -> Verdict:
     )
     notes = tuple(filter(None, (placed, *_notes(subject, asked, request))))
     if came.refused is not None:
-        return _refused(subject, asked, came.refused, notes)
+        return _refused(subject, asked, came.refused, notes + _issuer_note(subject, asked, request, came.refused))
     if subject.engine is None:
         why = "the mesh has no policy: whom mutual TLS admits may call"
         return Verdict(asked, Decision(True, NO_POLICY), (), why, notes)
     seen = msgspec.structs.replace(asked, question=came.question)
     decision, accounts = subject.engine.decide(came.question), subject.engine.explain(came.question)
     if decision.refused_by:
+        notes += _issuer_note(subject, asked, request, decision)
         return msgspec.structs.replace(_refused(subject, seen, decision, notes), accounts=accounts)
     if decision.behind:
         notes += (f"ztunnel refuses it behind the waypoint, which answers {decision.status}: its connection is closed",)
@@ -95,6 +96,17 @@ def _refused(subject: Subject, asked: Asked, decision: Decision, notes: tuple[st
         named = (one for one in engine.policies.authentication if one.name in decision.reasons)
         place = next((f"{one.place.file}:{one.place.line}:{one.place.column}" for one in named), "")
     return Verdict(asked, decision, (), REASONS[decision.rule], notes, place)
+
+
+def _issuer_note(subject: Subject, asked: Asked, request: Request, refusal: Decision) -> tuple[str, ...]:
+    """What is missing from claims that are refused for their issuer, for people; nothing where they name one."""
+    if refusal.rule != UNKNOWN_ISSUER or request.claims is None or "iss" in request.claims:
+        return ()
+    engine, callee = subject.engine, asked.callee
+    rules = engine.token_rules(callee.service, callee.version) if isinstance(engine, IstioEngine) else ()
+    accepted = [*(callee.token_check.issuers if callee.token_check else ()), *(one.issuer for one in rules)]
+    named = next(filter(None, accepted), "ISSUER")
+    return (f"the claims name no issuer; --claim iss={named} does",)
 
 
 def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspection | None:

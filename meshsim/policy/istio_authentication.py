@@ -51,7 +51,7 @@ def _rule(value: Value, name: str) -> JwtRule:
     fields = value.fields(*_RULE)
     texts = {
         key: fields[key].text()
-        for key in ("issuer", "jwksUri", "jwks_uri", "jwks", "outputPayloadToHeader", "timeout")
+        for key in ("issuer", "jwksUri", "jwks_uri", "jwks", "outputPayloadToHeader")
         if key in fields
     }
     jwks_uri = texts.get("jwksUri") or texts.get("jwks_uri", "")
@@ -63,8 +63,10 @@ def _rule(value: Value, name: str) -> JwtRule:
         )
     if texts.get("jwks"):
         _check_key_set(fields["jwks"])
-    if "timeout" in texts and not _DURATION.fullmatch(texts["timeout"]):
-        fields["timeout"].wrong(f"{show(texts['timeout'])} is no duration; expected one such as '5s'")
+    if "timeout" in fields:
+        given = fields["timeout"].data
+        if not isinstance(given, str) or not _DURATION.fullmatch(given):
+            fields["timeout"].wrong(f"{show(given)} is no duration; expected one such as '5s'")
     return JwtRule(
         issuer=texts.get("issuer", ""),
         audiences=_texts(fields.get("audiences")),

@@ -111,8 +111,12 @@ def _check_faults(scenario: Scenario) -> Iterator[Finding]:
                 known = expected(fault.target, scenario.mesh.trust_domains)
                 yield Finding((*path, "target"), f"there is no trust domain {fault.target!r}; {known}")
         elif fault.kind == "ca-rotation" and fault.target not in ("authority", *others):
-            known = expected(fault.target, ["authority", *others])
-            yield Finding((*path, "target"), f"there is no authority {fault.target!r}; {known}")
+            if fault.target == scenario.mesh.trust_domain:  # a likely name would be somebody else's authority
+                message = f"{fault.target!r} is the mesh's own trust domain; expected authority, or no target"
+            else:
+                known = expected(fault.target, ["authority", *others])
+                message = f"there is no authority {fault.target!r}; {known}"
+            yield Finding((*path, "target"), message)
 
 
 def check_joined(scenario: Scenario) -> Iterator[Finding]:

@@ -129,6 +129,13 @@ def test_tokens_of_one_version(tmp_path: Path) -> None:
         one: ask(subject, Request(source="front", destination=f"stock:{one}", claims=foreign)).decision
         for one in ("v1", "v2")
     }
+    nameless = ask(subject, Request(source="front", destination="stock:v2", claims={"groups": ["x"]}))
+    assert (nameless.decision.rule, nameless.notes) == (
+        UNKNOWN_ISSUER,
+        ("the claims name no issuer; --claim iss=https://a.example does",),
+    )
+    named = ask(subject, Request(source="front", destination="stock:v2", claims=foreign))
+    assert not any("name no issuer" in note for note in named.notes)
     assert answers["v1"].allowed
     assert (answers["v2"].rule, answers["v2"].refused_by) == (UNKNOWN_ISSUER, "ns[shop]-requestauthentication[jwt]")
 

@@ -143,6 +143,11 @@ def loaded(text: str) -> Scenario:
             "21:38: there is no authority 'far'; expected authority or far.example",
         ),
         (
+            "kind: ca-rotation, target: own.example",
+            "kind: bundle-endpoint, target: far.example",
+            "21:38: 'own.example' is the mesh's own trust domain; expected authority, or no target",
+        ),
+        (
             "      own.example:",
             "      far.example:",
             "13:14: there is no trust domain 'far.example'; there is none\n"

@@ -95,7 +95,7 @@ def test_policies_tell_who_calls(shop: Path) -> None:
     apps.write_text(apps.read_text().replace("http://catalog:8080/v1", "elsewhere"), encoding="utf-8")
     (shop / "policy.yaml").write_text(POLICY, encoding="utf-8")
     names = ["shop/apps.yaml", "shop/policy.yaml"]
-    mesh = read_mesh(Folder(shop.parent), names, "istio-system", Notes())
+    mesh = read_mesh(Folder(shop.parent), names, ("istio-system", False), Notes())
     (found,) = evidence(mesh.cluster, mesh.objects.manifests)
     assert (found.caller, found.callee) == ("front", "catalog")
     assert found.why == "the AuthorizationPolicy catalog allows it"
@@ -108,6 +108,8 @@ def test_nothing_is_overwritten(shop: Path) -> None:
     with pytest.raises(UsageError, match="is there already; expected a name that is free, or --force"):
         import_manifests(shop, target, force=False)
     assert target.read_text(encoding="utf-8") == "mine"
+    with pytest.raises(UsageError, match="nowhere; expected a folder with manifests, or one of them"):
+        import_manifests(shop / "nowhere", target, force=False)  # which name would be free is not the question
     import_manifests(shop, target, force=True)
     assert target.read_text(encoding="utf-8") != "mine"
 

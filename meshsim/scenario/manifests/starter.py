@@ -53,6 +53,8 @@ def import_manifests(
     below it; ScenarioError with every mistake in the manifests or their policies; InfrastructureError if it cannot be
     written. Then nothing is written.
     """
+    if not source.exists():
+        raise UsageError(_nothing_at(source))
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} is there already; expected a name that is free, or --force")
     starter, mistakes = _starter(source, Folder(target.parent), _inside(source, target), overrides)
@@ -75,7 +77,7 @@ def load_manifests(source: Path, overrides: Sequence[str] = ()) -> LoadedScenari
     Raises UsageError if there is no ``source``, and ScenarioError with every mistake in the manifests.
     """
     if not source.exists():
-        raise UsageError(f"there is no {source}; expected a folder with manifests, or one of them")
+        raise UsageError(_nothing_at(source))
     home, inside = (source, ".") if source.is_dir() else (source.parent, source.name)
     starter, mistakes = _starter(source, Folder(home), inside, overrides)
     nowhere = home / "scenario.yaml"
@@ -138,10 +140,12 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     return starter, mesh.objects.mistakes
 
 
+def _nothing_at(source: Path) -> str:
+    return f"there is no {source}; expected a folder with manifests, or one of them"
+
+
 def _inside(source: Path, target: Path) -> str:
     """The name of ``source`` as a scenario at ``target`` would use it."""
-    if not source.exists():
-        raise UsageError(f"there is no {source}; expected a folder with manifests, or one of them")
     home = target.parent.resolve()
     found = source.resolve()
     if not found.is_relative_to(home) or found == home:

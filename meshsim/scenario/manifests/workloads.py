@@ -134,7 +134,8 @@ def _deployment(
 def _check_account(one: Deployment, accounts: set[tuple[str, str]]) -> None:
     name = one.service_account
     if name != "default" and (one.namespace, name) not in accounts:
-        known = sorted({account for _, account in accounts})
-        nothing = "expected one of that name"
-        message = f"there is no ServiceAccount {show(name)} in {one.namespace}; {expected(name, known, nothing)}"
-        one.whole.note(one.account_place, message)
+        known = sorted(account for namespace, account in accounts if namespace == one.namespace)
+        elsewhere = sorted(namespace for namespace, account in accounts if account == name)
+        nothing = f"expected one of that name there{f', as in {elsewhere[0]}' if elsewhere else ''}"
+        right = nothing if elsewhere else expected(name, known, nothing)
+        one.whole.note(one.account_place, f"there is no ServiceAccount {show(name)} in {one.namespace}; {right}")
