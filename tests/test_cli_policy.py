@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,32 @@ def test_ask_prints_why_not() -> None:
     assert "writers-of-storage (allow) did not match" in said.out
 
 
+def test_ask_counts_the_policies_of_other_namespaces(tmp_path: Path) -> None:
+    """What is for other namespaces is one line for people, and stands whole in the document."""
+    service = (
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {0}, namespace: {0}}}\n"
+        "spec: {{selector: {{app: {0}}}, ports: [{{port: 80, name: http}}]}}\n---\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {0}, namespace: {0}}}\n"
+        "spec: {{selector: {{matchLabels: {{app: {0}}}}}, template: {{metadata: {{labels: {{app: {0}}}}}, "
+        "spec: {{containers: [{{name: a, image: a, ports: [{{containerPort: 80}}]}}]}}}}}}\n---\n"
+    )
+    policy = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {1}, namespace: {0}}}\n"
+        "spec: {{action: DENY, rules: [{{to: [{{operation: {{paths: [/{1}]}}}}]}}, "
+        "{{to: [{{operation: {{methods: [PUT]}}}}]}}]}}\n---\n"
+    )
+    text = service.format("pay") + service.format("shop") + policy.format("shop", "a")
+    text += policy.format("pay", "b") + policy.format("pay", "c")
+    (tmp_path / "all.yaml").write_text(text, encoding="utf-8")
+    command = ("policy", "ask", "--manifests", tmp_path, "--source", "pay", "--destination", "shop")
+    said = meshsim(*command)
+    assert (said.exit_code, said.err) == (0, "")
+    assert said.out.count("did not match") == 2
+    assert said.out.rstrip().endswith("\n  2 policies are for other namespaces")
+    whys = [one["why"] for one in document(*command)[1]["reasons"]]
+    assert whys.count("it is for the namespace pay; shop is in shop") == 4
+
+
 def test_ask_can_be_held_to_an_answer() -> None:
     """With --expect, another answer is exit code 1 in both formats."""
     question = (*ASK, "--source", "cars", "--destination", "storage", "--expect")
@@ -102,6 +129,9 @@ def test_diff_tells_every_flip(tmp_path: Path) -> None:
     assert meshsim(*command, "--fail-on", "newly-allowed").exit_code == 1
     said = meshsim(*command)
     assert said.out.index("newly allowed  model-serving") < said.out.index("newly denied  model-serving")
+    pasted = next(line for line in said.out.splitlines() if line.startswith("    meshsim policy ask "))
+    answer = meshsim(*shlex.split(pasted)[1:])
+    assert (answer.exit_code, "denied" in answer.out.splitlines()[0]) == (0, True)
 
 
 def test_diff_reads_only_sound_policies(tmp_path: Path) -> None:

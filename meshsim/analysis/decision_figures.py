@@ -21,6 +21,7 @@ _WHY = {
     "down": "the authorizer was down",
     "overloaded": "the authorizer turned it away",
 }
+_BY_FAILURE = ("failed-open", "failed-closed")
 _NAMES = ("source", "destination", "failure", "wrongly")
 
 
@@ -51,7 +52,9 @@ def undecided(run: RunData, grouped: Grouped) -> list[dict[str, Any]]:
 
 
 def _failed(piece: RunData) -> Flags:
-    return ~piece.names(DECISIONS, "failure").is_in(("",))
+    """What the authorizer's failure decided, and not a policy that denied what the failure let in."""
+    failed = ~piece.names(DECISIONS, "failure").is_in(("",))
+    return failed & piece.names(DECISIONS, "rule").is_in(_BY_FAILURE)
 
 
 def explained_undecided(summary: Mapping[str, Any]) -> Iterator[Part]:

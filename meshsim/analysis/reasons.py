@@ -18,6 +18,7 @@ from meshsim.analysis.numbers import show
 from meshsim.analysis.push_figures import explained_pushes
 from meshsim.analysis.reading import Flags, Ints, Names
 from meshsim.analysis.revocation_figures import explained_revocations
+from meshsim.scenario.token_reasons import REASONS
 
 MOST = 10
 """So many denials, and so many failures, are listed."""
@@ -56,6 +57,8 @@ class Explained(NamedTuple):
     """What else there is to say about them, sentences or nothing."""
     sentences: Sequence[tuple[str, str]] = ()
     """Name of each row and all of it in words, for the terminal, where the last column counts nothing by itself."""
+    telling: frozenset[int] = frozenset()
+    """Rows that are shown however rare they are."""
 
 
 def denials(run: RunData) -> list[dict[str, Any]]:
@@ -74,7 +77,17 @@ def denials(run: RunData) -> list[dict[str, Any]]:
     counted: list[dict[str, Any]] = [
         {**key, "count": number, "unproven": unproven.get(tuple(key.values()), 0)} for key, number in refused
     ]
-    return sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))[:MOST]
+    ordered = sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))
+    return [one for index, one in enumerate(ordered) if index < MOST or index in _first_of_tokens(ordered)]
+
+
+def _first_of_tokens(ordered: Sequence[Figures]) -> frozenset[int]:
+    """Of each reason to refuse a token, the most frequent denial: a stolen token is no less telling for being rare."""
+    first: dict[str, int] = {}
+    for index, one in enumerate(ordered):
+        if one["rule"] in REASONS:
+            first.setdefault(one["rule"], index)
+    return frozenset(first.values())
 
 
 def _refused(piece: RunData) -> Flags:
@@ -183,7 +196,8 @@ def explained(summary: Figures) -> list[Explained]:
             for one in summary["denials"]
         ]
         columns = ("denied", "asked for", "denied by", "times")
-        parts.append(Explained("Denied by", columns, rows, _on_denials(summary)))
+        telling = _first_of_tokens(summary["denials"])
+        parts.append(Explained("Denied by", columns, rows, _on_denials(summary), telling=telling))
     if summary.get("refusals"):
         rows = [(one["source"], one["cell"], one["reason"], show(one["count"], "count")) for one in summary["refusals"]]
         remark = (

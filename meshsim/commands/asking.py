@@ -15,6 +15,7 @@ from meshsim.inquiry.subject import (
     subject_of_manifests,
     subject_of_scenario,
 )
+from meshsim.policy.istio_scope import ELSEWHERE
 from meshsim.scenario.errors import Diagnostic, ScenarioError, UsageError
 from meshsim.scenario.reading import read_bounded
 
@@ -36,6 +37,13 @@ def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence
         return subject_of_manifests(manifests, settings)
     assert scenario is not None
     return subject_of_scenario(scenario, settings)
+
+
+def named_by(scenario: Path | None, manifests: Path | None, settings: Sequence[str]) -> tuple[str, ...]:
+    """The options that name a subject once more, for a command that can be pasted."""
+    given = [("--scenario", scenario), ("--manifests", manifests)]
+    named = [part for option, path in given if path is not None for part in (option, str(path))]
+    return (*named, *(part for one in settings for part in ("--set", one)))
 
 
 def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[str]) -> Subject:
@@ -212,10 +220,16 @@ def _draw_accounts(console: Console, accounts: Sequence[RuleAccount]) -> None:
     if not accounts:
         return
     console.print("\nThe other rules:")
+    elsewhere = [one for one in accounts if one.why.startswith(ELSEWHERE)]
     for one in accounts:
+        if one in elsewhere:
+            continue
         matched = "matched too" if one.matched else "did not match"
         console.print(
             Text.assemble("  ", (one.rule, "bold"), f" ({one.words}) {matched}  ", (one.place, "dim")), soft_wrap=True
         )
         if one.why:
             console.print(Padding(one.why, (0, 0, 0, 4), expand=False))
+    if elsewhere:
+        number = len({one.rule.rpartition("-rule[")[0] for one in elsewhere})
+        console.print(f"  {number} {'policy is' if number == 1 else 'policies are'} for other namespaces")

@@ -215,13 +215,16 @@ def _percent(part: int, whole: int) -> str:
 
 def draw_explained(console: Console, part: Explained) -> None:
     """The most frequent denials or failures, and how many there are of each; or what is told in words."""
+    chosen = [one for index, one in enumerate(part.rows) if index < EXPLAINED_ROWS or index in part.telling]
     rows = [(Text(name), words, None) for name, words in part.sentences[:EXPLAINED_ROWS]] or [
-        (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(filter(None, more)), None)
-        for *more, times in part.rows[:EXPLAINED_ROWS]
+        (Text(f"{times:>{VALUE_COLUMNS - 2}}"), ", ".join(filter(None, more)), None) for *more, times in chosen
     ]
     draw_list(console, part.title.lower(), rows)
-    left = len(part.rows) - EXPLAINED_ROWS
-    shown = f"Shown are the {EXPLAINED_ROWS} most frequent kinds; the report shows {left} more." if left > 0 else ""
+    left = len(part.rows) - len(chosen)
+    also = ", and each reason to refuse a token" if len(chosen) > EXPLAINED_ROWS else ""
+    shown = (
+        f"Shown are the {EXPLAINED_ROWS} most frequent kinds{also}; the report shows {left} more." if left > 0 else ""
+    )
     remark = " ".join(filter(None, [shown, part.remark]))
     for line in wrapped(remark, console.width - 2):
         console.print(Text(f"  {line}", "dim"))

@@ -70,12 +70,20 @@ def answer_matrix(subject: Subject, part: Narrowed, most: int, plot: Path | None
 
 
 def answer_diff(
-    before: Subject, after: Subject, part: Narrowed, most: int, fail_on: Sequence[str], *, quiet: bool
+    before: Subject,
+    after: Subject,
+    part: Narrowed,
+    most: int,
+    fail_on: Sequence[str],
+    *,
+    quiet: bool,
+    named: Sequence[str] = (),
 ) -> Answer:
     """Ask both sets of policies everything that either can tell apart; tell every decision that flipped.
 
-    Exit code 1 if there is a flip of a kind in ``fail_on``; else 3 if there is one to fail on and the classes are not
-    exact, so that one may have been missed.
+    ``named``: the options that name ``before``, for commands that can be pasted. Exit code 1 if there is a flip of a
+    kind in ``fail_on``; else 3 if there is one to fail on and the classes are not exact, so that one may have been
+    missed.
     """
     with Bar("Asking", "Drawing", quiet=quiet) as bar:
         comparison = compare(before, after, part, most, bar)
@@ -88,7 +96,7 @@ def answer_diff(
         code = EXIT_INCONCLUSIVE
 
     def draw(console: Console) -> None:
-        _draw_comparison(console, comparison, (before.name, after.name), quiet=quiet)
+        _draw_comparison(console, comparison, (before.name, after.name), named, quiet=quiet)
         draw_warnings(console, [] if quiet else warnings)
 
     document = {"command": "policy matrix", "a": before.name, "b": after.name, **comparison_document(comparison)}
@@ -186,7 +194,9 @@ def _draw_basis(console: Console, questions: int, approximate: Sequence[str], no
         console.print(Text(note, style="bold yellow"))
 
 
-def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str, str], *, quiet: bool) -> None:
+def _draw_comparison(
+    console: Console, comparison: Comparison, names: tuple[str, str], named: Sequence[str], *, quiet: bool
+) -> None:
     from rich.text import Text
 
     counts = [sum(flip.now_allowed is wanted for flip in comparison.flips) for wanted in (True, False)]
@@ -197,7 +207,7 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
     else:
         console.print(f"\nnewly allowed: {counts[0]} {pairs}; newly denied: {counts[1]}")
     for flip in [] if quiet else comparison.flips:
-        _draw_flip(console, flip, comparison.space)
+        _draw_flip(console, flip, comparison.space, named)
     for word, services in (("before", comparison.only_before), ("after", comparison.only_after)):
         if services:
             said = f"only {word}, so asked about as callers and not as called: {', '.join(services)}"
@@ -205,7 +215,7 @@ def _draw_comparison(console: Console, comparison: Comparison, names: tuple[str,
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
 
 
-def _draw_flip(console: Console, flip: Flip, space: Space) -> None:
+def _draw_flip(console: Console, flip: Flip, space: Space, named: Sequence[str]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -230,4 +240,4 @@ def _draw_flip(console: Console, flip: Flip, space: Space) -> None:
             expand=False,
         )
     )
-    console.print(Text(f"    policy ask {shlex.join(flip.ask)}", style="dim"), soft_wrap=True)
+    console.print(Text(f"    meshsim policy ask {shlex.join((*named, *flip.ask))}", style="dim"), soft_wrap=True)

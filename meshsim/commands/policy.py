@@ -204,7 +204,7 @@ def matrix(
     The real engine is asked every question that the policies can tell apart: their own literals and patterns decide
     which those are. Where that cannot be exact, the answer says so, and with --fail-on the exit code is 3.
     """
-    from meshsim.commands.asking import both_subjects, subject_of
+    from meshsim.commands.asking import both_subjects, named_by, subject_of
     from meshsim.commands.matrices import answer_diff, answer_matrix, check_fail_on, narrowed
     from meshsim.scenario.errors import UsageError
 
@@ -215,4 +215,6 @@ def matrix(
     if plot is not None:
         raise UsageError("--plot draws a matrix, not a --diff; expected one of them")
     subject, other = both_subjects(scenario, manifests, diff, settings)
-    return answer_diff(subject, other, narrowed(subject, source, destination), most, fail_on, quiet=quiet)
+    named = named_by(scenario, manifests, settings)
+    part = narrowed(subject, source, destination)
+    return answer_diff(subject, other, part, most, fail_on, quiet=quiet, named=named)

@@ -31,11 +31,23 @@ def _box(box: Box, dimensions: dict[str, Dimension]) -> str:
     said = {name: _values(dimensions[name], frozenset(shown)) for name, shown in box.items()}
     if any(name.startswith("claim ") and NO_CLAIM not in each for name, each in box.items()):
         said.pop(_field_of_token(box), "")
+    bare = _without_token(box)
+    for name in bare:
+        del said[name]
     method, path = said.pop("method", ""), said.pop("path", "")
     head = f"{method or 'any method'}{',' if ' ' in method or (path and not method) else ''} {path or 'any path'}"
     if not path and not method:
         head = "any request"
+    if bare:
+        head += " without a token"
     return f"{head} when {' and '.join(said.values())}" if said else head
+
+
+def _without_token(box: Box) -> list[str]:
+    """The claims of a box that says of none but that they are missing, ``iss`` too: every token has that one."""
+    claims = {name: shown for name, shown in box.items() if name.startswith("claim ")}
+    missing = all(tuple(shown) == (NO_CLAIM,) for shown in claims.values())
+    return list(claims) if missing and "claim iss" in claims else []
 
 
 def _field_of_token(box: Box) -> str:

@@ -11,6 +11,9 @@ from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.manifest_reader import DEFAULT_NAMESPACE, Manifest, Value
 from meshsim.scenario.words import expected, one_of, show
 
+ELSEWHERE = "it is for the namespace"
+"""How the reason begins for which an object of another namespace has no say."""
+
 
 def read_scope(manifest: Manifest, spec: Mapping[str, Value]) -> Scope:
     """The scope of an object with ``selector``, ``targetRefs`` or the older ``targetRef`` in its ``spec``."""
@@ -78,7 +81,7 @@ def outside(scope: Scope, service: str, directory: Directory, version: str = "")
         instead = f"the waypoint {serving} does" if serving else "no waypoint does"
         return f"{told}, which does not serve {service}: {instead}"
     if scope.namespace not in (namespace, directory.root_namespace):
-        return f"it is for the namespace {scope.namespace}; {service} is in {namespace}"
+        return f"{ELSEWHERE} {scope.namespace}; {service} is in {namespace}"
     labels = {**directory.labels.get(service, {}), **directory.version_labels.get(service, {}).get(version, {})}
     for key, value in scope.selector.items():
         if labels.get(key) != value:

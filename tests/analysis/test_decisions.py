@@ -19,6 +19,8 @@ S = 1_000_000_000
 
 
 def _decision(**values: Any) -> Any:
+    if values.get("failure"):
+        values = {"rule": "failed-open" if values.get("allowed") else "failed-closed"} | values
     return row(DecisionRow, **{"source": "cars", "destination": "hazard", "method": "GET", "path": "/"} | values)
 
 
@@ -49,6 +51,8 @@ def test_decisions_without_an_answer(run_of: Callable[..., RunData]) -> None:
         _decision(failure="timeout", allowed=True),
         _decision(failure="down", wrongly="denied", destination="vision"),
         *[_decision(failure="down", destination="vision") for _ in range(3)],
+        # It was let in without an answer, and a policy of its own denied it: that one decided.
+        _decision(failure="down", rule="ns[a]-policy[b]-deny-all"),
     ]
     figures = undecided(run_of(decisions=rows), grouped)
     names = ("destination", "failure", "allowed", "denied", "wrongly_allowed", "wrongly_denied")

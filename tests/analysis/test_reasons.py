@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from meshsim.analysis.data import RunData
 from meshsim.analysis.reasons import CALL_REASONS, MOST, denials, explained, failures
+from meshsim.commands.drawing import draw_explained
 from meshsim.telemetry.outcomes import REQUEST_OUTCOMES
 from meshsim.telemetry.rows import CallRow, DecisionRow, HandshakeRow
 from tests.analysis.made_rows import row
@@ -65,6 +68,24 @@ def test_a_refused_token_tells_why_and_who_refuses_it(run_of: Callable[..., RunD
     ]
     (part,) = _explained(run_of(decisions=rows, calls=[row(CallRow, call_id=1, encrypted=True)]), 3)
     assert [row[2] for row in part.rows] == ["token-expired (ns[a]-requestauthentication[b])", "token-expired"]
+
+
+def test_a_rare_refusal_of_a_token_is_listed_and_shown(run_of: Callable[..., RunData]) -> None:
+    """A stolen token is told however often other calls are denied: each reason to refuse one, once."""
+    stolen = [msgspec.structs.replace(_denied(1, path), rule="token-of-another-certificate") for path in ("/x", "/y")]
+    often = [_denied(number, f"/{number % (MOST + 2)}") for number in range(3 * (MOST + 2))]
+    run = run_of(decisions=[*often, *stolen])
+    listed = denials(run)
+    assert [one["rule"] for one in listed] == ["default-deny"] * MOST + ["token-of-another-certificate"]
+    (part,) = _explained(run, len(often) + 2)
+    assert part.telling == {MOST}
+    assert part.remark == "Besides these, 7 calls of rarer kinds were denied: the table decisions has them."
+    drawn = io.StringIO()
+    draw_explained(Console(file=drawn, width=100), part)
+    text = drawn.getvalue()
+    assert "token-of-another-certificate" in text
+    shown = "Shown are the 5 most frequent kinds, and each reason to refuse a token; the report shows 5 more."
+    assert shown in " ".join(text.split())
 
 
 def test_only_the_most_frequent_are_listed(run_of: Callable[..., RunData]) -> None:

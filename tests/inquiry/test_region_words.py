@@ -89,6 +89,19 @@ def test_conditions(dimension: Dimension, inside: object, words: str) -> None:
     assert said(inside, dimension) == [words]
 
 
+ISSUER = Dimension("claim iss", (Value("no claim", None), Value("a", "a"), Value("any other", "b")))
+
+
+def test_a_request_without_a_token_is_called_that() -> None:
+    """Every token has an issuer, so that no claim and no issuer is no token."""
+    assert said(lambda iss, groups: (iss, groups) == (None, None), ISSUER, GROUPS) == ["any request without a token"]
+    assert said(
+        lambda path, iss, groups, slice_: (path, iss, groups, slice_) == ("/plans/a/secret", None, None, "video"),
+        *(PATHS, ISSUER, GROUPS, SLICES),
+    ) == ["any method, /plans/a/secret without a token when slice is video"]
+    assert said(lambda groups: groups is None, GROUPS) == ["any request when there is no claim groups"]
+
+
 def test_whole_and_several_conditions() -> None:
     """Nothing but everything is said of all requests; conditions are joined."""
     assert said(lambda _slice, _tenant: True, SLICES, TENANT) == ["everything"]

@@ -208,16 +208,15 @@ class RouteReader:
     def _retries(self, value: Value) -> None:
         fields = take(value, "retries", self._notes)
         attempts = number(fields["attempts"], 0, 100) if "attempts" in fields else 0
-        if attempts is None:
-            return
         if "attempts" not in fields and "perTryTimeout" not in fields and "retryOn" not in fields:
             return
         if attempts == 0 and len(fields) > 1:
             value.wrong(
                 "there are no attempts, and yet conditions for them; expected attempts of 1 or more, or those alone"
             )
-            return
-        self._put(("retries",), {"attempts": attempts}, value)
+            attempts = None
+        # A number that is wrong has a stand-in, so that all else is checked.
+        self._put(("retries",), {"attempts": 1 if attempts is None else attempts}, value)
         if "perTryTimeout" in fields:
             self._duration(("retries", "attempt_timeout"), fields["perTryTimeout"], least_ns=0)
         if "retryOn" in fields and fields["retryOn"].text():
