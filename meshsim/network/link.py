@@ -77,7 +77,7 @@ class LinkDirection:
         self.jitter_ns = jitter_ns
         self.queue_bytes = queue_bytes
         self.mtu_bytes = mtu_bytes
-        self._random = random  # of jitter alone, None without
+        self._random = random if jitter_ns else None  # of jitter alone
         self._loss = impairments.loss
         self._delay = impairments.delay
         self._reorder = impairments.reorder

@@ -200,8 +200,10 @@ def test_mistakes_are_told_at_what_was_written() -> None:
     assert told("{preset: istoi}") == [
         "small.yaml:9:16: 'preset' is 'istoi', which is not known; did you mean 'istio'?"
     ]
-    (mistake,) = told("{preset: istio, identity: {svid_ttl: 1 min}}")
-    assert mistake.startswith("small.yaml:9:44: certificates are backdated by 120 s and live for 60 s")
+    (mistake,) = told('{preset: istio, tls: {min_version: "1.3", max_version: "1.2"}}')
+    assert mistake.startswith("small.yaml:9:42: the lowest TLS version, 1.3, is above the highest, 1.2")
+    mistakes = told("{preset: istio, identity: {ca_ttl: 1 h}}")
+    assert mistakes[1].startswith("small.yaml:9:42: the authority's certificate lives no longer than 86400 s")
     assert told("{preset: istio, identity: {svid_tll: 1 min}}") == [
         "small.yaml:9:34: unknown key 'svid_tll'; did you mean 'svid_ttl'?"
     ]
