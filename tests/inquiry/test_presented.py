@@ -133,7 +133,7 @@ def test_a_way_does_not_rest_on_a_forged_field(tmp_path: Path) -> None:
     for forged, told in ((True, ""), (False, "outputClaimToHeaders: [{header: x-group, claim: group}]")):
         (tmp_path / "plant.istio").write_text(WAYS.replace("TOLD", told), encoding="utf-8")
         loaded = load_text(text, tmp_path / "plant.yaml")
-        way = survey(loaded)("planner", (), "vision")
+        way = survey(loaded)("planner", (), "vision", ())
         assert (way is not None) is forged
         assert way is None or way.headers == (("x-group", "admin"),)
 

@@ -476,7 +476,7 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
         (
             "work: {constant: 1 ms}",
             "work: {constant: 1 ms}\n    forward_headers: [x-a, Host]",
-            "'Host' is the request's authority; expected 'authority' beside the headers",
+            "'Host' is the request's authority; expected another field",
         ),
         (
             "work: {constant: 1 ms}",
