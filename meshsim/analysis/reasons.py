@@ -59,6 +59,8 @@ class Explained(NamedTuple):
     """Name of each row and all of it in words, for the terminal, where the last column counts nothing by itself."""
     telling: frozenset[int] = frozenset()
     """Rows that are shown however rare they are."""
+    each: str = ""
+    """What each of the telling rows is one of, for people."""
 
 
 def denials(run: RunData) -> list[dict[str, Any]]:
@@ -78,7 +80,8 @@ def denials(run: RunData) -> list[dict[str, Any]]:
         {**key, "count": number, "unproven": unproven.get(tuple(key.values()), 0)} for key, number in refused
     ]
     ordered = sorted(counted, key=lambda one: (-one["count"], *(one[name] for name in names)))
-    return [one for index, one in enumerate(ordered) if index < MOST or index in _first_of_tokens(ordered)]
+    telling = _first_of_tokens(ordered)
+    return [one for index, one in enumerate(ordered) if index < MOST or index in telling]
 
 
 def _first_of_tokens(ordered: Sequence[Figures]) -> frozenset[int]:
@@ -115,7 +118,8 @@ def _of_calls(piece: RunData, wanted: Flags) -> Flags:
 def failures(run: RunData) -> list[dict[str, Any]]:
     """What failed most often, and why: calls by outcome and handshakes that were refused or broken, by both ends.
 
-    Calls that failed only because of another one come last: the cause stands before them.
+    Calls that failed only because of another one come last: the cause stands before them. The most frequent of each
+    cause is among them however rare it is.
     """
     failed = grouped(
         run,
@@ -137,9 +141,19 @@ def failures(run: RunData) -> list[dict[str, Any]]:
         ends = {"source": key.pop("client"), "destination": key.pop("server")}
         counted.append({**key, **ends, "what": "handshake", "count": number})
     order = ("what", "outcome", "source", "destination", "refused_by", "reason")
-    return sorted(counted, key=lambda one: (one["outcome"] == "failed", -one["count"], *(one[name] for name in order)))[
-        :MOST
-    ]
+    ordered = sorted(
+        counted, key=lambda one: (one["outcome"] == "failed", -one["count"], *(one[name] for name in order))
+    )
+    telling = _first_of_causes(ordered)
+    return [one for index, one in enumerate(ordered) if index < MOST or index in telling]
+
+
+def _first_of_causes(ordered: Sequence[Figures]) -> frozenset[int]:
+    """Of each cause of failures, the most frequent: one refused handshake can tell more than a thousand timeouts."""
+    first: dict[tuple[str, ...], int] = {}
+    for index, one in enumerate(ordered):
+        first.setdefault(tuple(one[name] for name in ("what", "outcome", "refused_by", "reason")), index)
+    return frozenset(first.values())
 
 
 def refusals(run: RunData) -> list[dict[str, Any]]:
@@ -197,7 +211,8 @@ def explained(summary: Figures) -> list[Explained]:
         ]
         columns = ("denied", "asked for", "denied by", "times")
         telling = _first_of_tokens(summary["denials"])
-        parts.append(Explained("Denied by", columns, rows, _on_denials(summary), telling=telling))
+        each = "reason to refuse a token"
+        parts.append(Explained("Denied by", columns, rows, _on_denials(summary), telling=telling, each=each))
     if summary.get("refusals"):
         rows = [(one["source"], one["cell"], one["reason"], show(one["count"], "count")) for one in summary["refusals"]]
         remark = (
@@ -212,9 +227,10 @@ def explained(summary: Figures) -> list[Explained]:
             for one in summary["failures"]
         ]
         remark = (
-            "Of any rarer kinds the tables calls and handshakes tell." if len(rows) == MOST else _on_refused(summary)
+            "Of any rarer kinds the tables calls and handshakes tell." if len(rows) >= MOST else _on_refused(summary)
         )
-        parts.append(Explained("Failed because", ("failed", "outcome", "because", "times"), rows, remark))
+        columns, telling = ("failed", "outcome", "because", "times"), _first_of_causes(summary["failures"])
+        parts.append(Explained("Failed because", columns, rows, remark, telling=telling, each="cause"))
     before = (*explained_undecided(summary), *explained_changes(summary), *explained_federation(summary))
     return [
         *parts,

@@ -221,7 +221,7 @@ def draw_explained(console: Console, part: Explained) -> None:
     ]
     draw_list(console, part.title.lower(), rows)
     left = len(part.rows) - len(chosen)
-    also = ", and each reason to refuse a token" if len(chosen) > EXPLAINED_ROWS else ""
+    also = f", and of each {part.each} the most frequent" if len(chosen) > EXPLAINED_ROWS else ""
     shown = (
         f"Shown are the {EXPLAINED_ROWS} most frequent kinds{also}; the report shows {left} more." if left > 0 else ""
     )

@@ -84,7 +84,10 @@ def test_a_rare_refusal_of_a_token_is_listed_and_shown(run_of: Callable[..., Run
     draw_explained(Console(file=drawn, width=100), part)
     text = drawn.getvalue()
     assert "token-of-another-certificate" in text
-    shown = "Shown are the 5 most frequent kinds, and each reason to refuse a token; the report shows 5 more."
+    shown = (
+        "Shown are the 5 most frequent kinds, and of each reason to refuse a token the most frequent; "
+        "the report shows 5 more."
+    )
     assert shown in " ".join(text.split())
 
 
@@ -123,6 +126,32 @@ def test_failures_name_the_cause_first(run_of: Callable[..., RunData]) -> None:
         "expired",
         "3",
     )
+
+
+def test_a_rare_refusal_of_a_handshake_is_listed_and_shown(run_of: Callable[..., RunData]) -> None:
+    """A certificate of a wrong trust domain is told, with its count, however often other handshakes are refused."""
+
+    def refused(client: str, by: str, reason: str) -> Any:
+        return row(HandshakeRow, client=client, server="s", outcome="refused", refused_by=by, reason=reason)
+
+    often = [refused(f"often-{number:02}", "client", "expired") for number in range(MOST + 2)] * 3
+    rare = [refused("rare", "server", "expired")] * 2 + [refused("rare", "client", "wrong trust domain")]
+    rarer = [refused("rarer", "server", "expired")]
+    run = run_of(calls=[], handshakes=[*often, *rare, *rarer])
+    listed = failures(run)
+    assert [(one["source"], one["refused_by"], one["reason"], one["count"]) for one in listed[MOST:]] == [
+        ("rare", "server", "expired", 2),
+        ("rare", "client", "wrong trust domain", 1),
+    ]
+    (part,) = _explained(run, 0)
+    assert part.remark == "Of any rarer kinds the tables calls and handshakes tell."
+    drawn = io.StringIO()
+    draw_explained(Console(file=drawn, width=100), part)
+    text = " ".join(drawn.getvalue().split())
+    assert "2 rare \N{RIGHTWARDS ARROW} s, handshake refused by the server, expired" in text
+    assert "1 rare \N{RIGHTWARDS ARROW} s, handshake refused by the client, wrong trust domain" in text
+    shown = "Shown are the 5 most frequent kinds, and of each cause the most frequent; the report shows 5 more."
+    assert shown in text
 
 
 @pytest.mark.parametrize(
