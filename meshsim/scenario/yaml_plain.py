@@ -237,7 +237,7 @@ class _PlainReader:
         return self._values[match[1]] if match[1] is not None else match[match.lastindex or 0]
 
     def _scalar_of_lines(self, at: int, indent: int) -> str:
-        """Return the text in the lines below ``|`` or ``>``, all indented alike and none of them empty."""
+        """Return the text in the lines below ``|`` or ``>``, all indented alike; empty ones only behind it."""
         match = BLOCK.match(self._text, at)
         if match is None or len(match[3]) <= indent or not self._whole_lines:
             raise _UnusualError
@@ -251,6 +251,8 @@ class _PlainReader:
             start = end + 1
         following = EMPTY_LINES.match(self._text, start)
         if following is None or len(following[1]) > indent:
+            raise _UnusualError
+        if f"\n{margin} " in self._text[start - 1 : following.end()]:  # more spaces than its margin are text
             raise _UnusualError
         self._go_on(start)
         return (" " if match[1] == ">" else "\n").join(lines) + ("" if match[2] else "\n")

@@ -290,7 +290,8 @@ def test_what_is_plain(text: str) -> None:
         'k: "\\n"\n', "k: a\n  b\n", "---\nk: a\n", "k: a\n...\n", "<<: a\n", "'<<': a\n", "true: a\n", "1.5: a\n",
         "{a: 1, a: 2}", "{a}", "[a: b]", "[a,]", "[a}", "k: [a] b\n", "k: [a\n", "k:\ta\n", "k: a\r\n", "k: \x85\n",
         "k: \x07\n", "- a\nk: b\n", "k: v\n- a\n", "  k: v\nl: w\n", "k:\n  a: b\n c: d\n", "k: |+\n  a\n",
-        "k: |\n  a\n\n  # b\n", "k: |\n  a\n   b\n", "k: 123456789012345678901\n", f"{'k' * 1000}: v\n",
+        "k: |\n  a\n\n  # b\n", "k: |\n  a\n   b\n", "k: |\n  a\n\n   \n",
+        "k: >-\n  a\n \n    \n\nl: b\n", "k: 123456789012345678901\n", f"{'k' * 1000}: v\n",
     ],
 )  # fmt: skip
 def test_what_is_not(text: str) -> None:
