@@ -46,6 +46,14 @@ Unix epoch. Identifiers count from 1, and 0 means none. No value is ever missing
 """
 
 _REMARKS = {
+    "calls": """\
+Replicas of one service on one node cannot be told apart by their node, and no column names a replica. All calls with
+one `connection_id` are between the same two replicas; which two, and what other connections lead to the same one, is
+not told. To know it, give each replica a version of its own and change nothing else, such as `versions: {r1:
+{replicas: {edge-1: 1}}, r2: {replicas: {edge-1: 1}}}` in place of `replicas: {edge-1: 2}`: `destination_version` then
+names the called replica, that of the call `parent_id` the calling one, and the calls with its `connection_id` those of
+a handshake that came about. All other columns stay as they are. `configs` and `issuances` name replicas (`greeter/0`).
+""",
     "handshakes": """\
 Handshakes that were refused and calls that ended as `tls-refused` need not be as many. Calls that wait for one
 handshake are refused together, and a call that is tried again after a refusal (`retry_on`) meets one handshake with

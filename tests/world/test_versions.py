@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 SCENARIO = """
 scenario: versions
 duration: 2 s
@@ -47,6 +49,23 @@ def test_replicas_are_dealt_out(simulate: Any) -> None:
         ("ratings/0", "", "edge", "ratings"),
         ("ratings/1", "", "edge", "ratings"),
     ]
+
+
+def test_versions_that_differ_in_nothing_only_tell_replicas_apart(simulate: Any) -> None:
+    """A replica with a version of its own can be told from another on its node, and nothing else changes by that."""
+    alike = "{count: 2, placement: [edge], work: {constant: 1 ms}}"
+    apart = alike.replace("count: 2", "versions: {r0: {count: 1}, r1: {count: 1}}")
+    assert alike in SCENARIO
+    one, other = simulate(SCENARIO), simulate(SCENARIO.replace(alike, apart))
+    told: dict[int, set[str]] = {}
+    for row in other.calls:
+        if row.destination == "ratings":
+            told.setdefault(row.connection_id, set()).add(row.destination_version)
+    assert sorted(map(sorted, told.values())) == [["r0"]] * 4 + [["r1"]] * 4  # from four replicas
+    without = [msgspec.structs.replace(row, destination_version="") for row in other.calls]
+    assert [msgspec.structs.replace(row, destination_version="") for row in one.calls] == without
+    assert one.requests == other.requests
+    assert one.handshakes == other.handshakes
 
 
 def test_each_version_works_and_calls_in_its_own_way(simulate: Any) -> None:
