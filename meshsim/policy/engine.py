@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -97,6 +97,14 @@ class PolicyEngine(Protocol):
 
     def explain(self, question: Question) -> tuple[RuleAccount, ...]:
         """Say of every rule, in the order of the files, whether it matches the question, and if not, why."""
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """An engine to which many questions at once come cheaper than one by one."""
+
+    def decide_all(self, questions: Sequence[Question]) -> list[Decision]:
+        """Answer each of these questions, in their order, whatever has been asked before."""
 
 
 class Provider(Protocol):

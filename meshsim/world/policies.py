@@ -149,6 +149,10 @@ class Version:
         self.delegating: Delegating | None = engine if isinstance(engine, Delegating) else None
         """The engine, if it decides in proxies and only asks somebody outside about some questions."""
 
+    def confirm(self) -> None:
+        """Have the engine asked about what was answered from memory and is yet to be compared, at fidelity real."""
+        self._asked.confirm()
+
     def answer(self, question: Question) -> Decision:
         """Return the decision, at no cost."""
         return self._asked.decide(question)
@@ -314,6 +318,11 @@ class Policies:
         if len(self.versions) == 1 or self.newest.answer(question).allowed == decision.allowed:
             return ""
         return "allowed" if decision.allowed else "denied"
+
+    def confirm(self) -> None:
+        """Have engines asked about all that is yet to be compared; raises InvariantViolation where one differs."""
+        for version in self.versions if self._shadow is None else [*self.versions, self._shadow]:
+            version.confirm()
 
     def hold(self, host: Place, version: int) -> None:
         """Have a place decide by the policies of this number from now on."""

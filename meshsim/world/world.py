@@ -285,6 +285,8 @@ class World:
             self._rollout.record()
         if self._revoking is not None:
             self._revoking.obeying.record()
+        if state.policy is not None:
+            state.policy.confirm()
         state.recorder.flush()
         close_accounts(state)
         compared = self._sampler.compared if self._sampler else 0

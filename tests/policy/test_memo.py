@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meshsim.policy.cedar import CedarEngine
 from meshsim.policy.engine import Directory, PolicyEngine, PolicyFile
 from meshsim.policy.engines import ENGINES, build_engine
-from meshsim.policy.memo import Asked
+from meshsim.policy.memo import ASKED_AT_ONCE, Asked
 from meshsim.policy.question import Decision, Question, RuleAccount
 from meshsim.scenario.errors import InvariantViolation, UsageError
 
@@ -102,11 +102,37 @@ def test_each_question_is_asked_once() -> None:
 
 
 def test_a_changed_answer_is_a_violation() -> None:
-    """At fidelity real the engine is asked again, and must not contradict itself."""
+    """At fidelity real the engine is asked again, be it later, and must not contradict itself."""
     asked = Asked(Fickle(), every_time=True)
-    asked.decide(QUESTION)
+    assert asked.decide(QUESTION) == asked.decide(QUESTION)
     with pytest.raises(InvariantViolation, match="policy engine fickle, version 0, changed its answer"):
+        asked.confirm()
+
+
+def test_each_question_is_confirmed_once() -> None:
+    """At fidelity real the engine is asked as often as anybody asks, and no answer waits for ever."""
+    engine = Fickle()
+    asked = Asked(engine, every_time=True)
+    for count in range(1, 4):
         asked.decide(QUESTION)
+        assert engine.asked == 1, count
+    with pytest.raises(InvariantViolation):
+        asked.confirm()
+    asked.confirm()
+    assert engine.asked == 2  # at the first that differs all is over
+    for _ in range(ASKED_AT_ONCE - 1):
+        asked.decide(QUESTION)
+    assert engine.asked == 2
+    with pytest.raises(InvariantViolation):
+        asked.decide(QUESTION)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(QUESTIONS, max_size=30))
+def test_answers_of_a_batch_are_those_of_each(questions: list[Question]) -> None:
+    """Cedar answers many questions at once as one by one, in their order, strangers' and repeated ones too."""
+    asked = [*questions, *questions[:3]]
+    assert ENGINE.decide_all(asked) == [ENGINE.decide(question) for question in asked]
 
 
 def test_engines_are_built_by_name() -> None:

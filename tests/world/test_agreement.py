@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from meshsim.policy.cedar import CedarEngine
+from meshsim.policy.question import Decision, Question
+from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.loader import load_text
 from tests.policy.abstract_policies import Condition, Rule, cedar, istio, rego
 from tests.world.conftest import Result
@@ -50,3 +57,41 @@ def test_engines_and_fidelities_agree(line: Data, tmp_path: Path) -> None:
         *(("/c", True), ("/d", True), ("/d", False)),
     }
     assert len({len(each) for each in decisions.values()}) == 1
+
+
+def test_a_real_engine_is_asked_about_every_decision(
+    line: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At fidelity real engines answer every question, those of policies on trial too, and none may change its mind."""
+    for name in ("mesh", "trial"):
+        (tmp_path / f"{name}.cedar").write_text(cedar(RULES).text)
+    policy = {"engine": "cedar", "files": ["mesh.cedar"], "default": "deny", "shadow": {"files": ["trial.cedar"]}}
+    line["mesh"] = {"policy": policy}
+    line["fidelity"] = "real"
+    line["traffic"][0]["arrivals"] = {"constant": "100 /s"}
+    asked: Counter[str] = Counter()
+    decide, decide_all = CedarEngine.decide, CedarEngine.decide_all
+
+    def one(engine: CedarEngine, question: Question) -> Decision:
+        asked[engine.version] += 1
+        return decide(engine, question)
+
+    def all_of_them(engine: CedarEngine, questions: Sequence[Question]) -> list[Decision]:
+        asked[engine.version] += len(questions)
+        return decide_all(engine, questions)
+
+    monkeypatch.setattr(CedarEngine, "decide", one)
+    monkeypatch.setattr(CedarEngine, "decide_all", all_of_them)
+    loaded = load_text(json.dumps(line), tmp_path / "scenario.yaml", [])
+    decisions = len(Result(loaded).decisions)
+    assert decisions > 50
+    assert sorted(asked.values()) == [decisions, decisions]
+    for version in asked:
+
+        def fickle(engine: CedarEngine, questions: Sequence[Question], fickle: str = version) -> list[Decision]:
+            answers = decide_all(engine, questions)
+            return [*answers[:-1], Decision(True, "another")] if answers and engine.version == fickle else answers
+
+        monkeypatch.setattr(CedarEngine, "decide_all", fickle)
+        with pytest.raises(InvariantViolation, match=f"version {version}, changed its answer"):
+            Result(loaded)
