@@ -94,7 +94,8 @@ class ClientCodec(_Codec):
     def __init__(self, engine: OpenSslEngine | None) -> None:
         super().__init__(engine)
         self._http = H2Client()
-        self._fresh = True
+        self._authority = ""
+        """That of the first request."""
         self._streams: dict[int, tuple[int, int]] = {}
 
     def encode(self, message: RequestMessage) -> RequestMessage:
@@ -106,8 +107,8 @@ class ClientCodec(_Codec):
         stream_id, plain = self._http.request(request)
         self._streams[stream_id] = (message.call_id, message.attempt)
         parts = (request.method, request.path, request.authority, len(request.body), request.headers)
-        size_bytes = request_size_bytes(*parts, first=self._fresh)
-        self._fresh = False
+        first, self._authority = not self._authority, self._authority or request.authority
+        size_bytes = request_size_bytes(*parts, first=first, renamed=request.authority != self._authority)
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"request {message.call_id}"))
 
     def decode(self, message: ResponseMessage) -> None:

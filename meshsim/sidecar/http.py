@@ -2,8 +2,9 @@
 
 A request carries ``:method``, ``:scheme``, ``:path``, ``:authority``, an ``x-request-id`` and a W3C ``traceparent``; a
 response carries ``:status`` and the request's id. As proxies do, the ends keep what is different in every message
-(path, ids, rare methods and statuses) out of HPACK's dynamic table, so that only the authority is in it. The fields
-that a workload adds stay out of it too: they often carry secrets, and so no size depends on what went before.
+(path, ids, rare methods and statuses) out of HPACK's dynamic table, so that only the authority of the connection's
+first request is in it. The fields that a workload adds stay out of it too: they often carry secrets, and so no size
+depends on them.
 
 Both ends grant the largest windows that there are and know that the other does, so flow control never holds anything
 back.

@@ -80,15 +80,19 @@ class End:
         self._renewed_at_bytes = (window_bytes + 1) // 2
         self._not_renewed_bytes = 0
         self._messages: dict[int, tuple[list[tuple[str, str]], list[bytes]]] = {}
+        self._authority = ""
+        """That of the first request."""
 
     def request(self, fields: Fields, body: bytes) -> tuple[int, bytes]:
         """Write a request; return its stream and the bytes to send."""
-        stream_id = self._connection.send_request(_encoded(fields), end_stream=not body)
+        if not self._authority:
+            self._authority = next(value for name, value in fields if name == ":authority")
+        stream_id = self._connection.send_request(_encoded(fields, self._authority), end_stream=not body)
         return stream_id, self._sent(stream_id, body)
 
     def respond(self, stream_id: int, fields: Fields, body: bytes) -> bytes:
         """Write the response to the request of a stream; return the bytes to send."""
-        self._connection.send_response(stream_id, _encoded(fields), end_stream=not body)
+        self._connection.send_response(stream_id, _encoded(fields, ""), end_stream=not body)
         return self._sent(stream_id, body)
 
     def receive(self, wire: bytes) -> list[Message]:
@@ -144,14 +148,14 @@ class End:
         return wire
 
 
-def _encoded(fields: Fields) -> list[tuple[bytes, bytes] | NeverIndexedHeader]:
+def _encoded(fields: Fields, authority: str) -> list[tuple[bytes, bytes] | NeverIndexedHeader]:
     """Fields as the library wants them; what HPACK's own table does not have stays out of the dynamic one.
 
-    But for the authority, which is the same in all requests of a connection.
+    But for the authority of the connection's first request, which is nearly always that of all.
     """
     return [
         (name.encode(), value.encode())
-        if name == ":authority" or is_static(name, value)
+        if (name == ":authority" and value == authority) or is_static(name, value)
         else NeverIndexedHeader(name.encode(), value.encode())
         for name, value in fields
     ]

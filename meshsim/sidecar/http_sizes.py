@@ -44,9 +44,13 @@ def request_size_bytes(
     headers: tuple[tuple[str, str], ...] = (),
     *,
     first: bool,
+    renamed: bool = False,
 ) -> int:
-    """Return the nominal size of a request's frames; ``first`` on its connection, it brings the preface along."""
-    size = _request_headers_bytes(method, path, authority, headers, first) + _data_bytes(body_bytes)
+    """Return the nominal size of a request's frames; ``first`` on its connection, it brings the preface along.
+
+    ``renamed``: whether the first on its connection had another authority.
+    """
+    size = _request_headers_bytes(method, path, authority, headers, first or renamed) + _data_bytes(body_bytes)
     return size + MAGIC_BYTES + OPENING_BYTES if first else size
 
 
@@ -63,11 +67,11 @@ def _data_bytes(body_bytes: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _request_headers_bytes(
-    method: str, path: str, authority: str, headers: tuple[tuple[str, str], ...], first: bool
+    method: str, path: str, authority: str, headers: tuple[tuple[str, str], ...], named: bool
 ) -> int:
     fields = 1  # the scheme is in HPACK's static table
     fields += _field_bytes(":method", method) + _field_bytes(":path", path)
-    fields += 1 + _string_bytes(authority) if first else 1
+    fields += 1 + _string_bytes(authority) if named else 1  # else in HPACK's dynamic table
     fields += _id_field_bytes("x-request-id", REQUEST_ID_BYTES) + _id_field_bytes("traceparent", TRACEPARENT_BYTES)
     fields += sum(_field_bytes(name, value) for name, value in headers)
     return _header_frames_bytes(fields)

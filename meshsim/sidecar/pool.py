@@ -24,6 +24,7 @@ class Upstream:
     """The client's half of one connection."""
 
     __slots__ = (
+        "authority",
         "codec",
         "connection_id",
         "draining",
@@ -53,6 +54,8 @@ class Upstream:
         """Calls that wait until it is ready."""
         self.fresh = True
         """Whether no request was sent on it yet (HPACK's table is empty)."""
+        self.authority = ""
+        """That of its first request: HPACK's table has it from then on."""
         self.sizes: dict[int, int] = {}
         """Sizes of the requests that come after, by kind of call."""
         self.limit = pool.settings.requests_per_connection

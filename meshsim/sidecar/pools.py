@@ -138,47 +138,55 @@ class RequestSizes:
     __slots__ = ("_of_their_own", "_sizes")
 
     def __init__(self) -> None:
-        self._sizes: dict[tuple[bool, bool], dict[int, int]] = {}
-        """By kind of call; apart are those first on their connection, and encrypted ones."""
-        self._of_their_own: dict[tuple[int, str, Carried | None, bool, bool], int] = {}
+        self._sizes: dict[_Begun, dict[int, int]] = {}
+        """By kind of call."""
+        self._of_their_own: dict[tuple[int, str, Carried | None, _Begun], int] = {}
         """By kind of call, token and what is handed on; apart as above."""
 
     def measure(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> int:
         """Return the size of a request that is sent now, and have the connection know those that may follow."""
-        first, upstream.fresh = upstream.fresh, False
-        sizes = self._sizes.setdefault((first, encrypted), {})
+        begun = self._begun(template, upstream, encrypted=encrypted)
+        sizes = self._sizes.setdefault(begun, {})
         size_bytes = sizes.get(template.index)
         if size_bytes is None:
-            parts = template.headers, template.path
-            size_bytes = sizes[template.index] = _size_bytes(template, *parts, first, encrypted)
-        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
+            size_bytes = sizes[template.index] = _size_bytes(template, template.headers, template.path, begun)
         return size_bytes
 
     def of_its_own(
         self, template: CallTemplate, token: Token | None, carried: Carried | None, upstream: Upstream
     ) -> int:
         """Return the size of a request that is sent now with a token, or with what is handed on."""
-        encrypted = upstream.tls is not None
-        first, upstream.fresh = upstream.fresh, False
-        key = (template.index, "" if token is None else token.text, carried, first, encrypted)
+        begun = self._begun(template, upstream, encrypted=upstream.tls is not None)
+        key = (template.index, "" if token is None else token.text, carried, begun)
         size_bytes = self._of_their_own.get(key)
         if size_bytes is None:
             if len(self._of_their_own) >= MOST_WITH_TOKENS:
                 self._of_their_own.clear()
             parts = sent(template, token, carried)
-            size_bytes = self._of_their_own[key] = _size_bytes(template, *parts, first, encrypted)
-        upstream.sizes = self._sizes.setdefault((False, encrypted), {})
+            size_bytes = self._of_their_own[key] = _size_bytes(template, *parts, begun)
         return size_bytes
 
+    def _begun(self, template: CallTemplate, upstream: Upstream, *, encrypted: bool) -> _Begun:
+        """Take note that a request is sent now; return how its connection stood before."""
+        first, upstream.fresh = upstream.fresh, False
+        if first:
+            upstream.authority = template.authority
+        upstream.sizes = self._sizes.setdefault((False, encrypted, upstream.authority), {})
+        return first, encrypted, upstream.authority
 
-def _size_bytes(
-    template: CallTemplate, headers: tuple[tuple[str, str], ...], path: str, first: bool, encrypted: bool
-) -> int:
+
+_Begun = tuple[bool, bool, str]
+"""Whether no request was sent on a connection yet, whether it is encrypted, and the authority of its first request."""
+
+
+def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], path: str, begun: _Begun) -> int:
+    first, encrypted, authority = begun
     line = (template.method, path, template.authority)
     if template.malformed:
         size_bytes = len(malformed_request(template.malformed, *line, template.request_bytes))
     elif template.http1:
         size_bytes = request1_size_bytes(line, headers, template.request_bytes)
     else:
-        size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first)
+        renamed = template.authority != authority  # a waypoint's connections carry requests for all its services
+        size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first, renamed=renamed)
     return sealed_size_bytes(size_bytes) if encrypted else size_bytes

@@ -80,12 +80,14 @@ class Other:
         self.opening = begun(client=not client).data_to_send()
         self.connection.receive_data(self.opening)
         self.messages: dict[int, tuple[list[tuple[str, str]], bytearray]] = {}
+        self.authority = ""
 
     def sent(self, stream_id: int, fields: Sequence[tuple[str, str]], body: bytes) -> bytes:
         """The bytes of a message."""
+        self.authority = self.authority or dict(fields).get(":authority", "")
+        kept = (":authority", self.authority)
         told = [
-            (HeaderTuple if name == ":authority" or is_static(name, value) else NeverIndexedHeaderTuple)(name, value)
-            for name, value in fields
+            (HeaderTuple if field == kept or is_static(*field) else NeverIndexedHeaderTuple)(*field) for field in fields
         ]
         self.connection.send_headers(stream_id, told, end_stream=not body)
         for at in range(0, len(body), MAX_FRAME_BYTES):

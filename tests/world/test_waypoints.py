@@ -249,6 +249,26 @@ def test_all_fidelities_agree(run: Run, more: tuple[str, ...]) -> None:
     assert len(contents) == 1
 
 
+ARCHIVE = """\
+  archive-of-all-that-was: {namespace: bank, replicas: {vault: 1}, work: {constant: 1 ms}, waypoint: gate}
+fleets:
+"""
+
+
+def test_a_waypoint_takes_requests_for_all_its_services_on_one_connection(run: Run) -> None:
+    """HPACK's table has the name of the first service that is asked for; that of another is written each time."""
+    text = SCENARIO.replace("fleets:\n", ARCHIVE)
+    other = "traffic.1.to=archive-of-all-that-was"
+    found = {one: run(f"fidelity={one}", other, "traffic.1.method=GET", text=text) for one in ("real", "modelled")}
+    result = found["real"]
+    assert result.content() == found["modelled"].content()
+    calls = [row for row in result.calls if row.source == "clerk"]
+    assert {row.destination for row in calls} == {"gate"}
+    assert len({row.connection_id for row in calls}) == 1
+    # 129 bits of Huffman code, their length and the index of the field's name, where the other takes an index.
+    assert abs(calls[-1].bytes_sent - calls[-2].bytes_sent) == 17 + 1 + 1 - 1
+
+
 def test_who_proves_no_identity_goes_past(run: Run) -> None:
     """It goes straight to the service, where only the policy that lets the waypoint alone in keeps it out."""
     outside = ("fleets.clerk.tls={mode: DISABLE}", "mesh.tls.mode=PERMISSIVE", *UNDER_POLICIES)
