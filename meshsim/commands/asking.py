@@ -156,6 +156,7 @@ def _document(verdict: Verdict, expected: str | None, *, passed: bool) -> dict[s
         "allowed": decision.allowed,
         "rule": decision.rule,
         "status": verdict.status,
+        "connection_closed": decision.closes,
         "refused_by": decision.refused_by or None,
         "place": verdict.place or None,
         "reasons": [msgspec.to_builtins(one) for one in verdict.accounts],

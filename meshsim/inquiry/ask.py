@@ -17,6 +17,7 @@ from meshsim.inquiry.request import Asked, Request, resolve
 from meshsim.inquiry.subject import Subject
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, RuleAccount
+from meshsim.scenario.ports import HTTP
 from meshsim.scenario.token_reasons import REASONS, UNKNOWN_ISSUER
 
 MUTUAL_TLS = "mutual-tls"
@@ -85,9 +86,21 @@ def ask(subject: Subject, request: Request) -> Verdict:
     if decision.refused_by:
         notes += _issuer_note(subject, asked, request, decision)
         return msgspec.structs.replace(_refused(subject, seen, decision, notes), accounts=accounts)
-    if decision.behind:
-        notes += (f"ztunnel refuses it behind the waypoint, which answers {decision.status}: its connection is closed",)
+    if decision.closes:
+        notes += (_closing_note(asked, decision),)
     return Verdict(seen, decision, accounts, "", notes)
+
+
+def _closing_note(asked: Asked, decision: Decision) -> str:
+    """Who closes the connection in place of an answer, and what the caller hears of it, for people."""
+    if decision.behind:
+        return f"ztunnel refuses it behind the waypoint, which answers {decision.status}: its connection is closed"
+    if asked.callee.ports[asked.port] not in HTTP:
+        return f"port {asked.port} speaks no HTTP: the connection is closed, and there is no answer"
+    return (
+        "ztunnel closes the connection, and there is no answer: a caller's sidecar or gateway makes "
+        f"{decision.status} of that (flag UC), one in ambient mode sees a connection that is reset"
+    )
 
 
 def _refused(subject: Subject, asked: Asked, decision: Decision, notes: tuple[str, ...] = ()) -> Verdict:

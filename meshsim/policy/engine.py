@@ -125,5 +125,8 @@ class Delegating(Protocol):
     def provider(self, question: Question) -> tuple[str, Provider] | None:
         """Whom it brings a question before, with its name; None if it decides by itself."""
 
+    def closes(self, question: Question) -> bool:
+        """Whether what is denied has its connection closed in place of an answer."""
+
     def decide_unasked(self, question: Question) -> Decision:
         """Answer one question as if everybody else allowed it."""

@@ -22,7 +22,7 @@ from meshsim.policy.istio_read import read_policies
 from meshsim.policy.istio_scope import outside, told_apart, workloads
 from meshsim.policy.istio_types import JwtRule, Policies
 from meshsim.policy.istio_unenforced import unenforced_in
-from meshsim.policy.istio_waypoints import behind, both, is_behind_ztunnel
+from meshsim.policy.istio_waypoints import behind, both, closing, is_behind_ztunnel
 from meshsim.policy.question import DEFAULT_DENY, Decision, Question, RuleAccount
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.policy import IstioPolicy
@@ -110,6 +110,10 @@ class IstioEngine:
         """Answer one question as if every provider of a CUSTOM policy allowed it."""
         return self._decide(question, ask=False)
 
+    def closes(self, question: Question) -> bool:
+        """Whether what is denied has its connection closed in place of an answer, where requests first come to."""
+        return not (self._plans.get(question.destination) or self._plan(question)).http
+
     def provider(self, question: Question) -> tuple[str, Provider] | None:
         """Whom a CUSTOM policy brings a question before, with its name; None if none does."""
         plan = self._plans.get(question.destination) or self._plan(question)
@@ -138,11 +142,11 @@ class IstioEngine:
         if question.principal == plan.passing.principal:
             return behind(ztunnel)  # its own waypoint has decided, by the default too
         said_nothing = ztunnel.allowed and not ztunnel.reasons
-        return Decision(False, DEFAULT_DENY) if said_nothing and self._default == "deny" else ztunnel
+        return closing(Decision(False, DEFAULT_DENY) if said_nothing and self._default == "deny" else ztunnel)
 
     def _decide_at(self, plan: Plan, question: Question, *, ask: bool) -> Decision:
         if not plan.http:
-            return plan.decide(question, _NO_CLAIMS, ask=ask)
+            return closing(plan.decide(question, _NO_CLAIMS, ask=ask))
         if normalized(question.path, self.normalization) is None:
             return Decision(False, REFUSED_PATH, (REFUSED_PATH,))
         claims = plan.tokens.seen(question.claims)

@@ -29,8 +29,8 @@ _SEEN_OF_SOURCES = ("source.serviceAccount",)
 _OWN = "meshsim."
 """What the attributes begin with that Istio has not."""
 ZTUNNEL_ACTIONS = ("ALLOW", "DENY")
-STATUS_BEHIND = 503
-"""How a waypoint tells that ztunnel has refused what it sent on."""
+STATUS_CLOSED = 503
+"""How an Envoy that calls by HTTP tells that its connection was closed: a waypoint, a sidecar or a gateway."""
 
 
 class Passing(msgspec.Struct, frozen=True):
@@ -105,7 +105,15 @@ def behind(ztunnel: Decision) -> Decision:
     ztunnel refuses the tunnel (ztunnel: src/proxy/inbound.rs, serve_connect), the waypoint's Envoy has a request on a
     connection that ends, and tells its caller that.
     """
-    return ztunnel if ztunnel.allowed else msgspec.structs.replace(ztunnel, status=STATUS_BEHIND, behind=True)
+    return ztunnel if ztunnel.allowed else msgspec.structs.replace(closing(ztunnel), behind=True)
+
+
+def closing(decision: Decision) -> Decision:
+    """A decision by connection: who may not call has it closed, by ztunnel as by a sidecar on a port without HTTP.
+
+    So Envoy's filters for TCP do, for RBAC and for questions to providers.
+    """
+    return decision if decision.allowed else msgspec.structs.replace(decision, status=STATUS_CLOSED, closes=True)
 
 
 def unseen(rule: Rule) -> list[str]:

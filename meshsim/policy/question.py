@@ -134,8 +134,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Its body; empty for the sidecar's own words."""
     refused_by: str = ""
     """Names of the RequestAuthentications that refuse the token; empty if none does."""
+    closes: bool = False
+    """Whether what is denied has its connection closed in place of an answer: by ztunnel, or on a port without HTTP.
+
+    ``status`` is what a caller's proxy that reads HTTP then tells, Envoy with the flag UC; a ztunnel tells nothing.
+    """
     behind: bool = False
-    """Whether ztunnel refuses it behind a waypoint. That sees its connection closed, and answers with ``status``."""
+    """Whether ztunnel refuses it behind a waypoint, which is whose connection is closed."""
 
     @property
     def words(self) -> str:

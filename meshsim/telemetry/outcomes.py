@@ -8,9 +8,9 @@ REQUEST_OUTCOMES = (
 )
 """Every request and every call ends in exactly one of these.
 
-ok: answered with status 200. denied: a policy said no (403; 503 where ztunnel does behind a waypoint), or the token
-(401) or the request itself was refused (400; 431, if its header fields take too much). timeout: no answer within the
-caller's timeout (504).
+ok: answered with status 200. denied: a policy said no (403; 503 where the connection is closed in place of an answer,
+as by ztunnel and on ports without HTTP), or the token (401) or the request itself was refused (400; 431, if its header
+fields take too much). timeout: no answer within the caller's timeout (504).
 tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
 endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
 because something it needed failed (502). not-admitted: its cell had refused to guarantee the flow's bit rate, so that

@@ -115,7 +115,7 @@ class Account:
         """Response flags as Envoy's, where a mesh has waypoints with a place."""
         self.told: tuple[str, str] | None = None
         """How it ends in spite of what its answer says: as the call by which a waypoint sent it on, with its flags; or
-        as refused by a ztunnel behind a waypoint."""
+        as denied by a policy that has its connection closed."""
         self.children: tuple[Account, ...] = ()
         """Calls on its critical path, one for each group that was made."""
         self.critical = False

@@ -114,12 +114,12 @@ class Deciding:
     def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> Alarm | None:
         """Record a decision, and tell the sidecar."""
         self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
-        if ruling.decision.behind:
+        if ruling.decision.closes:
             self._tell_why(command.message)
         return self._tell_last(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
 
     def _tell_why(self, message: RequestMessage) -> None:
-        """Keep why there is no answer to what a waypoint, with a place or without one, has sent on."""
+        """Keep why a connection is closed in place of an answer."""
         account = self._accounts.get(message.call_id)
         if account is not None and account.attempt == message.attempt:
             account.told = ("denied", "")

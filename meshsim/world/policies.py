@@ -8,6 +8,7 @@ import msgspec
 
 from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
+from meshsim.policy.istio_waypoints import closing
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
 from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints
@@ -277,8 +278,10 @@ class Policies:
     def unanswered(self, host: Host, question: Question, failure: Decision) -> Decision:
         """Return what holds for a question that nobody outside answered: ``failure``, if no other rule denies it."""
         delegating = self._version(host).delegating
-        if delegating is None or not failure.allowed:
+        if delegating is None:
             return failure
+        if not failure.allowed:
+            return closing(failure) if delegating.closes(question) else failure
         rest = delegating.decide_unasked(question)
         if not rest.allowed:
             return rest

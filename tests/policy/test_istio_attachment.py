@@ -241,6 +241,27 @@ def test_ztunnel_alone_where_no_waypoint_serves() -> None:
     assert [door.decide(question("edge", method=one)).allowed for one in ("GET", "PUT")] == [True, False]
 
 
+def test_what_decides_by_connection_closes_it() -> None:
+    """Ztunnel, and a sidecar on a port without HTTP, have no answer to give, as in Envoy."""
+    text = json.dumps(policy("a", "DENY", "shop", ALL))
+    sidecars = msgspec.structs.replace(DIRECTORY, ambient=False, waypoints={}, ports={"front": {80: "http", 90: "tcp"}})
+    sidecar = IstioEngine.from_sources([PolicyFile("a.yaml", text)], sidecars)
+    ambient = engine(policy("a", "DENY", "shop", ALL), policy("b", "DENY", "shop", ALL, targetRefs=TO_CART))
+    elsewhere = policy("a", "DENY", "depot", ALL)
+    by_default = engine(elsewhere, default="deny")
+
+    def told(by: IstioEngine, *asked: Any, **more: Any) -> tuple[bool, int, bool, bool]:
+        decision = by.decide(question(*asked, **more))
+        return decision.allowed, decision.status, decision.closes, decision.behind
+
+    assert told(sidecar, "front", port=80) == (False, 403, False, False)
+    assert told(sidecar, "front", port=90) == told(ambient, "front") == (False, 503, True, False)
+    assert told(ambient, "cart") == (False, 403, False, False)  # its waypoint reads HTTP
+    assert told(ambient, "cart", principal="") == (False, 503, True, False)  # past the waypoint
+    assert told(by_default, "front") == told(by_default, "cart", principal="") == (False, 503, True, False)
+    assert told(engine(elsewhere), "front") == (True, 403, False, False)
+
+
 SOURCES: list[Json] = [
     {"principals": ["mesh.example/ns/shop/sa/front"]},
     {"principals": ["*/sa/edge"], "notNamespaces": ["depot"]},

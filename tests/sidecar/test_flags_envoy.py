@@ -103,6 +103,22 @@ def _tunnel(port: int) -> tuple[list[Json], list[Json]]:
     return listeners, [inner, _cluster("ztunnel", port, typed_extension_protocol_options=options)]
 
 
+def _denying(port: int) -> Json:
+    """A listener that denies by connection, as ztunnel does and a sidecar on a port that speaks no HTTP."""
+    rbac = {
+        "@type": f"{KIND}network.rbac.v3.RBAC",
+        "stat_prefix": "rbac",
+        "rules": {
+            "action": "DENY",
+            "policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}},
+        },
+    }
+    proxy = {"@type": f"{KIND}network.tcp_proxy.v3.TcpProxy", "stat_prefix": "proxy", "cluster": "gone"}
+    filters = [{"name": "rbac", "typed_config": rbac}, {"name": "tcp", "typed_config": proxy}]
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {"name": "denying", "address": address, "filter_chains": [{"filters": filters}]}
+
+
 def _route(path: str, cluster: str, **more: Any) -> Json:
     return {"match": {"path": path}, "route": {"cluster": cluster, "timeout": "0.4s", **more}}
 
@@ -111,7 +127,7 @@ def _route(path: str, cluster: str, **more: Any) -> Json:
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A function that asks an Envoy for a path, and returns the status and the flags of its own answer."""
     folder = tmp_path_factory.mktemp("envoy")
-    port, closed, cutting, silent, ztunnel = free_ports(5)
+    port, closed, cutting, silent, ztunnel, denying = free_ports(6)
     peers = [Peer(cutting, hangs=False), Peer(silent, hangs=True)]
     nothing = {"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}
     clusters = [
@@ -119,6 +135,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         _cluster("closed", closed),
         _cluster("cutting", cutting),
         _cluster("silent", silent),
+        _cluster("denying", denying),
         _cluster("full", silent, circuit_breakers=nothing),
     ]
     fault = {"abort": {"http_status": ABORT, "percentage": {"numerator": 100}}}
@@ -131,6 +148,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         _route("/cutting-twice", "cutting", retry_policy=TWICE),
         _route("/silent", "silent"),
         _route("/full", "full"),
+        _route("/denied", "denying", retry_policy=ISTIO),
+        _route("/denied-twice", "denying", retry_policy=EVERY),
         _route("/refused", "refused", retry_policy=ISTIO),
         _route("/refused-twice", "refused", retry_policy=EVERY),
         {
@@ -143,13 +162,13 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chain = {"filters": [http_manager(filters, options, {"flags": "%RESPONSE_FLAGS%"})]}
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     client = Client(Identities(folder, ()))
-    listeners = [{"name": "way", "address": address, "filter_chains": [chain]}, *tunnel_listeners]
+    listeners = [{"name": "way", "address": address, "filter_chains": [chain]}, *tunnel_listeners, _denying(denying)]
     inside = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
     bootstrap = {
         "bootstrap_extensions": [{"name": "internal", "typed_config": {"@type": inside}}],
         "static_resources": {"listeners": listeners, "clusters": [*clusters, *tunnel_clusters]},
     }
-    with configured(bootstrap, folder, [port, ztunnel]):
+    with configured(bootstrap, folder, [port, ztunnel, denying]):
 
         def answered(path: str) -> tuple[int, str]:
             status, body = client.request(("127.0.0.1", port), "GET", path, [("host", "service")])
@@ -171,6 +190,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         ("/cutting-twice", "reset", False, True),
         ("/silent", "timeout", False, False),
         ("/full", "overflow", False, False),
+        ("/denied", "reset", False, False),
+        ("/denied-twice", "reset", False, True),
         ("/refused", "reset", False, False),
         ("/refused-twice", "reset", False, True),
         ("/nowhere", "unrouted", False, False),

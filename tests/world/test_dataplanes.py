@@ -149,6 +149,27 @@ def test_without_a_waypoint_nobody_tries_again_what_ztunnels_carry(run: Run, sai
     assert done == {"modern"}
 
 
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_ztunnel_closes_the_connection_of_who_is_denied(run: Run, tmp_path: Path, fidelity: str) -> None:
+    """Nobody answers 403: a connection is closed, in runs and when asked; a sidecar tries it again as Envoy's 5xx."""
+    nobody = deny("selected", selector={"matchLabels": {"app": "cart"}}, rules=[{}])
+    more = (*BARE, f"fidelity={fidelity}", "mesh.resilience={retries: 1, retry_on: [failed]}")
+    result = run(nobody, *more)
+    ends = {(row.source, row.destination, row.outcome, row.status, row.retries) for row in result.calls}
+    assert ends == {
+        ("modern", "new", "denied", 503, 0),
+        ("classic", "new", "denied", 503, 1),
+        ("modern", "old", "denied", 403, 0),
+        ("classic", "old", "denied", 403, 0),
+    }
+    (tmp_path / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+    subject = subject_of_scenario(tmp_path / "scenario.yaml", more)
+    for name, status, closed in (("new", 503, True), ("old", 403, False)):
+        verdict = ask(subject, Request(source="modern/0", destination=name))
+        assert (verdict.status, verdict.decision.closes) == (status, closed)
+        assert any("ztunnel closes the connection" in note for note in verdict.notes) == closed
+
+
 @pytest.mark.parametrize("said", [(), AS_SAID])
 def test_routes_hold_where_somebody_reads_http(run: Run, said: tuple[str, ...]) -> None:
     """At a caller's sidecar, or at a waypoint, with a place or for whom the caller stands; a ztunnel knows none."""
