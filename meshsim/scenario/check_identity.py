@@ -77,7 +77,7 @@ def _check_intermediates(identity: Identity) -> Iterator[Finding]:
     at = ("mesh", "identity", "intermediate_ttl")
     if identity.hierarchy == "root":
         message = "the root itself signs certificates; expected hierarchy: per-site beside a lifetime of intermediates"
-        yield Finding(at, message, at_key=True)
+        yield Finding(at, message, at_key=True, involved=((*at[:-1], "hierarchy"),))
     for name, bound_ns, fits, right in (
         ("svid_ttl", identity.svid_ttl_ns, ttl_ns > identity.svid_ttl_ns, "more"),
         ("ca_ttl", identity.ca_ttl_ns, ttl_ns <= identity.ca_ttl_ns, "at most that"),
@@ -103,7 +103,8 @@ def check_issuer(scenario: Scenario, identity: Identity, at: Path) -> Iterator[F
     if issuer is None:
         if identity.at_start == "onboarding":
             message = "nobody is there to issue certificates to workloads without; expected "
-            yield Finding((*at, "at_start"), f"{message}{'.'.join(map(str, at))}.issuer")
+            message = f"{message}{'.'.join(map(str, at))}.issuer"
+            yield Finding((*at, "at_start"), message, involved=((*at, "issuer"),))
         return
     at = (*at, "issuer")
     node = scenario.network.nodes.get(issuer.node or "")

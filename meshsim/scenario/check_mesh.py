@@ -163,7 +163,7 @@ def _check_port_http1(scenario: Scenario, flow: Traffic, path: Path) -> Iterator
     protocol = "http" if service is None else service.protocols.get(flow.port or service.first_port, "http")
     if protocol != "http":
         message = f"the port speaks {protocol}; expected one with protocol http, for these are requests in HTTP/1.1"
-        yield Finding(path, message)
+        yield Finding(path, message, involved=((*path[:-1], "port"),))
 
 
 def _check_malformed(scenario: Scenario, flow: Traffic, path: Path) -> Iterator[Finding]:

@@ -43,10 +43,10 @@ def check_links(scenario: Scenario) -> Iterator[Finding]:
             yield Finding((*path, "name"), message, involved=(("network", "links", keys[link.key]),))
         if link.scheduling_interval_ns is not None and not link.slicing:
             message = "nothing is scheduled without slicing; expected slicing: true, or no scheduling_interval"
-            yield Finding((*path, "scheduling_interval"), message, at_key=True)
+            yield Finding((*path, "scheduling_interval"), message, at_key=True, involved=((*path, "slicing"),))
         if link.reorder_ppm and not link.jitter_ns and link.delay is None:
             message = "all trains take equally long, so none can overtake; expected jitter or delay beside reorder"
-            yield Finding((*path, "reorder"), message, at_key=True)
+            yield Finding((*path, "reorder"), message, at_key=True, involved=((*path, "jitter"), (*path, "delay")))
 
 
 def check_slices(scenario: Scenario) -> Iterator[Finding]:

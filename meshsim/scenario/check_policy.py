@@ -20,7 +20,9 @@ def check_authorizer(scenario: Scenario) -> Iterator[Finding]:
     asked = policy is None or policy.engine != "istio" or (policy.istio and policy.istio.extension_providers)
     if "authorizer" in authorizers and not asked:
         message = "with the engine istio only CUSTOM policies ask an authorizer, by an extension provider"
-        yield Finding(path_of("authorizer"), f"{message}; expected mesh.policy.istio.extension_providers", at_key=True)
+        message = f"{message}; expected mesh.policy.istio.extension_providers"
+        involved = ("mesh", "policy", "istio", "extension_providers")
+        yield Finding(path_of("authorizer"), message, at_key=True, involved=(involved,))
     for index, fault in enumerate(scenario.faults):
         if fault.kind == "policy-outage" and not authorizers:
             message = "the engine runs in the proxies and is gone only with them; expected mesh.policy.authorizer"

@@ -49,7 +49,8 @@ def _check_settings(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(_AT, "nobody would hear of anything; expected crl, ocsp or deny_list", at_key=True)
     elif revocation.live == "cut" and revocation.crl is None and not revocation.deny_list:
         message = "OCSP responses come with handshakes, so that nobody hears of open connections by them"
-        yield Finding((*_AT, "live"), f"{message}; expected crl or deny_list beside, or live: keep")
+        message = f"{message}; expected crl or deny_list beside, or live: keep"
+        yield Finding((*_AT, "live"), message, involved=((*_AT, "crl"), (*_AT, "deny_list")))
     node = scenario.network.nodes.get(revocation.node or "")
     if node is not None and node.kind == "router":
         message = "a router carries no workloads; expected a node of kind edge, regional, core or gnb"

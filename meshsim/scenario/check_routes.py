@@ -77,7 +77,7 @@ def _check_match(match: RouteMatch, service: Service | None, path: Path, to: str
         yield Finding((*path, "port"), message, involved=(("services", to),))
     if match.ignore_case and (match.path is None or match.path.regex is not None):
         message = "ignore_case is about exact and prefix of the path; expected one of them"
-        yield Finding((*path, "ignore_case"), message, at_key=True)
+        yield Finding((*path, "ignore_case"), message, at_key=True, involved=((*path, "path"),))
     texts: list[tuple[Path, TextMatch | HeaderMatch | None]] = [
         (("path",), match.path),
         (("method",), match.method),

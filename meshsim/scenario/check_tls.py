@@ -47,7 +47,7 @@ def check_tls(scenario: Scenario) -> Iterator[Finding]:
         for path, message in _check_pairs(scenario, callers, listeners):
             found.setdefault(path, message)
     for path, message in sorted(found.items(), key=lambda entry: tuple(map(str, entry[0]))):
-        yield Finding(path, message)
+        yield Finding(path, message, involved=((*path[:-1], "key"),))
 
 
 def _callers(scenario: Scenario) -> dict[str, _End]:

@@ -62,7 +62,9 @@ def check_headers(headers: Mapping[str, str], path: Path, *, http1: bool = False
         elif folded in _OF_THE_MESH:
             other = "another field, or a flow with http_version: '1.1'" if folded in ABOUT_ONE_HOP else "another field"
             other = "'authority' beside the headers" if folded == "host" else other
-            yield Finding((*path, name), f"{name!r} {_OF_THE_MESH[folded]}; expected {other}", at_key=True)
+            message = f"{name!r} {_OF_THE_MESH[folded]}; expected {other}"
+            involved = ((*path[:-1], "http_version"),) if folded in ABOUT_ONE_HOP else ()
+            yield Finding((*path, name), message, at_key=True, involved=involved)
         elif folded in seen:
             message = f"{name!r} and {seen[folded]!r} are one field; expected it once, its values joined by commas"
             yield Finding((*path, name), message, at_key=True)

@@ -36,6 +36,8 @@ _STAND_INS: dict[tuple[type[Model], str], Any] = {
     (Service, "work"): {"constant": "0 ms"},
     (Traffic, "arrivals"): {"constant": "1 /s"},
 }
+_LINKS: Path = ("network", "links")
+"""Where they may be misspelt, nobody knows who reaches whom."""
 
 
 class Reading(msgspec.Struct):
@@ -159,9 +161,12 @@ def _mend(data: Any, path: Path, missing: str | None, gone: bool, reading: Readi
         # Nobody knows the key. What else stands in its group is as the file has it.
         absent = [name for name in known if name not in holder]
         reading.meant |= {reading.in_file((*owner, name)) for name in nearest(key, absent) or absent}
+        reading.removed = reading.removed or _LINKS in reading.meant
         holder.pop(key, None)
         return True
-    reading.changed.add(entry_of(reading.in_file((*owner, key))))
+    changed = entry_of(reading.in_file((*owner, key)))
+    reading.changed.add(changed)
+    reading.removed = reading.removed or changed == _LINKS
     if gone and isinstance(holder, dict):
         holder.pop(key, None)
         return True

@@ -204,3 +204,55 @@ def test_what_a_misspelt_key_was_meant_for_is_not_told_of(old: str, new: str, go
     assert {one for one in said if not one.startswith("unknown key")} == {
         one for one in alone if not one.startswith(gone)
     }
+
+
+SIBLINGS = """\
+scenario: siblings
+duration: 1 s
+network:
+  nodes: {edge-1: {kind: edge}, edge-2: {kind: edge}}
+  links:
+    - {between: [edge-1, edge-2], latency: 1 ms, scheduling_interval: 1 ms, slicing: true, reorder: 1 %, jitter: 1 ms}
+  slices: {web: {sst: 1, five_qi: 9}}
+services:
+  back: {replicas: {edge-2: 1}, work: {constant: 1 ms}, ports: {90: {protocol: tcp}, 80: {}}}
+fleets: {users: {node: edge-1}}
+traffic:
+  - {from: users, to: back, slice: web, arrivals: {constant: 10 /s}, headers: {Connection: close}, http_version: "1.1",
+     port: 80}
+  - {from: users, to: back, slice: web, arrivals: {constant: 10 /s}, name: more, malformed: two-lengths, port: 80}
+mesh:
+  identity:
+    at_start: onboarding
+    issuer: {}
+    intermediate_ttl: 2 h
+    hierarchy: per-site
+    revocation: {live: cut, crl: {}, ocsp: {}}
+  tls: {signature_schemes: [ed25519], key: ed25519}
+  routes: [{to: back, match: [{path: {exact: /a}, ignore_case: true}]}]
+"""
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "slicing", "jitter", "http_version", "issuer", "hierarchy", "crl", "key: ed25519", "path: {exact", "port: 80",
+        "links",
+    ],
+)  # fmt: skip
+def test_what_rests_on_a_misspelt_neighbour_is_not_told(key: str) -> None:
+    """A value that asks for another beside it is no mistake where that one is misspelt."""
+    load_text(SIBLINGS, PATH)
+    name, colon, rest = key.partition(":")
+    text = SIBLINGS.replace(f"{name}{colon or ':'}{rest}", f"{name}x{colon or ':'}{rest}")
+    with pytest.raises(ScenarioError) as error:
+        load_text(text, PATH)
+    assert [one.message for one in error.value.diagnostics if not one.message.startswith("unknown key")] == []
+
+
+def test_without_links_nobody_is_said_to_be_out_of_reach() -> None:
+    """Links that are no list are the one mistake."""
+    text = SIBLINGS.replace("  links:\n    - {between", "  links:\n      {between")
+    with pytest.raises(ScenarioError) as error:
+        load_text(text, PATH)
+    assert len(error.value.diagnostics) == 1
