@@ -134,7 +134,7 @@ def sent(template: CallTemplate, token: Token | None, carried: Carried | None) -
 def is_too_large(template: CallTemplate, token: Token | None, carried: Carried) -> bool:
     """Say whether a workload's own sidecar refuses its request, for what the workload has handed on.
 
-    What a scenario writes itself stays below that. A sidecar that writes claims into fields is not held to it.
+    What a scenario writes itself stays below that. A proxy that writes claims into fields is not held to it.
     """
     headers, path = sent(template, token, carried)
     taken = sum(len(name) + len(value) for name, value in headers) + len(path) + len(template.authority)

@@ -117,7 +117,8 @@ def presented(
 ) -> tuple[Token | None, tuple[str, int] | None]:
     """The token that a request carries on a connection; and the outcome and status of one that is not sent.
 
-    Some are not without a token, and none whose fields take too much: a workload's own sidecar answers 431 to it.
+    Some are not without a token, and none whose fields take too much for the first proxy that reads them: a workload's
+    own sidecar answers 431 to it, or the waypoint that its ztunnel carries it to.
     """
     template, token = call.template, None
     if template.token:
@@ -127,9 +128,14 @@ def presented(
         token = wallet.present(template.token, settings.clock_offset_ns + now_ns, shown)
         if token is None and wallet.needs(template.token):
             return None, ("no-token", STATUS["no-token"])
-    if call.carried is not None and is_too_large(template, token, call.carried):
+    if call.carried is not None and _is_read(settings, template) and is_too_large(template, token, call.carried):
         return None, ("denied", TOO_LARGE)
     return token, None
+
+
+def _is_read(settings: SidecarSettings, template: CallTemplate) -> bool:
+    """Say whether a proxy that reads HTTP has a request from its workload: a waypoint has made what it sends on."""
+    return not settings.serves and (bool(template.through) or not template.carried_by_ztunnel)
 
 
 class RequestSizes:

@@ -461,6 +461,31 @@ def test_a_killed_waypoint_leaves_no_work_on_its_cores(run: Run) -> None:
     assert worked[1] < worked[0] - 10_000_000
 
 
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+@pytest.mark.parametrize(("more", "status"), [((), 200), (("services.store.waypoint=gate",), 431)])
+def test_who_reads_no_http_limits_no_fields(run: Run, fidelity: str, more: tuple[str, ...], status: int) -> None:
+    """What a waypoint itself writes goes on, as from Envoy; a ztunnel hands it on to all but another waypoint."""
+    names = [f"x-{number}" for number in range(9)]
+    told = ", ".join(f"{{header: {name}, claim: role}}" for name in names)
+    text = SCENARIO.replace("    waypoint: gate\n", f"    waypoint: gate\n    forward_headers: [{', '.join(names)}]\n")
+    text = text.replace("    work: {constant: 1 ms}\n", "    work: {constant: 1 ms}\n    calls: [{to: store}]\n", 1)
+    text = text.replace(
+        "fleets:\n", "  store: {namespace: bank, replicas: {annex: 1}, work: {constant: 1 ms}}\nfleets:\n"
+    )
+    tokens = (
+        "mesh.tokens={issuers: {mint: {ttl: 1 h}}}",
+        f"fleets.clerk.token={{issuer: mint, audiences: [bank], claims: {{role: {'r' * 7500}}}}}",
+        f"services.ledger.request_authentication={{issuers: [mint], output_claims_to_headers: [{told}]}}",
+        f"fidelity={fidelity}",
+        "duration=500 ms",
+    )
+    result = run(*tokens, *more, text=text)
+    assert {row.status for row in result.calls if (row.source, row.destination) == ("gate", "ledger")} == {
+        200 if status == 200 else 502
+    }
+    assert {row.status for row in result.calls if row.source == "ledger"} == {status}
+
+
 def test_tokens_are_looked_at_by_the_waypoint(run: Run) -> None:
     """A token that is bound to the caller's certificate holds at the waypoint, which does not hand it on."""
     tokens = (
