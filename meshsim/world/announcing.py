@@ -122,7 +122,11 @@ class Announcing:
 
     def _heard(self, report: tuple[Replica, int, Callable[[], None]]) -> None:
         replica, epoch, announced = report
-        if replica.epoch == epoch:
+        if replica.epoch != epoch:
+            return
+        if not self._state.machines[self.node].up:
+            self._clock.at(self._clock.now_ns + RETRY_NS, self._report, report)  # it went down meanwhile
+        else:
             self._discovery.admit(endpoint_of(replica))
             self.on_ready(replica)
             self._reported.append(announced)

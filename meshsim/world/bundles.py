@@ -27,7 +27,7 @@ class Bundles:
         authorities: Authorities,
         issuer_node: str,
         control_node: str,
-        arrived: Callable[[Host, Trust], None],
+        arrived: Callable[[Host, Trust], bool],
     ) -> None:
         self._state = state
         self._clock = state.clock

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 class Fetch:
     """One try of a workload to get its configuration."""
 
-    __slots__ = ("announcement", "content", "deadline_ns", "enrolment", "open")
+    __slots__ = ("announcement", "broken", "content", "deadline_ns", "enrolment", "open")
 
     def __init__(self, enrolment: Enrolment, deadline_ns: int) -> None:
         self.enrolment = enrolment
         self.deadline_ns = deadline_ns
         self.open = True
         """Whether it has not ended."""
+        self.broken = False
+        """Whether the control plane crashed, and knows nothing of it any more: its end is a matter of time."""
         self.content: Content | None = None
         self.announcement: Announcement | None = None
         """What was sent last."""
@@ -43,6 +45,11 @@ class Fetch:
     def awaited(self) -> bool:
         """Whether anybody waits for what it brings."""
         return self.open and self.enrolment.alive
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether both ends go on with it."""
+        return self.awaited and not self.broken
 
 
 class Configuring:
@@ -74,6 +81,8 @@ class Configuring:
         self._work = work
         self._ended = ended
         self._parcels = Parcels(state)
+        self._fetches: dict[str, Fetch] = {}
+        """The last one of each host, by its name."""
         self._services = tuple(state.scenario.services)
 
     def begin(self, enrolment: Enrolment) -> None:
@@ -82,11 +91,17 @@ class Configuring:
         done_ns = self._work(host.machine, connection_operations(host.key_type, self._key_type)[0])
         self._clock.at(done_ns, self._ask, enrolment)
 
+    def crashed(self, node: str) -> None:
+        """Take note that a node is gone, with what it knew."""
+        if node == self._node:
+            for fetch in self._fetches.values():
+                fetch.broken = True
+
     def _ask(self, enrolment: Enrolment) -> None:
         if not enrolment.alive:
             return
         now_ns = self._clock.now_ns
-        fetch = Fetch(enrolment, now_ns + self._timeout_ns)
+        fetch = self._fetches[enrolment.host.name] = Fetch(enrolment, now_ns + self._timeout_ns)
         if fetch.deadline_ns < self._state.scenario.duration_ns:
             self._clock.at(fetch.deadline_ns, self._given_up, fetch)
         way_ns = one_way_ns(self._state, enrolment.host.node, self._node)
@@ -95,13 +110,15 @@ class Configuring:
 
     def _asked(self, fetch: Fetch) -> None:
         machine = self._state.machines[self._node]
-        if fetch.awaited and machine.up:
+        if fetch.goes_on and machine.up:
             host = fetch.enrolment.host
             done_ns = self._work(machine, connection_operations(host.key_type, self._key_type)[1])
             self._clock.at(done_ns, self._send, fetch)
 
     def _send(self, fetch: Fetch) -> None:
         """Send all that there is for a host, or what is new for one that has had the rest."""
+        if not fetch.goes_on:
+            return
         host = fetch.enrolment.host
         content, announcement, size_bytes = self.content(host), self.announcing.current, 0
         if content is not fetch.content:
@@ -113,10 +130,10 @@ class Configuring:
         self._parcels.send(Parcel(self._node, host.node, size_bytes, wanted, lambda: self._came(fetch)))
 
     def _wanted(self, fetch: Fetch) -> bool:
-        return fetch.awaited and not self._state.over
+        return fetch.goes_on and not self._state.over
 
     def _came(self, fetch: Fetch) -> None:
-        if not fetch.awaited:
+        if not fetch.goes_on:
             return
         if fetch.content is self.content(fetch.enrolment.host) and fetch.announcement is self.announcing.current:
             fetch.open = False

@@ -99,6 +99,7 @@ class Enrolling:
     def crashed(self, node: str) -> None:
         """Take note that a node lost power: it has to be attested again."""
         self._nodes.forget(self._state.machines[node])
+        self.configuring.crashed(node)
 
     def finish(self) -> None:
         """Write rows of what is still going on when the run ends."""

@@ -49,7 +49,7 @@ class Federating:
     blame: Callable[[str, str, int], None]
     """Told of the node that fetched in vain, of the endpoint's, and since when: a fault may be why."""
 
-    def __init__(self, state: State, domains: Domains, heard: Callable[[Host, Foreign], None]) -> None:
+    def __init__(self, state: State, domains: Domains, heard: Callable[[Host, Foreign], bool]) -> None:
         scenario = state.scenario
         mesh, federation = scenario.mesh, scenario.mesh.federation
         assert federation is not None

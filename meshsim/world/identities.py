@@ -248,25 +248,28 @@ class Identities:
         if host.starts == starts and self._held.get(host.name) is svid:
             self.write(host, "expired", svid)
 
-    def hear(self, host: Host, trust: Trust) -> None:
-        """Take note of what a host has heard of authorities."""
+    def hear(self, host: Host, trust: Trust) -> bool:
+        """Take note of what a host has heard of authorities; say whether it is news."""
         if not self._believing.hear(host, trust):
-            return
+            return False
         self.refresh(host)
         within_ns = self._domains.of(host).identity.renew_within_ns
         if within_ns is not None and self._superseded(host):
             delay_ns = self.rotating.draw_delay_ns(host, within_ns)
             self._at(self._clock.now_ns + delay_ns, self._renew, (host, host.starts))
+        return True
 
     def _superseded(self, host: Host) -> bool:
         """Say whether a host's certificate goes back to a root that does not sign any more."""
         held = self._held.get(host.name)
         return held is not None and held.root.authority != self._domains.of(host).trust.active
 
-    def hear_of_others(self, host: Host, foreign: Foreign) -> None:
-        """Take note of what a host has heard of the authorities of other trust domains."""
-        if self._believing.hear_of_others(host, foreign):
+    def hear_of_others(self, host: Host, foreign: Foreign) -> bool:
+        """Take note of what a host has heard of the authorities of other trust domains; say whether it is news."""
+        news = self._believing.hear_of_others(host, foreign)
+        if news:
             self.refresh(host)
+        return news
 
     def superseded(self, authorities: Authorities) -> int:
         """Return how many hosts have a certificate from an authority of theirs that does not sign any more."""

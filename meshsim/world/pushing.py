@@ -40,9 +40,12 @@ class Pushing(Generic[Told]):
         node_of: Callable[[Host], str],
         current: Callable[[Host], Told | None],
         size_bytes: Callable[[Told], int],
-        arrived: Callable[[Host, Told], None],
+        arrived: Callable[[Host, Told], bool],
     ) -> None:
-        """``node_of`` says who tells a host, ``current`` what it is to know now; None where it is told nothing."""
+        """``node_of`` says who tells a host, ``current`` what it is to know now; None where it is told nothing.
+
+        ``arrived`` has a host take what has come, and says whether it is newer than what it has.
+        """
         self._state = state
         self._clock = state.clock
         self._kind = kind
@@ -110,8 +113,8 @@ class Pushing(Generic[Told]):
             self._rejected[host.name] = news
             self._write(host, told, "rejected", news, sent_bytes)
             return
-        self._write(host, told, "acked", news, sent_bytes)
-        self._arrived(host, told)
+        taken = self._arrived(host, told)
+        self._write(host, told, "acked" if taken else "stale", news, sent_bytes)
 
     def _write(self, host: Host, told: Told, event: str, news: str, sent_bytes: int = 0) -> None:
         node = self._node_of(host)

@@ -67,6 +67,7 @@ class Spreading:
         self._open: dict[str, Content] = {}
         """What is on its way to each receiver, or will be tried again, by its name."""
         self._on_the_way = 0
+        """Pushes that have their turn. Who asks anew over a new stream is given what is current beside them."""
         self._record = state.recorder.appender("configs")
 
     def comes(self, content: Content) -> None:
@@ -113,19 +114,21 @@ class Spreading:
         if not (host.up and self._state.machines[self._node].up):
             self._again(push, 0)
             return
-        self._on_the_way += 1
+        if not tries:
+            self._on_the_way += 1
         held = None if tries else self._holding.held(host)
         self._dispatch.send(
             (self._node, host.node),
             push_size_bytes(content, held, host, self._services),
-            lambda sent_bytes: self._received(host, content, sent_bytes),
+            lambda sent_bytes: self._received(push, sent_bytes),
             lambda sent_bytes: self._lost(push, sent_bytes),
         )
 
     def _lost(self, push: tuple[Receiver, Content, int], sent_bytes: int) -> None:
         """Take note that the stream is broken: what was under way is lost, and the next gets all that is current."""
         self._again(push, sent_bytes)
-        self._answered(None)
+        if not push[2]:
+            self._answered(None)
 
     def _again(self, push: tuple[Receiver, Content, int], sent_bytes: int) -> None:
         host, content, tries = push
@@ -134,10 +137,12 @@ class Spreading:
             self._holding.blame(self._node, host.node)
             self._clock.at(self._clock.now_ns + again_after_ns(tries), self._try, (host, content, tries + 1))
 
-    def _received(self, host: Receiver, content: Content, sent_bytes: int) -> None:
+    def _received(self, push: tuple[Receiver, Content, int], sent_bytes: int) -> None:
+        host, content, tries = push
         # The answer frees the control plane's hands, whatever it says; of a proxy that is gone, its connection does.
         answer_ns = self._clock.now_ns + self._dispatch.back_ns((self._node, host.node))
-        self._clock.at(answer_ns, self._answered)
+        if not tries:
+            self._clock.at(answer_ns, self._answered)
         if self._open.get(host.name) is content:
             del self._open[host.name]
         held = self._holding.held(host)

@@ -97,3 +97,27 @@ def test_what_changes_on_its_way_follows_it(tmp_path: Path) -> None:
     more = sent_bytes(result, "core->edge") - sent_bytes(before, "core->edge")
     size_bytes = texts_size_bytes((("strict.cedar", (tmp_path / "strict.cedar").read_text()),), 2) + HEADER_BYTES
     assert more == 2 * size_bytes
+
+
+def test_a_control_plane_that_crashes_knows_nothing_of_who_fetched(tmp_path: Path) -> None:
+    """What was half way there is not gone on with after its restart: the attempt ends by its time-out."""
+    crash = "faults: [{at: 500 ms, for: 600 ms, kind: node-crash, target: core}]\n"
+    result = run(tmp_path, LARGE, THIN, more=crash)
+    failed = {(row.host, row.step, row.t_end_ns // MS) for row in result.issuances if row.outcome == "failed"}
+    asked = {(row.host, row.t_start_ns // MS) for row in issued(run(tmp_path, LARGE, THIN)).values()}
+    assert {host for host, _, _ in failed} == {host for host, _ in asked}
+    assert all(step == "configuration" and 3_000 < end < 3_200 for _, step, end in failed)
+    assert {row.outcome for row in result.requests if row.t_intended_ns > 15 * S} == {"ok"}
+
+
+def test_who_is_ready_reports_it_again_to_a_control_plane_that_was_down(tmp_path: Path) -> None:
+    """A report that arrives while the control plane is down is lost: what it announces later, it has heard later."""
+    far = ("network.links.0.latency=200 ms", "fidelity=modelled")
+    clean = issued(run(tmp_path, SMALL, *far))["front/0"]
+    ready_ns = clean.t_end_ns - clean.announcement_ns
+    assert 300 * MS <= clean.announcement_ns < 400 * MS  # its way, and the debounce
+    at_ms = ready_ns // MS + 100
+    crash = f"faults: [{{at: {at_ms} ms, for: 2350 ms, kind: node-crash, target: core}}]\n"
+    row = issued(run(tmp_path, SMALL, *far, more=crash))["front/0"]
+    assert row.t_end_ns - row.announcement_ns == ready_ns
+    assert row.t_end_ns > (at_ms + 2350 + 200) * MS

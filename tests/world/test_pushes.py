@@ -224,6 +224,37 @@ def test_what_comes_late_does_not_take_the_place_of_what_is_newer(tmp_path: Path
     assert late
 
 
+def test_trust_that_comes_late_is_told_as_such(tmp_path: Path) -> None:
+    """A deny list whose packet was lost arrives after the next one, which has it too: nobody takes it any more."""
+    faults = """\
+faults:
+  - {at: 4 s, kind: revoke, target: client/0}
+  - {at: 4500 ms, kind: revoke, target: client/1}
+"""
+    result = run(tmp_path, faults, "network.links.0.loss=30 %")
+    late = 0
+    for proxy in {row.proxy for row in result.configs}:
+        rows = [row for row in result.configs if row.proxy == proxy and row.kind == "trust" and row.event != "sent"]
+        taken = [row.version for row in rows if row.event == "acked"]
+        assert taken == sorted(set(taken))
+        assert taken[-1] == 3
+        late += [(row.version, row.event) for row in rows][-2:] == [(3, "acked"), (2, "stale")]
+    assert late
+
+
+def test_who_asks_anew_takes_no_turn(tmp_path: Path) -> None:
+    """Who was cut off is given what is current over a new stream, as in Istio, and keeps nobody waiting meanwhile."""
+    more = CHANGE.replace("]\n", ", {name: newer, at: 16100 ms, policy: {files: [small.cedar]}}]\n")
+    more += "faults: [{at: 10 s, for: 5 s, kind: link-down, target: side}]\n"
+    result = run(tmp_path, more, "mesh.control.concurrent_pushes=1", "network.links.2.bandwidth=500 kbit/s")
+    rows = [row for row in result.configs if row.kind == "configuration" and row.event in ("acked", "stale")]
+    slow = {row.proxy: row.t_ns for row in rows if row.proxy in AT_FAR and row.version == 2 and row.sent_bytes}
+    first = {row.proxy: row.t_ns for row in rows if row.proxy.startswith("front/") and row.version == 3}
+    assert len(first) == 2
+    assert slow.keys() == set(AT_FAR)
+    assert max(first.values()) < min(slow.values())
+
+
 def test_segments_are_as_large_as_links_let_pass(tmp_path: Path) -> None:
     """Where a link on the way takes smaller packets a push has more of them, each with its headers."""
     sizes = {}
