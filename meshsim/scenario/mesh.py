@@ -75,8 +75,8 @@ class Control(Model):
     debounce_max_ns: Duration | None = Field(default=None, alias="debounce_max")
     """Each further change has it wait once more, until this long after the first. Default: none, it waits once."""
     concurrent_pushes: int | None = Field(default=None, ge=1, le=100_000)
-    """Proxies that a change of configuration is pushed to at a time, each until it has acknowledged; who was cut off and
-    is back takes no turn. Default: 15, and 5 more for each core of the control plane's node, at most 100, as Istio."""
+    """Proxies that a change of configuration is pushed to at a time, each until it has acknowledged; who comes
+    back takes no turn. Default: 15, and 5 more for each core of the control plane's node, at most 100, as Istio."""
     on_reject: Literal["keep", "roll_back"] = "keep"
     """What happens when a proxy rejects a change: keep (it alone stays with what it has) or roll_back (all others go
     back to what they had, too). Default: keep."""
