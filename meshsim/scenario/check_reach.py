@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from meshsim.scenario.call_graph import edges, route_targets
+from meshsim.scenario.call_graph import calls_of, route_targets
 from meshsim.scenario.check_policy import path_of
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
@@ -90,7 +90,8 @@ def check_reach(scenario: Scenario) -> Iterator[Finding]:
 def _callings(scenario: Scenario, ways: Ways) -> Iterator[tuple[list[str], str, Path]]:
     """Of each flow and call: the nodes it comes from, the service it goes to, and the path of that service's name.
 
-    What goes through a waypoint with a place are two: to the waypoint, and from there.
+    What goes through a waypoint with a place are two: to the waypoint, and from there. Routes lead on from where they
+    hold: from the waypoint, or from callers that do not leave by ztunnel alone.
     """
     nodes = scenario.network.nodes
     known = scenario.services.keys() | scenario.fleets.keys()
@@ -98,17 +99,24 @@ def _callings(scenario: Scenario, ways: Ways) -> Iterator[tuple[list[str], str, 
         origins = [node for node in one.settings.replicas if node in nodes]
         yield from ((origins, service, ("services", service, "waypoint")) for service in one.serves)
 
-    def first(caller: str, to: str) -> str:
-        through = ways.through(caller, to) if ways.placed and {caller, to} <= known else ""
-        return through or to
+    def ends(caller: str, to: str, origins: list[str], path: Path) -> Iterator[tuple[list[str], str, Path]]:
+        through, is_known = "", {caller, to} <= known
+        if ways.placed and is_known:
+            through = ways.through(caller, to)
+        yield origins, through or to, path
+        if through:
+            origins = [node for node in ways.placed[through].settings.replicas if node in nodes]
+        elif is_known and ways.is_carried(caller, to):
+            return
+        yield from ((origins, target, at) for target, at in route_targets(scenario, to).items())
 
     for index, flow in enumerate(scenario.traffic):
         origins = [node for node in entry_nodes(scenario, flow.source) if node in nodes]
-        yield origins, first(flow.source, flow.to), ("traffic", index, "to")
-        yield from ((origins, to, path) for to, path in route_targets(scenario, flow.to).items())
+        yield from ends(flow.source, flow.to, origins, ("traffic", index, "to"))
     for name, service in scenario.services.items():
         origins = [node for node in replicas_by_node(service) if node in nodes]
-        yield from ((origins, first(name, to), path) for path, to in edges(scenario, name))
+        for below, call in calls_of(scenario, name):
+            yield from ends(name, call.to, origins, ("services", name, *below, "to"))
 
 
 def control_node(scenario: Scenario) -> str | None:

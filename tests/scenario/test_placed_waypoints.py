@@ -97,6 +97,31 @@ def test_a_waypoint_is_reached_over_links() -> None:
     assert "no replica of 'new' can be reached from node 'isle'; expected links that join them" in found
 
 
+SPLIT = "mesh.routes=[{to: new, split: [{weight: 1}, {to: far, weight: 1}]}]"
+APART = "no replica of 'far' can be reached from node {!r}; expected links that join them"
+
+
+@pytest.mark.parametrize(
+    ("gate", "more", "from_node"),
+    [
+        ("mast", (), ""),  # the waypoint reaches both parts of the network, its callers do not
+        ("desk", (), "desk"),
+        ("desk", ("fleets.modern.node=mast",), "desk"),  # the waypoint reaches one part, its callers both
+        ("mast", ("fleets.modern.tls.mode=DISABLE",), ""),  # past the waypoint, by ztunnel, which knows no routes
+        ("mast", ("fleets.modern.dataplane=sidecar",), "desk"),  # past the waypoint, by its own routes
+    ],
+)
+def test_routes_lead_on_from_where_they_hold(gate: str, more: tuple[str, ...], from_node: str) -> None:
+    """A target of routes has to be reached by the waypoint, or by a caller whose proxy knows them; by no ztunnel."""
+    text = PLAIN.replace("shop: {kind: edge}}", "shop: {kind: edge}, mast: {kind: gnb}, isle: {kind: edge}}")
+    text = text.replace("links: [", "links: [{between: [desk, mast]}, {between: [mast, isle]}, ")
+    text = text.replace("fleets:\n", "  far: {replicas: {isle: 1}, work: {constant: 1 ms}}\nfleets:\n")
+    text = text[: text.index("  - {name: classic-new")]
+    found = messages(SPLIT, f"{TO}.shop/gate.replicas={{{gate}: 1}}", *more, text=text)
+    apart = {one for one in found if "'far'" in one}
+    assert apart == ({APART.format(from_node)} if from_node else set())
+
+
 def test_memory_of_waypoints_counts() -> None:
     """Each replica takes what a sidecar does."""
     small = ["network.nodes.desk.memory=100 MB", "fleets.modern.node=shop", "fleets.classic.node=shop"]
