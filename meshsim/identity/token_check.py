@@ -9,6 +9,7 @@ first to fail is the reason; what fails before a key is tried costs no check of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from meshsim.scenario.token_reasons import (
     WRONG_AUDIENCE,
 )
 
+_SCHEME: Final = re.compile(r"^https?://")
 _AFTER_A_KEY: Final = frozenset({"", BAD_SIGNATURE, NOT_BOUND, OTHER_CERTIFICATE})
 """What comes of a token whose signature was checked."""
 _CHARGED: Final[Mapping[str, str]] = {
@@ -71,8 +73,8 @@ def are_meant(audiences: Iterable[str], accepted: Iterable[str]) -> bool:
 
 
 def _audience(text: str) -> str:
-    """An audience as Envoy compares it: without http:// or https://, and without a slash at the end."""
-    return text.removeprefix("http://").removeprefix("https://").removesuffix("/")
+    """An audience as Envoy compares it: without http:// or https:// once, and without a slash at the end."""
+    return _SCHEME.sub("", text).removesuffix("/")
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -210,7 +212,7 @@ def judge_text(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys
 def verify(text: str, rules: TokenRules, clock_s: int, thumbprint: str, keys: Keys = no_keys) -> str:
     """Find out the reason to refuse the text of a token, or an empty string: PyJWT judges its signature.
 
-    PyJWT would read the wall clock: it is told not to, and the times are held against ``clock_s`` here.
+    It is asked for nothing else, as it would read the wall clock: the times are held against ``clock_s`` here.
     """
     read = read_token(text)
     if isinstance(read, str):

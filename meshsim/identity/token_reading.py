@@ -64,7 +64,7 @@ def read_token(text: str) -> Reading | str:
         for name in ("iss", "sub", "jti"):
             _text(claims, name)
         _, not_before_s, expires_s = (_seconds(claims, name) for name in ("iat", "nbf", "exp"))
-        _decoded(parts[2])
+        decoded(parts[2])
         return Reading(".".join(parts), algorithm, kid, claims, _audiences(claims), not_before_s, expires_s)
     except (ValueError, RecursionError):
         return MALFORMED
@@ -73,7 +73,7 @@ def read_token(text: str) -> Reading | str:
 def _mapping(part: str) -> dict[str, Any]:
     """A part of a token that is JSON: a mapping."""
     found = json.loads(
-        _decoded(part).decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=_int
+        decoded(part).decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=_int
     )
     if not isinstance(found, dict) or _depth(found) > DEEPEST:
         raise ValueError
@@ -81,7 +81,8 @@ def _mapping(part: str) -> dict[str, Any]:
     return found
 
 
-def _decoded(part: str) -> bytes:
+def decoded(part: str) -> bytes:
+    """What a part of a token holds; of its last character some bits may be left over, and say nothing."""
     bare = part.rstrip("=")
     if not _PART.fullmatch(part) or len(bare) % 4 == 1 or (len(bare) < len(part) and len(part) % 4):
         raise ValueError

@@ -21,6 +21,7 @@ from tests.identity.test_key_sets import key_set, of_joe
 
 SECRET = b"a secret that joe shares"
 JWKS = key_set({"kty": "oct", "k": base64url(SECRET)})
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 NOW_S = 1_767_225_600
 HEAD: dict[str, Any] = {"alg": "HS256"}
 JOE: dict[str, Any] = {"iss": "joe"}
@@ -29,13 +30,23 @@ JOE: dict[str, Any] = {"iss": "joe"}
 def made(claims: object = JOE, header: object = HEAD) -> str:
     """A token signed with the secret; what is bytes already stands in it as it is."""
     parts = (one if isinstance(one, bytes) else json.dumps(one).encode() for one in (header, claims))
-    body = ".".join(map(base64url, parts))
+    return sealed(".".join(map(base64url, parts)))
+
+
+def sealed(body: str) -> str:
+    """Header and claims with their signature."""
     return f"{body}.{base64url(hmac.digest(SECRET, body.encode(), hashlib.sha256))}"
 
 
 def nested(levels: int) -> bytes:
     """Claims in which one is a list of lists of lists."""
     return b'{"iss":"joe","a":' + b"[" * levels + b"]" * levels + b"}"
+
+
+def loose(text: str) -> str:
+    """The same with another bit in its last character, of which two are left over."""
+    assert len(text.rpartition(".")[2]) % 4 == 3
+    return text[:-1] + ALPHABET[ALPHABET.index(text[-1]) ^ 1]
 
 
 GOOD = made()
@@ -47,6 +58,8 @@ ODD: dict[str, tuple[str, str]] = {
     "padded too much": (f"{GOOD}==", token_reasons.MALFORMED),
     "a header padded wrongly": (GOOD.replace(".", "=.", 1), token_reasons.MALFORMED),
     "a comma behind": (f"{GOOD},", token_reasons.MALFORMED),
+    "bits left over behind the claims": (sealed(loose(GOOD.rpartition(".")[0])), ""),
+    "bits left over behind the signature": (loose(GOOD), ""),
     "a character more": (f"{GOOD}A", token_reasons.BAD_SIGNATURE),
     "two parts": (GOOD.rpartition(".")[0], token_reasons.MALFORMED),
     "four parts": (f"{GOOD}.AA", token_reasons.MALFORMED),

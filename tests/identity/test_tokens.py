@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.identity.token_check import ABSENT, Accepted, TokenRules, judge, judge_text, verify
+from meshsim.identity.token_check import ABSENT, Accepted, TokenRules, are_meant, judge, judge_text, verify
 from meshsim.identity.token_flaws import flawed
 from meshsim.identity.tokens import Grant, Issuer, Token, base64url, public_pem, thumbprint_of
 from meshsim.scenario import token_reasons
@@ -124,6 +124,21 @@ def test_the_leeway_has_its_edges(after_s: int, reason: str) -> None:
     token = grant().token(BEGIN_S, OWN)
     assert judge(token, rules(), BEGIN_S + after_s, OWN).reason == reason
     assert verify(token.text, rules(), BEGIN_S + after_s, OWN) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("https://shop/", True),
+        ("http://shop", True),
+        ("shop//", False),
+        ("http://https://shop", False),
+        ("Shop", False),
+    ],
+)
+def test_audiences_are_compared_as_envoy_does(said: str, meant: bool) -> None:
+    """One scheme in front does not count, nor does one slash behind."""
+    assert are_meant([said], ["shop"]) is are_meant(["shop"], [said]) is meant
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=60) | st.binary(max_size=40).map(base64url))
