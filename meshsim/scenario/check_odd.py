@@ -10,6 +10,7 @@ from meshsim.scenario.check_signing import distances_ns
 from meshsim.scenario.destinations import CallersDestination, Destination, DestinationSettings
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.ports import Labels
 from meshsim.scenario.positions import Path
 from meshsim.scenario.routes import Route, RouteMatch
 from meshsim.scenario.tls import tls_of
@@ -74,36 +75,45 @@ def _subsets(scenario: Scenario, route: Route, at: Path) -> Iterator[Finding]:
 
 def _plaintext(scenario: Scenario, name: str, destination: Destination) -> Iterator[Finding]:
     service = scenario.services[name]
-    strict = {
-        port
-        for port in service.protocols
-        for version in service.versions or ("",)
-        if tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), *version_tls(service, version, port)).mode
-        == "STRICT"
-    }
-    for path, settings, ports in _told(destination, tuple(service.protocols)):
-        refused = [str(port) for port in ports if port in strict]
-        if settings.tls == "plaintext" and refused:
+    for path, settings, ports, labels in _told(destination, tuple(service.protocols)):
+        if settings.tls != "plaintext":
+            continue
+        meant = [kind for kind in variants(name, service) if kind.nodes and labels.items() <= kind.labels.items()]
+        strict = {
+            port: tuple(one.version for one in meant if _is_strict(scenario, name, one.version, port)) for port in ports
+        }
+        for versions in dict.fromkeys(strict.values()):
+            refused = [str(port) for port in ports if strict[port] == versions]
+            of = "" if len(versions) == len(meant) else f" of {' and '.join(versions)}"
             message = (
-                f"callers are told to speak plaintext to port {', '.join(refused)} of {name!r}, where the mode is "
-                "STRICT: every such call is refused"
+                f"callers are told to speak plaintext to port {', '.join(refused)} of {name!r}, where the mode{of} is "
+                f"STRICT: every such call{' to it' if of else ''} is refused"
             )
-            yield Finding(("mesh", "destinations", name, *path, "tls"), message)
+            if versions:
+                yield Finding(("mesh", "destinations", name, *path, "tls"), message)
+
+
+def _is_strict(scenario: Scenario, name: str, version: str, port: int) -> bool:
+    own = version_tls(scenario.services[name], version, port)
+    return tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(name), *own).mode == "STRICT"
 
 
 def _told(
     destination: Destination, ports: tuple[int, ...]
-) -> Iterator[tuple[Path, DestinationSettings, tuple[int, ...]]]:
-    """What callers are told, where it stands, and of which ports it holds: those of a port hold in place of others."""
+) -> Iterator[tuple[Path, DestinationSettings, tuple[int, ...], Labels]]:
+    """What callers are told, where it stands, of which ports it holds (those of a port in place of others), and labels.
+
+    The replicas with these labels are meant.
+    """
     parts: list[tuple[Path, CallersDestination]] = [((), destination)]
     parts += [(("callers_in", namespace), one) for namespace, one in destination.callers_in.items()]
     for at, part in parts:
-        yield at, part, tuple(port for port in ports if str(port) not in part.ports)
-        yield from (((*at, "ports", port), one, (int(port),)) for port, one in part.ports.items())
+        yield at, part, tuple(port for port in ports if str(port) not in part.ports), {}
+        yield from (((*at, "ports", port), one, (int(port),), {}) for port, one in part.ports.items())
         for subset, own in part.subsets.items():
             below = (*at, "subsets", subset)
-            yield below, own, tuple(port for port in ports if str(port) not in own.ports)
-            yield from (((*below, "ports", port), one, (int(port),)) for port, one in own.ports.items())
+            yield below, own, tuple(port for port in ports if str(port) not in own.ports), own.labels
+            yield from (((*below, "ports", port), one, (int(port),), own.labels) for port, one in own.ports.items())
 
 
 def _authorizers(scenario: Scenario) -> Iterator[Finding]:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from meshsim.scenario.call_graph import calls_of, edges
 from meshsim.scenario.changes import Change
 from meshsim.scenario.findings import Finding
+from meshsim.scenario.mesh import Mesh, Resilience
 from meshsim.scenario.model import Scenario
 from meshsim.scenario.placed_waypoints import Ways, can_have_place, modes_of, placed_waypoints
 from meshsim.scenario.positions import Path
+from meshsim.scenario.preset_use import settings
 from meshsim.scenario.proxies import qualified, waypoints_of
 from meshsim.scenario.words import expected, show
 
@@ -140,11 +142,22 @@ def note_ztunnels(scenario: Scenario) -> Iterator[Finding]:
             )
             yield Finding(path, message, at_key=True)
     resilience = scenario.mesh.resilience
-    retries = resilience.retries and not _REQUESTS.isdisjoint(resilience.model_fields_set)
+    retries = resilience.retries and not _REQUESTS.isdisjoint(_written(scenario.mesh))
     said_of_requests = retries or resilience.attempt_timeout_ns is not None
     if said_of_requests and called and all(ways.is_carried(caller, to) for caller, to in called):
         message = "all calls leave by ztunnels, which try no request again: its retries hold for none of them"
         yield Finding(("mesh", "resilience"), message, at_key=True)
+
+
+def _written(mesh: Mesh) -> set[str]:
+    """Settings of resilience that are the author's own, and no preset's."""
+    given = settings(mesh.preset).get("resilience", {}) if mesh.preset is not None else {}
+    of_preset = Resilience.model_validate(given)
+    return {
+        name
+        for name in mesh.resilience.model_fields_set
+        if name not in of_preset.model_fields_set or getattr(mesh.resilience, name) != getattr(of_preset, name)
+    }
 
 
 def _some(names: list[str]) -> str:

@@ -150,7 +150,7 @@ _QUANTITIES = {
 }
 _TEXTS = {
     "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "name",
-    "^/[!-~]{0,1023}$": "HTTP path",
+    '^/[!"$-~]{0,1023}$': "HTTP path",
     "^[0-9A-Fa-f]{6}$": "six hexadecimal digits",
 }
 

@@ -19,7 +19,10 @@ PATTERNS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "is no workload",
             "a service or fleet, or one of its replicas or devices, such as 'planner/0'",
         ),
-        "/[!-~]{0,1023}": ("is not an HTTP path", "one that begins with a slash, without spaces, such as '/plans'"),
+        '/[!"$-~]{0,1023}': (
+            "is not an HTTP path",
+            "one that begins with a slash, without spaces and '#', such as '/plans'",
+        ),
         "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}": ("is no name of a header field", "one such as 'x-tenant'"),
         "([!-~]([ \\t!-~]{0,4094}[!-~])?)?": (
             "is no value of a header field",

@@ -10,7 +10,7 @@ from meshsim.scenario.fields import Duration, FromList, Model, Name, Share
 from meshsim.scenario.headers import Authority, HeaderName
 from meshsim.scenario.ports import Labels, PortNumber
 
-RoutePath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
+RoutePath = Annotated[str, StringConstraints(pattern=r'^/[!"$-~]{0,1023}$')]
 RetriableOutcome = Literal["unreachable", "reset", "tls-refused", "timeout", "failed", "connect-failure"]
 MatchText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 

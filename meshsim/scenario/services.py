@@ -13,7 +13,7 @@ from meshsim.scenario.ports import DEFAULT_PORT, Labels, ObjectName, Port, PortK
 from meshsim.scenario.tls import TlsOverride
 from meshsim.scenario.tokens import HeldToken, Presented, TokenCheck
 
-HTTP_PATH: Final = r"^/[!-~]{0,1023}$"
+HTTP_PATH: Final = r'^/[!"$-~]{0,1023}$'
 HttpPath = Annotated[str, StringConstraints(pattern=HTTP_PATH)]
 Dataplane = Literal["sidecar", "ambient"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

@@ -57,6 +57,7 @@ traffic: [{from: users, to: api, port: 8080, slice: web, arrivals: {constant: 1 
         ),
         ("destinations.api.subsets.old.tls=plaintext", "callers are told to speak plaintext to port 8080 of 'api', wh"),
         ("destinations.api.ports={9090: {tls: plaintext}}", ""),
+        ("destinations.api.subsets.new.tls=plaintext", ""),
     ],
 )
 def test_what_can_hardly_be_meant_is_noted(override: str, says: str) -> None:
@@ -65,6 +66,20 @@ def test_what_can_hardly_be_meant_is_noted(override: str, says: str) -> None:
     notes = [note for note in load_text(TEXT, Path("odd.yaml"), [f"mesh.{override}"]).notes if f"mesh.{path}" in note]
     assert len(notes) == bool(says), notes
     assert all(says in note for note in notes)
+
+
+def test_plaintext_is_told_of_versions_that_are_strict() -> None:
+    """Callers of versions that take plaintext are refused nothing; where some do not, the note names those."""
+    text = TEXT.replace("count: 0, labels: {version: v2}", "count: 1, labels: {version: v2}, tls: {mode: PERMISSIVE}")
+    for path, says in (
+        ("subsets.new.", ""),
+        ("subsets.old.", "the mode is STRICT: every such call is refused"),
+        ("", "the mode of v1 is STRICT: every such call to it is refused"),
+    ):
+        notes = load_text(text, Path("odd.yaml"), [f"mesh.destinations.api.{path}tls=plaintext"]).notes
+        told = [note for note in notes if "plaintext" in note]
+        assert len(told) == bool(says), told
+        assert all(note.endswith(says) for note in told)
 
 
 @pytest.mark.parametrize(("timeout", "said"), [("84 ms", True), ("85 ms", False)])

@@ -156,6 +156,8 @@ AT_REQUESTS = "which try no request again: its retries hold for none of them"
         (["mesh.resilience={retries: 1}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
         (["mesh.resilience={attempt_timeout: 1 s}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
         (["mesh.resilience={connect_timeout: 1 s}", "fleets.classic.dataplane=ambient"], []),
+        (["mesh.preset=istio", "fleets.classic.dataplane=ambient"], []),
+        (["mesh.preset=istio", "mesh.resilience={retries: 3}", "fleets.classic.dataplane=ambient"], [AT_REQUESTS]),
     ],
 )
 def test_what_nobody_goes_by_is_noted(overrides: list[str], said: list[str]) -> None:

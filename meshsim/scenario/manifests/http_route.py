@@ -46,7 +46,7 @@ _STATUS = {"502": ("failed",), "503": (), "504": (), "403": ()}
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _PSEUDO = ("uri", "scheme", "method", "authority")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-_PATH = re.compile(r"/[!-~]{0,1023}")
+_PATH = re.compile(r'/[!"$-~]{0,1023}')
 
 
 class RouteReader:
