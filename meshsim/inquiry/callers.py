@@ -46,7 +46,8 @@ def callers_of(subjects: Iterable[Subject], constants: Constants, wanted: Caller
         spiffe_id = f"spiffe://{domain}{STRANGER}"
         found.setdefault(spiffe_id, Caller(name=name, workload="", spiffe_id=spiffe_id))
     if machine.patterns:
-        stand_for = [one.spiffe_id for one in found.values() if _speaks_as_anybody(one.spiffe_id, each)]
+        others = (one.spiffe_id for one in found.values() if not (constants.workloads and one.workload))
+        stand_for = [one for one in others if _speaks_as_anybody(one, each)]
         for domain, _ in strangers:
             for spiffe_id in _others(domain, stand_for, machine):
                 found.setdefault(spiffe_id, Caller(name=spiffe_id, workload="", spiffe_id=spiffe_id))

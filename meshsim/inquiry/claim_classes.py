@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,8 @@ _AUDIENCE: Final = ("aud",)
 _SUBJECT: Final = ("sub",)
 _FORMS: Final = ("{}", "https://{}/", "{}/", "https://{}", "http://{}/", "http://{}")
 """In which an audience is accepted."""
+MOST_IN_SETS: Final = 4
+"""Entries of sets of which every set is tried."""
 _Spoken = tuple[int, int | None, int]
 """What a text has matched: as a whole, by its last word if that has begun, and by the words before."""
 
@@ -44,6 +47,11 @@ def claims(path: tuple[str, ...], constants: Constants, approximate: set[str]) -
     patterns = set(constants.claim_texts.get(path, ()))
     plain = {one for one in found if isinstance(one, str) and one != OTHER_CLAIM}
     entries = {entry for one in found if isinstance(one, tuple) for entry in one if entry != OTHER_CLAIM}
+    if path in constants.set_claims:
+        if len(entries) > MOST_IN_SETS:
+            approximate.add(f"of the sets of values of claim {'.'.join(path)} some are tried, not all")
+        else:
+            found |= set(_sets(sorted(entries)))
     other = _unknown(patterns, plain | entries)
     shown: dict[Any, str] = {}
     if patterns:
@@ -66,6 +74,13 @@ def claims(path: tuple[str, ...], constants: Constants, approximate: set[str]) -
     return Dimension(
         f"claim {'.'.join(path)}", (Value(NO_CLAIM, None), *(Value(words, value) for words, value in values)), path
     )
+
+
+def _sets(entries: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Every set of these entries, without another one and with one."""
+    for size in range(len(entries) + 1):
+        for part in combinations(entries, size):
+            yield from (part, (*part, OTHER_CLAIM))
 
 
 def _order(value: Any) -> tuple[str, str]:

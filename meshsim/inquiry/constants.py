@@ -61,6 +61,8 @@ class Constants(msgspec.Struct):
     """Those whose text somebody takes for a list of words, while somebody else may take it as it is."""
     whole_claims: set[tuple[str, ...]] = set()
     """Those whose text is compared as it is by an engine that takes no text for a list of words."""
+    set_claims: set[tuple[str, ...]] = set()
+    """Those of which a list is compared as a set, so that each part of what is named may be all there is."""
     audiences: set[str] = set()
     """Audiences for which tokens are accepted, in whichever form the token says them."""
     principals: set[str] = set()
@@ -69,6 +71,8 @@ class Constants(msgspec.Struct):
     """What SPIFFE IDs are compared with, whole or in part."""
     identities: bool = False
     """Whether they look at who calls."""
+    workloads: bool = False
+    """Whether they look at which workload calls, so that others of its identity's kind are not as it is."""
     targets: set[Pattern] = set()
     """What path and query are compared with where they are one text; see :meth:`split_targets`."""
     paths: dict[str, set[Pattern]] = {}

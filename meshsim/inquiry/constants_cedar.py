@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import NUMBER_ATTRIBUTES, OTHER_CLAIM, TEXT_ATTRIBUTES, Constants, header
@@ -23,6 +24,8 @@ from meshsim.policy.engine import PolicyFile
 _LISTED = ("Slice", "Site", "Node", "Action")
 _COMPUTED = ("offset", "durationSince", "toDate", "toTime", "toMilliseconds", "toSeconds", "toMinutes", "toHours")
 _COMPARED = ("==", "!=", "<", "<=", ">", ">=", "like")
+_WORDS = ("if", "then", "else", "in", "is", "has", "like")
+"""What stands before a bracket or parenthesis without being called or looked into."""
 _RANGES = {
     **dict.fromkeys(("isIpv4", "isIpv6"), ("::/0",)),
     "isLoopback": ("127.0.0.0/8", "::1/128"),
@@ -40,6 +43,7 @@ _SETTLED = {
     **dict.fromkeys(("mutual", "port", "sni"), "context"),
 }
 """Attributes that are known of a caller and of a port that is called, whatever else is asked, and whose they are."""
+_OF_CALLED = (["resource", "=="], ["resource", "!="], ["resource", "in"])
 _ESCAPES = re.compile(r"\\(u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|.)|(\*)|([^\\*]+)", re.DOTALL)
 _PLAIN = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _DURATION = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
@@ -104,10 +108,12 @@ def _read_claims(
         elif kind == "Set<String>":
             constants.add_claims([path], [(), *((text,) for text in texts), tuple(sorted(texts)), (OTHER_CLAIM,)])
             constants.add_claims([path], [(text, OTHER_CLAIM) for text in texts])
-            if len(texts) > 1:
-                constants.approximate.add(f"of the sets of values of claim {'.'.join(path)} some are tried, not all")
+            constants.set_claims.add(path)
         else:
             constants.add_claims([path], [*texts, OTHER_CLAIM])
+        if above and isinstance(kind, str):
+            # Of another type it is not there, and the claim that it is in is there without it.
+            constants.add_claims([path], [OTHER_CLAIM if kind in ("Long", "Bool") else True])
 
 
 def _texts_in(claims: Claims, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -133,33 +139,67 @@ def _read_identities(policy: PolicyText, constants: Constants) -> None:
         of_resource = [token.text for token in tokens[max(index - 2, 0) : index]] == ["resource", "in"]
         if kind.text == "Namespace" and colons.text == "::" and name.kind == "string" and not of_resource:
             found.append(("namespace", exactly(_unescaped(name.text[1:-1]))))
+    if any(set(pattern.pieces) <= {ANY} for _, pattern in found):
+        # As empty text stands what an identity has not that is no service account's.
+        found += [(name, Pattern((SEGMENT,))) for name in ("namespace", "service_account")]
     for attribute, pattern in found:
         if attribute in _IDENTITY:
             before, behind = _IDENTITY[attribute]
             constants.principal_patterns.add(Pattern((*before, *pattern.pieces, *behind)))
+    constants.workloads |= not used.isdisjoint(("name", "labels")) or _names_callers(tokens)
+
+
+def _names_callers(tokens: Sequence[Token]) -> bool:
+    """Whether services or fleets are named of which callers may be, and not only the called service."""
+    for index, (kind, colons) in enumerate(pairwise(tokens)):
+        before = [token.text for token in tokens[max(index - 2, 0) : index]]
+        if colons.text == "::" and kind.text in ("Service", "Fleet") and before not in _OF_CALLED:
+            return True
+    return False
 
 
 def _beside(policy: PolicyText) -> Iterator[Path]:
-    """Attributes that are compared with others, or given to functions and sets."""
+    """Attributes that are compared with others, or given to functions, sets and records."""
     tokens, found = policy.tokens, [*paths(policy.tokens)]
-    begun, ended = {path.first for path in found}, {path.last for path in found}
     for path in found:
-        before, after = (tokens[index].text for index in (path.first - 1, path.last + 1))
-        if (path.names == ("context",) and not path.tested) or (before in ("[", ",") and path.names[1:]):
+        first, last = _grouped(tokens, path)
+        before, after = tokens[first - 1].text, tokens[last + 1].text
+        if (path.names == ("context",) and not path.tested) or (before in ("[", ",", ":") and path.names[1:]):
             yield path
         elif before == "(" and after == ")":
-            called = tokens[path.first - 3].text == "." and path.first - 4 in ended
-            grouped = tokens[path.first - 2].text in _COMPARED or tokens[path.last + 2].text in _COMPARED
-            if called or grouped:
+            if not _is_literal(tokens, first - 4):
                 yield path
-        elif before in ("then", "else") and after not in (*_COMPARED, ".", "has", "in", "is", "&&", "||"):
+        elif first < path.first and (before in _COMPARED or after in _COMPARED):
             yield path
-        elif after in _COMPARED and path.last + 2 in begun:
-            other = next(one for one in found if one.first == path.last + 2)
-            if not all(
-                one.names[0] == "resource" or _SETTLED.get(one.names[-1]) == one.names[0] for one in (path, other)
-            ):
+        elif before in ("then", "else"):
+            if after not in (*_COMPARED, ".", "has", "in", "is", "&&", "||"):
                 yield path
+        elif after in _COMPARED:
+            other = next((one for one in found if one.first == last + 2), None)
+            if other is not None and not (_is_settled(path) and _is_settled(other)):
+                yield path
+
+
+def _grouped(tokens: Sequence[Token], path: Path) -> tuple[int, int]:
+    """The first and last token of an attribute with the parentheses around it alone, those of a call left out."""
+    first, last = path.first, path.last
+    while (tokens[first - 1].text, tokens[last + 1].text) == ("(", ")"):
+        before = tokens[first - 2]
+        if before.kind == "word" and before.text not in _WORDS:
+            break
+        first, last = first - 1, last + 1
+    return first, last
+
+
+def _is_literal(tokens: Sequence[Token], last: int) -> bool:
+    """Whether what ends at a token, and is asked about an attribute, is a list or a constant of an own type."""
+    begun = [token.text for token in tokens[max(last - 3, 0) : last - 1]]
+    return tokens[last].text == "]" or (tokens[last - 1].kind == "string" and begun[:1] == ["ip"])
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether an attribute is known of a caller, a port or a service, whatever else is asked."""
+    return path.names[0] == "resource" or _SETTLED.get("".join(path.names[1:2])) == path.names[0]
 
 
 def _strings(policy: PolicyText) -> Iterator[tuple[Token, Token]]:
@@ -168,7 +208,8 @@ def _strings(policy: PolicyText) -> Iterator[tuple[Token, Token]]:
     begin = next(index for index, token in enumerate(tokens) if token.text in ("permit", "forbid"))
     for index in range(begin + 1, len(tokens)):
         token, before = tokens[index], tokens[index - 1]
-        attribute = before.text == "[" and index > 1 and tokens[index - 2].kind in ("word", "string")
+        owner = tokens[index - 2]
+        attribute = before.text == "[" and owner.kind in ("word", "string") and owner.text not in _WORDS
         argument = before.text == "(" and tokens[index - 2].text in ("ip", "datetime", "duration", "decimal")
         if token.kind == "string" and before.text not in ("::", "has") and not attribute and not argument:
             yield token, before

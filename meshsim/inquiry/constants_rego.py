@@ -17,6 +17,7 @@ from typing import Final
 from meshsim.inquiry.checks import METHODS
 from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.patterns import ANY, SEGMENT, Pattern, exactly, prefix, suffix, within
+from meshsim.inquiry.rego_globs import globbed, segments, stars_of
 from meshsim.inquiry.rego_places import (
     ADDRESSES,
     HTTP,
@@ -27,11 +28,13 @@ from meshsim.inquiry.rego_places import (
     METHOD,
     NUMBERS,
     SETTLED,
+    SOURCE,
     TARGET,
     TEXTS,
     Path,
 )
 from meshsim.policy.engine import PolicyFile
+from meshsim.policy.rego_builtins import TIMED_BUILTINS
 from meshsim.policy.rego_check import uses_of
 from meshsim.policy.rego_parser import parse
 from meshsim.policy.rego_syntax import (
@@ -55,6 +58,9 @@ _COMPARED: Final[Mapping[str, Callable[[str], Pattern]]] = MappingProxyType(
 )
 _ORDERED: Final = ("<", "<=", ">", ">=")
 _COMPUTED: Final = "some {} are not compared with the input directly; each is tried as it stands"
+_COMPUTES: Final = "policies compute with {}; not all that it can be is tried"
+_IDENTIFYING: Final = (("namespace",), ("service_account",), ("trust_domain",), ("site",), ("node",), ("ip",))
+"""What is told of a caller and does not depend on which workload it is."""
 
 
 def read(files: Sequence[PolicyFile]) -> Constants:
@@ -104,6 +110,8 @@ class _Reader:
                 self._pair(node.args[0], node.args[1:], _COMPARED[".".join(node.name)])
             elif isinstance(node, Call) and node.name == ("glob", "match"):
                 self._glob(node)
+            elif isinstance(node, Call) and ".".join(node.name) in TIMED_BUILTINS:
+                self._constants.approximate.add(_COMPUTES.format(".".join(node.name)))
             elif isinstance(node, Call) and node.name == ("net", "cidr_contains"):
                 self._taken.update(node.args)
                 self._constants.addresses |= {text for one in node.args if (text := self._string(one)) is not None}
@@ -112,8 +120,12 @@ class _Reader:
                     self._understood.add(place)
         self._rest(rule)
         for node in parts_of(rule):
-            if node in self._places and node not in self._understood:
-                self._computed(self._places[node])
+            path = self._places.get(node)
+            if path is None:
+                continue
+            self._constants.workloads |= path[: len(SOURCE)] == SOURCE and path[len(SOURCE) :][:1] not in _IDENTIFYING
+            if node not in self._understood:
+                self._computed(path)
 
     def _string(self, node: Node) -> str | None:
         """A text that stands as such in the module, and is no name behind a dot."""
@@ -147,6 +159,7 @@ class _Reader:
                 constants.add_claims([claim], [value - 0.5, value + 0.5])
             elif isinstance(value, str) and pattern is not exactly:
                 constants.claim_texts.setdefault(claim, set()).add(pattern(value))
+                constants.add_claims([claim], [True])  # of what is no text nothing comes of that, not even false
             return bool(claim) and value is not None and (numeric or not (ordered or isinstance(value, float)))
         if path in NUMBERS:
             return numeric
@@ -155,6 +168,8 @@ class _Reader:
         if path in IDENTITY:
             before, behind = IDENTITY[path]
             constants.principal_patterns.add(Pattern((*before, *pattern(value).pieces, *behind)))
+            if behind or before:  # an identity that is no service account's has neither
+                constants.principal_patterns.add(Pattern((*before, SEGMENT, *behind)))
         elif path in TARGET:
             constants.targets.add(pattern(value))
         elif path in ADDRESSES:
@@ -192,18 +207,18 @@ class _Reader:
         elif path in KNOWN:
             constants.add_text([TEXTS[path]], map(exactly, KNOWN[path]))
         else:
-            constants.approximate.add(f"policies compute with {'.'.join(path)}; not all that it can be is tried")
+            constants.approximate.add(_COMPUTES.format(".".join(path)))
 
     def _glob(self, call: Call) -> None:
         """Take note of a pattern in which a star stands for characters of one segment, and two for any."""
         pattern, delimiters, place = call.args
         text = self._string(pattern)
         items = delimiters.items if isinstance(delimiters, Array) else ()
-        if text is None or [self._string(one) for one in items] != ["/"] or any(one in text for one in "?[]{}!\\"):
+        if text is None or [self._string(one) for one in items] != ["/"] or not stars_of(text):
             return
         self._taken.update(items)
-        for star in (ANY, SEGMENT, ""):
-            self._pair(place, [pattern], partial(_glob, star=star))
+        for stars in stars_of(text):
+            self._pair(place, [pattern], partial(globbed, stars=stars))
 
     def _holds(self, place: Node, items: Sequence[Node]) -> None:
         """Take note that a list in the input is looked through for a constant."""
@@ -234,7 +249,7 @@ class _Reader:
             for place, attribute in TEXTS.items():
                 if path[: len(place)] == place:
                     segment = place[1] == "parsed_path"
-                    constants.add_text([attribute], _segments(value) if segment else [pattern(value)])
+                    constants.add_text([attribute], segments(value) if segment else [pattern(value)])
 
     def _named(self, value: str) -> None:
         self._constants.names.add(value)
@@ -266,18 +281,6 @@ def _field_of(path: Path) -> str | None:
     above = (*HTTP, "headers")
     is_field = len(path) == len(above) + 1 and path[: len(above)] == above and path[-1][:1] not in ("", ":")
     return header(path[-1]) if is_field else None
-
-
-def _glob(text: str, star: str) -> Pattern:
-    pieces: list[str] = []
-    for piece in re.findall(r"\*\*|.", text, re.DOTALL):
-        pieces += [ANY] if piece == "**" else [star] if piece == "*" and star else [piece] if piece != "*" else []
-    return Pattern(tuple(pieces))
-
-
-def _segments(text: str) -> list[Pattern]:
-    """Paths with a segment that reads ``text``."""
-    return [exactly(f"/{text}"), prefix(f"/{text}/"), suffix(f"/{text}"), within(f"/{text}/")]
 
 
 def _is_address(text: str) -> bool:

@@ -14,6 +14,7 @@ from meshsim.inquiry.callers import callers_of
 from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.path_classes import BLIND, RAW
 from meshsim.inquiry.placing import ANYWHERE, add_moved
+from meshsim.inquiry.presented import add_checks
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
@@ -154,6 +155,7 @@ def compare(
     kinds = {one.engine.name for one in (before, after) if one.engine is not None}
     constants = merged([_constants(one, alone=len(kinds) == 1) for one in (before, after)])
     add_moved(before, after, constants)
+    add_checks(before, after, constants)
     engines = before.engine is not None and after.engine is not None
     apart = versioned(before) | versioned(after)
     earlier = split(before.callees, apart)

@@ -66,3 +66,23 @@ def add_told(subject: Subject, constants: Constants) -> None:
                     constants.approximate.add(f"header {name}, which tells claim {claim}, is matched in part")
             if lookup.payload_header and header(lookup.payload_header) in constants.texts:
                 constants.approximate.add(f"header {lookup.payload_header} tells all claims at once")
+
+
+def add_checks(before: Subject, after: Subject, constants: Constants) -> None:
+    """Add the tokens that one of two subjects alone accepts, by what services say themselves, whatever policies read.
+
+    A service that is not in both is not asked about.
+    """
+    earlier, later = ({one.name: one.token_check for one in subject.callees} for subject in (before, after))
+    for name in earlier.keys() & later.keys():
+        checks = [check for check in (earlier[name], later[name]) if check is not None]
+        if earlier[name] == later[name]:
+            continue
+        constants.told = True
+        constants.add_claims([("iss",)], [OTHER_CLAIM, *(one for check in checks for one in check.issuers)])
+        if audiences := {one for check in checks for one in check.audiences}:
+            constants.audiences |= audiences
+            constants.add_claims([("aud",)], [OTHER_CLAIM, *audiences])
+        if len({check.binding for check in checks}) > 1:
+            said = f"{name} binds tokens to certificates in another way"
+            constants.approximate.add(f"{said}; tokens are asked about that are bound as both want it")

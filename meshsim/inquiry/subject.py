@@ -81,6 +81,8 @@ class TokenCheck(msgspec.Struct, frozen=True):
     audiences: tuple[str, ...]
     """One of these must be in ``aud``; empty: any will do."""
     required: bool
+    binding: str = "ignored"
+    """Whether it has to be bound to the caller's certificate: ignored, checked or required."""
 
 
 class Callee(msgspec.Struct, frozen=True):
@@ -214,7 +216,7 @@ def _token_check(scenario: Scenario, service: str) -> TokenCheck | None:
     if check is None:
         return None
     issuers = issuers_of(scenario)
-    return TokenCheck(tuple(issuers[name] for name in check.issuers), check.audiences, check.required)
+    return TokenCheck(tuple(issuers[name] for name in check.issuers), check.audiences, check.required, check.binding)
 
 
 def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller]:

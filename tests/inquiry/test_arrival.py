@@ -168,6 +168,51 @@ def test_a_required_token(tmp_path: Path) -> None:
     assert allowed(build_matrix(subject), "planner", "vision") == ["everything"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "claims"),
+    [
+        ("issuers: [depot]", "issuers: [depot], required: true", None),
+        ("", "issuers: [depot], required: true", None),
+        ("", "issuers: [depot]", {"iss": "https://else.example"}),
+        ("issuers: [depot, dock]", "issuers: [depot]", {"iss": "https://dock.plant.example"}),
+        ("issuers: [depot]", "issuers: [depot], audiences: [hall]", {"aud": "yard"}),
+    ],
+)
+@pytest.mark.parametrize("policies", [True, False])
+def test_what_services_accept_flips_whatever_policies_read(
+    tmp_path: Path, before: str, after: str, claims: dict[str, str] | None, policies: bool
+) -> None:
+    """A comparison asks about tokens that one side refuses, though no policy, or none at all, looks at claims."""
+    sides = []
+    for number, check in enumerate((before, after)):
+        text = CHECKED.replace("request_authentication: {issuers: [depot], audiences: [hall]}, ", "")
+        text = text.replace("namespace: plant, tls", f"namespace: plant, request_authentication: {{{check}}}, tls")
+        text = text.replace("request_authentication: {}, ", "").replace("{depot: {}}", "{depot: {}, dock: {}}")
+        text = text.replace("{size: 3,", "{size: 3, token: {issuer: depot},")
+        text = text.replace("{size: 1,", "{size: 1, token: {issuer: dock},")
+        text = text if policies else text.replace("  policy: {files: [plant.cedar]}\n", "")
+        (tmp_path / str(number)).mkdir()
+        sides.append(plant(tmp_path / str(number), text, "permit (principal, action, resource);"))
+    request = Request(source="planner", destination="vision", claims=claims)
+    assert [ask(side, request).decision.allowed for side in sides] == [True, False]
+    comparison = compare(sides[0], sides[1])
+    assert not comparison.space.approximate
+    found = {(flip.caller.name, flip.callee.name, flip.now_allowed) for flip in comparison.flips}
+    assert ("planner", "vision", False) in found
+
+
+def test_tokens_that_are_bound_in_another_way_are_not_asked_about(tmp_path: Path) -> None:
+    """How tokens are bound to certificates is in no question, so that a comparison of two ways is not exact."""
+    sides = []
+    for binding in ("checked", "required"):
+        (tmp_path / binding).mkdir()
+        text = CHECKED.replace("audiences: [hall]", f"binding: {binding}")
+        sides.append(plant(tmp_path / binding, text, "permit (principal, action, resource);"))
+    assert compare(sides[0], sides[0]).space.approximate == ()
+    (said,) = compare(sides[0], sides[1]).space.approximate
+    assert said.startswith("vision binds tokens to certificates in another way")
+
+
 HEADERS_POLICY = """\
 @id("root")
 permit (principal, action, resource) when { context.headers has "x-user" && context.headers["x-user"] == "root" };

@@ -6,7 +6,7 @@ import pytest
 
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.claim_classes import claims
-from meshsim.inquiry.constants import Constants, constants_of
+from meshsim.inquiry.constants import Constants, constants_of, merged
 from meshsim.inquiry.matrix import compare
 from meshsim.inquiry.patterns import prefix
 from meshsim.inquiry.request import Request
@@ -31,6 +31,11 @@ def read(condition: str) -> Constants:
         '(if context.mutual then context.path else "/b") == "/a"',
         "principal.namespace == resource.namespace",
         "context.claims has level && context.claims.level > -5",
+        '(context.headers has "port") && context.headers["port"] == resource.name',
+        "((context.host)) == context.query",
+        "{h: context.host} == {h: context.query}",
+        'context.claims has a && (context.claims.a).contains(context.headers["x"])',
+        '(if context.mutual then (context.host) else "b") == "a"',
     ],
 )
 def test_what_is_not_followed_is_said(condition: str) -> None:
@@ -45,6 +50,8 @@ def test_what_is_not_followed_is_said(condition: str) -> None:
         "principal.name == resource.name",
         'context.headers has "x" && context.headers["x"] like "a*"',
         '["/a", "/b"].contains(context.path)',
+        'ip("10.0.0.0/8").isInRange(context.source_ip)',
+        '(context.headers has "port") && "b" == context.headers["port"]',
         "(context.mutual)",
     ],
 )
@@ -60,6 +67,80 @@ def test_identities_of_whom_only_a_part_is_told() -> None:
     scope = 'permit (principal in Namespace::"foo", action, resource in Namespace::"bar");'
     found = constants_of("cedar", [PolicyFile("a.cedar", scope)])
     assert {one.shown for one in found.principal_patterns} == {"spiffe://{*}/ns/foo/sa/{*}"}
+
+
+def test_lists_behind_words() -> None:
+    """A list behind a word of Cedar's holds what is compared, and no name of an attribute."""
+    found = read('if ["a"].contains(context.host) then ["b", "c"].contains(context.host) else false')
+    assert {one.shown for one in found.texts["host"]} == {"a", "b", "c"}
+
+
+def test_sets_of_what_several_policies_name() -> None:
+    """Each set of what is named is tried, though every policy names one text; of very many only some are, and said."""
+    each = [read(f'context.claims has a && context.claims.a.contains("{name}")') for name in "xyzuv"]
+    approximate: set[str] = set()
+    values = [one.witness for one in claims(("a",), merged(each[:2]), approximate).values]
+    known: list[list[str]] = [[], ["x"], ["x", "y"], ["y"]]
+    assert sorted(values[1:]) == sorted([*known, *([*one, "other"] for one in known)])
+    assert not approximate
+    claims(("a",), merged(each), approximate)
+    assert approximate == {"of the sets of values of claim a some are tried, not all"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [
+        (
+            'context.claims has a && context.claims.a has b && context.claims.a.b == "x"',
+            'context.claims has a && (if context.claims.a has b then context.claims.a.b == "x" else true)',
+            True,
+        ),
+        (
+            "context.claims has a && context.claims.a has b && context.claims.a.b > 5",
+            "context.claims has a && (if context.claims.a has b then context.claims.a.b > 5 else true)",
+            "other",
+        ),
+    ],
+)
+def test_a_claim_that_is_there_without_what_is_in_it(before: str, after: str, value: object) -> None:
+    """A claim can be there while the one in it is not, or is of another type and counts for none."""
+    found = merged([read(before), read(after)])
+    values = [one.witness for one in claims(("a", "b"), found, set()).values]
+    assert value in values
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "source"),
+    [
+        # the only workload of the namespace is allowed by its name; others of the namespace need not be
+        (
+            f'{EVERYTHING} when {{ principal is Workload && principal.namespace == "office" }};',
+            'permit (principal in Service::"viewer", action, resource);',
+            "spiffe://plant.example/ns/office/sa/other",
+        ),
+        # an identity that is no service account's has a namespace without a name, as the devices have that are kept out
+        (
+            f"{EVERYTHING};",
+            f'{EVERYTHING} unless {{ principal is Workload && principal.namespace == "" }};'
+            'permit (principal in Fleet::"robots", action, resource);'
+            'permit (principal in Fleet::"rovers", action, resource);',
+            "spiffe://plant.example/spire/agent",
+        ),
+    ],
+    ids=["by-name", "no-namespace"],
+)
+def test_strangers_whom_no_workload_stands_for(plant: Subject, before: str, after: str, source: str) -> None:
+    """Where policies name workloads, somebody else stands for those who only have the same kind of identity."""
+    assert plant.rebuild is not None
+    files = [PolicyFile("p.cedar", text, "p.cedar") for text in (before, after)]
+    sides = [with_engine(plant, "p", plant.rebuild([file]), [file]) for file in files]
+    request = Request(source=source, destination="vision")
+    assert [ask(side, request).decision.allowed for side in sides] == [True, False]
+    comparison = compare(sides[0], sides[1])
+    assert not comparison.space.approximate
+    ends = source.rpartition("/")[0].removeprefix("spiffe://plant.example")
+    denied = [flip.caller.spiffe_id for flip in comparison.flips if not (flip.now_allowed or flip.caller.workload)]
+    assert any((f"{ends}/" in one) if "/ns/" in ends else ("/ns/" not in one) for one in denied)
 
 
 def test_texts_that_read_as_patterns_do() -> None:
@@ -96,6 +177,6 @@ def test_addresses_by_their_kind(plant: Subject, condition: str, address: str) -
         sides.append(with_engine(plant, "p", plant.rebuild([file]), [file]))
     request = Request(source="robots", destination="planner", source_ip=address)
     assert [ask(side, request).decision.allowed for side in sides] == [True, False]
-    comparison = compare(*sides)
+    comparison = compare(sides[0], sides[1])
     assert not comparison.space.approximate
     assert ("robots", "planner") in {(flip.caller.name, flip.callee.name) for flip in comparison.flips}

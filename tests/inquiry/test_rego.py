@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants import OTHER_CLAIM, Truth, constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
-from meshsim.inquiry.patterns import SEGMENT, Pattern, exactly, glob, prefix, suffix, within
+from meshsim.inquiry.patterns import ANY, SEGMENT, Machine, Pattern, exactly, glob, prefix, suffix, within
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.policy.engine import PolicyFile
@@ -108,12 +110,57 @@ def test_texts(condition: str, texts: dict[str, object]) -> None:
         'startswith(input.meshsim.source.ip, "10.")',
         'input.attributes.request.time == "2026-01-01T00:00:00Z"',
         'http.host == "a" with input.meshsim.slice as "video"',
+        "time.now_ns() < limit",
+        'glob.match("*a*b*c*d*e", ["/"], http.host)',
     ],
 )
 def test_what_is_not_understood_is_said(condition: str) -> None:
     """Whatever is read of the input and not compared in a way that makes classes, makes them approximate."""
     module = f"package envoy.authz\nimport input.attributes.request.http\nallow if {{ {condition} }}"
     assert constants_of("rego", [PolicyFile("a.rego", module)]).approximate
+
+
+@pytest.mark.parametrize("text", ["*x*", "a/*x**"])
+def test_each_star_of_a_glob_may_stand_for_nothing(text: str) -> None:
+    """The patterns of a glob together match what it does, each star being some characters of a segment or none."""
+    module = f'package envoy.authz\nallow if glob.match("{text}", ["/"], input.attributes.request.http.host)'
+    expression = re.compile(text.replace("**", ".+").replace("*", "[^/]*").replace(".+", ".*"))
+    patterns = [*sorted(constants_of("rego", [PolicyFile("a.rego", module)]).texts["host"])]
+    exact = Machine([one for one in patterns if one.pieces.count(ANY) == text.count("**")], path=False)
+    for length in range(7):
+        for one in map("".join, product("ax/", repeat=length)):
+            assert bool(exact.ends_of(one)) == bool(expression.fullmatch(one)), one
+
+
+def test_a_path_with_a_segment_that_a_glob_takes(tmp_path: Path) -> None:
+    """What is in another segment is told from what stands before or behind a text in the same one."""
+    conditions = 'glob.match("/*x*", ["/"], http.path)', 'contains(http.path, "x")'
+    head = POLICY[: POLICY.index("allow if")]
+    sides = [_plant(tmp_path / f"{number}", f"{head}allow if {one}\n") for number, one in enumerate((*conditions,))]
+    request = Request(source="robots", destination="planner", path="/a/x")
+    assert [ask(side, request).decision.allowed for side in sides] == [False, True]
+    comparison = compare(sides[0], sides[1])
+    assert not comparison.space.approximate
+    assert "robots" in {flip.caller.name for flip in comparison.flips}
+
+
+def test_what_is_there_of_service_accounts_alone() -> None:
+    """A namespace is compared only where there is one, and a text only where there is text."""
+    conditions = 'input.meshsim.source.namespace != "shop"', 'startswith(input.meshsim.claims.sub, "a") == false'
+    found = constants_of("rego", [PolicyFile("a.rego", f"package envoy.authz\nallow if {{ {'; '.join(conditions)} }}")])
+    assert {one.shown for one in found.principal_patterns} == {
+        "spiffe://{*}/ns/shop/sa/{*}",
+        "spiffe://{*}/ns/{*}/sa/{*}",
+    }
+    assert not found.workloads
+    assert Truth(True) in found.claims["sub",]
+
+
+@pytest.mark.parametrize(("read", "by_name"), [("service", True), ("labels.app", True), ("site", False)])
+def test_what_is_known_of_workloads_alone(read: str, by_name: bool) -> None:
+    """Whether strangers can be as a workload with the same kind of identity goes by what is read of callers."""
+    module = f'package envoy.authz\nallow if input.meshsim.source.{read} == "viewer"'
+    assert constants_of("rego", [PolicyFile("a.rego", module)]).workloads is by_name
 
 
 def test_segments_of_paths() -> None:
