@@ -133,7 +133,8 @@ class Authorizing:
         decision = self._policies.unanswered(check.host, check.question, self._failure)
         truth = self._policies.newest.answer(check.question)
         wrongly = "" if truth.allowed == decision.allowed else "allowed" if decision.allowed else "denied"
-        ruling = Ruling(decision, 0, False, self._policies.newest.engine, failure=why, wrongly=wrongly)
+        trial = self._policies.unanswered_on_trial(check.host, check.question, self._failure, decision)
+        ruling = Ruling(decision, 0, False, self._policies.newest.engine, trial, failure=why, wrongly=wrongly)
         self.ruled(check.host, check.command, ruling)
 
     def _waited(self, check: Check) -> int:

@@ -8,13 +8,13 @@ import msgspec
 
 from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
-from meshsim.policy.istio_waypoints import closing
 from meshsim.policy.memo import Asked
 from meshsim.policy.question import TIMED
 from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints
 from meshsim.scenario.policy import root_namespace_of
 from meshsim.scenario.proxies import gateways_of, open_to_gateways, sidecars_in, waypoints_of
 from meshsim.world.addresses import Addresses
+from meshsim.world.unanswered import differs, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -277,15 +277,20 @@ class Policies:
 
     def unanswered(self, host: Host, question: Question, failure: Decision) -> Decision:
         """Return what holds for a question that nobody outside answered: ``failure``, if no other rule denies it."""
-        delegating = self._version(host).delegating
-        if delegating is None:
-            return failure
-        if not failure.allowed:
-            return closing(failure) if delegating.closes(question) else failure
-        rest = delegating.decide_unasked(question)
-        if not rest.allowed:
-            return rest
-        return msgspec.structs.replace(failure, audited=rest.audited, dry_run=rest.dry_run)
+        return unanswered(self._version(host).delegating, question, failure)
+
+    def unanswered_on_trial(self, host: Host, question: Question, failure: Decision, decision: Decision) -> str:
+        """Say what the policies on trial would make of that, as for ``shadow`` of a ruling.
+
+        Those that the failed authorizer itself would ask have no answer either, and change nothing.
+        """
+        shadow = self._shadow
+        if shadow is None or shadow.delegating is None:
+            return ""
+        found = shadow.delegating.provider(question)
+        if found is None or found[0] != self.provider_name(host, question):
+            return self._on_trial(question, decision)
+        return differs(unanswered(shadow.delegating, question, failure), decision)
 
     def remember(self, host: Host, question: Question) -> None:
         """Have a sidecar's cache, if it has one, know the decision on a question that came from outside."""
@@ -297,8 +302,7 @@ class Policies:
     def _on_trial(self, question: Question, decision: Decision) -> str:
         if self._shadow is None:
             return ""
-        trial = self._shadow.answer(question)
-        return "" if trial.allowed == decision.allowed else "allowed" if trial.allowed else "denied"
+        return differs(self._shadow.answer(question), decision)
 
     def _slowed_ns(self, cost_ns: int, provider: str = "") -> int:
         """Return what a decision costs while faults slow the engine down, and count it for each of them."""

@@ -122,6 +122,33 @@ def test_policies_on_trial_tell_what_was_let_in_by_failure(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("target", "trial", "told"),
+    [
+        ("opa", "{action: DENY}", {"denied"}),  # which the proxy itself would look at
+        ("opa", "{action: CUSTOM, provider: {name: opa}}", {""}),  # which would fail open, too
+        ("opa", "{action: CUSTOM, provider: {name: inside}}", {"denied"}),
+        ("vault", "{action: DENY}", {"allowed"}),  # would not bring it before anybody
+        ("vault", "{action: CUSTOM, provider: {name: vault}}", {""}),
+    ],
+)
+def test_a_set_on_trial_tells_what_it_makes_of_a_failure(
+    tmp_path: Path, target: str, trial: str, told: set[str]
+) -> None:
+    """Policies of mesh.policy.shadow would deny what was let in, or let in what was denied, or fail in the same way."""
+    file = write(tmp_path)
+    spec = f"spec: {{selector: {{matchLabels: {{app: shop}}}}, rules: [{{}}], {trial[1:]}"
+    (tmp_path / "trial.yaml").write_text(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: trial, namespace: default}\n"
+        + (spec if target == "opa" or "CUSTOM" not in trial else spec.replace("app: shop", "app: bank"))
+    )
+    text = SCENARIO.replace("traffic:", "    shadow: {files: [trial.yaml]}\ntraffic:")
+    text += f"faults: [{{kind: policy-outage, at: 1 s, for: 2 s, target: {target}}}]\n"
+    failed = [row for row in Result(load_text(text, file)).decisions if row.failure]
+    assert len(failed) > 30
+    assert {row.shadow for row in failed} == told
+
+
 def test_a_slow_provider_slows_no_other(tmp_path: Path) -> None:
     """Decisions of one take longer, beyond its own patience; those of the other do not."""
     result = played(tmp_path, "{kind: policy-slow, at: 1 s, for: 2 s, target: vault, factor: 1000000}")
