@@ -1,7 +1,8 @@
 """A 5G New Radio link from its parameters: the wait for a slot, the grant, HARQ and RLC, all by the instant.
 
 Time is divided into slots that begin at multiples of the slot's length since the start of the run; the pattern repeats
-from there. A packet that gets ready in a slot can leave in the next one at the earliest.
+from there. A packet that gets ready in a slot can leave in the next one at the earliest; a request can still make the
+uplink symbols at the end of a special slot that has begun.
 
 - Downlink: base station's processing; the next downlink slot (or special slot with room for data); its length; device's
   processing.
@@ -55,6 +56,9 @@ class NrRadioModel(FixedRadioModel):
         self._waits_up = _waits(pattern, "UB")
         self._waits_down = _waits(pattern, "DBS" if downlink >= DATA_SYMBOLS_LEAST else "DB")
         self._waits_request = _waits(pattern, "UBS" if uplink else "UB")
+        symbols_ns = (SYMBOLS_PER_SLOT - uplink) * self._slot_ns // SYMBOLS_PER_SLOT
+        self._begins_ns = tuple(symbols_ns if letter == "S" else 0 for letter in pattern)
+        """When a device sends in a slot at the earliest: its uplink symbols."""
         self._waits_grant = _waits(pattern, "DBS" if downlink else "DB")
         special_ns = downlink * self._slot_ns // SYMBOLS_PER_SLOT
         self._lengths_down_ns = tuple(special_ns if letter == "S" else self._slot_ns for letter in pattern)
@@ -92,13 +96,14 @@ class NrRadioModel(FixedRadioModel):
 
     def _occasion(self, ready_ns: int, waits: tuple[int, ...]) -> int:
         """The first occasion at or after an instant: every period, moved on to a slot with uplink."""
-        ready = -(-ready_ns // self._slot_ns)
-        slot = ready - (ready - self._offset_slots) % self._period_slots
-        slot += waits[slot % self._pattern_slots]
-        if slot < ready:  # one period on from the occasion before
-            slot = ready + (self._offset_slots - ready) % self._period_slots
-            slot += waits[slot % self._pattern_slots]
-        return slot
+        now = ready_ns // self._slot_ns
+        base = now - (now - self._offset_slots) % self._period_slots
+        while True:
+            phase = base % self._pattern_slots
+            slot = base + waits[phase]
+            if slot * self._slot_ns + self._begins_ns[(phase + waits[phase]) % self._pattern_slots] >= ready_ns:
+                return slot
+            base += self._period_slots
 
     def _delivered(self, slot: int, waits: tuple[int, ...]) -> int:
         """The slot in which a packet that is first sent in ``slot`` gets through, or ``LOST``."""

@@ -54,7 +54,12 @@ def _check_new_radio(nr: NrRadio, path: Path) -> Iterator[Finding]:
             if value is not None:
                 message = f"a device with a configured grant does not ask; expected no {key}, or no configured grant"
                 yield Finding((*path, key), message, at_key=True)
-
+    elif nr.k2_slots < nr.k2_least_slots:
+        message = (
+            f"the device takes {format_duration(nr.processing_ns[0])} to prepare what it is granted, longer than "
+            f"{nr.k2_slots} slots; expected at least {nr.k2_least_slots}, or less device_processing"
+        )
+        yield Finding((*path, "grant_delay"), message)
     if nr.rlc == "unacknowledged" and nr.rlc_retransmission_ns is not None:
         message = "RLC retransmits nothing in its unacknowledged mode; expected no rlc_retransmission, or another rlc"
         yield Finding((*path, "rlc_retransmission"), message, at_key=True)

@@ -58,7 +58,8 @@ class NrRadio(Model):
     configured_grant_period: int | None = None
     """Slots between occasions at which a device may send uplink data unasked (TS 38.331). Default: it has to ask."""
     grant_delay_slots: int | None = Field(default=None, ge=0, le=32, alias="grant_delay")
-    """K2: slots from the grant to the data it grants (TS 38.214, 6.1.2.1). Default: 1, 1, 2 or 3 by numerology."""
+    """K2: slots from the grant to the data it grants (TS 38.214, 6.1.2.1), enough for the device's processing. Default:
+    1, 1, 2 or 3 by numerology, or as many as the processing takes."""
     device_processing_ns: Duration | None = Field(default=None, alias="device_processing")
     """Time in the device before it sends, and after it received. Default: N2 symbols (TS 38.214, table 6.4-1)."""
     gnb_processing_ns: Duration | None = Field(default=None, alias="gnb_processing")
@@ -145,7 +146,14 @@ class NrRadio(Model):
     @property
     def k2_slots(self) -> int:
         """Slots from a grant to the data it grants."""
-        return GRANT_DELAY_SLOTS[self.numerology] if self.grant_delay_slots is None else self.grant_delay_slots
+        if self.grant_delay_slots is not None:
+            return self.grant_delay_slots
+        return max(GRANT_DELAY_SLOTS[self.numerology], self.k2_least_slots)
+
+    @property
+    def k2_least_slots(self) -> int:
+        """The least K2 that leaves a device its processing: grants for less are not expected (TS 38.214, 6.4)."""
+        return -(-self.processing_ns[0] // self.slot_ns)
 
 
 def _one_of(key: str, period: int | None, known: tuple[int, ...]) -> int | None:

@@ -172,8 +172,9 @@ def new_radio(seed: int) -> Section:
 
 Waiting for the next of instants with gaps g in a period P takes g^2 summed, over 2 P. A transmission takes its slot, or
 ten of fourteen symbols of a special slot. With a request every p slots of length T, FDD's uplink takes p T / 2 for the
-occasion, T for the request, none to be granted, K2 T, and T for the data. Errors e with M transmissions to a round add
-(e/(1-e) - q/(1-q)) HARQ round trips and q/(1-q) RLC recoveries, q = e^M. Processing is zero here.""",
+occasion, T for the request, none to be granted, K2 T, and T for the data. DDDSU's request is in symbols 12 and 13 of a
+special slot, the grant in the next special slot, the data in the uplink slot behind it. Errors e with M transmissions
+to a round add (e/(1-e) - q/(1-q)) HARQ round trips and q/(1-q) RLC recoveries, q = e^M. Processing is zero here.""",
         columns=("case", "theory", "model"),
         rows=tuple(rows),
         criteria=(
@@ -206,6 +207,9 @@ def _closed_forms() -> list[tuple[str, dict[str, Any], int, float]]:
         settings = {**BARE, "pattern": "FDD", "scheduling_request_period": period, "grant_delay": k2}
         name = f"uplink on request, 30 kHz, FDD, every {period} slots, K2 = {k2}"
         cases.append((name, settings, UPLINK, (period / 2 + 2 + k2) * MS / 2))
+    # Requests every 5 ms, in symbols 12 and 13 of slot 3; a grant in slot 8; data in slot 9, which ends the ten.
+    tdd_ns = (10 / 2 + 10 - (3 + 12 / 14)) * MS / 2
+    cases.append(("uplink on request, 30 kHz, DDDSU, every 10 slots, K2 = 1", {**BARE}, UPLINK, tdd_ns))
     grant = {**BARE, "pattern": "FDD", "configured_grant_period": 4}
     cases.append(("uplink with a configured grant, 30 kHz, FDD, every 4 slots", grant, UPLINK, (4 / 2 + 1) * MS / 2))
     for percent, repetitions in ((10, 3), (40, 1)):

@@ -58,8 +58,15 @@ def test_uplink_asks_and_is_granted() -> None:
     # occasion 0 moves on to slot 3 (special), its grant is in slot 5, the data may go in slot 6 and waits for slot 9
     assert model.delay_ns(UPLINK, 0) == 10 * 500_000
     assert model.delay_ns(UPLINK, 1_500_000) == 7 * 500_000
+    # slot 3 takes requests in its symbols 12 and 13, so what gets ready while it lasts makes the same request
+    symbol_12_ns = 3 * 500_000 + 12 * 500_000 // 14
+    assert model.delay_ns(UPLINK, symbol_12_ns) == 10 * 500_000 - symbol_12_ns
     # the request of slot 3 is missed: occasion 5 moves to slot 8, granted in 10, sent in 14
-    assert model.delay_ns(UPLINK, 1_500_001) == 15 * 500_000 - 1_500_001
+    assert model.delay_ns(UPLINK, symbol_12_ns + 1) == 15 * 500_000 - symbol_12_ns - 1
+    # without such symbols occasion 0 is in slot 4, which is missed once it has begun
+    without = radio(**BARE, scheduling_request_period=5, special_uplink_symbols=0)
+    assert without.delay_ns(UPLINK, 2_000_000) == 10 * 500_000 - 2_000_000
+    assert without.delay_ns(UPLINK, 2_000_001) == 15 * 500_000 - 2_000_001
 
 
 def test_configured_grant_needs_no_request() -> None:
@@ -88,7 +95,10 @@ def walked_ns(settings: NrRadio, direction: int, now_ns: int, offset_slots: int)
 
     def occasion(start_ns: int, period: int, letters: str) -> int:
         moved = (first(begin * slot_ns, letters) for begin in count(offset_slots % period - period, period))
-        return next(slot for slot in moved if slot * slot_ns >= start_ns)
+        return next(slot for slot in moved if slot * slot_ns + symbols_ns(slot) >= start_ns)
+
+    def symbols_ns(slot: int) -> int:
+        return (14 - up_symbols) * slot_ns // 14 if pattern[slot % len(pattern)] == "S" else 0
 
     if direction == DOWNLINK:
         slot = first(now_ns + gnb_ns, "DBS" if down_symbols >= 4 else "DB")

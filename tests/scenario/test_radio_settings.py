@@ -94,6 +94,8 @@ def test_defaults_by_numerology() -> None:
     assert [k2 for _, k2, _ in seen] == [1, 1, 2, 3]
     assert [ns for _, _, (ns, _) in seen] == [10_000_000 // 14, 6_000_000 // 14, 5_750_000 // 14, 4_500_000 // 14]
     assert all(device_ns == gnb_ns for _, _, (device_ns, gnb_ns) in seen)
+    slow = [NrRadio.model_validate({"device_processing": f"{us} us"}).k2_slots for us in (0, 500, 501, 1000, 1001)]
+    assert slow == [1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize("text", [RADIO, CUSTOM])
@@ -147,6 +149,16 @@ def test_both_are_read_resolved_and_in_the_schema(text: str) -> None:
         (
             "configured_grant_period: 5, grant_delay: 3",
             "40: a device with a configured grant does not ask; expected no grant_delay, or no configured grant",
+        ),
+        (
+            "grant_delay: 0",
+            "25: the device takes 428.571 us to prepare what it is granted, longer than 0 slots; expected at least 1, "
+            "or less device_processing",
+        ),
+        (
+            "device_processing: 1001 us, grant_delay: 2",
+            "53: the device takes 1.001 ms to prepare what it is granted, longer than 2 slots; expected at least 3, "
+            "or less device_processing",
         ),
         (
             "pattern: FDD, special_uplink_symbols: 3",
