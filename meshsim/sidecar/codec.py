@@ -7,16 +7,18 @@ slack of Huffman-coded ids; anything else is an ``InvariantViolation``.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshsim.scenario.errors import InvariantViolation
-from meshsim.sidecar.http import H2Client, H2Server, Request, Response
+from meshsim.sidecar.http import H2Client, H2Server, Request, Response, request_fields, response_fields
 from meshsim.sidecar.http1 import Reading, Request1, read
 from meshsim.sidecar.http1_write import request1, response1, sent_fields
 from meshsim.sidecar.http_sizes import ID_SLACK_BYTES, request_size_bytes, response_size_bytes
 from meshsim.sidecar.malformed import bad_request, malformed_request, why_unread
+from meshsim.sidecar.messages import sent
 from meshsim.sidecar.tls.records import sealed_size_bytes
 
 if TYPE_CHECKING:
@@ -24,24 +26,26 @@ if TYPE_CHECKING:
     from meshsim.sidecar.tls.openssl_engine import OpenSslEngine
 
 
-def request_id(call_id: int, attempt: int) -> str:
-    """Return the x-request-id of an attempt, a UUID by form."""
+@lru_cache(maxsize=4096)
+def ids_of(call_id: int, attempt: int) -> tuple[str, str]:
+    """Return the x-request-id of an attempt, a UUID by form, and its traceparent."""
     digits = hashlib.sha256(f"{call_id}/{attempt}".encode()).hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+    trace = hashlib.sha256(f"trace/{call_id}/{attempt}".encode()).hexdigest()
+    identity = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+    return identity, f"00-{trace[:32]}-{trace[32:48]}-01"
 
 
 def _request(message: RequestMessage) -> Request:
     template = message.template
-    digits = hashlib.sha256(f"trace/{message.call_id}/{message.attempt}".encode()).hexdigest()
-    return Request(
-        method=template.method,
-        path=message.path,
-        authority=template.authority,
-        request_id=request_id(message.call_id, message.attempt),
-        traceparent=f"00-{digits[:32]}-{digits[32:48]}-01",
-        body=_body(message.call_id, template.request_bytes),
-        headers=message.headers,
-    )
+    headers, path = sent(template, message.token, message.carried)
+    identity, trace = ids_of(message.call_id, message.attempt)
+    body = _body(message.call_id, template.request_bytes)
+    return Request(template.method, path, template.authority, identity, trace, body, headers)
+
+
+def _response(message: ResponseMessage) -> Response:
+    identity, _ = ids_of(message.call_id, message.attempt)
+    return Response(message.status, identity, _body(message.call_id, message.body_bytes), message.headers)
 
 
 def _http1(message: RequestMessage) -> bytes:
@@ -60,12 +64,12 @@ def _response1(message: ResponseMessage) -> bytes:
     if why_unread(message.template):
         return bad_request(message.headers)
     body = _body(message.call_id, message.body_bytes)
-    return response1(message.status, request_id(message.call_id, message.attempt), message.headers, body)
+    return response1(message.status, ids_of(message.call_id, message.attempt)[0], message.headers, body)
 
 
 def _body(call_id: int, size_bytes: int) -> bytes:
     """Return a body that tells one call from another."""
-    return (call_id.to_bytes(8, "big") * (size_bytes // 8 + 1))[:size_bytes]
+    return (call_id.to_bytes(8, "big") * -(-size_bytes // 8))[:size_bytes]
 
 
 class _Codec:
@@ -115,19 +119,16 @@ class ClientCodec(_Codec):
         """Read the bytes of a response; raises InvariantViolation unless they say what the message says."""
         what = f"the response to call {message.call_id}"
         if message.template.malformed or message.template.http1:
-            if (received := self._open(message.wire, what)) != (sent := _response1(message)):
-                raise InvariantViolation(f"{what} was received as {received!r}; sent was {sent!r}")
+            if (received := self._open(message.wire, what)) != (given := _response1(message)):
+                raise InvariantViolation(f"{what} was received as {received!r}; sent was {given!r}")
             return
-        for stream_id, response in self._http.receive(self._open(message.wire, what)):
+        for stream_id, fields, body in self._http.answers(self._open(message.wire, what)):
             key = self._streams.pop(stream_id)
-            expected = Response(
-                status=message.status,
-                request_id=request_id(message.call_id, message.attempt),
-                body=_body(message.call_id, message.body_bytes),
-                headers=message.headers,
-            )
-            if key != (message.call_id, message.attempt) or response != expected:
-                raise InvariantViolation(f"{what} was received as {response}, for {key}; sent was {expected}")
+            expected = _response(message)
+            if body != expected.body or fields != response_fields(expected):
+                raise InvariantViolation(f"{what} was received as {fields} and {body!r}; sent was {expected}")
+            if key != (message.call_id, message.attempt):
+                raise InvariantViolation(f"{what} was received for {key}; sent was {expected}")
             return
         raise InvariantViolation(f"{what} is not whole")
 
@@ -147,10 +148,10 @@ class ServerCodec(_Codec):
         if message.template.malformed or message.template.http1:
             self._decode_http1(message, what)
             return
-        for stream_id, request in self._http.receive(self._open(message.wire, what)):
+        for stream_id, fields, body in self._http.requests(self._open(message.wire, what)):
             expected = _request(message)
-            if request != expected:
-                raise InvariantViolation(f"{what} was received as {request}; sent was {expected}")
+            if body != expected.body or fields != request_fields(expected):
+                raise InvariantViolation(f"{what} was received as {fields} and {body!r}; sent was {expected}")
             self._streams[message.call_id, message.attempt] = stream_id
             return
         raise InvariantViolation(f"{what} is not whole")
@@ -162,9 +163,10 @@ class ServerCodec(_Codec):
             if reading.requests or reading.refused != refused:
                 raise InvariantViolation(f"{what} was read as {reading}; expected it to be refused for {refused}")
             return
-        sent = _request(message)
-        fields = sent_fields(sent.authority, (sent.request_id, sent.traceparent), sent.headers, len(sent.body))
-        expected = Reading((Request1(sent.method, sent.path, fields, sent.body),), b"")
+        given = _request(message)
+        ids = (given.request_id, given.traceparent)
+        fields = sent_fields(given.authority, ids, given.headers, len(given.body))
+        expected = Reading((Request1(given.method, given.path, fields, given.body),), b"")
         if reading != expected:
             raise InvariantViolation(f"{what} was read as {reading}; sent was {expected}")
 
@@ -174,9 +176,8 @@ class ServerCodec(_Codec):
             plain = _response1(message)
             return msgspec.structs.replace(message, wire=self._seal(plain, len(plain), f"response {message.call_id}"))
         stream_id = self._streams.pop((message.call_id, message.attempt))
-        body = _body(message.call_id, message.body_bytes)
-        identity = request_id(message.call_id, message.attempt)
-        plain = self._http.respond(stream_id, Response(message.status, identity, body, message.headers))
-        size_bytes = response_size_bytes(message.status, len(body), message.headers, first=self._fresh)
+        response = _response(message)
+        plain = self._http.respond(stream_id, response)
+        size_bytes = response_size_bytes(message.status, len(response.body), message.headers, first=self._fresh)
         self._fresh = False
         return msgspec.structs.replace(message, wire=self._seal(plain, size_bytes, f"response {message.call_id}"))

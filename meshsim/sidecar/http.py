@@ -12,14 +12,17 @@ back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import Final
 
 import msgspec
+from ngh2 import Role
 
+from meshsim.sidecar.http_end import End, Field, Fields, Message, field, shared_field, single_field
 from meshsim.sidecar.messages import OWN_FIELDS
 
-if TYPE_CHECKING:
-    from meshsim.sidecar.http_end import End
+MOST_KNOWN: Final = 1_024
+"""Lines and header fields that are kept as they are written."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -51,44 +54,76 @@ class H2Client:
     """The client's end of one HTTP/2 connection."""
 
     def __init__(self) -> None:
-        self._end = _end("CLIENT")
+        self._end = End(Role.CLIENT)
+        self._authority = ""
+        """That of the first request, which is nearly always that of all."""
 
     def request(self, request: Request) -> tuple[int, bytes]:
         """Encode a request; return its stream and the bytes to send."""
-        fields = (
-            (":method", request.method),
-            (":scheme", "https"),
-            (":path", request.path),
-            (":authority", request.authority),
-            ("x-request-id", request.request_id),
-            ("traceparent", request.traceparent),
-            *request.headers,
-        )
-        return self._end.request(fields, request.body)
+        if not self._authority:
+            self._authority = request.authority
+        return self._end.request(request_fields(request, self._authority), request.body)
 
     def receive(self, wire: bytes) -> list[tuple[int, Response]]:
         """Take in bytes; return the responses that are now complete, by stream."""
         return [(stream_id, _response(fields, body)) for stream_id, fields, body in self._end.receive(wire)]
+
+    def answers(self, wire: bytes) -> list[Message]:
+        """Take in bytes; return the same as ``receive``, responses as they came: compare with ``response_fields``."""
+        return self._end.receive(wire)
 
 
 class H2Server:
     """The server's end of one HTTP/2 connection."""
 
     def __init__(self) -> None:
-        self._end = _end("SERVER")
+        self._end = End(Role.SERVER)
 
     def respond(self, stream_id: int, response: Response) -> bytes:
         """Encode the response to the request of a stream; return the bytes to send."""
-        fields = ((":status", str(response.status)), ("x-request-id", response.request_id), *response.headers)
-        return self._end.respond(stream_id, fields, response.body)
+        return self._end.respond(stream_id, response_fields(response), response.body)
 
     def receive(self, wire: bytes) -> list[tuple[int, Request]]:
         """Take in bytes; return the requests that are now complete, by stream."""
         return [(stream_id, _request(fields, body)) for stream_id, fields, body in self._end.receive(wire)]
 
+    def requests(self, wire: bytes) -> list[Message]:
+        """Take in bytes; return the same as ``receive``, requests as they came: compare with ``request_fields``."""
+        return self._end.receive(wire)
 
-def _request(fields: list[tuple[str, str]], body: bytes) -> Request:
-    known = dict(fields)
+
+def request_fields(request: Request, indexed_authority: str = "") -> Fields:
+    """Return the header fields of a request; HPACK's dynamic table has this authority, and nothing else."""
+    line = _request_line(request.method, request.path, request.authority, request.authority == indexed_authority)
+    identity = single_field("x-request-id", request.request_id)
+    return (*line, identity, single_field("traceparent", request.traceparent), *_workloads(request.headers))
+
+
+def response_fields(response: Response) -> Fields:
+    """Return the header fields of a response."""
+    identity = single_field("x-request-id", response.request_id)
+    return (_status(response.status), identity, *_workloads(response.headers))
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _request_line(method: str, path: str, authority: str, indexed: bool) -> Fields:
+    parts = ((":method", method), (":scheme", "https"), (":path", path))
+    last = shared_field(":authority", authority) if indexed else field(":authority", authority)
+    return (*(field(name, value) for name, value in parts), last)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _workloads(headers: tuple[tuple[str, str], ...]) -> Fields:
+    return tuple(field(name, value) for name, value in headers)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def _status(status: int) -> Field:
+    return field(":status", str(status))
+
+
+def _request(fields: Fields, body: bytes) -> Request:
+    known, headers = _read(fields)
     return Request(
         method=known[":method"],
         path=known[":path"],
@@ -96,20 +131,17 @@ def _request(fields: list[tuple[str, str]], body: bytes) -> Request:
         request_id=known["x-request-id"],
         traceparent=known["traceparent"],
         body=body,
-        headers=tuple((name, value) for name, value in fields if name not in OWN_FIELDS),
+        headers=tuple(each for each in headers if each[0] not in OWN_FIELDS),
     )
 
 
-def _response(fields: list[tuple[str, str]], body: bytes) -> Response:
-    known = dict(fields)
-    others = tuple((name, value) for name, value in fields if name not in (":status", "x-request-id"))
+def _response(fields: Fields, body: bytes) -> Response:
+    known, headers = _read(fields)
+    others = tuple(each for each in headers if each[0] not in (":status", "x-request-id"))
     return Response(status=int(known[":status"]), request_id=known["x-request-id"], body=body, headers=others)
 
 
-def _end(role: str) -> End:
-    """An end with the library behind it, which is loaded where real bytes are wanted and nowhere else."""
-    from ngh2 import Role
-
-    from meshsim.sidecar.http_end import End
-
-    return End(Role[role])
+def _read(fields: Fields) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Fields as texts, by name and in their order."""
+    read = [(name.decode(), value.decode()) for name, value in fields]
+    return dict(read), read

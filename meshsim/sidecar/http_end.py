@@ -13,7 +13,7 @@ is the largest number there is and never grows, so that no time matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -39,8 +39,10 @@ from meshsim.sidecar.http_sizes import FRAME_HEADER_BYTES, MAX_FRAME_BYTES, WIND
 
 LARGEST_WINDOW_BYTES: Final = 2**31 - 1
 
-Fields = Sequence[tuple[str, str]]
-Message = tuple[int, list[tuple[str, str]], bytes]
+Field = tuple[bytes, bytes] | NeverIndexedHeader
+Fields = tuple[Field, ...]
+"""Header fields as an end sends and receives them."""
+Message = tuple[int, Fields, bytes]
 """A stream, header fields and a body."""
 
 _NO_LIMIT: Final = 2**24
@@ -79,20 +81,16 @@ class End:
         self._unsent = opening + connection.data_to_send()
         self._renewed_at_bytes = (window_bytes + 1) // 2
         self._not_renewed_bytes = 0
-        self._messages: dict[int, tuple[list[tuple[str, str]], list[bytes]]] = {}
-        self._authority = ""
-        """That of the first request."""
+        self._messages: dict[int, tuple[Fields, list[bytes]]] = {}
 
     def request(self, fields: Fields, body: bytes) -> tuple[int, bytes]:
         """Write a request; return its stream and the bytes to send."""
-        if not self._authority:
-            self._authority = next(value for name, value in fields if name == ":authority")
-        stream_id = self._connection.send_request(_encoded(fields, self._authority), end_stream=not body)
+        stream_id = self._connection.send_request(fields, end_stream=not body)
         return stream_id, self._sent(stream_id, body)
 
     def respond(self, stream_id: int, fields: Fields, body: bytes) -> bytes:
         """Write the response to the request of a stream; return the bytes to send."""
-        self._connection.send_response(stream_id, _encoded(fields, ""), end_stream=not body)
+        self._connection.send_response(stream_id, fields, end_stream=not body)
         return self._sent(stream_id, body)
 
     def receive(self, wire: bytes) -> list[Message]:
@@ -115,20 +113,23 @@ class End:
         return complete
 
     def _complete(self, events: Iterable[Event]) -> list[Message]:
-        complete = []
+        complete: list[Message] = []
+        messages = self._messages
         for event in events:
-            if isinstance(event, DataReceived):
-                stream_id = event.stream_id
-                self._messages[stream_id][1].append(event.data)
-            elif isinstance(event, RequestReceived | ResponseReceived):
-                stream_id = event.stream_id
-                self._messages[stream_id] = ([(name.decode(), value.decode()) for name, value in event.headers], [])
+            kind = type(event)  # none of them has a kind below it
+            if kind is DataReceived:
+                assert isinstance(event, DataReceived)
+                fields, body = messages[event.stream_id]
+                body.append(event.data)
+            elif kind is RequestReceived or kind is ResponseReceived:
+                assert isinstance(event, RequestReceived | ResponseReceived)
+                fields, body = messages[event.stream_id] = event.headers, []
             else:
                 _check_quiet(event)
                 continue
             if event.end_stream:
-                fields, body = self._messages.pop(stream_id)
-                complete.append((stream_id, fields, body[0] if len(body) == 1 else b"".join(body)))
+                del messages[event.stream_id]
+                complete.append((event.stream_id, fields, body[0] if len(body) == 1 else b"".join(body)))
         return complete
 
     def _sent(self, stream_id: int, body: bytes) -> bytes:
@@ -148,17 +149,19 @@ class End:
         return wire
 
 
-def _encoded(fields: Fields, authority: str) -> list[tuple[bytes, bytes] | NeverIndexedHeader]:
-    """Fields as the library wants them; what HPACK's own table does not have stays out of the dynamic one.
+def field(name: str, value: str) -> Field:
+    """Return a header field as it is sent: what HPACK's own table does not have stays out of the dynamic one."""
+    return shared_field(name, value) if is_static(name, value) else single_field(name, value)
 
-    But for the authority of the connection's first request, which is nearly always that of all.
-    """
-    return [
-        (name.encode(), value.encode())
-        if (name == ":authority" and value == authority) or is_static(name, value)
-        else NeverIndexedHeader(name.encode(), value.encode())
-        for name, value in fields
-    ]
+
+def single_field(name: str, value: str) -> Field:
+    """Return a header field that is another one each time, or a secret."""
+    return NeverIndexedHeader(name.encode(), value.encode())
+
+
+def shared_field(name: str, value: str) -> Field:
+    """Return a header field that is the same in nearly all messages of a connection."""
+    return name.encode(), value.encode()
 
 
 def _check_quiet(event: Event) -> None:

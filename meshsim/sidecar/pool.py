@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from meshsim.sidecar.codec import ClientCodec
 from meshsim.sidecar.endpoint import Endpoint
 from meshsim.sidecar.pool_settings import READY, Phase, PoolSettings
 from meshsim.sidecar.tls.machine import TlsClient
 
 if TYPE_CHECKING:
     from meshsim.sidecar.clusters import Cluster
+    from meshsim.sidecar.codec import ClientCodec
 
 
 PoolKey = tuple[int, int, str, str]

@@ -7,7 +7,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from meshsim.sidecar import events
-from meshsim.sidecar.codec import ClientCodec, ServerCodec
 from meshsim.sidecar.commands import Command
 from meshsim.sidecar.inbound import Inbound
 from meshsim.sidecar.messages import Message, RequestMessage, ResponseMessage
@@ -83,6 +82,8 @@ class Sidecar:
             if upstream is None or _is_over(upstream.tls):
                 return message  # the connection was lost meanwhile: nobody will read it
             if upstream.codec is None:
+                from meshsim.sidecar.codec import ClientCodec  # loads what only fidelity real needs
+
                 upstream.codec = ClientCodec(None if upstream.tls is None else cast(Any, upstream.tls.engine))
             return upstream.codec.encode(message)
         assert type(message) is ResponseMessage
@@ -103,6 +104,8 @@ class Sidecar:
         if downstream is None or self.inbound.refuses(downstream, message):
             return
         if downstream.codec is None:
+            from meshsim.sidecar.codec import ServerCodec  # loads what only fidelity real needs
+
             downstream.codec = ServerCodec(None if downstream.tls is None else cast(Any, downstream.tls.engine))
         downstream.codec.decode(message)
 

@@ -20,7 +20,7 @@ from ngh2 import Role
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.headers import FIELDS_OF_THE_MESH, NAME, VALUE, on_the_wire
 from meshsim.sidecar.http import H2Client, H2Server, Request, Response
-from meshsim.sidecar.http_end import LARGEST_WINDOW_BYTES, End
+from meshsim.sidecar.http_end import LARGEST_WINDOW_BYTES, End, Fields, field, shared_field
 from meshsim.sidecar.http_sizes import (
     FRAME_HEADER_BYTES,
     ID_SLACK_BYTES,
@@ -70,6 +70,37 @@ def begun(*, client: bool, checks: bool = True) -> H2Connection:
     connection.initiate_connection()
     connection.increment_flow_control_window(LARGEST_WINDOW_BYTES - 65_535)
     return connection
+
+
+class Ours:
+    """One of our ends, with header fields as texts."""
+
+    def __init__(self, role: Role, window_bytes: int = LARGEST_WINDOW_BYTES) -> None:
+        self.end = End(role, window_bytes)
+        self.authority = ""
+
+    def request(self, fields: Sequence[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
+        """Write a request; return its stream and the bytes to send."""
+        if not self.authority:
+            self.authority = next(value for name, value in fields if name == ":authority")
+        return self.end.request(as_sent(fields, self.authority), body)
+
+    def respond(self, stream_id: int, fields: Sequence[tuple[str, str]], body: bytes) -> bytes:
+        """Write the response to the request of a stream; return the bytes to send."""
+        return self.end.respond(stream_id, as_sent(fields, ""), body)
+
+    def receive(self, wire: bytes) -> list[Message]:
+        """Take in bytes; return the messages that are now complete."""
+        return [
+            (stream_id, [(name.decode(), value.decode()) for name, value in fields], body)
+            for stream_id, fields, body in self.end.receive(wire)
+        ]
+
+
+def as_sent(fields: Sequence[tuple[str, str]], authority: str) -> Fields:
+    """Header fields as our ends send them; this authority is in HPACK's dynamic table."""
+    shared = (":authority", authority)
+    return tuple((shared_field if each == shared else field)(*each) for each in fields)
 
 
 class Other:
@@ -154,7 +185,7 @@ def held_against(ours: bytes, theirs: bytes, fields: Sequence[tuple[str, str]]) 
 @given(st.lists(MESSAGES, min_size=1, max_size=5))
 def test_both_write_the_same_and_read_each_other(messages: list[tuple]) -> None:  # type: ignore[type-arg] # as drawn
     """Requests and responses of all sorts are the same bytes from either, and read by the other as they were sent."""
-    client, server, h2_client, h2_server = End(Role.CLIENT), End(Role.SERVER), Other(client=True), Other(client=False)
+    client, server, h2_client, h2_server = Ours(Role.CLIENT), Ours(Role.SERVER), Other(client=True), Other(client=False)
     for method, path, authority, more, size, status, answer_bytes in messages:
         others = sorted(more.items(), key=lambda field: field[0] == "cookie")  # where h2 puts it
         others = [(name, value or "c" if name in SECRETS else value) for name, value in others]
@@ -212,7 +243,7 @@ def test_both_refuse_what_http2_does_not_allow(fields: list[tuple[str, str]]) ->
     with pytest.raises(ProtocolError):
         Other(client=False).received(wire)
     with pytest.raises(InvariantViolation, match="HTTP/2"):
-        End(Role.SERVER).receive(wire)
+        Ours(Role.SERVER).receive(wire)
 
 
 def test_a_header_may_be_as_long_as_the_scenario_has_it() -> None:
@@ -246,7 +277,7 @@ def test_secrets_are_never_indexed(name: str, value: str) -> None:
 def test_windows_are_opened_without_a_word() -> None:
     """Bodies of many times the window go each way, none more than half of it, and no byte is added."""
     window_bytes = 100_000
-    client, server = End(Role.CLIENT, window_bytes), End(Role.SERVER, window_bytes)
+    client, server = Ours(Role.CLIENT, window_bytes), Ours(Role.SERVER, window_bytes)
     sizes = [49_999, 1, 50_000, 3, 49_996, 50_000, *[33_334] * 30]
     for number, size in enumerate(sizes):
         frames = -(-size // MAX_FRAME_BYTES) * FRAME_HEADER_BYTES
@@ -262,17 +293,17 @@ def test_windows_are_opened_without_a_word() -> None:
 
 def test_time_limits_nothing() -> None:
     """Oddities, which libnghttp2 takes so many of in a second and no more, are all taken: by default 10 000 end it."""
-    _, wire = End(Role.CLIENT).request(TARGET, b"b")
+    _, wire = Ours(Role.CLIENT).request(TARGET, b"b")
     data_bytes = FRAME_HEADER_BYTES + 1
     empty = b"\0\0\0\0\0\0\0\0\1"
-    server = End(Role.SERVER)
+    server = Ours(Role.SERVER)
     assert server.receive(wire[:-data_bytes] + empty * 20_000) == []
     assert server.receive(wire[-data_bytes:]) == [(1, TARGET, b"b")]
 
 
 def test_what_breaks_off_is_told() -> None:
     """A reset, an end of the connection, another opening, a body where there is none, and noise: our fault, each."""
-    client, server, other = End(Role.CLIENT), End(Role.SERVER), Other(client=True)
+    client, server, other = Ours(Role.CLIENT), Ours(Role.SERVER), Other(client=True)
     server.receive(other.sent(1, TARGET, b""))
     other.connection.reset_stream(1)
     with pytest.raises(InvariantViolation, match="StreamReset"):
@@ -281,12 +312,12 @@ def test_what_breaks_off_is_told() -> None:
     with pytest.raises(InvariantViolation, match="GoAway"):
         server.receive(other.connection.data_to_send())
     stream_id, wire = client.request([(":method", "HEAD"), *TARGET[1:]], b"")
-    server = End(Role.SERVER)
+    server = Ours(Role.SERVER)
     server.receive(wire)
     with pytest.raises(InvariantViolation, match="broken off"):
         client.receive(server.respond(stream_id, [(":status", "200")], b"b"))
     with pytest.raises(InvariantViolation, match="opened it by"):
-        End(Role.SERVER).receive(wire[1:])
+        Ours(Role.SERVER).receive(wire[1:])
     for wrong in (wire + b"\0\0\1\6\0\0\0\0\0a", wire + b"\0\0\4\x08\0\0\0\0\x01\0\0\0\0"):
         with pytest.raises(InvariantViolation):
-            End(Role.SERVER).receive(wrong)
+            Ours(Role.SERVER).receive(wrong)

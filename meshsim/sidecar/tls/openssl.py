@@ -222,6 +222,7 @@ class Engines:
             done = _lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(settings.signature_schemes).encode())
             assert done == 1, f"OpenSSL does not know one of {settings.signature_schemes}"
         context.set_mode(NO_AUTO_CHAIN)
+        _lib.SSL_CTX_clear_mode(context._context, _lib.SSL_MODE_ENABLE_PARTIAL_WRITE)  # a buffer in memory takes all
         context.set_session_id(b"n" if second else b"m")
         verify = SSL.VERIFY_PEER
         if role == "server":

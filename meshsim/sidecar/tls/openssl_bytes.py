@@ -58,6 +58,26 @@ def read_opened(connection: SSL.Connection, most: int = READ_BYTES) -> bytes:
     return b""
 
 
+def read_message(connection: SSL.Connection) -> bytes:
+    """Return all that can be opened of what has arrived. Raises ``SSL.Error``."""
+    opened = read_opened(connection)
+    # Most messages are one record, and then nothing is left. All that has been opened is read: no record is larger.
+    while opened and _lib.BIO_get_mem_data(connection._into_ssl, _ffi.NULL):
+        more = read_opened(connection)
+        if not more:
+            break
+        opened += more
+    return opened
+
+
+def write_sealed(connection: SSL.Connection, data: bytes) -> None:
+    """Seal bytes, as ``read_output`` then gives them. Raises ``SSL.Error``."""
+    taken = _lib.SSL_write(connection._ssl, data, len(data))
+    if taken != len(data):
+        connection._raise_ssl_error(connection._ssl, taken)
+        raise AssertionError(f"of {len(data)} bytes {taken} were sealed: a buffer in memory takes all")
+
+
 def _check_waiting(connection: SSL.Connection, result: int) -> None:
     """Raise ``SSL.Error`` unless a call came to no end because more has to arrive."""
     helper = connection._context._ocsp_helper

@@ -21,9 +21,11 @@ from meshsim.sidecar.tls.openssl_bytes import (
     give_input,
     path_of,
     peer_certificate,
+    read_message,
     read_opened,
     read_output,
     shake_hands,
+    write_sealed,
 )
 from meshsim.sidecar.tls.openssl_sessions import (
     Maker,
@@ -236,7 +238,7 @@ class OpenSslEngine:
         """Encrypt application bytes into records; none for nothing."""
         assert self._established, "application bytes before the handshake is over"
         if data:
-            self._connection.sendall(data)
+            write_sealed(self._connection, data)
         return read_output(self._connection)
 
     def open(self, wire: bytes) -> bytes:
@@ -244,10 +246,7 @@ class OpenSslEngine:
         if not wire:
             return b""
         give_input(self._connection, wire)
-        opened = []
-        while some := read_opened(self._connection):
-            opened.append(some)
-        return b"".join(opened)
+        return read_message(self._connection)
 
     def _watch(self) -> None:
         if self._watched:

@@ -107,7 +107,7 @@ def test_prediction_needs_no_openssl() -> None:
     """The modelled path imports neither pyOpenSSL nor cryptography."""
     code = (
         "import sys\n"
-        "import meshsim.sidecar.tls.prediction, meshsim.sidecar.http\n"
+        "import meshsim.sidecar.tls.prediction, meshsim.sidecar.proxy, meshsim.sidecar.http_sizes\n"
         "assert not {'OpenSSL', 'cryptography', 'h2', 'ngh2'} & set(sys.modules), sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
