@@ -44,7 +44,7 @@ def _odd_ports(files: Sequence[PolicyFile], scenario: Scenario) -> Iterator[str]
             if clause.attribute != "destination.port":
                 continue
             for value in (*clause.values, *clause.not_values):
-                number = int(value) if value.isdigit() else 0
+                number = int(value[:6]) if value.isdecimal() else 0
                 if behind and number in leading and number not in own:
                     port, name = leading[number]
                     message = (

@@ -12,7 +12,7 @@ from meshsim.inquiry.subject import subject_of_manifests
 from meshsim.inquiry.ways import survey
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
-from meshsim.scenario.manifests.starter import import_manifests
+from meshsim.scenario.manifests.starter import import_manifests, load_manifests
 from tests.scenario.test_manifests import SHOP, home, told
 from tests.world.conftest import Result
 
@@ -205,3 +205,27 @@ def test_a_gateway_alone_routes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError):
         load_text(SHOP, home(tmp_path, more=ROUTES))  # without the Gateway it is one
     assert load_text(SHOP, home(tmp_path, more=GATEWAY)).scenario.scenario == "shop"
+
+
+def test_a_match_for_sidecars_alone_holds_at_no_gateway(tmp_path: Path) -> None:
+    """What stands behind it with the same condition is for the gateway's calls alone, and unused by nobody."""
+    http = """\
+    - match: [{uri: {prefix: /a}, gateways: [mesh]}, {uri: {prefix: /b}, gateways: []}]
+      fault: {abort: {httpStatus: 418, percentage: {value: 100}}}
+      route: [{destination: {host: front, port: {number: 80}}}]
+    - match: [{uri: {prefix: /a}}, {uri: {prefix: /b}}]
+      route: [{destination: {host: front, port: {number: 80}}}]
+"""
+    head = ROUTES.partition("    - match")[0].replace('hosts: ["*"]', "hosts: [front]")
+    home(tmp_path, more=GATEWAY + head.replace("[door]", "[door, mesh]") + http)
+    loaded = load_manifests(tmp_path / "shop")
+    routes = [
+        ([match.path.prefix for match in route.match if match.path is not None], bool(route.match[0].source_labels))
+        for route in loaded.scenario.mesh.routes
+        if route.to == "front" and (route.abort is None or route.abort.status == 418)
+    ]
+    assert routes == [(["/b"], True), (["/a"], True), (["/a", "/b"], False)]
+    assert [note.partition(".yaml:")[2] for note in loaded.notes if "IST01" in note] == [
+        "20:36: this match never comes into play: the same stands at "
+        + f"{tmp_path}/shop/zz.yaml:17 (IST0131 of Istio)"
+    ]

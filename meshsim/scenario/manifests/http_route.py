@@ -44,6 +44,8 @@ RETRY_ON: Mapping[str, tuple[str, ...]] = {
 answers with 409 or a gRPC status."""
 _STATUS = {"502": ("failed",), "503": (), "504": (), "403": ()}
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+OF_SIDECARS = "gateways"
+"""What a match has that holds at no gateway, until ``route_order`` has told them apart."""
 _PSEUDO = ("uri", "scheme", "method", "authority")
 _AUTHORITY = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _PATH = re.compile(r'/[!"$-~]{0,1023}')
@@ -125,6 +127,8 @@ class RouteReader:
                 self._put((*path, "source_namespace"), name, fields["sourceNamespace"])
         if "gateways" in fields:
             only(fields["gateways"], "mesh", "sidecars alone route calls")
+            if fields["gateways"].data:  # none at all asks for nothing
+                self._put((*path, OF_SIDECARS), True, fields["gateways"])
 
     def _text(self, path: Path, value: Value) -> None:
         found = string_match(value, self._notes)

@@ -205,10 +205,15 @@ def _port(value: Value, notes: Notes) -> KubePort | None:
     target: int | str = count or 0
     if "targetPort" in fields:
         given = fields["targetPort"]
-        if isinstance(given.data, str) and not given.data.isdigit():
+        if not isinstance(given.data, str):
+            target = number(given, 1, 65_535) or 0
+        elif not given.data.isdecimal():
             target = given.data
         else:
-            target = (int(given.data) if isinstance(given.data, str) else number(given, 1, 65_535)) or 0
+            target = int(given.data[:6])
+            if not 1 <= target <= 65_535:
+                given.wrong(f"{show(given.data)} is no port; expected a number from 1 to 65535")
+                target = 0
     return None if count is None else KubePort(count, name, protocol, target, value.place)
 
 

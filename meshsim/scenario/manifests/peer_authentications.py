@@ -158,7 +158,7 @@ def _port_modes(value: Value, notes: Notes) -> dict[int, tuple[Value, Mode | Non
     found = {}
     for key, entry in value.entries().items():
         mode = _mode(entry, notes)
-        if not key.isdigit() or not 1 <= int(key[:6]) <= 65_535:
+        if not key.isdecimal() or not 1 <= int(key[:6]) <= 65_535:
             entry.wrong_key(f"{key!r} is no port; expected a number from 1 to 65535")
         else:
             found[int(key)] = entry, mode

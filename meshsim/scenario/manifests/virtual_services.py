@@ -10,7 +10,7 @@ from meshsim.scenario.manifests.draft import Draft
 from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways, hosts_of
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
-from meshsim.scenario.manifests.route_order import reachable
+from meshsim.scenario.manifests.route_order import of_gateways, of_sidecars, reachable
 from meshsim.scenario.manifests.values import Notes, body, only, take
 from meshsim.scenario.positions import Path
 
@@ -43,15 +43,19 @@ def read_virtual_services(
         if not entries and not {"tcp", "tls"} & set(spec.data if isinstance(spec.data, dict) else ()):
             fields.get("http", spec).wrong("the VirtualService routes nothing; expected http with at least one route")
         reader = RouteReader(manifest.namespace, hosts, rules, notes)
-        routes = reachable(entries, [reader.read(entry) for entry in entries], notes)
+        routes = [reader.read(entry) for entry in entries]
         found = [one for one in meant if one is not None]
         named = hosts_of(fields["hosts"].data) if "hosts" in fields else ()
-        for route in routes if found else []:
+        to_gateways, unused = reachable(entries, [of_gateways(route) if found else None for route in routes])
+        for route in to_gateways:
             at_gateways += for_gateways(route, found, named)
         if not bound or any(item.data == "mesh" for item in bound):
-            _claim(fields, manifest, hosts, claims, spec, routes)
+            to_sidecars, elsewhere = reachable(entries, [of_sidecars(route) for route in routes])
+            unused = [text for text in elsewhere if text in unused or not found]
+            _claim(fields, manifest, hosts, claims, spec, to_sidecars)
         elif "hosts" not in fields or fields["hosts"].data == []:
             fields.get("hosts", spec).wrong("'hosts' is missing; expected at least one host, or '*'")
+        notes.texts += unused
     return {service: claim.routes for service, claim in claims.items()}, at_gateways
 
 
