@@ -135,6 +135,31 @@ def _answers(tmp_path: Path, routes: str, path: str) -> set[int]:
     return {row.status for row in calls if row.source == "istio-ingressgateway" and row.outcome != "failed"}
 
 
+def test_hosts_choose_between_virtual_services_of_a_gateway(tmp_path: Path) -> None:
+    """Two that lead to one service each route their own hosts, the most exact one alone, as Envoy's virtual hosts."""
+    one = ROUTES.replace('["*"]', "[shop.example.com, a.example.org]")
+    other = ROUTES.replace("name: door, n", "name: other, n").replace('["*"]', '["*.example.com"]')
+    other = other.replace("/welcome}}, {uri: {prefix: /static", "/offers}}, {uri: {exact: /both")
+    told = {
+        ("shop.example.com", "/welcome"): 200,
+        ("a.example.org", "/welcome"): 200,
+        ("shop.example.com", "/offers"): 404,  # its host is the first one's, though the other's wildcard holds too
+        ("www.example.com", "/offers"): 200,
+        ("www.example.com", "/welcome"): 404,
+        ("example.com", "/offers"): 404,
+        ("b.example.org", "/offers"): 404,
+        (None, "/offers"): 200,
+        (None, "/welcome"): 200,
+        (None, "/nowhere"): 404,
+    }
+    for (authority, path), status in told.items():
+        sent = path if authority is None else f"{path}, authority: {authority}"
+        assert _answers(tmp_path, one + other, sent) == {status}, (authority, path)
+    whole = one + other.replace('["*.example.com"]', '["*"]')
+    for authority, path, status in (("b.example.org", "/offers", 200), ("shop.example.com", "/offers", 404)):
+        assert _answers(tmp_path, whole, f"{path}, authority: {authority}") == {status}, (authority, path)
+
+
 def test_routes_of_a_gateway_are_for_its_calls_alone(tmp_path: Path) -> None:
     """Its other calls are answered with 404, as a gateway answers them; those of others go on as before."""
     loaded = _called_by(tmp_path, ROUTES, "/welcome")

@@ -13,7 +13,8 @@ from meshsim.scenario.manifest_reader import Manifest
 from meshsim.scenario.manifests.destination_rules import Rules, read_destination_rules
 from meshsim.scenario.manifests.documents import Objects, names_of, read_objects
 from meshsim.scenario.manifests.draft import Draft, append, lay_over
-from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, not_found, read_gateways
+from meshsim.scenario.manifests.gateway_hosts import routes_by_host
+from meshsim.scenario.manifests.gateways import GatewayRoute, everything_else, read_gateways
 from meshsim.scenario.manifests.hosts import Hosts
 from meshsim.scenario.manifests.kinds import GATEWAY_API
 from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
@@ -66,8 +67,11 @@ class Mesh(msgspec.Struct):
         first = [one for one in self.gateways if one.to == key and one.gateway in kept]
         if not first:
             return own
-        refused = [not_found(self.cluster.services[name]) for name in dict.fromkeys(one.gateway for one in first)]
-        return [*(one.draft for one in first), *refused, *(own or [everything_else(self.cluster.services[key])])]
+        routes: list[Draft] = []
+        for name in dict.fromkeys(one.gateway for one in first):
+            of_one = [one for one in first if one.gateway == name]
+            routes += routes_by_host(of_one, self.cluster.services[name], key)
+        return [*routes, *(own or [everything_else(self.cluster.services[key])])]
 
 
 def read_mesh(

@@ -43,6 +43,8 @@ class GatewayRoute(msgspec.Struct, frozen=True):
     """A path that the route takes; empty if none is known."""
     hosts: tuple[str, ...]
     """Hosts of its VirtualService, one for each wildcard; empty if any host is."""
+    bound: tuple[str, ...]
+    """The same as they are written."""
     draft: Draft
 
 
@@ -140,8 +142,9 @@ def hosts_of(hosts: object) -> tuple[str, ...]:
     return () if "*" in texts else tuple(one for one in made if re.fullmatch(AUTHORITY, one))
 
 
-def for_gateways(draft: Draft, gateways: list[KubeService], hosts: tuple[str, ...]) -> Iterator[GatewayRoute]:
+def for_gateways(draft: Draft, gateways: list[KubeService], hosts: object) -> Iterator[GatewayRoute]:
     """A route for each gateway that it is bound to: it takes the gateway's calls to where it leads first."""
+    bound = tuple(one.lower() for one in hosts if isinstance(one, str)) if isinstance(hosts, list) else ()
     route = draft.data["route"]
     targets = [target["to"] for target in route.get("split", ()) if "to" in target]
     matches: list[Path] = [("route", "match", index) for index in range(len(route.get("match", ())))]
@@ -156,7 +159,7 @@ def for_gateways(draft: Draft, gateways: list[KubeService], hosts: tuple[str, ..
         for index, at in enumerate(held):
             made.take(draft, at, ("route", "match", index))
         _put_source(made, max(1, len(held)), own, draft.places["route",])
-        yield GatewayRoute(gateway.key, targets[0], _path_of(made.data["route"]), hosts, made)
+        yield GatewayRoute(gateway.key, targets[0], _path_of(made.data["route"]), hosts_of(hosts), bound, made)
 
 
 def _labels_of(gateway: KubeService) -> Mapping[str, str]:

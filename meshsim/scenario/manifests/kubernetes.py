@@ -226,8 +226,11 @@ def _find_deployments(service: KubeService, deployments: list[Deployment], used:
             continue
         other = used.setdefault(id(deployment), service)
         if other is not service:
-            message = f"{other.name} and {service.name} both select the pods of {deployment.name}; expected one Service"
-            service.whole.wrong(message)
+            place = other.whole.place
+            service.whole.wrong(
+                f"{service.name} selects the pods of {deployment.name}, which the Service {other.name} has "
+                f"({place.file}:{place.line}); expected one Service with all ports: leave this one out, and call that"
+            )
         service.deployments.append(deployment)
 
 

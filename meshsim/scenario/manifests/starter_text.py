@@ -175,7 +175,7 @@ def _steps(calls: Sequence[Evidence], ways: Ways) -> Iterator[str]:
     """Some calls of a service in order; those of which it makes one alone stand first."""
     choice = [one for one in calls if one.exclusive]
     if len(choice) > 1:
-        yield "- one_of:  # assumed: each of them as often as any other"
+        yield "- one_of:  # assumed: each as often as any other; probability, as in probability: 25 %, says otherwise"
         yield from (f"    {_call(one, ways)}" for one in choice)
         calls = [one for one in calls if not one.exclusive]
     yield from (_call(one, ways) for one in calls)

@@ -7,7 +7,7 @@ import msgspec
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.destination_rules import Rules
 from meshsim.scenario.manifests.draft import Draft
-from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways, hosts_of
+from meshsim.scenario.manifests.gateways import GatewayRoute, Gateways, for_gateways
 from meshsim.scenario.manifests.hosts import Hosts, specificity
 from meshsim.scenario.manifests.http_route import RouteReader
 from meshsim.scenario.manifests.route_order import of_gateways, of_sidecars, reachable
@@ -45,7 +45,7 @@ def read_virtual_services(
         reader = RouteReader(manifest.namespace, hosts, rules, notes)
         routes = [reader.read(entry) for entry in entries]
         found = [one for one in meant if one is not None]
-        named = hosts_of(fields["hosts"].data) if "hosts" in fields else ()
+        named = fields["hosts"].data if "hosts" in fields else ()
         to_gateways, unused = reachable(entries, [of_gateways(route) if found else None for route in routes])
         for route in to_gateways:
             at_gateways += for_gateways(route, found, named)
