@@ -8,19 +8,31 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import cedarpy
 import msgspec
 import pytest
 from OpenSSL import SSL
 
 from meshsim.bench import run as bench
 from meshsim.bench import scale
+from meshsim.bench.call_time import CallTime, shares
 from meshsim.bench.chain import REQUESTS_PER_S, Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
-from meshsim.bench.mesh import SCENARIO, handshakes_openssl_share, mesh_openssl_share, run_handshakes, run_mesh
-from meshsim.bench.openssl_time import OpenSslTime
+from meshsim.bench.mesh import (
+    ONE_REQUEST_EACH,
+    SCENARIO,
+    handshakes_openssl_share,
+    mesh_shares,
+    run_handshakes,
+    run_mesh,
+    run_tls,
+    tls_openssl_share,
+)
 from meshsim.results.tables import ParquetSink
 from meshsim.scenario.errors import InvariantViolation, UsageError
 from meshsim.scenario.loader import load_scenario
+from meshsim.sidecar import http_end
 from meshsim.sidecar.tls import openssl_engine
+from meshsim.sidecar.tls.openssl_bytes import read_message
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.world import World
 
@@ -33,6 +45,12 @@ CONTRACT = {
     "handshakes_real_per_s",
     "handshakes_real_openssl_share",
     "mesh_real_openssl_share",
+    "mesh_real_cedar_share",
+    "mesh_real_nghttp2_share",
+    "mesh_real_connections_openssl_share",
+    "mesh_real_bodies_openssl_share",
+    "tls_openssl_share",
+    "tls_bodies_openssl_share",
     "peak_rss_mb",
 }
 
@@ -63,7 +81,7 @@ def test_handshakes_take_cpu_time() -> None:
 
 def test_timing_counts_for_nothing() -> None:
     """Calls that do nothing take a smaller part of the time than what is measured of them, which is the timing's."""
-    known, calls = OpenSslTime(), 50_000
+    known, calls = CallTime(), 50_000
     timed = known.timed(lambda: None)
     began_s = time.process_time()
     for _ in range(calls):
@@ -76,12 +94,45 @@ def test_timing_counts_for_nothing() -> None:
     assert known.spent_ns == 0
 
 
-def test_openssl_takes_a_part() -> None:
-    """OpenSSL's share lies between nothing and all, and its functions are themselves again afterwards."""
-    before = (SSL._lib, openssl_engine._ffi)
+def test_libraries_share_what_is_left_of_their_timing() -> None:
+    """Shares of several libraries are of one time, from which the timing of all their calls is taken off."""
+    busy, idle = CallTime(), CallTime()
+    busy_call, idle_call = busy.timed(lambda: sum(range(2_000))), idle.timed(lambda *, end: end)
+    began_s = time.process_time()
+    for _ in range(5_000):
+        busy_call()
+        for _ in range(4):
+            idle_call(end=True)
+    cpu_s = time.process_time() - began_s
+    of_busy, of_idle = shares(cpu_s, busy, idle)
+    assert abs(of_idle) < 0.3 < 0.6 < of_busy < 1.2
+    assert of_busy > busy.share(cpu_s)  # which leaves the timing of the other in
+
+
+def test_real_components_take_a_part() -> None:
+    """Each share lies between nothing and all, and what was measured is itself again afterwards."""
+    before = (SSL._lib, openssl_engine._ffi, http_end.Connection, cedarpy._internal.is_authorized_batch)
     assert 0 < handshakes_openssl_share(3) < 1
-    assert 0 < mesh_openssl_share(60) < 1
-    assert before == (SSL._lib, openssl_engine._ffi)
+    assert 0 < tls_openssl_share(2, 3, 20_000) < 1
+    took = mesh_shares(60)
+    assert min(took.openssl, took.cedar, took.nghttp2, took.rest) > 0
+    assert took.openssl + took.cedar + took.nghttp2 + took.rest == pytest.approx(1)
+    assert before == (SSL._lib, openssl_engine._ffi, http_end.Connection, cedarpy._internal.is_authorized_batch)
+
+
+def test_tls_alone_opens_what_was_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends shake hands and open each other's messages, and another message than was sent stops it."""
+    assert run_tls(2, 2, 40_000) > 0
+    monkeypatch.setattr(openssl_engine, "read_message", lambda connection: read_message(connection)[1:] + b"x")
+    with pytest.raises(InvariantViolation, match="other bytes"):
+        run_tls(1, 1, 100)
+
+
+def test_a_connection_for_each_request() -> None:
+    """With the overrides that say so each request has a connection of its own; the digest is that of the model."""
+    real, modelled = (run_mesh(40, fidelity, ONE_REQUEST_EACH) for fidelity in ("real", "modelled"))
+    assert real.digest == modelled.digest
+    assert real.digest != run_mesh(40, "modelled").digest
 
 
 def test_result_has_the_keys_of_the_contract() -> None:

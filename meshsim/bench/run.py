@@ -12,7 +12,19 @@ from statistics import median
 import msgspec
 
 from meshsim.bench.chain import Totals, mean_latency_ns, run_chain, run_floor, tolerance_ns
-from meshsim.bench.mesh import MeshTime, handshakes_openssl_share, mesh_openssl_share, run_handshakes, run_mesh
+from meshsim.bench.mesh import (
+    LARGE_BODIES,
+    LARGE_BYTES,
+    ONE_REQUEST_EACH,
+    SMALL_BYTES,
+    MeshShares,
+    MeshTime,
+    handshakes_openssl_share,
+    mesh_shares,
+    run_handshakes,
+    run_mesh,
+    tls_openssl_share,
+)
 from meshsim.scenario.errors import InvariantViolation, UsageError
 
 DEFAULT_REQUESTS = 40_000
@@ -25,6 +37,11 @@ REAL_EVERY = 20
 """Fidelity real gets one request for so many of the others."""
 HANDSHAKE_EVERY = 100
 """One real handshake is timed for so many requests."""
+
+EXCHANGES = 20
+"""Messages each way for each handshake, where the sidecars' TLS is alone: as many as there are in the mesh."""
+FEWEST_SHARED = 30
+"""Requests of the mesh of which the shares say anything."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,6 +66,18 @@ class BenchResult(msgspec.Struct, frozen=True):
     """OpenSSL's part of the CPU time of those; the rest is the prediction, and what drives and compares."""
     mesh_real_openssl_share: float
     """OpenSSL's part of the CPU time of the mesh at fidelity real."""
+    mesh_real_cedar_share: float
+    """Cedar's part of it."""
+    mesh_real_nghttp2_share: float
+    """Libnghttp2's part of it; what OpenSSL, Cedar and libnghttp2 leave is meshsim's own."""
+    mesh_real_connections_openssl_share: float
+    """OpenSSL's part where each request has a connection of its own."""
+    mesh_real_bodies_openssl_share: float
+    """OpenSSL's part where bodies have 64 KiB each way."""
+    tls_openssl_share: float
+    """OpenSSL's part of the sidecars' TLS alone: a handshake, and messages of 1200 bytes, 20 each way."""
+    tls_bodies_openssl_share: float
+    """The same with messages of 64 KiB."""
     chain_of_floor: float
     mesh_modelled_of_floor: float
     mesh_sampled_of_floor: float
@@ -79,7 +108,18 @@ class BenchResult(msgspec.Struct, frozen=True):
         """Return what OpenSSL takes of the real parts, as a sentence."""
         return (
             f"OpenSSL takes {self.handshakes_real_openssl_share:.0%} of real handshakes' CPU time, "
-            f"{self.mesh_real_openssl_share:.0%} of the mesh's at fidelity real"
+            f"{self.tls_openssl_share:.0%} of the sidecars' TLS alone ({self.tls_bodies_openssl_share:.0%} with 64 KiB "
+            f"messages), {self.mesh_real_openssl_share:.0%} of the mesh's at fidelity real "
+            f"({self.mesh_real_connections_openssl_share:.0%} with a connection for each request, "
+            f"{self.mesh_real_bodies_openssl_share:.0%} with 64 KiB bodies)"
+        )
+
+    def parts(self) -> str:
+        """Return what the mesh at fidelity real takes its CPU time for, as a sentence."""
+        openssl, cedar, nghttp2 = self.mesh_real_openssl_share, self.mesh_real_cedar_share, self.mesh_real_nghttp2_share
+        return (
+            f"the mesh at fidelity real: OpenSSL {openssl:.0%}, Cedar {cedar:.0%}, libnghttp2 {nghttp2:.0%}, "
+            f"meshsim itself {1 - openssl - cedar - nghttp2:.0%}"
         )
 
     def notes(self) -> list[str]:
@@ -89,6 +129,7 @@ class BenchResult(msgspec.Struct, frozen=True):
             f"mean latency of the chain {self.chain_mean_ms:.3f} ms, by theory {self.theory_mean_ms:.3f} ms: "
             f"{verdict} (within {self.theory_tolerance_ms:.3f} ms)",
             self.shares(),
+            self.parts(),
             f"peak memory {self.peak_rss_mb:,.0f} MB",
         ]
 
@@ -111,7 +152,7 @@ def run_bench(requests: int = DEFAULT_REQUESTS, progress: Progress | None = None
             if progress is not None:
                 progress(number * 4 + step + 1, steps)
         rounds.append(one)
-    shares = handshakes_openssl_share(handshakes_of(requests)), mesh_openssl_share(real_of(requests))
+    shares = _Shares(requests)
     if progress is not None:
         progress(steps, steps)
     return _result(requests, rounds, shares)
@@ -125,6 +166,21 @@ def real_of(requests: int) -> int:
 def handshakes_of(requests: int) -> int:
     """Return how many real handshakes are timed."""
     return max(1, requests // HANDSHAKE_EVERY)
+
+
+class _Shares:
+    """What the real components take, measured once: timing their calls takes time itself."""
+
+    def __init__(self, requests: int) -> None:
+        real = real_of(requests)
+        self.handshakes = handshakes_openssl_share(handshakes_of(requests))
+        connections = max(1, real // EXCHANGES)
+        self.tls = tls_openssl_share(connections, EXCHANGES, SMALL_BYTES)
+        self.tls_bodies = tls_openssl_share(connections, EXCHANGES, LARGE_BYTES)
+        self.mesh: MeshShares = mesh_shares(real)
+        # These requests take several times as long.
+        self.connections = mesh_shares(max(FEWEST_SHARED, real * 3 // 10), ONE_REQUEST_EACH).openssl
+        self.bodies = mesh_shares(max(FEWEST_SHARED, real * 7 // 100), LARGE_BODIES).openssl
 
 
 class _Round:
@@ -168,7 +224,7 @@ class _Round:
         self.per_s["handshakes"] = count / run_handshakes(count)
 
 
-def _result(requests: int, rounds: list[_Round], shares: tuple[float, float]) -> BenchResult:
+def _result(requests: int, rounds: list[_Round], shares: _Shares) -> BenchResult:
     def per_s(name: str) -> float:
         return median(one.per_s[name] for one in rounds)
 
@@ -185,8 +241,14 @@ def _result(requests: int, rounds: list[_Round], shares: tuple[float, float]) ->
         mesh_sampled_per_s=per_s("sampled"),
         mesh_real_per_s=per_s("real"),
         handshakes_real_per_s=per_s("handshakes"),
-        handshakes_real_openssl_share=shares[0],
-        mesh_real_openssl_share=shares[1],
+        handshakes_real_openssl_share=shares.handshakes,
+        mesh_real_openssl_share=shares.mesh.openssl,
+        mesh_real_cedar_share=shares.mesh.cedar,
+        mesh_real_nghttp2_share=shares.mesh.nghttp2,
+        mesh_real_connections_openssl_share=shares.connections,
+        mesh_real_bodies_openssl_share=shares.bodies,
+        tls_openssl_share=shares.tls,
+        tls_bodies_openssl_share=shares.tls_bodies,
         chain_of_floor=ratio("chain"),
         mesh_modelled_of_floor=ratio("modelled"),
         mesh_sampled_of_floor=ratio("sampled"),

@@ -86,6 +86,13 @@ KEYS: dict[str, dict[str, str]] = {
         "handshakes_real_per_s": "full mutual handshakes of OpenSSL, both ends",
         "handshakes_real_openssl_share": "OpenSSL's part of their CPU time",
         "mesh_real_openssl_share": "the same of the mesh at fidelity real",
+        "mesh_real_cedar_share": "Cedar's part of that",
+        "mesh_real_nghttp2_share": "libnghttp2's part of that; what the three leave is meshsim's own",
+        "mesh_real_connections_openssl_share": "OpenSSL's part with a connection for each request",
+        "mesh_real_bodies_openssl_share": "OpenSSL's part with bodies of 64 KiB each way",
+        "tls_openssl_share": "OpenSSL's part of the sidecars' TLS alone, without network, policy and HTTP: a "
+        "handshake, then 20 messages of 1200 bytes each way",
+        "tls_bodies_openssl_share": "likewise with messages of 64 KiB",
         "chain_of_floor": "ratio to the floor of the same repetition, median",
         "mesh_modelled_of_floor": "likewise",
         "mesh_sampled_of_floor": "likewise",

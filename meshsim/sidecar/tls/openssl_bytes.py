@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from OpenSSL import SSL, crypto
 
 from meshsim.sidecar.tls.certificates import read_certificate
+from meshsim.sidecar.tls.records import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _lib: Any = SSL._lib  # type: ignore[attr-defined] # there is no public name for it
 _ffi: Any = SSL._ffi  # type: ignore[attr-defined] # there is no public name for it
 
-READ_BYTES: Final = 1 << 16
+READ_BYTES: Final = 1 << 18
 MOST_KNOWN: Final = 1_024
 """Certificates that are known by their digest."""
 
@@ -60,14 +61,21 @@ def read_opened(connection: SSL.Connection, most: int = READ_BYTES) -> bytes:
 
 def read_message(connection: SSL.Connection) -> bytes:
     """Return all that can be opened of what has arrived. Raises ``SSL.Error``."""
-    opened = read_opened(connection)
-    # Most messages are one record, and then nothing is left. All that has been opened is read: no record is larger.
-    while opened and _lib.BIO_get_mem_data(connection._into_ssl, _ffi.NULL):
-        more = read_opened(connection)
-        if not more:
+    parts: list[bytes] = []
+    place, filled = _BUFFER, 0
+    while (size := _lib.SSL_read(connection._ssl, place, READ_BYTES - filled)) > 0:
+        filled += size
+        # A record is read whole, so most messages are over with the first.
+        if not _lib.BIO_get_mem_data(connection._into_ssl, _ffi.NULL):
             break
-        opened += more
-    return opened
+        if filled > READ_BYTES - MAX_RECORD_BYTES:
+            parts.append(_READ[:filled])
+            filled = 0
+        place = _BUFFER + filled
+    else:
+        _check_waiting(connection, size)
+    opened: bytes = _READ[:filled]
+    return b"".join([*parts, opened]) if parts else opened
 
 
 def write_sealed(connection: SSL.Connection, data: bytes) -> None:
