@@ -41,6 +41,8 @@ class RadioAccess:
     mtu_bytes = MTU_BYTES
     latency_ns = 0  # all of its delay is its model's
     loses = False  # what it loses is lost to whole trains, and not to what is small
+    epoch = -1  # no train's: nothing is cut off on the air, nor counted here, and ``leave`` says so
+    delivered_bytes = 0
 
     def __init__(
         self,

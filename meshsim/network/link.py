@@ -10,7 +10,7 @@ from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
 from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, Train
 
-_NEVER: Final = -(2**62)
+_NOBODYS: Final = -1
 MTU_BYTES: Final = 1500
 """Largest IP packet of Ethernet without jumbo frames."""
 
@@ -29,6 +29,7 @@ class LinkDirection:
         "_last_head_ns",
         "_last_tail_ns",
         "_loss",
+        "_plain_segments",
         "_random",
         "_reorder",
         "_roomy_ns",
@@ -87,7 +88,10 @@ class LinkDirection:
         self.up = True
         self.epoch = 0
         self._surge_ns = 0
-        self._roomy_ns = _NEVER
+        self._roomy_ns = 0
+        """How long a packet may wait and be sure of room in the queue."""
+        self._plain_segments = _NOBODYS
+        """Segments of a train to which nothing may happen but that it waits: 1, or else no train's."""
         self._see_what_is_special()
         self.touched = 0  # packets that a fault on this link dropped or delayed
         self._serialisation_ns: dict[int, int] = {}  # by size: trains come in few
@@ -105,8 +109,12 @@ class LinkDirection:
 
         ``train.tail_ns`` becomes the instant at which its last segment is there.
         """
+        if train.segments != self._plain_segments:
+            return self._enter_with_care(train, now_ns)
         start_ns = self._free_at_ns
-        if start_ns - now_ns > self._roomy_ns or train.segments != 1:
+        if start_ns <= now_ns:
+            start_ns = now_ns
+        elif start_ns - now_ns > self._roomy_ns:
             return self._enter_with_care(train, now_ns)
         # What nearly every train takes: one segment, and nothing that a link may do to it but carry it.
         size_bytes = train.size_bytes
@@ -115,8 +123,6 @@ class LinkDirection:
             serialisation_ns = self._serialisation_ns[size_bytes]
         except KeyError:
             serialisation_ns = self._serialise(size_bytes)
-        if start_ns < now_ns:
-            start_ns = now_ns
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
         if start_ns < train.tail_ns:
@@ -221,10 +227,10 @@ class LinkDirection:
         self._see_what_is_special()
 
     def _see_what_is_special(self) -> None:
-        """Note how long a packet may wait here and meet nothing but a queue with room, the serialiser and latency."""
+        """Note whether all that a packet meets is a queue, the serialiser and latency, and how long it may wait."""
         changeable = (self.jitter_ns, self._delay, self._reorder, self._strikes, self._surge_ns)
-        roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
-        self._roomy_ns = roomy_ns if self.up and not any(changeable) else _NEVER
+        self._roomy_ns = max(0, self.queue_bytes - self.mtu_bytes) * BITS_NS // self.bandwidth_bps
+        self._plain_segments = 1 if self.up and not any(changeable) else _NOBODYS
 
     def cut(self) -> None:
         """Let nothing pass; what is on the link is lost."""

@@ -49,6 +49,8 @@ class Gate:
         self._settings = settings
         self._rules = settings.token_rules
         self._search = None if settings.token_rules is None else search_of(settings.token_rules)
+        self.looks = self._search is not None
+        """Whether there are rules at all."""
         self._usual: dict[int, bool] = {}
         """By kind of request, whether a token can be at the usual place alone."""
         self._handed_on: dict[int, Fields] = {}

@@ -17,7 +17,7 @@ from meshsim.sidecar.commands import (
     HandshakeEnded,
     Send,
 )
-from meshsim.sidecar.gate import Gate
+from meshsim.sidecar.gate import UNLOOKED, Gate
 from meshsim.sidecar.http1_write import response1_size_bytes
 from meshsim.sidecar.http_sizes import answer_body_bytes, response_size_bytes
 from meshsim.sidecar.malformed import BAD_REQUEST_BODY_BYTES, bad_request, why_unread
@@ -229,24 +229,23 @@ class Inbound:
         downstream.requests[message.call_id, message.attempt] = template
         if (template.malformed or template.http1) and (reason := why_unread(template)):
             return AskPolicy(downstream.connection_id, message, None, malformed=reason)
-        passed = self._gate.look(downstream, message, now_ns)
+        gate, settings = self._gate, self._settings
+        passed = gate.look(downstream, message, now_ns) if gate.looks else UNLOOKED
         verdict, left = passed.verdict, passed.headers
         gone = self._removed(downstream, message, left) if template.headers or message.carried is not None else ""
-        if self._settings.hands_on and (verdict is None or not verdict.reason):
-            carried = self._gate.hands_on(message, seen(self._settings, downstream, message, left))
+        if settings.hands_on and (verdict is None or not verdict.reason):
+            carried = gate.hands_on(message, seen(settings, downstream, message, left))
             if carried is not None:
                 downstream.carried[message.call_id, message.attempt] = carried
-        question = None
-        asked = self._settings.policy_asked and not self._is_decided(downstream)
+        question = None  # also where the peer is a waypoint whose decisions are all there are
+        asked = settings.policy_asked and not (settings.decided_by and downstream.principal == settings.decided_by)
         if asked and (verdict is None or not verdict.reason):
             claims = "" if verdict is None else verdict.claims
             question = self._questions.ask(downstream, message, now_ns, claims, left, passed.target)
+        if passed is UNLOOKED and not gone:
+            return AskPolicy(downstream.connection_id, message, question)
         told = (verdict, passed.thumbprint, passed.checked)
         return AskPolicy(downstream.connection_id, message, question, *told, removed=gone)
-
-    def _is_decided(self, downstream: Downstream) -> bool:
-        """Say whether the peer is a waypoint whose decisions are all there are."""
-        return bool(self._settings.decided_by) and downstream.principal == self._settings.decided_by
 
     def _removed(self, downstream: Downstream, message: RequestMessage, left: Fields | None) -> str:
         """The names of the fields that were taken off; of one kind on one connection always the same without tokens."""

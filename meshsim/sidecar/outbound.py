@@ -71,13 +71,19 @@ class Outbound(Upstreams):
                 return commands
         timeout_ns = template.timeout_ns
         resilience = self._carrying if template.carried_by_ztunnel else self._resilience
-        self._calls[call_id] = call = OutboundCall(call_id, template, now_ns + timeout_ns, resilience, carried)
+        deadline_ns = now_ns + timeout_ns
+        self._calls[call_id] = call = OutboundCall(call_id, template, deadline_ns, resilience, carried)
         deadlines = self._deadlines.get(timeout_ns)
         if deadlines is None:
-            deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, timeout_ns, self._deadline)
+            deadlines = self._deadlines[timeout_ns] = Deadlines(self._timers, self._deadline)
         call.deadlines = deadlines
-        deadlines.add(call_id, now_ns)
-        self._begin(call, now_ns, commands)
+        deadlines.due_ns[call_id] = deadline_ns
+        if not deadlines.watched:
+            deadlines.watch(deadline_ns)
+        if template.token:
+            self._begin(call, now_ns, commands)
+        else:
+            self._try(call, now_ns, commands)
         return commands
 
     def _begin(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:

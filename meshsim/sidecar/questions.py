@@ -138,6 +138,10 @@ class Questions:
         ``left`` and ``target``: what its tokens leave of it, where that is not what its kind has without a token.
         """
         template = message.template
+        if not self._reads:  # then its kind and the caller's site are all that matters
+            known = downstream.questions.get((template.index, message.site))
+            if known is not None:
+                return known
         if left is None and message.carried is not None:
             left = seen(self._settings, downstream, message)
         if not target:

@@ -19,26 +19,25 @@ class Deadlines:
     """Instants all equally far ahead, by key, of which nearly every one is taken back before it comes.
 
     Of all of them only one timer lies among the others. When that is due it looks for the earliest that is left: what
-    was taken back neither wakes anybody nor stays in memory. Take one back with ``del deadlines.due_ns[key]``.
+    was taken back neither wakes anybody nor stays in memory. Set one with ``deadlines.due_ns[key] = due_ns``, and
+    ``watch`` it unless that is done already; take it back with ``del deadlines.due_ns[key]``. For one that comes
+    ``action(key, now_ns, commands)`` is called.
     """
 
-    __slots__ = ("_action", "_length_ns", "_set", "_timers", "due_ns")
+    __slots__ = ("_action", "_timers", "due_ns", "watched")
 
-    def __init__(self, timers: Timers, length_ns: int, action: Callable[[int, int, list[Any]], None]) -> None:
+    def __init__(self, timers: Timers, action: Callable[[int, int, list[Any]], None]) -> None:
         self.due_ns: dict[int, int] = {}
         """In the order in which they were added, which is that in which they come."""
         self._timers = timers
-        self._length_ns = length_ns
         self._action = action
-        self._set = False
+        self.watched = False
         """Whether the timer is set."""
 
-    def add(self, key: int, now_ns: int) -> None:
-        """Have ``action(key, now_ns, commands)`` called when the time is over, unless that is taken back."""
-        self.due_ns[key] = due_ns = now_ns + self._length_ns
-        if not self._set:
-            self._set = True
-            self._timers.add(due_ns, self._come, None)
+    def watch(self, due_ns: int) -> None:
+        """Set the timer, for the only deadline that there is."""
+        self.watched = True
+        self._timers.add(due_ns, self._come, None)
 
     def _come(self, _: None, now_ns: int, commands: list[Any]) -> None:
         left = self.due_ns
@@ -49,7 +48,7 @@ class Deadlines:
                 return
             del left[key]
             self._action(key, now_ns, commands)
-        self._set = False
+        self.watched = False
 
 
 class Timers:

@@ -34,24 +34,38 @@ class Recorder:
         self._batch_rows = batch_rows
         self._rows: dict[str, list[msgspec.Struct]] = {table: [] for table in TABLES}
 
-    def appender(self, table: str) -> Callable[[msgspec.Struct], None]:
-        """Return the function that records one row of ``table``."""
-        rows, limit, write = self._rows[table], self._batch_rows, self._sink.write
+    def appender(self, table: str, *followers: str) -> Callable[[msgspec.Struct], None]:
+        """Return the function that records one row of ``table``.
+
+        When its batch is full, what there is of ``followers`` is handed on with it: see ``follower``.
+        """
+        rows, limit = self._rows[table], self._batch_rows
         append = rows.append
 
         def record(row: msgspec.Struct) -> None:
             append(row)
             if len(rows) >= limit:
-                batch = rows.copy()
-                rows.clear()
-                write(table, batch)
+                self._hand_on(table)
+                for follower in followers:
+                    self._hand_on(follower)
 
         return record
 
+    def follower(self, table: str) -> Callable[[msgspec.Struct], None]:
+        """Return the cheapest function that records one row of ``table``, which looks at no batch.
+
+        For a table that gets hardly more rows than another, whose ``appender`` has it among its ``followers``.
+        """
+        return self._rows[table].append
+
+    def _hand_on(self, table: str) -> None:
+        rows = self._rows[table]
+        if rows:
+            batch = rows.copy()
+            rows.clear()
+            self._sink.write(table, batch)
+
     def flush(self) -> None:
         """Hand on whatever is left, table by table in the order of the contract."""
-        for table, rows in self._rows.items():
-            if rows:
-                batch = rows.copy()
-                rows.clear()
-                self._sink.write(table, batch)
+        for table in self._rows:
+            self._hand_on(table)

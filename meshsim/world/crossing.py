@@ -58,7 +58,10 @@ class Crossing:
     def _cross(self, transfer: Transfer) -> Alarm | None:
         """Leave the hop that was crossed last and enter the next."""
         path, index = transfer.path, transfer.hop
-        if not path[index - 1].leave(transfer):
+        left = path[index - 1]
+        if left.epoch == transfer.epoch:
+            left.delivered_bytes += transfer.size_bytes  # what ``leave`` does
+        elif not left.leave(transfer):
             self._lost(transfer)
             return None
         # As in ``_enter``, once more in this place: a call for each hop of each message counts.

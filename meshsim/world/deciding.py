@@ -45,7 +45,7 @@ class Deciding:
         self._connections = state.connections
         self._policy = state.policy
         self._authorizing: Authorizers | None = None
-        self._record = state.recorder.appender("decisions")
+        self._record = state.recorder.follower("decisions")
         self._when_worked = self._worked
 
     def outside(self, authorizers: Authorizers) -> None:
@@ -112,42 +112,38 @@ class Deciding:
         return None
 
     def _ruled(self, host: Host, command: AskPolicy, ruling: Ruling) -> Alarm | None:
-        """Record a decision, and tell the sidecar."""
-        self._record(decision_row(self._clock.now_ns, ruling, command, self.rollout))
-        if ruling.decision.closes:
-            self._tell_why(command.message)
-        return self._tell_last(host, events.PolicyAnswered(command.connection_id, command.message, ruling.decision))
+        """Record a decision, held against what ought to hold where that changes, and tell the sidecar."""
+        message, decision, engine = command.message, ruling.decision, ruling.engine
+        template, failure, wrongly = message.template, ruling.failure, ruling.wrongly
+        if self.rollout is not None and not failure:
+            wrongly = self.rollout.judge(command.question, decision)
+        self._record(
+            DecisionRow(
+                self._clock.now_ns,
+                message.call_id,
+                engine.name,
+                "" if failure else engine.version,
+                message.source,
+                template.destination,
+                template.method,
+                template.path,
+                decision.allowed,
+                decision.rule,
+                ruling.cached,
+                wrongly,
+                ruling.shadow,
+                decision.dry_run,
+                failure,
+                decision.refused_by,
+                command.removed,
+            )
+        )
+        if decision.closes:
+            self._tell_why(message)
+        return self._tell_last(host, events.PolicyAnswered(command.connection_id, message, decision))
 
     def _tell_why(self, message: RequestMessage) -> None:
         """Keep why a connection is closed in place of an answer."""
         account = self._accounts.get(message.call_id)
         if account is not None and account.attempt == message.attempt:
             account.told = ("denied", "")
-
-
-def decision_row(now_ns: int, ruling: Ruling, command: AskPolicy, rollout: Rollout | None) -> DecisionRow:
-    """Return the row of a decision, held against what ought to hold where that changes."""
-    message, decision, engine = command.message, ruling.decision, ruling.engine
-    template = message.template
-    wrongly = ruling.wrongly
-    if rollout is not None and not ruling.failure:
-        wrongly = rollout.judge(command.question, decision)
-    return DecisionRow(
-        now_ns,
-        message.call_id,
-        engine.name,
-        "" if ruling.failure else engine.version,
-        message.source,
-        template.destination,
-        template.method,
-        template.path,
-        decision.allowed,
-        decision.rule,
-        ruling.cached,
-        wrongly,
-        ruling.shadow,
-        decision.dry_run,
-        ruling.failure,
-        decision.refused_by,
-        command.removed,
-    )

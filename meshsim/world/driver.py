@@ -33,9 +33,9 @@ class Driver:
     """Executes commands, in order; raises KeyError on one that it does not know."""
 
     workloads: Workloads
-    """Where requests are handled and calls end; set when the world is assembled."""
+    """Where requests are handled and calls end; ``deliver_to`` sets it."""
     sending_on: SendingOn
-    """What waypoints do; set when the world is assembled."""
+    """What waypoints do; ``deliver_to`` sets it."""
     connections: Connections
     """TCP connections; set when the world is assembled."""
 
@@ -64,6 +64,13 @@ class Driver:
             commands.HoldCall: self._hold_call,
             commands.CloseConnection: self._close_connection,
         }
+
+    def deliver_to(self, workloads: Workloads, sending_on: SendingOn, *, waypoints: bool) -> None:
+        """Say who takes the requests that sidecars let in; ``waypoints``: whether there are any, which send them on."""
+        self.workloads = workloads
+        self.sending_on = sending_on
+        if not waypoints:
+            self._carry_out[commands.Deliver] = workloads.serve_call
 
     def watched_by(self, obeying: Obeying) -> None:
         """Have calls counted that are served although somebody's certificate was revoked, and what is cut for that."""

@@ -8,7 +8,7 @@ import msgspec
 
 from meshsim.policy.engine import Delegating, Directory
 from meshsim.policy.engines import build_engine
-from meshsim.policy.memo import Asked
+from meshsim.policy.memo import MOST_REMEMBERED, Asked
 from meshsim.policy.question import TIMED
 from meshsim.scenario.placed_waypoints import has_ambient, placed_waypoints
 from meshsim.scenario.policy import root_namespace_of
@@ -147,6 +147,9 @@ class Version:
         self._seen: dict[str, set[Question]] = {}
         self._timed = not engine.reads.isdisjoint(TIMED)
         self._costs_ns: dict[str, int] = {}
+        self._rulings: dict[str, dict[Question, Ruling]] = {}
+        """By kind of CPU and question, where nothing else matters: no cache, and no engine that is asked every time."""
+        self._settled = not cache and not real
         self.delegating: Delegating | None = engine if isinstance(engine, Delegating) else None
         """The engine, if it decides in proxies and only asks somebody outside about some questions."""
 
@@ -160,6 +163,19 @@ class Version:
 
     def decide(self, host: Host, question: Question) -> Ruling:
         """Return the decision of a host, with its cost."""
+        if self._settled:
+            rulings = self._rulings.get(host.machine.costs.name)
+            if rulings is None:
+                rulings = self._rulings[host.machine.costs.name] = {}
+            ruling = rulings.get(question)
+            if ruling is None:
+                if len(rulings) >= MOST_REMEMBERED:
+                    rulings.clear()
+                ruling = rulings[question] = self._decide(host, question)
+            return ruling
+        return self._decide(host, question)
+
+    def _decide(self, host: Host, question: Question) -> Ruling:
         decision = self._asked.decide(question)
         if self._cache:
             if self.has(host, question):

@@ -34,9 +34,11 @@ class Workloads:
         self._budgets_ns = budgets_ns
         self._accounts = state.accounts
         self._next_call_id = state.call_ids.__next__
-        self._record_request = state.recorder.appender("requests")
-        self._record_call = state.recorder.appender("calls")
+        # Every request is a call, and about as many decisions are made as calls end.
+        self._record_request = state.recorder.follower("requests")
+        self._record_call = state.recorder.appender("calls", "requests", "decisions")
         self._when_worked = self._worked
+        self._when_served = self._served
         self._request_count = 0
 
     # Requests of users
@@ -44,10 +46,12 @@ class Workloads:
     def request(self, device: Device, source: str, template: CallTemplate) -> Alarm | None:
         """Send one request, now; return what follows, as an action may."""
         self._request_count += 1
-        request = Request(self._request_count, source, device.name, template.slice, self._clock.now_ns)
-        account = self.account(template, request, device, None)
+        now_ns = self._clock.now_ns
+        request = Request(self._request_count, source, device.name, template.slice, now_ns)
+        call_id = self._next_call_id()
+        self._accounts[call_id] = account = Account(call_id, template, request, device, None, now_ns)
         if device.up:
-            return self._driver.tell_last(device, events.CallStarted(account.call_id, template))
+            return self._driver.tell_last(device, events.CallStarted(call_id, template))
         return self.end_call(account, "unreachable", 503)
 
     def refuse(self, device: Device, source: str, template: CallTemplate) -> None:
@@ -76,28 +80,37 @@ class Workloads:
         start_ns = replica.machine.cores.submit(clock.now_ns, work_ns)
         if replica.service.memory_per_request_bytes:
             self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
-        if account is None:
-            # Its caller has given up; the replica does not know, and works for nobody.
+        if account is None or not groups:
+            # If its caller has given up, the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
-            return start_ns + work_ns, clock.order(), self._worked_in_vain, (replica, replica.epoch, answer)
+            job = (replica, replica.epoch, account, start_ns, answer)
+            return start_ns + work_ns, clock.order(), self._when_served, job
         handling = Handling(replica, account, message, command.connection_id, groups, start_ns)
         handling.carried = command.carried
         return start_ns + work_ns, clock.order(), self._when_worked, handling
 
-    def _worked_in_vain(self, job: tuple[Replica, int, events.ServiceAnswered]) -> Alarm | None:
-        replica, epoch, answer = job
-        return self._answer(replica, answer) if replica.epoch == epoch else None
+    def _served(self, job: tuple[Replica, int, Account | None, int, events.ServiceAnswered]) -> Alarm | None:
+        """The work on a request is done that leads to no calls, or that is nobody's any more."""
+        replica, epoch, account, start_ns, answer = job
+        if replica.epoch != epoch:
+            return None
+        if account is not None and account.attempt == answer.attempt:
+            parts = account.parts
+            if start_ns != account.mark_ns:
+                parts[QUEUE] += start_ns - account.mark_ns
+            account.mark_ns = now_ns = self._clock.now_ns
+            parts[SERVICE] += now_ns - start_ns
+        if replica.service.memory_per_request_bytes:
+            self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
+        return self._driver.tell_last(replica, answer)
 
     def _worked(self, handling: Handling) -> Alarm | None:
         if handling.replica.epoch != handling.epoch:
             return None
         account = handling.account
         if account.attempt == handling.attempt:
-            parts, start_ns = account.parts, handling.job_start_ns
-            if start_ns != account.mark_ns:
-                parts[QUEUE] += start_ns - account.mark_ns
-            account.mark_ns = now_ns = self._clock.now_ns
-            parts[SERVICE] += now_ns - start_ns
+            account.spend(QUEUE, handling.job_start_ns)
+            account.spend(SERVICE, self._clock.now_ns)
         return self._proceed(handling)
 
     def _proceed(self, handling: Handling) -> Alarm | None:
@@ -198,17 +211,21 @@ class Workloads:
     def _write_call(self, account: Account) -> None:
         caller, template, request = account.caller, account.template, account.request
         connection = account.sent_on
-        server = None if connection is None else connection.server
+        if connection is None:
+            destination, node, connection_id, version = template.through or template.destination, "", 0, ""
+        else:
+            server, connection_id = connection.server, connection.connection_id
+            destination, node, version = server.workload, server.machine.name, server.version
         self._record_call(
             CallRow(
                 account.call_id,
                 request.request_id,
                 0 if account.parent is None else account.parent.account.call_id,
                 caller.workload,
-                template.through or template.destination if server is None else server.workload,
+                destination,
                 caller.node,
-                "" if server is None else server.machine.name,
-                0 if connection is None else connection.connection_id,
+                node,
+                connection_id,
                 template.method,
                 template.path,
                 account.outcome,
@@ -221,7 +238,7 @@ class Workloads:
                 account.encrypted,
                 account.critical,
                 account.corrupted,
-                "" if server is None else server.version,
+                version,
                 account.flags,
             )
         )

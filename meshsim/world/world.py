@@ -106,8 +106,9 @@ class World:
         templates = Templates(scenario)
         self._flows = templates.flows
         state.routes = templates.routes()
-        driver.workloads = self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
-        driver.sending_on = SendingOn(state, driver, self._workloads)
+        self._workloads = Workloads(state, driver, templates, build.budgets_ns(scenario))
+        sending_on = SendingOn(state, driver, self._workloads)
+        driver.deliver_to(self._workloads, sending_on, waypoints=bool(templates.onward))
         for replica in state.replicas:
             replica.onward = templates.onward.get(replica.workload)
         driver.connections = connections = Connections(state, driver, handshakes)

@@ -65,7 +65,7 @@ def test_deadlines_come_unless_they_are_taken_back(lives: list[tuple[int, int | 
     length_ns = 20
     timers = Timers()
     came: list[tuple[int, int]] = []
-    deadlines = Deadlines(timers, length_ns, lambda key, now_ns, _: came.append((key, now_ns)))
+    deadlines = Deadlines(timers, lambda key, now_ns, _: came.append((key, now_ns)))
     now_ns, steps, expected = 0, [], []
     for key, (pause_ns, taken_back_ns) in enumerate(lives):
         now_ns += pause_ns
@@ -79,7 +79,9 @@ def test_deadlines_come_unless_they_are_taken_back(lives: list[tuple[int, int | 
             timers.run(timers.next_ns, [])
             assert len(timers._heap) <= 1
         if step == 1:
-            deadlines.add(key, time_ns)
+            deadlines.due_ns[key] = time_ns + length_ns
+            if not deadlines.watched:
+                deadlines.watch(time_ns + length_ns)
         elif step == 2:
             del deadlines.due_ns[key]
     assert came == expected
