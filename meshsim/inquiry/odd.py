@@ -18,7 +18,7 @@ from meshsim.policy.istio_trust import LOCAL
 from meshsim.policy.istio_unenforced import unenforced_in
 from meshsim.scenario.token_reasons import UNKNOWN_ISSUER
 from meshsim.scenario.words import expected, show
-from meshsim.world.policies import declared
+from meshsim.world.directory import declared
 from meshsim.world.token_rules import iss_of
 
 if TYPE_CHECKING:

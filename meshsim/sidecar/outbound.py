@@ -64,11 +64,10 @@ class Outbound(Upstreams):
     def start(self, call_id: int, template: CallTemplate, now_ns: int, carried: Carried | None = None) -> list[Command]:
         """Begin a call."""
         commands: list[Command] = []
-        if self._routes:
-            route = self._routes.get(template.index)
-            if route is not None:
-                self._start_routed((call_id, template, carried), route, now_ns, commands)
-                return commands
+        route = self._routes.get(template.index) if self._routes else None
+        if route is not None:
+            self._start_routed((call_id, template, carried), route, now_ns, commands)
+            return commands
         timeout_ns = template.timeout_ns
         resilience = self._carrying if template.carried_by_ztunnel else self._resilience
         deadline_ns = now_ns + timeout_ns
@@ -80,10 +79,8 @@ class Outbound(Upstreams):
         deadlines.due_ns[call_id] = deadline_ns
         if not deadlines.watched:
             deadlines.watch(deadline_ns)
-        if template.token:
-            self._begin(call, now_ns, commands)
-        else:
-            self._try(call, now_ns, commands)
+        begin = self._begin if template.token else self._try
+        begin(call, now_ns, commands)
         return commands
 
     def _begin(self, call: OutboundCall, now_ns: int, commands: list[Command]) -> None:
@@ -130,9 +127,8 @@ class Outbound(Upstreams):
             outcome, status = ("aborted", route.abort_status) if aborted else ("unrouted", STATUS["unrouted"])
             commands.append(FinishCall(call_id, outcome, status, 0, None))
             return
-        template = call.template
         deadline_ns = now_ns + route.timeout_ns
-        call.deadline_ns = deadline_ns if template.patient else min(deadline_ns, call.deadline_ns)
+        call.deadline_ns = deadline_ns if call.template.patient else min(deadline_ns, call.deadline_ns)
         self._timers.add_after(now_ns, route.timeout_ns, self._deadline, call_id)
         randoms = self._route_randoms
         assert randoms is not None, "a sidecar with routes has their random streams"
@@ -295,7 +291,7 @@ class Outbound(Upstreams):
         else:
             self._forget(call)
             in_vain = exhausted(call, outcome)
-            commands.append(FinishCall(call.call_id, outcome, message.status, call.attempt, message, in_vain))
+            commands.append(FinishCall(call_id, outcome, message.status, call.attempt, message, in_vain))
         if upstream.pool.waiting:
             self._serve_waiting(upstream, now_ns, commands)
         if upstream.draining and not upstream.streams and not upstream.waiting:
@@ -310,8 +306,7 @@ class Outbound(Upstreams):
             self._failed(self._calls[call_id], outcome, now_ns, commands, unsent=not sent)
 
     def _connect_for_waiting(self, pool: Pool, endpoint: Endpoint, now_ns: int, commands: list[Command]) -> None:
-        template = self._calls[pool.waiting[0]].template
-        upstream = self._open(pool, endpoint, template, now_ns, commands)
+        upstream = self._open(pool, endpoint, self._calls[pool.waiting[0]].template, now_ns, commands)
         while pool.waiting and pool.has_room(upstream):
             call = self._calls[pool.waiting.popleft()]
             upstream.waiting.append(call.call_id)

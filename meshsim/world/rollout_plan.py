@@ -11,7 +11,8 @@ from meshsim.scenario.check_identity_changes import change_order
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.named_files import SHADOW
 from meshsim.world.contents import Content
-from meshsim.world.policies import Policies, engine_of
+from meshsim.world.directory import engine_of
+from meshsim.world.policies import Policies
 from meshsim.world.tls_terms import tls_settings
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
+from meshsim.world.directory import engine_of
 from meshsim.world.domains import Domains
 from meshsim.world.driver import Driver
 from meshsim.world.federating import Federating
@@ -38,7 +39,6 @@ from meshsim.world.killing import Killing
 from meshsim.world.laws import close_accounts
 from meshsim.world.meters import Meters
 from meshsim.world.migration import Migration
-from meshsim.world.policies import engine_of
 from meshsim.world.progress import Progress, watch
 from meshsim.world.revoking import Revoking
 from meshsim.world.rollout import Rollout
