@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from meshsim.network.link import MTU_BYTES
@@ -98,6 +99,13 @@ class RadioAccess:
         """Do as ``enter`` does for a train that had to wait and was sent by ``sent_ns``."""
         self._waiting_bytes -= train.size_bytes
         return self._cross(train, sent_ns)
+
+    def change(self, medium: SharedMedium, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
+        """Go over to another cell's air; return the trains that waited for the last one's, which have to enter anew."""
+        trains = self.medium.withdraw(leaves, now_ns)
+        self._waiting_bytes -= sum(train.size_bytes for train in trains)
+        self.medium = medium
+        return trains
 
     def _cross(self, train: Train, sent_ns: int) -> int:
         """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (by the air, or as too late).

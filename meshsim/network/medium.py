@@ -14,7 +14,7 @@ schedule as chunk by chunk, without an event for each.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from meshsim.network.promise import AirTally
@@ -112,6 +112,12 @@ class SliceQueue:
         self.delivered_bytes -= lost_bytes
         self.lost_bytes += lost_bytes
         self.drops += packets
+
+    def withdraw(self, waiting: Waiting) -> None:
+        """Have a train wait no longer, as if it had never been offered; what was sent of it was sent in vain."""
+        self.waiting.remove(waiting)
+        self._waiting_bytes -= waiting.left_bytes
+        self.sent_bytes -= waiting.train.size_bytes
 
     def sent(self, size_bytes: int) -> None:
         """Take bytes that were sent off what waits."""
@@ -212,6 +218,28 @@ class SharedMedium:
         elif self._run_queue is not None and self.isolated and queue is not self._run_queue:
             self._cut(now_ns)
         return WAITING
+
+    def withdraw(self, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
+        """Take out the trains that leave before they were sent whole; return them, the longest there first."""
+        running = self._run_queue
+        sent = running.waiting[0] if running is not None and self._busy_until_ns <= now_ns else None
+        gone = {id(one): one for queue in self._order for one in queue.waiting if one is not sent and leaves(one.train)}
+        if not gone:
+            return []
+        if running is not None and id(running.waiting[0]) in gone:
+            self._run_queue = None
+            self._run_bytes = (now_ns - self._run_start_ns) * self._bandwidth_bps // _BITS_NS
+            self._busy_until_ns = now_ns
+            self._end(running)
+        places = {queue.key: iter([*queue.waiting]) for queue in self._order}
+        self._fifo = deque(queue for queue in self._fifo if id(next(places[queue.key])) not in gone)
+        for queue in self._order:
+            for one in [*queue.waiting]:
+                if id(one) in gone:
+                    queue.withdraw(one)
+        if self._run_queue is None and self._busy_until_ns <= now_ns:
+            self._begin(now_ns)
+        return sorted((one.train for one in gone.values()), key=lambda train: train.tail_ns)
 
     @property
     def bandwidth_bps(self) -> int:

@@ -19,7 +19,7 @@ def without_room(train: Train, now_ns: int, free_at_ns: int, bandwidth_bps: int,
     """
     segments = train.segments
     segment_bytes = train.size_bytes // segments
-    spread_ns = train.tail_ns - now_ns if segments > 1 else 0
+    spread_ns = max(0, train.tail_ns - now_ns) if segments > 1 else 0  # all of it may be here, and wait
     waiting_bytes = max(0, free_at_ns - now_ns) * bandwidth_bps // BITS_NS
     drained_bytes = min(train.size_bytes - segment_bytes, spread_ns * bandwidth_bps // BITS_NS)
     if waiting_bytes + train.size_bytes - drained_bytes <= queue_bytes:

@@ -280,7 +280,9 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     up: Annotated[bool, Meta(description="Whether it was up at the end.")]
     utilisation_ppm: Annotated[int, Meta(description="Time spent sending over the interval, parts per million.")]
     queue_bytes: Annotated[int, Meta(description="Bytes waiting at the end.")]
-    sent_bytes: Annotated[int, Meta(description="Bytes offered to it in the interval.")]
+    sent_bytes: Annotated[
+        int, Meta(description="Bytes offered to it in the interval, less those that a handover took to another cell.")
+    ]
     delivered_bytes: Annotated[
         int, Meta(description="Bytes that came through in the interval, whenever they were offered.")
     ]

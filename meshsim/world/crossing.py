@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from meshsim.network.access import INTERRUPTED
 from meshsim.network.medium import NEVER, SharedMedium
-from meshsim.network.train import COPY, LOST, NO_LIMIT, spread_ns
+from meshsim.network.train import COPY, LOST, NO_LIMIT, Train, spread_ns
 from meshsim.world.connection import UP, Path, Transfer
 
 if TYPE_CHECKING:
+    from meshsim.network.access import RadioAccess
     from meshsim.world.alarms import Alarm, Alarms
 
 
@@ -153,6 +154,14 @@ class Crossing:
             medium.wake_ns = due_ns
             self._clock.at(due_ns, self._advance, (medium, due_ns))
 
+    def change_cell(self, access: RadioAccess, medium: SharedMedium) -> None:
+        """Have a device's packets take another cell's air, those too that have waited for the last one's."""
+        before = access.medium
+        for train in access.change(medium, lambda train: _hop_of(train) is access, self._clock.now_ns):
+            assert isinstance(train, Transfer)
+            self._clock.put(self._enter(train))
+        self._watch(before)
+
     def _advance(self, wake: tuple[SharedMedium, int]) -> None:
         medium, due_ns = wake
         if medium.wake_ns != due_ns:
@@ -187,3 +196,8 @@ class Crossing:
         receiver = connection.server if train.direction == UP else connection.client
         if train.path[-1].holds(train) and receiver.machine.up and connection.wire is not None:
             connection.wire.arrive_early(train, number)
+
+
+def _hop_of(train: Train) -> object:
+    assert isinstance(train, Transfer)
+    return train.path[train.hop]

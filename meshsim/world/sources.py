@@ -129,7 +129,8 @@ class Mobility:
         cell = device.radio.cell(self._clock.now_ns) if device.radio is not None else ""
         up, down = self._state.cells[device.radio_name, cell]
         for uplink, downlink in device.access.values():
-            uplink.medium, downlink.medium = up, down
+            self._state.transport.change_cell(uplink, up)
+            self._state.transport.change_cell(downlink, down)
         self._admission.moved(device, cell)
         if gnb != device.gnb:
             if self._radios[device.radio_name].handover_changes_address:

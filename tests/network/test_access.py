@@ -148,3 +148,12 @@ def test_a_lone_packet_needs_no_buffer() -> None:
     """A packet that finds nothing of its flow waiting is never dropped, however large it is."""
     _, hop = narrow(1_500)
     assert hop.enter(train(9_000), 0) == WAITING
+
+
+def test_what_waited_for_a_handover_is_all_there() -> None:
+    """A train whose packets came during an interruption finds the room that it would find if they came at its end."""
+    _, hop = narrow(6_000)
+    assert hop.enter(train(4_000, 4), 1000 * MS) == WAITING
+    moved = train(4_000, 4)  # since the instant 0
+    assert hop.enter(moved, 1000 * MS) == WAITING
+    assert moved.alive == [0, 1]

@@ -130,3 +130,50 @@ def test_every_byte_is_sent_once_and_the_medium_never_idles(offers: list[tuple[i
         free_ns = max(free_ns, time_ns) + size_bytes * 1_000
     assert max((time_ns for time_ns, _, _ in sent), default=0) == free_ns
     assert at.next_ns == NEVER
+
+
+@given(
+    isolated=st.booleans(),
+    offers=st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from(["control", "video"]), st.integers(1, 6_000), st.booleans()),
+        min_size=1,
+        max_size=20,
+    ),
+    leave_us=st.integers(0, 40_000),
+)
+def test_what_leaves_takes_no_more_of_the_medium(
+    isolated: bool, offers: list[tuple[int, str, int, bool]], leave_us: int
+) -> None:
+    """Trains leave that were not sent yet; the others are all sent, and the bytes of those that left count nowhere."""
+    at = medium(8 * MBIT, isolated=isolated, control=(20, 1), video=(50, 5))
+    leave_ns = leave_us * 1_000
+    leaving, sent, left, total_bytes = set(), set(), set(), 0
+    trains = []
+    steps = sorted([(time * MS, 0, name, size, leaves) for time, name, size, leaves in offers] + [(leave_ns, 1)])
+    for step in [*steps, (NEVER - 1, 2)]:
+        while at.next_ns <= step[0]:
+            done = at.advance(at.next_ns)
+            if done is not None:
+                assert id(done) not in left
+                sent.add(id(done))
+        if step[1] == 0:
+            _, _, name, size_bytes, leaves = step
+            one = train(size_bytes, step[0])
+            trains.append(one)
+            total_bytes += size_bytes
+            if leaves:
+                leaving.add(id(one))
+            if at.offer(name, one, step[0]) != WAITING:
+                sent.add(id(one))
+        elif step[1] == 1:
+            waiting = leaving - sent
+            gone = at.withdraw(lambda one: id(one) in leaving, leave_ns)
+            left = {id(one) for one in gone}
+            assert left == waiting & {id(one) for one in trains}
+            assert [one.tail_ns for one in gone] == sorted(one.tail_ns for one in gone)
+    assert sent == {id(one) for one in trains} - left
+    queues = at.queues.values()
+    gone_bytes = sum(one.size_bytes for one in trains if id(one) in left)
+    assert sum(queue.sent_bytes for queue in queues) == total_bytes - gone_bytes
+    assert [(queue.delivered_bytes, queue.waiting_bytes(0)) for queue in queues] == [(q.sent_bytes, 0) for q in queues]
+    assert at.next_ns == NEVER

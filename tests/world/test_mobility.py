@@ -119,3 +119,24 @@ def test_a_service_follows_a_path(simulate: Callable[..., Any]) -> None:
     assert served == {"edge-east"}
     assert {row.destination_node for row in run.calls if row.t_start_ns < 9e9} == {"edge-west"}
     assert {row.outcome for row in run.requests} == {"ok"}
+
+
+@pytest.mark.parametrize("slicing", [True, False])
+def test_what_waits_for_the_air_goes_along(simulate: Callable[..., Any], slicing: bool) -> None:
+    """A packet that waits in a crowded cell when its car leaves is sent in the next one, once the handover is over."""
+    data = road(spread=False)
+    data["fleets"]["cars"]["size"] = 1
+    radio = {"fixed": {"uplink": "3 ms", "downlink": "3 ms"}, "uplink": "1 Mbit/s", "handover_interruption": "40 ms"}
+    data["network"]["radios"]["air"] = {"cells": data["network"]["radios"]["air"]["cells"], "slicing": slicing} | radio
+    data["duration"] = "6 s"
+    crowd = {"through": [{"cell": "west", "length": "100 km"}, {"cell": "middle", "length": "1 m"}], "speed": "36 km/h"}
+    data["fleets"]["crowd"] = {"size": 20, "radio": "air", "path": crowd | {"spread": False}}
+    data["mesh"] = {"tls": {"mode": "DISABLE"}, "resilience": {"request_timeout": "60 s"}}
+    data["traffic"][0]["arrivals"] = {"constant": "1 /s"}
+    videos = {"name": "videos", "from": "crowd", "request": "12 kB", "arrivals": {"constant": "80 /s"}, "start": "3 s"}
+    data["traffic"].append(data["traffic"][0] | videos)
+    run = simulate(data, fidelity="modelled")
+    (last,) = (row for row in run.requests if row.source == "cars" and 3.9e9 < row.t_intended_ns < 4.5e9)
+    assert 5.04e9 < last.t_done_ns < 5.08e9
+    (waiting,) = (row for row in run.links if row.link == "air/west/v2x up" and row.t_ns == 5_000_000_000)
+    assert waiting.queue_bytes > 60_000, "half a second's worth, or more, was before it"
