@@ -28,6 +28,9 @@ class EngineReport(msgspec.Struct, frozen=True, gc=False):
 class Engine(Protocol):
     """One end of a real TLS connection over memory buffers."""
 
+    def watch(self) -> None:
+        """Look at the alerts that it sends from now on: only then can it say which it was."""
+
     def start(self, clock_ns: int, session: bytes | None) -> EngineReport:
         """Open the handshake, resuming ``session`` if there is one (client)."""
 

@@ -52,6 +52,8 @@ class TlsEnd:
         engine = self.engine
         if engine is None:
             return step
+        if step.refused is not None:
+            engine.watch()
         return advance(self.role, step, flight, lambda: engine.receive(_wire(flight), clock_ns))
 
     def closed(self, clock_ns: int) -> TlsStep:
@@ -63,6 +65,7 @@ class TlsEnd:
         engine = self.engine
         if engine is None:
             return step
+        engine.watch()
         return advance(self.role, step, None, lambda: engine.closed(clock_ns))
 
     def _react(self, flight: Flight, clock_ns: int) -> TlsStep:

@@ -111,12 +111,12 @@ class Engines:
         self._issuers: dict[Name, Authority] = {}
         """Authorities by their names in certificates."""
 
-    def client(self, side: TlsSide, expected_peers: frozenset[str], *, watched: bool = True) -> OpenSslEngine:
-        """Make the client's end of one connection; it knows no alerts that it sends if it is not watched."""
+    def client(self, side: TlsSide, expected_peers: frozenset[str], *, watched: bool = False) -> OpenSslEngine:
+        """Make the client's end of one connection; it knows no alerts that it sends unless it is watched."""
         return self._engine("client", side, expected_peers, watched)
 
-    def server(self, side: TlsSide, *, watched: bool = True) -> OpenSslEngine:
-        """Make the server's end of one connection."""
+    def server(self, side: TlsSide, *, watched: bool = False) -> OpenSslEngine:
+        """Make the server's end of one connection, likewise."""
         return self._engine("server", side, None, watched)
 
     def _engine(self, role: End, side: TlsSide, expected_peers: frozenset[str] | None, watched: bool) -> OpenSslEngine:

@@ -163,7 +163,7 @@ class OpenSslEngine:
         own: Svid | None,
         calls: Calls,
         *,
-        watched: bool = True,
+        watched: bool = False,
     ) -> None:
         self.role = role
         self.check = check
@@ -247,6 +247,11 @@ class OpenSslEngine:
             return b""
         give_input(self._connection, wire)
         return read_message(self._connection)
+
+    def watch(self) -> None:
+        """Look at alerts from now on."""
+        self._watched = True
+        self._watch()
 
     def _watch(self) -> None:
         if self._watched:

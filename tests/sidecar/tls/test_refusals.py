@@ -274,15 +274,16 @@ def test_a_wrong_prediction_is_found_out(mesh: Any) -> None:
         Oracle(mesh.authorities).check(case, predict(mesh.case()))
 
 
-def test_a_disagreeing_engine_is_found_out(mesh: Any) -> None:
-    """A machine whose engine sees another clock raises, with both views and the bytes."""
+@pytest.mark.parametrize(("watched", "told"), [(True, "alert='bad_certificate', by='client'"), (False, "by='client'")])
+def test_a_disagreeing_engine_is_found_out(mesh: Any, watched: bool, told: str) -> None:
+    """A machine whose engine refuses what it does not raises, with both views and the bytes, watched or not."""
     from meshsim.scenario.errors import InvariantViolation
 
     case = mesh.case()
     engines = Engines(mesh.authorities)
-    engine = engines.client(case.client, frozenset({"spiffe://plant.example/other"}))
+    engine = engines.client(case.client, frozenset({"spiffe://plant.example/other"}), watched=watched)
     client = TlsClient(case.client, case.expected_peers, None, engine)
     server = TlsServer(case.server, engines.server(case.server))
     answer = server.receive(client.start(case.client_clock_ns).flights[0], case.server_clock_ns)
-    with pytest.raises(InvariantViolation, match="bad_certificate"):
+    with pytest.raises(InvariantViolation, match=f"refused None against Refused.*{told}"):
         client.receive(answer.flights[0], case.client_clock_ns)
