@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,9 +130,49 @@ def test_diff_tells_every_flip(tmp_path: Path) -> None:
     assert meshsim(*command, "--fail-on", "newly-allowed").exit_code == 1
     said = meshsim(*command)
     assert said.out.index("newly allowed  model-serving") < said.out.index("newly denied  model-serving")
-    pasted = next(line for line in said.out.splitlines() if line.startswith("    meshsim policy ask "))
-    answer = meshsim(*shlex.split(pasted)[1:])
-    assert (answer.exit_code, "denied" in answer.out.splitlines()[0]) == (0, True)
+    pasted = [line for line in said.out.splitlines() if line.startswith("    meshsim policy ask ")]
+    answers = [meshsim(*shlex.split(line)[1:]) for line in pasted]
+    assert {answer.exit_code for answer in answers} == {0}
+    allowed = [answer.out.startswith("\N{HEAVY CHECK MARK} allowed") for answer in answers]
+    assert allowed == [False, True] * 2 + [True, False] * 2  # before and after, flip by flip
+
+
+def test_both_sides_of_a_flip_can_be_asked(tmp_path: Path) -> None:
+    """A document has the options that ask either side, whatever names it: a scenario, a folder, files of policies."""
+    hello = ROOT / "scenarios" / "hello-mesh.yaml"
+    other, edited = tmp_path / "other.yaml", tmp_path / "policies" / "hello-mesh.cedar"
+    edited.parent.mkdir()
+    other.write_text(hello.read_text(encoding="utf-8"), encoding="utf-8")
+    edited.write_text("permit (principal, action, resource);", encoding="utf-8")
+    folder = ROOT / "scenarios" / "manifests" / "canary-sorting"
+    copied = shutil.copytree(folder, tmp_path / "folder")
+    (copied / "denied.yaml").write_text(DENIED, encoding="utf-8")
+    setting = ("--set", "mesh.trust_domain=hello.example")
+    for before, change, after in (
+        (("--scenario", hello, *setting), edited, ("--scenario", hello, *setting, "--policies", edited)),
+        (("--scenario", hello, *setting), other, ("--scenario", other, *setting)),
+        (("--manifests", folder), copied, ("--manifests", copied)),
+    ):
+        flips = document("policy", "matrix", *before, "--diff", change)[1]["flips"]
+        assert flips
+        flip = flips[-1]
+        assert flip["ask_before"] == [*map(str, before), *flip["ask"]]
+        assert flip["ask_after"] == [*map(str, after), *flip["ask"]]
+        asked = [document("policy", "ask", *flip[key])[1] for key in ("ask_before", "ask_after")]
+        assert [one["allowed"] for one in asked] == [
+            flip["change"] == f"newly {word}" for word in ("denied", "allowed")
+        ]
+    for wrong in (tmp_path / "none.cedar", other):
+        said = meshsim(*ASK, "--source", "cars", "--destination", "storage", "--policies", wrong)
+        assert (said.exit_code, said.out, str(wrong) in said.err) == (2, "", True)
+
+
+DENIED = """\
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: denied, namespace: sorting}
+spec: {action: DENY, rules: [{to: [{operation: {methods: [PUT]}}]}]}
+"""
 
 
 def test_diff_reads_only_sound_policies(tmp_path: Path) -> None:

@@ -29,14 +29,18 @@ SCENARIOS = (".yaml", ".yml")
 """What names of scenarios end in."""
 
 
-def subject_of(scenario: Path | None, manifests: Path | None, settings: Sequence[str] = ()) -> Subject:
-    """What ``--scenario`` or ``--manifests`` names: exactly one of them."""
+def subject_of(
+    scenario: Path | None, manifests: Path | None, settings: Sequence[str] = (), policies: Sequence[Path] = ()
+) -> Subject:
+    """What ``--scenario`` or ``--manifests`` names: exactly one of them; with other policies, if some are given."""
     if (scenario is None) == (manifests is None):
         raise UsageError("expected exactly one of --scenario FILE and --manifests DIR")
     if manifests is not None:
-        return subject_of_manifests(manifests, settings)
-    assert scenario is not None
-    return subject_of_scenario(scenario, settings)
+        subject = subject_of_manifests(manifests, settings)
+    else:
+        assert scenario is not None
+        subject = subject_of_scenario(scenario, settings)
+    return subject_of_files(subject, policies) if policies else subject
 
 
 def named_by(scenario: Path | None, manifests: Path | None, settings: Sequence[str]) -> tuple[str, ...]:
@@ -44,6 +48,22 @@ def named_by(scenario: Path | None, manifests: Path | None, settings: Sequence[s
     given = [("--scenario", scenario), ("--manifests", manifests)]
     named = [part for option, path in given if path is not None for part in (option, str(path))]
     return (*named, *(part for one in settings for part in ("--set", one)))
+
+
+def other_named_by(
+    scenario: Path | None, manifests: Path | None, paths: Sequence[Path], settings: Sequence[str]
+) -> tuple[str, ...]:
+    """The options that name what ``--diff`` does, likewise."""
+    if any(path.is_dir() for path in paths):
+        return named_by(None, paths[0], settings)
+    if _is_scenario(paths):
+        return named_by(paths[0], None, settings)
+    files = (part for path in paths for part in ("--policies", str(path)))
+    return (*named_by(scenario, manifests, settings), *files)
+
+
+def _is_scenario(paths: Sequence[Path]) -> bool:
+    return len(paths) == 1 and paths[0].suffix in SCENARIOS and holds_scenario(paths[0])
 
 
 def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[str]) -> Subject:
@@ -56,7 +76,7 @@ def other_subject(subject: Subject, paths: Sequence[Path], settings: Sequence[st
         if len(paths) > 1:
             raise UsageError(f"--diff: {folder} is a folder of manifests; expected it alone")
         return subject_of_manifests(folder, settings)
-    if len(paths) == 1 and paths[0].suffix in SCENARIOS and holds_scenario(paths[0]):
+    if _is_scenario(paths):
         return subject_of_scenario(paths[0], settings)
     return subject_of_files(subject, paths)
 
@@ -77,7 +97,7 @@ def _mistakes_beside(paths: Sequence[Path], settings: Sequence[str]) -> list[Dia
     try:
         if len(paths) == 1 and paths[0].is_dir():
             subject_of_manifests(paths[0], settings)
-        elif len(paths) == 1 and paths[0].suffix in SCENARIOS and holds_scenario(paths[0]):
+        elif _is_scenario(paths):
             subject_of_scenario(paths[0], settings)
     except ScenarioError as error:
         return error.diagnostics

@@ -178,7 +178,8 @@ KEYS: dict[str, dict[str, str]] = {
         "null)",
         "a": "with `--diff`: where the policies of the subject came from, and `b` those of the other",
         "flips": "with `--diff`: the newly allowed first, each with `change`, `source`, `source_spiffe_id`, "
-        "`destination`, `port`, `regions`, `witness` (a question that is decided differently), `rule_before`, "
+        "`destination`, `port`, `regions`, `witness` (a question that is decided differently), `ask` (the options of "
+        "`policy ask` that put it), `ask_before` and `ask_after` (with those that name either side), `rule_before`, "
         "`rule_after`, `refused_by_before`, `refused_by_after` (RequestAuthentications, where that rule is why a "
         "token is refused; or null)",
         "newly_allowed": "with `--diff`: how many flips, and `newly_denied` likewise",
@@ -187,6 +188,8 @@ KEYS: dict[str, dict[str, str]] = {
         "questions": "how many were asked",
         "notes": "what policies compare with and cannot see, in sentences",
         "exact": "whether the classes are exact; `approximate` says why not",
+        "left_out": "with `--diff`: what flips all the same and is not asked about, each with `rule`, `what` (why) and "
+        "`pairs` (of how many callers and ports)",
         "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "
         "written, in sentences; it changes no exit code",
     },

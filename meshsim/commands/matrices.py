@@ -31,6 +31,8 @@ _SAID = (
     *("tls_version", "cipher", "group", "certificate_age_s", "time_s"),
 )
 """Attributes of a witness that are told where policies look at them."""
+Named = tuple[Sequence[str], Sequence[str]]
+"""The options that name what is before a change, and what is after it."""
 NEWLY_ALLOWED, NEWLY_DENIED = "newly-allowed", "newly-denied"
 
 
@@ -77,12 +79,12 @@ def answer_diff(
     fail_on: Sequence[str],
     *,
     quiet: bool,
-    named: Sequence[str] = (),
+    named: Named = ((), ()),
 ) -> Answer:
     """Ask both sets of policies everything that either can tell apart; tell every decision that flipped.
 
-    ``named``: the options that name ``before``, for commands that can be pasted. Exit code 1 if there is a flip of a
-    kind in ``fail_on``; else 3 if there is one to fail on and the classes are not exact, so that one may have been
+    ``named``: the options that name either of them, for commands that can be pasted. Exit code 1 if there is a flip
+    of a kind in ``fail_on``; else 3 if there is one to fail on and the classes are not exact, so that one may have been
     missed.
     """
     with Bar("Asking", "Drawing", quiet=quiet) as bar:
@@ -99,7 +101,7 @@ def answer_diff(
         _draw_comparison(console, comparison, (before.name, after.name), named, quiet=quiet)
         draw_warnings(console, [] if quiet else warnings)
 
-    document = {"command": "policy matrix", "a": before.name, "b": after.name, **comparison_document(comparison)}
+    document = {"command": "policy matrix", "a": before.name, "b": after.name, **comparison_document(comparison, named)}
     document["warnings"] = warnings
     return Answer(document, draw, code)
 
@@ -183,10 +185,12 @@ def _draw_refused(console: Console, matrix: Matrix) -> None:
         console.print(Padding(why, (0, 0, 0, 4), expand=False))
 
 
-def _draw_basis(console: Console, questions: int, approximate: Sequence[str], notes: Sequence[str]) -> None:
+def _draw_basis(
+    console: Console, questions: int, approximate: Sequence[str], notes: Sequence[str], but: str = ""
+) -> None:
     from rich.text import Text
 
-    exact = "exact over all requests that the policies can tell apart" if not approximate else "not exact:"
+    exact = f"exact over all requests that the policies can tell apart{but}" if not approximate else "not exact:"
     console.print(f"\n{questions} questions asked; {exact}")
     for reason in approximate:
         console.print(Text(f"  {reason}", style="bold yellow"))
@@ -195,7 +199,12 @@ def _draw_basis(console: Console, questions: int, approximate: Sequence[str], no
 
 
 def _draw_comparison(
-    console: Console, comparison: Comparison, names: tuple[str, str], named: Sequence[str], *, quiet: bool
+    console: Console,
+    comparison: Comparison,
+    names: tuple[str, str],
+    named: tuple[Sequence[str], Sequence[str]],
+    *,
+    quiet: bool,
 ) -> None:
     from rich.text import Text
 
@@ -212,10 +221,11 @@ def _draw_comparison(
         if services:
             said = f"only {word}, so asked about as callers and not as called: {', '.join(services)}"
             console.print(Text(said, style="bold yellow"))
-    _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes)
+    but = ", but for what is left out" if comparison.left_out else ""
+    _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes, but)
 
 
-def _draw_flip(console: Console, flip: Flip, space: Space, named: Sequence[str]) -> None:
+def _draw_flip(console: Console, flip: Flip, space: Space, named: Named) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -240,4 +250,5 @@ def _draw_flip(console: Console, flip: Flip, space: Space, named: Sequence[str])
             expand=False,
         )
     )
-    console.print(Text(f"    meshsim policy ask {shlex.join((*named, *flip.ask))}", style="dim"), soft_wrap=True)
+    for options in named:
+        console.print(Text(f"    meshsim policy ask {shlex.join((*options, *flip.ask))}", style="dim"), soft_wrap=True)

@@ -84,6 +84,10 @@ def ask(
     destination: Destination,
     scenario: Scenario = None,
     manifests: Manifests = None,
+    policies: Annotated[
+        list[Path],
+        typer.Option("--policies", metavar="FILE", help="Policy files in place of the subject's own. Repeatable."),
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
     method: Method = "GET",
     path: RequestPath = "/",
     port: Port = None,
@@ -140,7 +144,8 @@ def ask(
         time_s=None if time is None else instant_s(time, "--time"),
         plaintext=plaintext,
     )
-    return answer_question(subject_of(scenario, manifests, settings), request, expect, quiet=quiet)
+    subject = subject_of(scenario, manifests, settings, policies)
+    return answer_question(subject, request, expect, quiet=quiet)
 
 
 @policy_app.command("test")
@@ -204,7 +209,7 @@ def matrix(
     The real engine is asked every question that the policies can tell apart: their own literals and patterns decide
     which those are. Where that cannot be exact, the answer says so, and with --fail-on the exit code is 3.
     """
-    from meshsim.commands.asking import both_subjects, named_by, subject_of
+    from meshsim.commands.asking import both_subjects, named_by, other_named_by, subject_of
     from meshsim.commands.matrices import answer_diff, answer_matrix, check_fail_on, narrowed
     from meshsim.scenario.errors import UsageError
 
@@ -215,6 +220,6 @@ def matrix(
     if plot is not None:
         raise UsageError("--plot draws a matrix, not a --diff; expected one of them")
     subject, other = both_subjects(scenario, manifests, diff, settings)
-    named = named_by(scenario, manifests, settings)
+    named = named_by(scenario, manifests, settings), other_named_by(scenario, manifests, diff, settings)
     part = narrowed(subject, source, destination)
     return answer_diff(subject, other, part, most, fail_on, quiet=quiet, named=named)

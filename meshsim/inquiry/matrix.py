@@ -8,25 +8,23 @@ import msgspec
 
 from meshsim.inquiry import constants_istio
 from meshsim.inquiry.admission import admission
-from meshsim.inquiry.arrival import arrived, notes_of, of_mesh
-from meshsim.inquiry.ask import MUTUAL_TLS
+from meshsim.inquiry.arrival import notes_of, of_mesh
 from meshsim.inquiry.callers import callers_of
 from meshsim.inquiry.constants import Constants, constants_of, merged
+from meshsim.inquiry.deciding import LeftOut, Pair, as_known, decisions_of, left_out_of
 from meshsim.inquiry.path_classes import BLIND, RAW
-from meshsim.inquiry.placing import ANYWHERE, add_moved
+from meshsim.inquiry.placing import add_moved
 from meshsim.inquiry.presented import add_checks
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
 from meshsim.inquiry.witness import ask_options
-from meshsim.policy.istio import REFUSED_PATH, IstioEngine
-from meshsim.policy.question import DEFAULT_ALLOW, Decision, Question
+from meshsim.policy.istio import IstioEngine
+from meshsim.policy.question import Decision, Question
 from meshsim.scenario.errors import UsageError
 
 MOST_QUESTIONS = 1_000_000
 """Questions of one matrix, unless the user wants more."""
-
-NO_SUCH_PORT = Decision(False, "no-such-port")
 
 Progress = Callable[[int, int], None]
 
@@ -93,6 +91,8 @@ class Comparison(msgspec.Struct, frozen=True):
     only_after: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """What policies compare with and cannot see, for people."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What is decided differently and not asked about, though the classes are exact."""
 
 
 class Narrowed(msgspec.Struct, frozen=True):
@@ -110,7 +110,6 @@ class Narrowed(msgspec.Struct, frozen=True):
 
 
 ALL = Narrowed()
-Pair = tuple[Caller, Callee, int]
 
 
 def build_matrix(
@@ -136,7 +135,7 @@ def build_matrix(
         if refused:
             cells.append(Cell(caller, callee, port, Region(()), (), 0, refused))
             continue
-        decisions = _decisions(subject, space, combinations, (caller, callee, port))
+        decisions = decisions_of(subject, space, combinations, (caller, callee, port))
         allowed = region(space.dimensions, [one.allowed for one in decisions])
         rules = tuple(dict.fromkeys(one.rule for one in decisions if one.allowed))
         cells.append(Cell(caller, callee, port, allowed, rules, len(combinations)))
@@ -165,8 +164,6 @@ def compare(
     notes = notes_of([before, after], constants)
     if looks and engines:
         constants.paths[BLIND] = set()
-    elif looks:
-        notes.append(f"{REFUSED_PATH}: without policies no path is refused by status 400; these flips are left out")
     space = space_of([before, after], constants)
     asked = _pairs(callers_of([before, after], constants, narrowed.caller), space, both, later)
     pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
@@ -174,16 +171,19 @@ def compare(
     combinations = list(space.combinations())
     known_as = [{caller.spiffe_id: caller for caller in one.callers} for one in (before, after)]
     flips: list[Flip] = []
+    twice: list[tuple[Pair, Pair]] = []
     for done, (caller, callee, port) in enumerate(pairs):
         if progress is not None:
             progress(2 * done * len(combinations), total)
-        one, other = (_as_known(caller, each.get(caller.spiffe_id)) for each in known_as)
-        counterpart = later[callee.name]
-        first = _decisions(before, space, combinations, (one, callee, port))
-        second = _decisions(after, space, combinations, (other, counterpart, port))
-        pair = (one, callee, port) if port in callee.ports else (other, counterpart, port)
+        one, other = (as_known(caller, each.get(caller.spiffe_id)) for each in known_as)
+        twice.append(((one, callee, port), (other, later[callee.name], port)))
+        first = decisions_of(before, space, combinations, twice[-1][0])
+        second = decisions_of(after, space, combinations, twice[-1][1])
+        pair = twice[-1][0] if port in callee.ports else twice[-1][1]
         flips += _flips([before, after], space, combinations, pair, (first, second))
     known = {callee.name for callee in earlier}
+    left_out = left_out_of(before, after, space, twice) if looks and not engines else ()
+    notes += [f"{one.rule}: {one.what} ({one.pairs} pairs)" for one in left_out]
     return Comparison(
         space=space,
         flips=tuple(sorted(flips, key=lambda flip: not flip.now_allowed)),
@@ -191,23 +191,8 @@ def compare(
         only_before=tuple(sorted(known - later.keys())),
         only_after=tuple(sorted(later.keys() - known)),
         notes=tuple(notes),
+        left_out=left_out,
     )
-
-
-def _decisions(subject: Subject, space: Space, combinations: Sequence[Combination], pair: Pair) -> list[Decision]:
-    """What becomes of each combination: TLS has its say before policy is asked."""
-    if pair[2] not in pair[1].ports:
-        return [NO_SUCH_PORT] * len(combinations)
-    if admission(*pair).refused:
-        return [Decision(False, MUTUAL_TLS)] * len(combinations)
-    return [_decide(subject, space, pair, one) for one in combinations]
-
-
-def _as_known(caller: Caller, known: Caller | None) -> Caller:
-    """A caller as one side knows it: a workload that only the other one has is a stranger."""
-    if known is None:
-        return msgspec.structs.replace(caller, end=None, in_mesh=False)
-    return msgspec.structs.replace(caller, end=known.end, in_mesh=known.in_mesh, namespace=known.namespace)
 
 
 def _flips(
@@ -237,19 +222,6 @@ def _flips(
                 decided[1][index],
                 ask_options(subjects, pair, space, witness, combinations[index]),
             )
-
-
-def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination) -> Decision:
-    caller, callee, _ = pair
-    question = space.question(*pair, combination)
-    said = space.claims
-    # Where nobody tells requests apart by their tokens, they have one that is in order.
-    token = question.claims or (None if said else "{}")
-    spot = space.spots.get(space.token_at(combination), ANYWHERE)
-    came = arrived(subject, caller, callee, question, token, said, spot=spot)
-    if came.refused is not None:
-        return came.refused
-    return Decision(True, DEFAULT_ALLOW) if subject.engine is None else subject.engine.decide(came.question)
 
 
 def _constants(subject: Subject, *, alone: bool = True) -> Constants:

@@ -40,6 +40,11 @@ Key = tuple[int, ...]
 """What a path matches, as each mode has it."""
 
 
+def refused_path(mode: str) -> str:
+    """A path that is answered with status 400 where paths are normalised so."""
+    return next(one for one in _REFUSED_PATHS if normalized(one, mode) is None)
+
+
 class PathClass(msgspec.Struct, frozen=True):
     """Paths that are alike to everybody."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,10 +23,12 @@ def matrix_document(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """The keys of ``meshsim policy matrix --diff --json``."""
+def comparison_document(
+    comparison: Comparison, named: tuple[Sequence[str], Sequence[str]] = ((), ())
+) -> dict[str, Any]:
+    """The keys of ``meshsim policy matrix --diff --json``; ``named``: the options that name either side."""
     return {
-        "flips": [_flip(flip, comparison.space) for flip in comparison.flips],
+        "flips": [_flip(flip, comparison.space, named) for flip in comparison.flips],
         "newly_allowed": sum(flip.now_allowed for flip in comparison.flips),
         "newly_denied": sum(not flip.now_allowed for flip in comparison.flips),
         "only_before": list(comparison.only_before),
@@ -35,6 +38,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "notes": list(comparison.notes),
         "exact": not comparison.space.approximate,
         "approximate": list(comparison.space.approximate),
+        "left_out": [msgspec.to_builtins(one) for one in comparison.left_out],
     }
 
 
@@ -59,7 +63,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _flip(flip: Flip, space: Space) -> dict[str, Any]:
+def _flip(flip: Flip, space: Space, named: tuple[Sequence[str], Sequence[str]]) -> dict[str, Any]:
     return {
         "token_at": space.token_at(flip.combination) or None,
         "change": "newly allowed" if flip.now_allowed else "newly denied",
@@ -70,6 +74,8 @@ def _flip(flip: Flip, space: Space) -> dict[str, Any]:
         "regions": [{name: list(values) for name, values in box.items()} for box in flip.region.boxes],
         "witness": msgspec.to_builtins(flip.witness),
         "ask": list(flip.ask),
+        "ask_before": [*named[0], *flip.ask],
+        "ask_after": [*named[1], *flip.ask],
         "rule_before": flip.before.rule,
         "rule_after": flip.after.rule,
         "refused_by_before": flip.before.refused_by or None,

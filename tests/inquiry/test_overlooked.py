@@ -9,8 +9,11 @@ import pytest
 
 from meshsim.commands.matrices import narrowed
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.matrix import Comparison, compare
+from meshsim.inquiry.callers import callers_of
+from meshsim.inquiry.constants import merged
+from meshsim.inquiry.matrix import Comparison, _constants, compare
 from meshsim.inquiry.names import find_caller
+from meshsim.inquiry.present import comparison_document
 from meshsim.inquiry.presented import by_its_engine
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario, with_engine
@@ -146,11 +149,22 @@ def test_callers_that_are_asked_for_have_a_row(shop: Subject) -> None:
 
 
 def test_paths_that_a_mesh_without_policies_does_not_refuse(tmp_path: Path, shop: Subject) -> None:
-    """Paths that policies have refused with status 400 are no flips against a mesh without any, and that is said."""
+    """Paths that policies have refused are no flips against a mesh without any: that is said, and callers counted."""
     text = SCENARIO[: SCENARIO.index("  policy:")] + SCENARIO[SCENARIO.index("traffic:") :]
     (tmp_path / "shop.yaml").write_text(text, encoding="utf-8")
     bare = subject_of_scenario(tmp_path / "shop.yaml")
-    assert any(note.startswith("refused-path") for note in compare(bare, shop).notes)
+    for sides in ((bare, shop), (shop, bare)):
+        comparison = compare(*sides)
+        assert any(note.startswith("refused-path") for note in comparison.notes)
+        (left_out,) = comparison_document(comparison)["left_out"]
+        assert left_out["rule"] == "refused-path"
+        rows = [each.spiffe_id or "anyone" for each in callers_of(sides, merged([_constants(one) for one in sides]))]
+        requests = [Request(source=row, destination=each, path="/%00") for row in rows for each in "ab"]
+        decided = [[ask(side, one).decision.allowed for side in sides] for one in requests]
+        assert left_out["pairs"] == sum(one != other for one, other in decided) > 0
+    assert compare(bare, bare).left_out == compare(shop, shop).left_out == ()
+    denied = other(shop, policy("DENY", "{}").replace("bar", "istio-system"))
+    assert {flip.callee.name for flip in compare(bare, denied).flips} == {"a", "b"}
 
 
 @pytest.mark.parametrize(
