@@ -12,7 +12,7 @@ from meshsim.network.radio import RadioModel
 from meshsim.network.room import BITS_NS, without_room
 from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
 
-INTERRUPTED: Final = -3
+INTERRUPTED: Final = WAITING + 1
 """What ``enter`` returns during a handover's interruption: the train has not entered."""
 
 
@@ -117,7 +117,7 @@ class RadioAccess:
         tail_ns = max(sent_ns, tail_in_ns)
         if train.copies != COPY:
             delay_ns = self._model.delay_ns(self._direction, sent_ns)
-            if delay_ns < 0:
+            if delay_ns == LOST:
                 train.queue.air.count_lost(train.segments, beyond=train.beyond)
                 train.queue.lose(train)
                 return LOST
@@ -153,6 +153,6 @@ class RadioAccess:
 
         It gets through: of acknowledgements the next one says what the one before did.
         """
-        while (delay_ns := self._model.delay_ns(self._direction, now_ns)) < 0:
+        while (delay_ns := self._model.delay_ns(self._direction, now_ns)) == LOST:
             pass
         return delay_ns

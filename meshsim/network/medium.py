@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from meshsim.network.promise import AirTally
-from meshsim.network.train import Train
+from meshsim.network.train import LOST, Train
 
-WAITING: Final = -2
+WAITING: Final = LOST + 1
 """What a hop returns when a train has to wait for the medium: ``advance`` will name it."""
 NEVER: Final = 2**62 - 1
 """An instant that does not come."""

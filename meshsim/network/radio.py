@@ -16,7 +16,7 @@ class RadioModel(Protocol):
     """One device's radio conditions over time."""
 
     def delay_ns(self, direction: int, now_ns: int) -> int:
-        """One-way delay of a packet that enters the radio link now; negative (``LOST``) if it does not get through."""
+        """One-way delay of a packet that enters the radio link now; ``LOST`` if it does not get through."""
 
     def cell(self, now_ns: int) -> str:
         """Cell that serves the device now."""

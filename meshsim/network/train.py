@@ -10,12 +10,13 @@ from mypy_extensions import mypyc_attr
 if TYPE_CHECKING:
     from meshsim.network.medium import SliceQueue
 
-LOST: Final = -1
-"""What a hop returns when nothing of a train came through."""
 COPY: Final = -1
 """Marks a train that repeats segments of another: it takes its place on every hop, and nothing is drawn for it."""
-NO_LIMIT: Final = 2**62 - 1
-"""More than any size or time. Compiled code makes objects of integers beyond it, which takes longer."""
+NO_LIMIT: Final = 2**61 - 1
+"""More than any size or time."""
+LOST: Final = NO_LIMIT + 1
+"""What a hop returns when nothing of a train came through: beyond any limit, as all that is no time, so that carriers
+look once whether a train goes on as expected. Compiled code makes objects of integers from 2**62 on."""
 
 
 def spread_ns(head_ns: int, tail_ns: int, sizes_bytes: Sequence[int], before_ns: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import exp
 
-from meshsim.network.medium import NEVER, SharedMedium, SliceQueue
+from meshsim.network.medium import NEVER, WAITING, SharedMedium, SliceQueue
 from meshsim.network.train import Train
 from meshsim.validation.claims import REPLICATIONS, Claim, in_interval, within
 from meshsim.validation.section import Section
@@ -122,7 +122,7 @@ class _TwoPriorities:
         self._offered_bytes[name] += train.size_bytes
         train.slice = name
         sent_ns = self._medium.offer(name, train, now_ns)
-        if sent_ns >= 0:
+        if sent_ns != WAITING:
             self._sojourns_ns[name].append(sent_ns - now_ns)
         self._watch()
 

@@ -67,7 +67,7 @@ class Crossing:
             return None
         # As in ``_enter``, once more in this place: a call for each hop of each message counts.
         head_ns = path[index].enter(transfer, self._clock.now_ns)
-        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0:
+        if head_ns > transfer.limit_ns or transfer.copies > 0:
             return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
         if index < len(path):
@@ -81,7 +81,7 @@ class Crossing:
         """Enter the next hop."""
         path, index = transfer.path, transfer.hop
         head_ns = path[index].enter(transfer, self._clock.now_ns)
-        if head_ns < 0 or head_ns > transfer.limit_ns or transfer.copies > 0:
+        if head_ns > transfer.limit_ns or transfer.copies > 0:
             return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
         if index < len(path):
@@ -96,7 +96,7 @@ class Crossing:
         index = transfer.hop
         hop = transfer.path[index]
         following: Alarm | None = None
-        if head_ns >= 0:
+        if head_ns <= NO_LIMIT:
             if head_ns > transfer.limit_ns:
                 self._doubt(transfer)
             transfer.hop = index + 1
@@ -171,7 +171,7 @@ class Crossing:
         if transfer is not None:
             assert isinstance(transfer, Transfer)
             head_ns = transfer.path[transfer.hop].across(transfer, due_ns)  # type: ignore[union-attr] # it waited there
-            if head_ns < 0:
+            if head_ns == LOST:
                 self._lost(transfer)
             else:
                 self._leave_medium(transfer, head_ns)

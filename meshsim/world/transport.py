@@ -109,7 +109,7 @@ class Transport(Crossing):
                 self._shadowing.sent(connection, direction)
             transfer.path = path
             head_ns = path[0].enter(transfer, now_ns)
-            if head_ns < 0 or head_ns > limit_ns or transfer.copies > 0 or len(path) == 1:
+            if head_ns > limit_ns or transfer.copies > 0 or len(path) == 1:
                 return self._entered(transfer, head_ns)
             transfer.hop = 1
             return head_ns, self._order(), self._when_crossed, transfer
