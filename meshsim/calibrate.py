@@ -199,7 +199,7 @@ def _published_part() -> str:
 
 
 def _versions() -> dict[str, str]:
-    libraries = {name: version(name) for name in ("cryptography", "pyopenssl", "cedarpy", "h2")}
+    libraries = {name: version(name) for name in ("cryptography", "pyopenssl", "cedarpy", "regopy", "h2")}
     return {"python": platform.python_version(), "openssl": backend.openssl_version_text().split(" (")[0], **libraries}
 
 

@@ -50,7 +50,7 @@ def test_the_file_says_how_it_was_made(calibrated: tuple[str, list[tuple[int, in
     shipped = load_cost_profile()
     figures = len(shipped.cpu("reference").operations) + len(PRICED) * len(POLICY_COUNTS) + len(shipped.checks)
     assert text.count(f"samples: {LEAST_SAMPLES},") == figures
-    for library in ("python", "openssl", "cryptography", "pyopenssl", "cedarpy", "h2"):
+    for library in ("python", "openssl", "cryptography", "pyopenssl", "cedarpy", "regopy", "h2"):
         assert f"    {library}: " in text
 
 

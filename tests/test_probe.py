@@ -216,6 +216,29 @@ def test_command_tells_mistakes(changes: dict[str, object]) -> None:
         probe_handshakes(**options(**changes))  # type: ignore[arg-type]  # options of several types
 
 
+def test_all_mistakes_are_told_at_once() -> None:
+    """Whatever is wrong with the options is said in one error, each thing once."""
+    wrong = {"rtt": "30", "groups": ["foo", "bar"], "cpu": "z80", "samples": 0, "plot": Path("x.txt")}
+    with pytest.raises(UsageError) as error:
+        probe_handshakes(**options(**wrong))  # type: ignore[arg-type]  # options of several types
+    told = str(error.value).split("; ")
+    for words in ("--rtt: '30'", "x.txt is no name", "group 'foo'", "group 'bar'", "CPU 'z80'", "0 samples"):
+        assert sum(words in each for each in told) == 1, words
+    assert "round trip of" not in str(error.value)
+
+
+def test_the_key_of_a_picture_lies_beside_its_curves() -> None:
+    """However many cases there are, no curve runs through the names of the cases, and none is cut off."""
+    one_result = one(samples=3)
+    figure = draw_picture([one_result] * 16)
+    figure.draw_without_rendering()
+    above, _ = figure.axes
+    key = above.get_legend().get_window_extent()
+    assert key.x0 >= above.get_window_extent().x1
+    assert key.x1 <= figure.bbox.x1
+    assert key.y0 >= above.get_window_extent().y0
+
+
 def test_unwritable_picture_is_the_machines_fault(tmp_path: Path) -> None:
     """A picture that cannot be written is an infrastructure failure."""
     (tmp_path / "taken.png").mkdir()

@@ -77,16 +77,29 @@ def probe_handshakes(
     """Probe every combination of ``groups``, ``keys`` and ``chains``, each once; write the picture to ``plot``."""
     from meshsim.commands.progress import Bar
     from meshsim.probe.case import ProbeCase
-    from meshsim.probe.present import check_picture, draw_probe, probe_document, write_picture
-    from meshsim.probe.run import run_probe
+    from meshsim.probe.present import draw_probe, picture_mistakes, probe_document, write_picture
+    from meshsim.probe.run import mistakes, run_probe
+    from meshsim.scenario.errors import UsageError
     from meshsim.scenario.units import PPM, parse_bandwidth_bps, parse_duration_ns, parse_share_ppm
 
+    wrong: list[str] = []
+
+    def parsed(option: str, parse: Callable[[object], int], text: str, otherwise: int) -> int:
+        try:
+            return parse(text)
+        except ValueError as error:
+            wrong.append(f"{option}: {error}")
+            return otherwise
+
+    round_trip_ns = parsed("--rtt", parse_duration_ns, rtt, 1)
+    loss_ppm = parsed("--loss", parse_share_ppm, loss, 0)
+    bandwidth_bps = parsed("--bandwidth", parse_bandwidth_bps, bandwidth, 10**9)
     if plot is not None:
-        check_picture(plot)
+        wrong += picture_mistakes(plot)
     cases = [
         ProbeCase(
-            round_trip_ns=_parsed("--rtt", parse_duration_ns, rtt),
-            loss=_parsed("--loss", parse_share_ppm, loss) / PPM,
+            round_trip_ns=round_trip_ns,
+            loss=loss_ppm / PPM,
             group=group,
             key=key,
             chain=chain,
@@ -96,12 +109,15 @@ def probe_handshakes(
             resumed=resumed,
             samples=samples,
             seed=seed,
-            bandwidth_bps=_parsed("--bandwidth", parse_bandwidth_bps, bandwidth),
+            bandwidth_bps=bandwidth_bps,
             linear_syn_timeouts=linear_syn_timeouts,
             cost_profile=cost_profile,
         )
         for group, key, chain in product(dict.fromkeys(groups), dict.fromkeys(keys), dict.fromkeys(chains))
     ]
+    wrong += mistakes(cases)
+    if wrong:
+        raise UsageError("; ".join(wrong))
     with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
         results = run_probe(cases, bar)
         if plot is not None:
@@ -113,15 +129,6 @@ def probe_handshakes(
             console.print(f"\nwrote {plot}", soft_wrap=True)
 
     return Answer(probe_document(results), draw)
-
-
-def _parsed(option: str, parse: Callable[[object], int], text: str) -> int:
-    from meshsim.scenario.errors import UsageError
-
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
 
 
 def handshake(

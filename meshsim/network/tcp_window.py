@@ -101,5 +101,10 @@ class CongestionWindow:
         self._control.resumed(idle_ns, now_ns)
 
     def restart(self, idle_ns: int, rto_ns: int) -> None:
-        """Halve for each timeout that passed in silence, down to the initial window."""
+        """Halve for each timeout that passed in silence, down to the initial window.
+
+        Slow start then goes up to three quarters of what it was, if no further already (``tcp_current_ssthresh``).
+        """
+        if idle_ns > rto_ns and self._parameters.slow_start_after_idle:
+            self.threshold = max(self.threshold, self.segments // 2 + self.segments // 4)
         self.segments = after_idle(self.segments, self._parameters, idle_ns, rto_ns)

@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
+from meshsim.analysis.numbers import show_duration
 from meshsim.identity.svid import KEY_TYPES
 from meshsim.network import tcp
 from meshsim.network.tcp_parameters import TcpParameters
-from meshsim.scenario.errors import UsageError
 from meshsim.scenario.words import nearest
 from meshsim.sidecar.tls.settings import GROUPS
 
@@ -24,7 +24,7 @@ LEAST_BANDWIDTH_BPS: Final = 1_000
 
 
 class ProbeCase(msgspec.Struct, frozen=True):
-    """One handshake to probe; times in nanoseconds. ``check`` tells what cannot be carried out."""
+    """One handshake to probe; times in nanoseconds. ``mistakes`` tells what cannot be carried out."""
 
     round_trip_ns: int
     """Propagation there and back, half of it each way."""
@@ -55,23 +55,23 @@ class ProbeCase(msgspec.Struct, frozen=True):
     cost_profile: str = "default"
     """Cost profile: ``default``, or a file."""
 
-    def check(self) -> None:
-        """Raise UsageError, with what would be right, for a case that cannot be carried out."""
+    def mistakes(self) -> list[str]:
+        """Tell what cannot be carried out, and what would be right; the CPUs apart, which the cost profile knows."""
+        wrong = []
         if not 0 < self.round_trip_ns <= MAX_ROUND_TRIP_NS:
-            raise UsageError(f"a round trip of {self.round_trip_ns} ns; expected more than 0 and at most 60 s")
+            wrong.append(f"a round trip of {show_duration(self.round_trip_ns)}; expected more than 0 and at most 60 s")
         if not 0 <= self.loss < 1:
-            raise UsageError(f"a loss of {self.loss:.0%}; expected 0 % or more, and less than 100 %")
+            wrong.append(f"a loss of {self.loss:.0%}; expected 0 % or more, and less than 100 %")
         if not 1 <= self.samples <= MAX_SAMPLES:
-            raise UsageError(f"{self.samples} samples; expected 1 to {MAX_SAMPLES}")
+            wrong.append(f"{self.samples} samples; expected 1 to {MAX_SAMPLES}")
         if not 1 <= self.chain <= MAX_CHAIN:
-            raise UsageError(f"a chain of {self.chain} certificates; expected 1 to {MAX_CHAIN}")
+            wrong.append(f"a chain of {self.chain} certificates; expected 1 to {MAX_CHAIN}")
         if self.bandwidth_bps < LEAST_BANDWIDTH_BPS:
-            raise UsageError(
-                f"a bandwidth of {self.bandwidth_bps} bit/s; expected at least {LEAST_BANDWIDTH_BPS} bit/s"
-            )
+            wrong.append(f"a bandwidth of {self.bandwidth_bps} bit/s; expected at least {LEAST_BANDWIDTH_BPS} bit/s")
         for what, name, known in (("group", self.group, GROUPS), ("key type", self.key, tuple(KEY_TYPES))):
             if name not in known:
-                raise UsageError(unknown(what, name, known))
+                wrong.append(unknown(what, name, known))
+        return wrong
 
 
 def unknown(what: str, name: str, known: tuple[str, ...]) -> str:

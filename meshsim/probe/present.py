@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshsim.analysis.numbers import NOTHING, show_duration
 from meshsim.analysis.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION
 from meshsim.probe.case import QUANTILES, ProbeResult, Times
-from meshsim.scenario.errors import InfrastructureError, UsageError
+from meshsim.scenario.errors import InfrastructureError
 from meshsim.scenario.units import format_bandwidth, format_duration
 
 if TYPE_CHECKING:
@@ -170,12 +170,13 @@ def _part_cell(field: str) -> Cell:
 # As a picture
 
 
-def check_picture(path: Path) -> None:
-    """Raise UsageError for a file that no picture can be written to."""
+def picture_mistakes(path: Path) -> list[str]:
+    """Tell why no picture can be written to a file."""
     if path.suffix not in PICTURE_SUFFIXES:
-        raise UsageError(f"{path} is no name for a picture; expected one that ends in {', '.join(PICTURE_SUFFIXES)}")
+        return [f"{path} is no name for a picture; expected one that ends in {', '.join(PICTURE_SUFFIXES)}"]
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a folder; expected one, to write {path.name} into")
+        return [f"{path.parent} is not a folder; expected one, to write {path.name} into"]
+    return []
 
 
 def write_picture(results: Sequence[ProbeResult], path: Path) -> None:
@@ -194,9 +195,10 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
     from matplotlib.ticker import LogFormatter
 
     chained = any(result.case.chain > 1 for result in results)
-    figure = Figure(figsize=(9, 3.6 + 0.35 * len(results)), layout="constrained")
+    above_in, below_in = max(3.0, 1 + 0.26 * len(results)), 0.6 + 0.42 * len(results)
+    figure = Figure(figsize=(12, above_in + below_in), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, height_ratios=(3, 0.6 + 0.35 * len(results)))
+    above, below = figure.subplots(2, 1, height_ratios=(above_in, below_in))
     colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
     for index, result in enumerate(results):
         times_ms = [value_ns / 1e6 for value_ns in result.established.sorted_ns]
@@ -217,7 +219,7 @@ def draw_picture(results: Sequence[ProbeResult]) -> Figure:
     above.yaxis.set_major_formatter(lambda value, _position: f"{100 * value:g} %")
     above.set_xlabel("from connect to established (ms)")
     above.set_ylabel("share that takes longer")
-    above.legend(frameon=False, loc="upper right")
+    above.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside: curves go everywhere
     places = range(len(results))
     left = [0.0] * len(results)
     for part, (field, colour) in PARTS.items():

@@ -10,9 +10,10 @@ from meshsim.network.tcp_connection import Carrier
 from meshsim.network.tcp_dialogue import Course
 from meshsim.network.tcp_parameters import DestinationMemory, TcpParameters
 from meshsim.network.tcp_path import UP, LossCountdown, SteadyPath
-from meshsim.probe.case import ProbeCase, ProbeResult, Times
+from meshsim.probe.case import ProbeCase, ProbeResult, Times, unknown
 from meshsim.probe.script import Script, write_script
 from meshsim.scenario.cost_profile import load_cost_profile
+from meshsim.scenario.errors import UsageError
 from meshsim.world.streams import Streams
 
 HOST_NOISE_NS = 50_000
@@ -35,8 +36,9 @@ def run_probe(
     ScenarioError for a cost profile that cannot be read.
     """
     todo = tuple(cases)
-    for case in todo:
-        case.check()
+    wrong = mistakes(todo)
+    if wrong:
+        raise UsageError("; ".join(wrong))
     scripts = [write_script(case, load_cost_profile(case.cost_profile)) for case in todo]
     total = sum(case.samples for case in todo)
     results: list[ProbeResult] = []
@@ -49,6 +51,17 @@ def run_probe(
         results.append(_run_case(case, script, report))
         done += case.samples
     return tuple(results)
+
+
+def mistakes(cases: Iterable[ProbeCase]) -> list[str]:
+    """Tell all that is wrong with cases, each mistake once."""
+    wrong: list[str] = []
+    for case in cases:
+        profile = load_cost_profile(case.cost_profile)
+        cpus = dict.fromkeys((case.cpu, case.server_cpu or case.cpu))
+        wrong += case.mistakes()
+        wrong += [unknown("CPU", cpu, tuple(profile.cpus)) for cpu in cpus if cpu not in profile.cpus]
+    return list(dict.fromkeys(wrong))
 
 
 def _run_case(case: ProbeCase, script: Script, report: Callable[[int], None]) -> ProbeResult:

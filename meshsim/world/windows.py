@@ -152,17 +152,23 @@ def _travel_ns(connection: Connection, direction: int) -> int:
 
 def _restart_after_idle(connection: Connection, direction: int, parameters: TcpParameters, now_ns: int) -> None:
     """Halve the window for each retransmission timeout in which nothing was sent, down to the initial one."""
-    window = connection.windows[direction]
+    window, wire = connection.windows[direction], connection.wire
     sent_ns = [launched_ns for way, launched_ns, _, _, _, _ in connection.log if way == direction]
-    if connection.wire is not None:
-        sender = connection.wire.exchange.ends[direction].sender
+    if wire is not None:
+        sender = wire.exchange.ends[direction].sender
         sent_ns = sent_ns or [sender.last_sent_ns]
         sender.window.pause(now_ns - sent_ns[-1], now_ns)
-    if window <= parameters.initial_window or not sent_ns:
+    elif window <= parameters.initial_window:
+        return
+    if not sent_ns:
         return
     round_trip_ns = _travel_ns(connection, UP) + _travel_ns(connection, DOWN)
     rto_ns = round_trip_ns + max(round_trip_ns, parameters.minimum_rto_ns)
-    connection.windows[direction] = after_idle(window, parameters, now_ns - sent_ns[-1], rto_ns)
+    idle_ns = now_ns - sent_ns[-1]
+    if wire is not None:
+        sender.window.segments = window
+        sender.window.restart(idle_ns, rto_ns)
+    connection.windows[direction] = after_idle(window, parameters, idle_ns, rto_ns)
 
 
 def _converses(connection: Connection, end: int) -> bool:

@@ -34,6 +34,8 @@ class Case(TypedDict):
     lost: list[tuple[str, int]]
     late: list[tuple[str, int, float]]
     """What is kept for so many seconds longer."""
+    pauses_s: dict[str, float]
+    """For how long the server waits with a turn, by its number as text."""
 
 
 class Way:
@@ -96,6 +98,7 @@ def serve(listener: socket.socket, cases: list[Case]) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for index, size in enumerate(case["sizes"]):
                 if index % 2:
+                    time.sleep(case["pauses_s"].get(str(index), 0.0))
                     connection.sendall(bytes(size))
                 else:
                     take(connection, size)

@@ -39,6 +39,8 @@ SHORT, LONG, LONGER = (250, 900, 80, 1), (250, 12_000, 80, 1), (250, 40_000, 80,
 """Bytes of a hello, of the server's flight, of the client's last, and of an answer to that."""
 TWICE = (250, 41_500, 80, 28_000, 80, 1)
 """Another flight, the longer the smaller a window the first has left."""
+THRICE = (250, 40_000, 80, 250_000, 80, 60_000, 80, 1)
+"""A window that a loss has left small grows, and then something is sent that takes less time in slow start."""
 Packets = list[tuple[str, int] | tuple[str, int, int]]
 """Directions and numbers of packets that are lost, or that come so many milliseconds late."""
 CASES: dict[str, tuple[tuple[int, ...], Packets]] = {
@@ -72,7 +74,10 @@ CASES: dict[str, tuple[tuple[int, ...], Packets]] = {
     "the third and fourth late by half a round trip": (TWICE, [("down", 3, 40), ("down", 4, 40)]),
     "the last late by three round trips": (TWICE, [("down", 29, 240)]),
     "all of a window late by four round trips": (TWICE, [("down", number, 320) for number in range(1, 11)]),
+    "the fifteenth and a pause later": (THRICE, [("down", 15)]),
 }
+PAUSES_MS = {"the fifteenth and a pause later": {5: 1000}}
+"""By the number of a turn, for how long the server waits with it."""
 
 
 class Disturbed(Play):
@@ -111,7 +116,10 @@ def apart(times_ms: list[float]) -> list[float]:
 def model_ms(name: str, parameters: TcpParameters) -> list[list[float]]:
     """How long after the one before each of the server's turns is there, for each phase of the timers."""
     sizes, packets = CASES[name]
-    dialogue = tuple(Turn((UP, DOWN)[index % 2], (size,)) for index, size in enumerate(sizes))
+    pauses_ms = PAUSES_MS.get(name, {})
+    dialogue = tuple(
+        Turn((UP, DOWN)[index % 2], (size,), pauses_ms.get(index, 0) * MS) for index, size in enumerate(sizes)
+    )
     never = LossCountdown(0, Random(0))
     times_ms = []
     for phase in range(PHASES):
@@ -131,8 +139,9 @@ def host_says(names: list[str]) -> tuple[TcpParameters, dict[str, list[float]]]:
             "sizes": sizes,
             "lost": [each for each in packets if len(each) == 2],
             "late": [(each[0], each[1], each[2] / 1000) for each in packets if len(each) == 3],
+            "pauses_s": {turn: pause_ms / 1000 for turn, pause_ms in PAUSES_MS.get(name, {}).items()},
         }
-        for sizes, packets in (CASES[name] for name in names)
+        for name, (sizes, packets) in ((name, CASES[name]) for name in names)
     ]
     answer: dict[str, Any] = answer_of(HARNESS, cases, 120)
     times_ms = [apart([1_000 * time_s for time_s in each[1:]]) for each in answer["times"]]

@@ -411,6 +411,29 @@ def test_slow_start_after_an_idle_time(again: bool, round_trips: int) -> None:
     assert second.tcp_ns + second.network_ns == pytest.approx((1 + round_trips) * 100 * MS, rel=0.02)
 
 
+def test_slow_start_after_an_idle_time_goes_as_far_as_the_window_had_come() -> None:
+    """Up to three quarters of what it was before the silence, and not only to where a loss long ago had left it."""
+    data = tiny(
+        100,
+        mesh__tls={"mode": "DISABLE"},
+        traffic__0__response="250 kB",
+        traffic__0__arrivals={"constant": "0.1 /s"},
+        duration="19 s",
+        network__tcp={"congestion_control": "reno"},
+    )
+    lost = {(DOWN, 15)}
+    run = Run(data, lost)
+    said_ns = [(time_ns - START_MS * MS, size_bytes) for time_ns, _, size_bytes in run.sent[:4]]
+    heard_ns = [time_ns - START_MS * MS for time_ns, _ in run.delivered[:4]]
+    starts_ns = [said_ns[0][0] - 100 * MS, *(said_ns[turn][0] - heard_ns[turn - 1] for turn in (1, 2, 3))]
+    turns = [Turn(turn % 2, (said_ns[turn][1],), starts_ns[turn]) for turn in range(4)]
+    parameters = TcpParameters(congestion_control="reno")
+    course = carry(tuple(turns), Steady(lost, 100 * MS), parameters, (None, None), START_MS * MS)
+    took_ns = heard_ns[3] - heard_ns[2]
+    assert took_ns == pytest.approx(course.delivered_ns[3] - course.delivered_ns[2], rel=0.01)
+    assert took_ns == pytest.approx(9.5 * 100 * MS, rel=0.01)
+
+
 def test_reset_of_a_connection_that_the_server_forgot() -> None:
     """A server that crashed and came back answers a request on an old connection with a RST, a round trip later."""
     data = tiny(40, traffic__0__arrivals={"constant": "0.2 /s"}, duration="9 s")
