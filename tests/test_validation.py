@@ -100,6 +100,15 @@ def test_claims_can_fail(claim: Criterion, passed: bool) -> None:
     assert claim.passed is passed
 
 
+def test_a_number_outside_says_by_how_much() -> None:
+    """Outside of its own interval is told, and apart from that outside of the joint one, or too wide an interval."""
+    texts = [mean_in_interval("", 5, mean, 0.01).found for mean in (5.02, 5.03, 5.04)]
+    texts.append(in_interval("", 5, [3.0, 7.0] * (REPLICATIONS // 2)).found)
+    assert ["outside of its own" in text for text in texts] == [False, True, True, False]
+    assert ["jointly within" in text for text in texts] == [False, True, False, False]
+    assert ["too wide" in text for text in texts] == [False, False, False, True]
+
+
 def test_joint_intervals_have_the_error_that_is_said() -> None:
     """The constants leave 1 % of error to one number, and shared among all of the family, of Student's t too."""
     normal, degrees = NormalDist(), REPLICATIONS - 1

@@ -205,7 +205,8 @@ class Service(Model):
     memory_per_request_bytes: Size = Field(default=0, alias="memory_per_request")
     """What a request takes on top, from the moment a replica has it until it answers. Default: 0 B."""
     restart_after_ns: Duration = Field(default=5_000_000_000, alias="restart_after", gt=0)
-    """How long a replica that ran out of memory is gone before it runs again. Default: 5 s."""
+    """How long a replica that ran out of memory is gone before it runs again; work that it had begun still takes its
+    core. Default: 5 s."""
     tls: TlsOverride | None = None
     """Settings that differ from the mesh's. Default: none."""
     token: HeldToken | None = None

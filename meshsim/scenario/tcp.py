@@ -54,7 +54,8 @@ class Tcp(Model):
     """Whether a closed connection leaves its round trip to the next one between the same hosts, for an hour
     (tcp_no_metrics_save=0). Default: true."""
     tick_ns: Duration = Field(default=4 * MS, alias="tick", gt=0, le=LONGEST_TICK_NS)
-    """The kernel's timer tick; timers go off on ticks, long ones on multiples of eight (CONFIG_HZ). Default: 4 ms."""
+    """The kernel's timer tick (CONFIG_HZ); timers go off on ticks, the longer the coarser: on multiples of 8 ticks from
+    63 on, of 64 from 504 on. Default: 4 ms."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Tcp:

@@ -92,7 +92,10 @@ def _by_chance(
     apart = abs(measured - theory)
     found = _compared(theory, measured, own, unit)
     if apart > own:
-        found += f" (outside of its own 99 %; jointly within {quantiles[1] / quantiles[0]:.2f} times that)"
+        times = f"{quantiles[1] / quantiles[0]:.2f} times that"
+        found += f" (outside of its own 99 %; {f'jointly within {times}' if apart <= joint else f'and of {times}'})"
+    if not narrow:
+        found += " (an interval too wide to prove anything)"
     passed = apart <= joint and narrow
     return Claim(text, found, passed, 1, int(apart > own), theory, measured, joint, unit)
 
