@@ -10,6 +10,7 @@ import msgspec
 from meshsim.identity.token_check import TokenVerdict, judge
 from meshsim.identity.token_places import BEARER, Fields
 from meshsim.identity.token_search import Checked, TokenSearch
+from meshsim.scenario.headers import FIELDS_OF_THE_MESH
 from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage
 from meshsim.sidecar.questions import fields_of
 from meshsim.sidecar.received import CLIENT_CERT, as_read, end_to_end, kept
@@ -86,7 +87,7 @@ class Gate:
         """Say what the workload puts on its own calls of the fields that it has seen, beside what their templates have.
 
         X-Forwarded-Client-Cert goes with the templates alone. A sidecar writes claims as they are; the workload reads
-        of them what a field can hold.
+        of them what a field can hold, and none into a field that every sender of HTTP/2 writes itself or leaves out.
         """
         names = self._settings.hands_on
         every = names is EVERY_FIELD
@@ -99,7 +100,7 @@ class Gate:
             before = self._handed_on[template.index] = tuple(field for field in before if every or field[0] in names)
         shown = (field for field in seen if (every or field[0] in names) and field[0] != CLIENT_CERT)
         now = tuple((name, as_read(value)) for name, value in shown)
-        fields = tuple(field for field in now if field not in before)
+        fields = tuple(field for field in now if field not in before and field[0] not in FIELDS_OF_THE_MESH)
         without = tuple(field for field in before if field not in now and field[0] != CLIENT_CERT)
         if not fields and not without:
             return None

@@ -12,7 +12,7 @@ CLIENT_CERT: Final = "x-forwarded-client-cert"
 HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 """Fields that are about one connection (RFC 9110, section 7.6.1), beside those that Connection names, and TE."""
 
-_NO_CONTROLS: Final = str.maketrans("\r\n\0", "   ")
+_NO_CONTROLS: Final = {code: " " for code in (*range(0x20), 0x7F) if chr(code) != "\t"}
 _SAYING: Final = ("SANITIZE_SET", "APPEND_FORWARD")
 """Modes in which a sidecar says whose certificate it has seen."""
 
@@ -75,7 +75,7 @@ def named(fields: Fields) -> frozenset[str]:
 
 
 def as_read(value: str) -> str:
-    """A value as its receiver reads it (RFC 9110, section 5.5): line ends and NUL are spaces, none stand around it."""
+    """A value as its receiver reads it (RFC 9110, section 5.5): controls are spaces, none stand around it."""
     return value.translate(_NO_CONTROLS).strip(" \t")
 
 

@@ -299,17 +299,17 @@ def test_two_good_tokens_of_one_rule_are_both_told(tmp_path: Path) -> None:
 
 
 def test_a_claim_that_no_field_can_hold_is_handed_on_as_it_is_read(tmp_path: Path) -> None:
-    """Line ends in a claim and spaces around it are there for the sidecar's policies, and go no farther."""
+    """Controls in a claim and spaces around it are there for the sidecar's policies, and go no farther."""
     checks = (
         "calls: [{to: planner}]\n    forward_headers: [x-role]\n"
         "    request_authentication: {issuers: [desk], output_claims_to_headers: [{header: x-role, claim: role}]}"
     )
     text = CHAIN.replace("calls: [{to: planner}]", checks).replace("required: true", "required: false")
-    text = text.replace("role: mover", 'role: " a\\r\\nx-b: 1"')
+    text = text.replace("role: mover", 'role: " a\\r\\nx-b: 1\\u00012\\u007f3"')
     policy = "".join(
         f'permit (principal, action, resource == Service::"{service}") when {{\n'
         f'  context.headers has "x-role" && context.headers["x-role"] == "{value}" }};\n'
-        for service, value in (("front", " a\\r\\nx-b: 1"), ("planner", "a  x-b: 1"))
+        for service, value in (("front", " a\\r\\nx-b: 1\\u{1}2\\u{7f}3"), ("planner", "a  x-b: 1 2 3"))
     )
     assert ends(same_at_every_fidelity(tmp_path, text, policy)) == {("ok", 200)}
 

@@ -461,6 +461,28 @@ def test_a_killed_waypoint_leaves_no_work_on_its_cores(run: Run) -> None:
     assert worked[1] < worked[0] - 10_000_000
 
 
+@pytest.mark.parametrize("header", ["te", "content-length", "host", "x-request-id"])
+def test_claims_go_into_no_field_that_senders_write_themselves(run: Run, header: str) -> None:
+    """What a rule tells in such a field is there for the waypoint's policies, and HTTP/2 behind it stays HTTP/2."""
+    rule = {"issuer": "https://desk.mesh.example", "jwksUri": "https://desk.example/keys"}
+    rule_telling = rule | {"outputClaimToHeaders": [{"header": header, "claim": "role"}]}
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "RequestAuthentication",
+        "metadata": {"name": "desk", "namespace": "bank"},
+        "spec": {"targetRefs": [{"kind": "Service", "name": "ledger"}]},
+    }
+    text = SCENARIO.replace("clerk: {node: desk}", "clerk: {node: desk, token: {issuer: desk, claims: {role: clerk}}}")
+    sizes = []
+    for told in (rule, rule_telling):
+        policies = [policy | {"spec": {**policy["spec"], "jwtRules": [told]}}]
+        overrides = ("mesh.tokens={issuers: {desk: {}}}", *UNDER_POLICIES, "fidelity=real")
+        result = run(*overrides, policies=policies, text=text)
+        assert {row.outcome for row in result.requests} == {"ok"}
+        sizes.append({row.bytes_sent for row in result.calls if row.source == "gate"})
+    assert sizes[0] == sizes[1]
+
+
 @pytest.mark.parametrize("fidelity", ["real", "modelled"])
 @pytest.mark.parametrize(("more", "status"), [((), 200), (("services.store.waypoint=gate",), 431)])
 def test_who_reads_no_http_limits_no_fields(run: Run, fidelity: str, more: tuple[str, ...], status: int) -> None:
