@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from meshsim.scenario import units
+from meshsim.scenario.call_graph import peers_of
 from meshsim.scenario.check_policy import path_of
 from meshsim.scenario.check_signing import distances_ns
 from meshsim.scenario.destinations import CallersDestination, Destination, DestinationSettings
 from meshsim.scenario.findings import Finding
 from meshsim.scenario.model import Scenario
+from meshsim.scenario.placed_waypoints import Ways, has_ambient
 from meshsim.scenario.ports import Labels
 from meshsim.scenario.positions import Path
 from meshsim.scenario.routes import Route, RouteMatch
@@ -29,7 +31,7 @@ def note_odd(scenario: Scenario) -> Iterator[Finding]:
         yield from _times(scenario, route, at)
         yield from _subsets(scenario, route, at)
     for name, destination in scenario.mesh.destinations.items():
-        if name in scenario.services and not scenario.mesh.ambient:
+        if name in scenario.services and _goes_by_settings(scenario, name):
             yield from _plaintext(scenario, name, destination)
     yield from _authorizers(scenario)
 
@@ -71,6 +73,14 @@ def _subsets(scenario: Scenario, route: Route, at: Path) -> Iterator[Finding]:
             shown = " or ".join(dict.fromkeys(", ".join(f"{k}={v}" for k, v in part.labels.items()) for part in wanted))
             message = f"no replica of {name!r} is in the subset {target.subset!r} ({shown}): calls that go there fail"
             yield Finding((*at, "split", number, "subset"), message)
+
+
+def _goes_by_settings(scenario: Scenario, name: str) -> bool:
+    """Whether a caller of a service goes by what is said of it: no ztunnel does, and waypoints with a place do."""
+    if not has_ambient(scenario):
+        return True
+    ways = Ways(scenario)
+    return any(not ways.is_carried(caller, name) for caller in peers_of(scenario, name)[0])
 
 
 def _plaintext(scenario: Scenario, name: str, destination: Destination) -> Iterator[Finding]:

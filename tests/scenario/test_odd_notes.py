@@ -82,6 +82,23 @@ def test_plaintext_is_told_of_versions_that_are_strict() -> None:
         assert all(note.endswith(says) for note in told)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["mesh.ambient=true"], False),  # a ztunnel carries the calls, whatever is said of destinations
+        (["fleets.users.dataplane=ambient"], False),
+        (["mesh.ambient=true", "fleets.users.dataplane=sidecar"], True),
+        (["mesh.ambient=true", "services.api.dataplane=sidecar"], False),
+        (["mesh.ambient=true", "services.api.waypoint=door"], True),
+        (["mesh.ambient=true", "services.api.waypoint=door", "mesh.waypoints={door: {replicas: {core: 1}}}"], True),
+    ],
+)
+def test_plaintext_is_told_of_callers_that_go_by_it(overrides: list[str], told: bool) -> None:
+    """Ztunnels go by no settings of destinations; sidecars and waypoints do, speak plaintext and are refused."""
+    notes = load_text(TEXT, Path("odd.yaml"), ["mesh.destinations.api.tls=plaintext", *overrides]).notes
+    assert any("every such call" in note for note in notes) is told
+
+
 @pytest.mark.parametrize(("timeout", "said"), [("84 ms", True), ("85 ms", False)])
 def test_an_authorizer_that_is_too_far_away_is_noted(timeout: str, said: bool, tmp_path: Path) -> None:
     """No answer comes back within a time-out that is no longer than the round trip."""
