@@ -162,6 +162,7 @@ def test_files_from_before_a_column_have_nothing_in_it(random_rows: Rows, tmp_pa
         pq.write_table(pq.read_table(path).drop_columns(list(later)), path)
         assert hash_table(tmp_path, table) == expected
         assert read_table(tmp_path, table).to_pylist() == whole.to_pylist()
+        assert read_table(tmp_path, table).column_names == whole.column_names
         with TableFile(tmp_path, table) as file:
             assert file.ranges(list(later), file.groups) == {name: (value, value) for name, value in later.items()}
         first = next(column.name for column in columns(table) if not column.later)

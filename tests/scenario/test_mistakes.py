@@ -121,6 +121,7 @@ def test_fan_out() -> None:
         "phases:", "  - {name: s, from: cars, to: s0, slice: video, arrivals: {constant: 1 /s}}\nphases:"
     )
     assert told(text) == ["valid.yaml:29:3: one request to 's1' sets off 11110 calls; expected at most 10000"]
+    assert told(text.replace("calls: [", "calls: [{one_of: [").replace("}]}\n", "}]}]}\n")) == []
 
 
 def test_an_authorizer_apart() -> None:

@@ -51,6 +51,7 @@ traffic: [{from: users, to: api, port: 8080, slice: web, arrivals: {constant: 1 
             "no replica of 'api' is in the subset 'new' (version=v2): calls that go there fail",
         ),
         ("routes=[{to: api, split: [{subset: old}]}]", ""),
+        ("routes=[{to: api, split: [{subset: old, weight: 1}, {subset: new, weight: 0}]}]", ""),
         (
             "destinations.api.tls=plaintext",
             "callers are told to speak plaintext to port 8080 of 'api', where the mode is STRICT: every such call is",
@@ -66,6 +67,16 @@ def test_what_can_hardly_be_meant_is_noted(override: str, says: str) -> None:
     notes = [note for note in load_text(TEXT, Path("odd.yaml"), [f"mesh.{override}"]).notes if f"mesh.{path}" in note]
     assert len(notes) == bool(says), notes
     assert all(says in note for note in notes)
+
+
+def test_a_subset_that_some_callers_have_otherwise_is_not_noted() -> None:
+    """Replicas that are in the subset for the callers of one namespace are enough."""
+    caller = "web: {namespace: front, placement: [core], work: {constant: 1 ms}, calls: [{to: api}]}\nfleets:"
+    text = TEXT.replace("fleets:", f"  {caller}").replace("to: api, port", "to: web, port").replace(", port: 8080", "")
+    overrides = ["mesh.routes=[{to: api, split: [{subset: new}]}]"]
+    assert any("is in the subset" in note for note in load_text(text, Path("odd.yaml"), overrides).notes)
+    overrides.append("mesh.destinations.api.callers_in={front: {subsets: {new: {labels: {version: v1}}}}}")
+    assert not any("is in the subset" in note for note in load_text(text, Path("odd.yaml"), overrides).notes)
 
 
 def test_plaintext_is_told_of_versions_that_are_strict() -> None:

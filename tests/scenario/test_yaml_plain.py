@@ -292,6 +292,7 @@ def test_what_is_plain(text: str) -> None:
         "k: \x07\n", "- a\nk: b\n", "k: v\n- a\n", "  k: v\nl: w\n", "k:\n  a: b\n c: d\n", "k: |+\n  a\n",
         "k: |\n  a\n\n  # b\n", "k: |\n  a\n   b\n", "k: |\n  a\n\n   \n",
         "k: >-\n  a\n \n    \n\nl: b\n", "k: 123456789012345678901\n", f"{'k' * 1000}: v\n",
+        f"{{{'k' * 1000}: v}}\n", "k: |\n  a", "k:\n  l: |\n  m: n\n", 'k: "a"#c\n', "k: [a]#c\n", "- |\n  a \n",
     ],
 )  # fmt: skip
 def test_what_is_not(text: str) -> None:

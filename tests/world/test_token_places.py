@@ -495,12 +495,17 @@ def test_a_thief_chooses_where_to_put_it(tmp_path: Path) -> None:
         ),
         (
             "path: ",
-            "token: {stolen_from: robots, at: {cookie: s}}, headers: {cookie: a=b; s=c}, path: ",
+            "token: {stolen_from: robots, at: {cookie: s}}, headers: {Cookie: a=b; s=c}, path: ",
             "the request's token is in the cookie 's', too; expected another place",
         ),
         (
             "role: mover}}",
             "role: mover}, at: {param: day}}",
+            "the request's token is in the parameter 'day', too; expected another place",
+        ),
+        (
+            'path: "/plans?day=1"',
+            'token: {stolen_from: robots, at: {param: day}}, path: "/plans?d%61y=1"',
             "the request's token is in the parameter 'day', too; expected another place",
         ),
         ("required: true", "from_params: ['a b']", "'a b' is no name of a parameter; expected 1 to 64 letters"),
@@ -513,3 +518,23 @@ def test_places_that_make_no_sense(simulate: Simulate, old: str, new: str, says:
         simulate(SCENARIO.replace(old, new))
     assert any(says in one.message for one in error.value.diagnostics), error.value.diagnostics
     assert all(one.line for one in error.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "from: robots, token: none, headers: {Authorization: Basic a}",
+        "from: robots, headers: {cookie: s=c}",
+        "from: thief, token: {stolen_from: robots, at: {cookie: s}}",
+        "from: thief, token: {stolen_from: robots, at: {cookie: s}}, headers: {authorization: Basic a, cookie: t=s}",
+    ],
+)
+def test_a_request_may_say_anything_where_no_token_is(request_: str) -> None:
+    """Without a token, or with one elsewhere than its holder has it, nothing stands there twice."""
+    text = SCENARIO.replace("fleets:\n", "fleets:\n  thief: {node: edge-1}\n").replace("from: robots", request_)
+    if "thief" in request_:
+        text = text.replace("role: mover}}", "role: mover}, at: {param: day}}")
+        text += "  - {name: own, from: robots, to: planner, slice: web, token: none, arrivals: {constant: 10 /s}}\n"
+    else:
+        text = text.replace("  thief: {node: edge-1}\n", "")
+    load_text(text, Path("a.yaml"))
