@@ -12,6 +12,7 @@ from meshsim.inquiry.subject import subject_of_manifests
 from meshsim.inquiry.ways import survey
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import LoadedScenario, load_scenario, load_text
+from meshsim.scenario.manifests.gateways import hosts_of
 from meshsim.scenario.manifests.starter import import_manifests, load_manifests
 from tests.scenario.test_manifests import SHOP, home, told
 from tests.world.conftest import Result
@@ -254,3 +255,12 @@ def test_a_match_for_sidecars_alone_holds_at_no_gateway(tmp_path: Path) -> None:
         "20:36: this match never comes into play: the same stands at "
         + f"{tmp_path}/shop/zz.yaml:17 (IST0131 of Istio)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "meant"),
+    [(["*", "a.org"], ()), (["*.b.org", "a.org"], ("a.org", "www.b.org")), (["*b.org", "a b", 1], ()), ("a.org", ())],
+)
+def test_hosts_that_users_can_name(hosts: object, meant: tuple[str, ...]) -> None:
+    """Whole ones come first, a wildcard stands for one of its hosts, and with a star alone any will do."""
+    assert hosts_of(hosts) == meant

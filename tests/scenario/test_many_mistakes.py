@@ -256,3 +256,14 @@ def test_without_links_nobody_is_said_to_be_out_of_reach() -> None:
     with pytest.raises(ScenarioError) as error:
         load_text(text, PATH)
     assert len(error.value.diagnostics) == 1
+
+
+def test_a_misspelt_key_does_not_hide_what_rests_on_another() -> None:
+    """What asks for a key that is not there is told where another one is misspelt."""
+    text = SIBLINGS.replace(', http_version: "1.1"', ", nmae: first")
+    with pytest.raises(ScenarioError) as error:
+        load_text(text, PATH)
+    assert [one.message.partition(" is ")[0] for one in error.value.diagnostics] == [
+        "'Connection'",
+        "unknown key 'nmae'; did you mean 'name'?",
+    ]
