@@ -151,8 +151,10 @@ class RadioAccess:
     def delay_ns(self, now_ns: int) -> int:
         """Return the access delay of something small that enters now, without a place in the queue.
 
-        It gets through: of acknowledgements the next one says what the one before did.
+        It gets through: of acknowledgements the next one says what the one before did. It too waits for the end of a
+        handover's interruption.
         """
-        while (delay_ns := self._model.delay_ns(self._direction, now_ns)) == LOST:
+        begin_ns = max(now_ns, self.interrupted_until_ns)
+        while (delay_ns := self._model.delay_ns(self._direction, begin_ns)) == LOST:
             pass
-        return delay_ns
+        return begin_ns - now_ns + delay_ns

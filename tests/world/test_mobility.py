@@ -140,3 +140,19 @@ def test_what_waits_for_the_air_goes_along(simulate: Callable[..., Any], slicing
     assert 5.04e9 < last.t_done_ns < 5.08e9
     (waiting,) = (row for row in run.links if row.link == "air/west/v2x up" and row.t_ns == 5_000_000_000)
     assert waiting.queue_bytes > 60_000, "half a second's worth, or more, was before it"
+
+
+def test_acknowledgements_wait_for_the_end_of_a_handover(simulate: Callable[..., Any]) -> None:
+    """A window that arrives in an interruption is acknowledged after it: the next comes a whole round trip later."""
+    data = road(spread=False)
+    cells = data["network"]["radios"]["air"]["cells"]
+    fixed = {"uplink": "10 ms", "downlink": "10 ms"}
+    data["network"]["radios"]["air"] = {"cells": cells, "fixed": fixed, "handover_interruption": "500 ms"}
+    data["fleets"]["cars"]["size"] = 1
+    data["duration"] = "5.1 s"
+    data["mesh"] = {"tls": {"mode": "DISABLE"}}
+    # Half of it is the first window, ten segments, on the air at the border and there during the interruption.
+    data["traffic"][0] |= {"arrivals": {"constant": "1 /s"}, "start": "0.985 s", "response": "28 kB"}
+    (row,) = (row for row in simulate(data, fidelity="modelled").requests if 4.9e9 < row.t_intended_ns < 5e9)
+    round_trip_ns = 20_000_000 + 2 * 2_000_000
+    assert 5.5e9 + round_trip_ns < row.t_done_ns < 5.5e9 + round_trip_ns + 2_000_000
