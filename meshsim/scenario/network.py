@@ -155,8 +155,8 @@ class Link(Model):
     delay: ExtraDelay | None = None
     """Distribution of a further delay, besides jitter; order is kept. Default: none."""
     reorder_ppm: Share = Field(default=0, alias="reorder")
-    """Share of packet trains that may overtake what jitter or delay holds back before them; TCP takes much of it for
-    loss, as it never widens its reordering window by DSACK. Default: 0 %."""
+    """Share of packet trains that may overtake what jitter or delay holds back before them; TCP takes some of it for
+    loss, until duplicate selective acknowledgements have widened its reordering window (RFC 8985). Default: 0 %."""
     loss: Loss = 0
     """Loss each way: a share, of packets that are lost independently, or `{gilbert_elliott: {...}}`. Default: 0 %."""
     duplicate_ppm: Share = Field(default=0, alias="duplicate")
