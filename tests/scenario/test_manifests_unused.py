@@ -75,3 +75,18 @@ def test_a_peer_authentication_for_nothing_can_be_let_pass(tmp_path: Path, polic
     assert note.startswith(f"{tmp_path}/shop/zz.yaml:4:32: no Deployment's pods that it is for have app=frnt, so that")
     own = SHOP.replace("  manifests: [shop]", "  manifests: [shop]\n  policy: {istio: {unmatched: ignore}}")
     assert load_text(own, path).resolved == loaded.resolved
+
+
+def test_what_is_no_list_is_a_mistake_beside_manifests(tmp_path: Path) -> None:
+    """Who is called is looked for in whatever stands there, and of a choice in each of its calls."""
+    calls = "[{to: catalog, path: /v1/items}]"
+    text = SHOP.replace(calls, "5")
+    assert told(home(tmp_path), text) == ["shop.yaml:15:12: 'calls' is 5; expected a list, such as [one, other]"]
+    before, _, after = SHOP.partition("  catalog:\n")
+    text = (
+        before.replace(calls, "[{one_of: [{to: catalog}, {to: catalog, path: /v1/items}]}]") + after[after.index("f") :]
+    )
+    (one,) = told(home(tmp_path), text)
+    assert "placement of 'catalog'" in one
+    nodes = "nodes:\n    edge: {kind: edge}\n    core: {kind: core}"
+    assert any("'nodes' is 5" in one for one in told(home(tmp_path), text.replace(nodes, "nodes: 5")))

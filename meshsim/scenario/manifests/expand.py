@@ -213,7 +213,8 @@ def _named(data: Any) -> list[str]:
         versions = step(owners[0], "versions")
         owners += versions.values() if isinstance(versions, dict) else ()
         for owner in owners:
-            for entry in step(owner, "calls") or ():
+            calls = step(owner, "calls")
+            for entry in calls if isinstance(calls, list) else ():
                 found += [str(step(call, "to")) for call in _calls(entry)]
     flows = step(data, "traffic")
     found += [str(step(flow, "to")) for flow in flows] if isinstance(flows, list) else []
@@ -298,9 +299,9 @@ def _missing(data: Any, positions: Positions, mesh: Mesh, kept: list[str]) -> li
                 f"{' and '.join(lacks)} of {key!r} {'are' if len(lacks) > 1 else 'is'} missing, which no manifest says"
             )
             found.append(at.diagnostic(f"{message}; expected services.{key}.{lacks[0]}"))
-        nodes = list(step(step(data, "network"), "nodes") or ())
+        nodes = step(step(data, "network"), "nodes")
         if "work" in lacks:
             service["work"] = {"constant": "0 ms"}
-        if "placement" in lacks and nodes:
-            service["placement"] = [str(nodes[0])]
+        if "placement" in lacks and isinstance(nodes, dict) and nodes:
+            service["placement"] = [str(next(iter(nodes)))]
     return found
