@@ -16,7 +16,7 @@ from meshsim.scenario.words import expected
 
 
 def check_moving(scenario: Scenario, name: str, radio: Radio) -> Iterator[Finding]:
-    """Handovers of a radio whose devices all stay, and cells that none of them comes to."""
+    """Handovers of a radio whose devices all stay, or that change nothing, and cells that none of them comes to."""
     path: Path = ("network", "radios", name)
     fleets = [fleet for fleet in scenario.fleets.values() if fleet.radio == name]
     paths = [fleet.path for fleet in fleets if fleet.path is not None]
@@ -28,7 +28,15 @@ def check_moving(scenario: Scenario, name: str, radio: Radio) -> Iterator[Findin
             if given:
                 message = f"there are no handovers without a trace or a fleet with a path; expected no {key}, or one"
                 yield Finding((*path, key), message, at_key=True)
-    elif radio.trace is None and len(paths) == len(fleets):
+        return
+    stations = sorted(set(radio.cells.values()))
+    if radio.handover_changes_address and len(stations) == 1:
+        message = (
+            f"all cells of {name!r} are {stations[0]!r}'s, where devices keep their address; "
+            "expected cells of another base station, or no handover_changes_address"
+        )
+        yield Finding((*path, "handover_changes_address"), message, at_key=True)
+    if radio.trace is None and len(paths) == len(fleets):
         visited = {stretch.cell for way in paths for stretch in way.through}
         for cell in radio.cells:
             if cell not in visited:

@@ -44,7 +44,7 @@ def check_links(scenario: Scenario) -> Iterator[Finding]:
         if link.scheduling_interval_ns is not None and not link.slicing:
             message = "nothing is scheduled without slicing; expected slicing: true, or no scheduling_interval"
             yield Finding((*path, "scheduling_interval"), message, at_key=True, involved=((*path, "slicing"),))
-        if link.reorder_ppm and not link.jitter_ns and link.delay is None:
+        if link.reorder_ppm and not link.jitter_ns and (link.delay is None or link.delay.is_constant):
             message = "all trains take equally long, so none can overtake; expected jitter or delay beside reorder"
             yield Finding((*path, "reorder"), message, at_key=True, involved=((*path, "jitter"), (*path, "delay")))
 
@@ -157,6 +157,9 @@ def check_follow(scenario: Scenario) -> Iterator[Finding]:
             yield Finding((*path, "fleet"), message)
         if service.versions:
             yield Finding(path, "a service with versions stays where it is; expected no 'follow' here", at_key=True)
+        for index, node in enumerate(follow.among):
+            if node in follow.among[:index]:
+                yield Finding((*path, "among", index), f"{node!r} is named twice; expected each node once")
         for node in replicas_by_node(service):
             if node not in follow.among:
                 message = f"a replica begins on {node!r}, which is not among the nodes it may be on; expected it there"

@@ -10,7 +10,7 @@ import msgspec
 
 from meshsim.scenario.errors import Diagnostic, ScenarioError
 from meshsim.scenario.reading import bad_byte_message, decode
-from meshsim.scenario.words import expected, nearest, one_of, show
+from meshsim.scenario.words import expected, nearest, show
 
 _NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,18})?")
 _MOST_MISTAKES = 100
@@ -100,7 +100,7 @@ class _Table:
             else:
                 self.rows.append(row)
         if not self.columns:
-            self.fail(0, 0, f"the file is empty; expected a first line with the columns {one_of(needed)}")
+            self.fail(0, 0, f"the file is empty; expected a first line with {', '.join(needed)}")
         if not self.rows:
             self.fail(1, 1, "the table has no rows; expected at least one below the columns' names")
 

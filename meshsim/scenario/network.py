@@ -89,6 +89,13 @@ class ExtraDelay(Model):
             raise ValueError("the lower bound of the delay is more than the upper; expected [lower, upper]")
         return self
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether its parameters leave only one delay."""
+        if self.uniform_ns is not None:
+            return self.uniform_ns[0] == self.uniform_ns[1]
+        return self.lognormal is not None and self.lognormal.median_ns == self.lognormal.p99_ns
+
 
 def _parse_mean_burst(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1_000_000:

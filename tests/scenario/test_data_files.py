@@ -30,7 +30,7 @@ def said(read: Callable[[], object]) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ["t.csv: the file is empty; expected a first line with the columns time_s, round_trip_ms or cell"]),
+        ("", ["t.csv: the file is empty; expected a first line with time_s, round_trip_ms, cell"]),
         (HEAD, ["t.csv:1:1: the table has no rows; expected at least one below the columns' names"]),
         (HEAD + "0,1,a\n", ["t.csv:2:1: the trace has one row; expected two or more, so that it lasts"]),
         (
