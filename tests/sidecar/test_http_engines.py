@@ -318,6 +318,10 @@ def test_what_breaks_off_is_told() -> None:
         client.receive(server.respond(stream_id, [(":status", "200")], b"b"))
     with pytest.raises(InvariantViolation, match="opened it by"):
         Ours(Role.SERVER).receive(wire[1:])
+    server = End(Role.SERVER)
+    server.receive(wire)
+    with pytest.raises(InvariantViolation, match="an end answers it with"):
+        server.receive(b"\0\0\0\4\0\0\0\0\0")  # settings once more, which ask for an answer
     for wrong in (wire + b"\0\0\1\6\0\0\0\0\0a", wire + b"\0\0\4\x08\0\0\0\0\x01\0\0\0\0"):
         with pytest.raises(InvariantViolation):
             Ours(Role.SERVER).receive(wrong)

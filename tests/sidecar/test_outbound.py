@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from meshsim.identity.tokens import Grant, Issuer
@@ -352,6 +353,24 @@ def test_ticket_is_offered_to_the_same_endpoint(of_service: bool, stage: Any) ->
         book.on(events.TcpEstablished(connection_id))
         (compute,) = book.takes()
         assert (compute.step.flights[0].ticket is not None) == offered
+
+
+@pytest.mark.parametrize("as_envoy", [False, True])
+def test_a_ticket_of_a_former_identity_is_not_kept_where_sessions_go_with_it(as_envoy: bool, stage: Any) -> None:
+    """A ticket that comes after a rotation, over a connection from before, is of no use where sessions go as Envoy's."""
+    first = stage.side("planner", mode="STRICT", as_envoy=as_envoy)
+    book = stage.sidecar(side=first, streams_per_connection=1)
+    book.on(stage.call(1)).expects(*OPENED)
+    server, finish = handshake(stage, book, stage.side("vision"), 1)
+    renewed = stage.side("planner", not_before_s=60, mode="STRICT", as_envoy=as_envoy)
+    book.on(events.IdentityRotated(msgspec.structs.replace(renewed, ticket_key="planner#1/2"))).expects()
+    (tickets,) = server.receive(finish, EPOCH).flights
+    book.on(events.UnitReceived(1, tickets))
+    (compute,) = book.takes()
+    book.on(events.WorkDone(1, compute.step)).expects()
+    book.on(stage.call(2)).expects(*OPENED).on(events.TcpEstablished(2))
+    (compute,) = book.takes()
+    assert (compute.step.flights[0].ticket is None) == as_envoy
 
 
 def test_late_refusal_reaches_a_client_that_believes_it_is_established(stage: Any) -> None:

@@ -255,6 +255,16 @@ def test_who_asks_anew_takes_no_turn(tmp_path: Path) -> None:
     assert max(first.values()) < min(slow.values())
 
 
+def test_reports_that_newer_ones_have_overtaken_are_not_pushed(tmp_path: Path) -> None:
+    """What an issuer has reported late the control plane knows already, and tells nobody of it."""
+    revoked = "".join(f"  - {{at: {4_000 + 300 * one} ms, kind: revoke, target: client/{one}}}\n" for one in range(4))
+    loss = "network.links.2.loss=40 %"
+    result = run(tmp_path, f"faults:\n{revoked}", "mesh.identity.issuer={node: far}", loss)
+    sent = [row.version for row in result.configs if row.kind == "trust" and row.event == "sent"]
+    assert sent == sorted(sent)
+    assert set(sent) == {3, 5}  # versions 2 and 4 were lost on their way, and came after these
+
+
 def test_segments_are_as_large_as_links_let_pass(tmp_path: Path) -> None:
     """Where a link on the way takes smaller packets a push has more of them, each with its headers."""
     sizes = {}
