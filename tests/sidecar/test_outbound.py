@@ -357,7 +357,7 @@ def test_ticket_is_offered_to_the_same_endpoint(of_service: bool, stage: Any) ->
 
 @pytest.mark.parametrize("as_envoy", [False, True])
 def test_a_ticket_of_a_former_identity_is_not_kept_where_sessions_go_with_it(as_envoy: bool, stage: Any) -> None:
-    """A ticket that comes after a rotation, over a connection from before, is of no use where sessions go as Envoy's."""
+    """A ticket that comes after a rotation, over a connection from before, is of no use where sessions are Envoy's."""
     first = stage.side("planner", mode="STRICT", as_envoy=as_envoy)
     book = stage.sidecar(side=first, streams_per_connection=1)
     book.on(stage.call(1)).expects(*OPENED)

@@ -587,6 +587,21 @@ def test_changes_of_policy_reach_the_waypoint(run: Run, tmp_path: Path) -> None:
     assert {row.proxy for row in result.configs if row.event == "acked" and row.version > 1} >= {"gate/0"}
 
 
+def test_what_a_waypoint_starts_with_is_not_pushed_to_it_again(run: Run, tmp_path: Path) -> None:
+    """A push that is under way when the waypoint's processes start anew comes to who has that version: it is stale."""
+    (tmp_path / "other.yaml").write_text(documents(POLICIES[:1]), encoding="utf-8")
+    result = run(
+        *UNDER_POLICIES,
+        "network.links.0.latency=300 ms",
+        "network.links.1.latency=200 ms",
+        "mesh.control.node=desk",
+        "changes=[{at: 1 s, policy: {files: [other.yaml]}}]",
+        "faults=[{kind: waypoint-outage, target: bank/gate, at: 1200 ms, for: 20 ms}]",
+    )
+    rows = [row for row in result.configs if row.kind == "configuration" and row.proxy == "gate/0"]
+    assert [row.event for row in rows] == ["sent", "stale"]
+
+
 def test_changes_of_tokens_reach_the_waypoint(run: Run, tmp_path: Path) -> None:
     """From when it has heard of rules for tokens it looks at them, on the connections that are open too."""
     attached = {"targetRefs": POLICIES[0]["spec"]["targetRefs"]}
