@@ -75,6 +75,35 @@ def test_lists_behind_words() -> None:
     assert {one.shown for one in found.texts["host"]} == {"a", "b", "c"}
 
 
+def test_what_is_read_beside_texts() -> None:
+    """Numbers are tried on both sides of a bound, all blocks of a kind of address; a called service names no caller."""
+    found = read("context.claims has a && context.claims.a < 5 && context.source_ip.isLoopback()")
+    assert found.claims["a",] == {4, 5, 6}
+    assert found.addresses == {"127.0.0.0/8", "::1/128"}
+    assert not read('resource == Service::"viewer" && principal in Namespace::"office"').workloads
+
+
+def test_texts_as_they_are_and_in_lists() -> None:
+    """A list of one text is told from the text where an engine takes one alone: Cedar, and Istio of a subject."""
+    rule = '{when: [{key: "request.auth.claims[NAME]", values: [alice]}]}'
+    text = (
+        "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p, namespace: bar}, "
+        f"spec: {{rules: [{rule}]}}}}"
+    )
+    of_istio = {
+        name: constants_of("istio", [PolicyFile("a.yaml", text.replace("NAME", name))]) for name in ("sub", "role")
+    }
+    cedar = read('context.claims has role && context.claims.role == "alice"')
+    for found, path, told in (
+        (of_istio["sub"], "sub", True),
+        (of_istio["role"], "role", False),
+        (merged([of_istio["role"], cedar]), "role", True),
+    ):
+        values = [one.witness for one in claims((path,), found, set()).values]
+        assert "alice" in values
+        assert (["alice"] in values) is told
+
+
 def test_sets_of_what_several_policies_name() -> None:
     """Each set of what is named is tried, though every policy names one text; of very many only some are, and said."""
     each = [read(f'context.claims has a && context.claims.a.contains("{name}")') for name in "xyzuv"]

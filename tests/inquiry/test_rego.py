@@ -111,6 +111,7 @@ def test_texts(condition: str, texts: dict[str, object]) -> None:
         'input.attributes.request.time == "2026-01-01T00:00:00Z"',
         'http.host == "a" with input.meshsim.slice as "video"',
         "time.now_ns() < limit",
+        '"k", "a" in input.meshsim.claims.groups',
         'glob.match("*a*b*c*d*e", ["/"], http.host)',
     ],
 )
@@ -179,6 +180,7 @@ def test_conditions_without_constants() -> None:
         'upper(http.method) != "x"',
         'startswith(input.attributes.source.principal, "spiffe://plant.example/ns/shop/")',
         'startswith(input.meshsim.claims.sub, "al")',
+        "input.meshsim.claims.level < 5",
         'http.path == "/a?b=1"',
     )
     module = "package envoy.authz\nimport input.attributes.request.http\nallow if {\n" + "\n".join(conditions) + "\n}"
@@ -188,6 +190,7 @@ def test_conditions_without_constants() -> None:
     assert found.claims["admin",] == {Truth(True), Truth(False), OTHER_CLAIM}
     assert found.claim_texts["sub",] == {prefix("al")}
     assert found.name_patterns == {"vi*"}
+    assert found.claims["level",] == {4, 4.5, 5, 5.5, 6, OTHER_CLAIM}
     assert {"GET", "DELETE"} <= found.names
     assert found.principal_patterns == {prefix("spiffe://plant.example/ns/shop/")}
     found.split_targets(alone=True)
