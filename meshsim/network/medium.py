@@ -2,9 +2,9 @@
 
 Each slice has a *guarantee* (a part of the medium's bandwidth, kept as a token bucket) and a *priority*. Whenever the
 medium is free it takes the next chunk from, first, the slices that have tokens left, in the order of priority; then,
-if there is none, from any that has something to send, in the order of priority: that is borrowing. So a slice gets its
-guarantee whatever the others offer, the medium is never idle while anything waits, and what is over goes to the most
-important. A *chunk* is what fits one scheduling interval (a slot of the air interface).
+if there is none, from any that has something to send, in the order of priority, equals in turn: that is borrowing. So a
+slice gets its guarantee whatever the others offer, the medium is never idle while anything waits, and what is over goes
+to the most important. A *chunk* is what fits one scheduling interval (a slot of the air interface).
 
 Sans-IO: time is an argument, ``next_ns`` says when ``advance`` is wanted. A train that has the medium to itself is sent
 in one *run* of many chunks, which is cut at the end of a chunk as soon as another slice wants to send: the same
@@ -42,6 +42,7 @@ class SliceQueue:
         "_tokens",
         "_waiting_bytes",
         "air",
+        "borrowed",
         "busy_ns",
         "delivered_bytes",
         "drops",
@@ -64,6 +65,8 @@ class SliceQueue:
         """The lowest number is served first, as with 5QI priority levels."""
         self._tokens = 0  # bytes x _PPM x _BITS_NS: exact, so that nothing depends on how often it is filled
         self._filled_at_ns = 0
+        self.borrowed = 0
+        """Which of the medium's chunks without a guarantee it had last, counted from 1: equals take turns."""
         self.waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self.busy_ns = 0
@@ -149,6 +152,7 @@ class SharedMedium:
 
     __slots__ = (
         "_bandwidth_bps",
+        "_borrowed",
         "_busy_until_ns",
         "_chunk_bytes",
         "_fifo",
@@ -185,6 +189,7 @@ class SharedMedium:
         self._run_start_ns = 0
         self._run_bytes = 0
         self._run_borrows = False
+        self._borrowed = 0
         self.wake_ns = NEVER
         """When its owner has promised to call ``advance``; the owner's to keep."""
 
@@ -311,6 +316,9 @@ class SharedMedium:
                 if queue.has_tokens(self._bandwidth_bps, self._window_ns, now_ns):
                     self._run_borrows = False
                     return queue
-                borrower = borrower or queue
+                if borrower is None or (queue.priority == borrower.priority and queue.borrowed < borrower.borrowed):
+                    borrower = queue
         self._run_borrows = True
+        if borrower is not None:
+            self._borrowed = borrower.borrowed = self._borrowed + 1
         return borrower

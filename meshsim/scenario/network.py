@@ -213,7 +213,8 @@ class Slice(Model):
     guaranteed_bps: Bandwidth | None = Field(default=None, alias="guaranteed", gt=0)
     """Its guarantee as a bit rate instead of a share; promises over 100 % are refused. Default: none."""
     priority: int | None = Field(default=None, ge=1, le=127)
-    """Priority level, the lowest number first, among slices that want more than their guarantee. Default: its 5QI's."""
+    """Priority level, the lowest number first, among slices that want more than their guarantee; equals take turns.
+    Default: its 5QI's."""
     latency_budget_ns: Duration | None = Field(default=None, alias="latency_budget", gt=0)
     """End-to-end budget of a request in it. Default: the packet delay budget of its 5QI."""
     discard_late: bool = False

@@ -177,3 +177,14 @@ def test_what_leaves_takes_no_more_of_the_medium(
     assert sum(queue.sent_bytes for queue in queues) == total_bytes - gone_bytes
     assert [(queue.delivered_bytes, queue.waiting_bytes(0)) for queue in queues] == [(q.sent_bytes, 0) for q in queues]
     assert at.next_ns == NEVER
+
+
+def test_equals_borrow_in_turn() -> None:
+    """Of slices with one priority none has more of what is left over than another, whatever their order."""
+    at = medium(8 * MBIT, one=(10, 5), other=(20, 5), last=(10, 6))
+    for name in ("one", "other", "last"):
+        at.offer(name, train(2_000_000), 0)
+    while at.next_ns <= 1000 * MS:
+        at.advance(at.next_ns)
+    shares = [round(queue.busy_ns / (10 * MS)) for queue in at.queues.values()]
+    assert shares == [10 + 30, 20 + 30, 10]
