@@ -15,6 +15,7 @@ import pytest
 
 from meshsim.cli import run_command
 from meshsim.commands.docs import COMMON, KEYS
+from meshsim.scenario.cost_profile import SHIPPED_PROFILE
 from meshsim.scenario.errors import UsageError
 from meshsim.validation import run as validation
 from meshsim.validation.claims import (
@@ -213,6 +214,25 @@ def test_command(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = _said("validate", "--only", "new-radio", "--quiet")
     assert code == 1
     assert "Number: 2.00 ± 0.10 ms, wanted 1.00 ms" in out
+
+
+def test_another_profile_is_held_against_this_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``--cost-profile`` reaches the section that measures the host, whose mistakes and misplaced uses are told."""
+    asked: list[str] = []
+
+    def computing(seed: int, profile: str) -> Section:
+        asked.append(profile)
+        return Section("Computing", "", (), (), (within("Number", 1, 1, 0.1),))
+
+    monkeypatch.setattr("meshsim.validation.run.tls_computing", computing)
+    mine = tmp_path / "mine.yaml"
+    mine.write_bytes(SHIPPED_PROFILE.read_bytes())
+    assert _said("validate", "--only", "tls-computing", "--cost-profile", str(mine))[0] == 0
+    assert asked == [str(mine)]
+    assert _said("validate", "--only", "tls-computing", "--cost-profile", str(tmp_path / "none.yaml"))[0] == 2
+    assert _said("validate", "--only", "new-radio", "--cost-profile", str(mine))[0] == 2
+    assert _said("validate", "--write", "--cost-profile", str(mine))[0] == 2
+    assert len(asked) == 1
 
 
 def test_command_writes_the_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

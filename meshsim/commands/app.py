@@ -250,6 +250,10 @@ def validate(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Draw other samples than the document's.")
     ] = None,
+    cost_profile: Annotated[
+        str | None,
+        typer.Option("--cost-profile", metavar="FILE", help="Hold this machine's CPU time against another profile."),
+    ] = None,
     quiet: Quiet = False,
     _json: Json = False,
 ) -> Answer:
@@ -259,7 +263,7 @@ def validate(
     """
     from meshsim.commands.validating import validate_model
 
-    return validate_model(only, seed, write=write, quiet=quiet)
+    return validate_model(only, seed, cost_profile, write=write, quiet=quiet)
 
 
 handshaking.register(app)

@@ -20,18 +20,23 @@ if TYPE_CHECKING:
 DOCUMENT = Path("docs", "validation.md")
 
 
-def validate_model(only: list[str], seed: int | None, *, write: bool, quiet: bool) -> Answer:
+def validate_model(only: list[str], seed: int | None, cost_profile: str | None, *, write: bool, quiet: bool) -> Answer:
     """Carry out the validation; it fails if a criterion does not hold."""
+    from meshsim.scenario.cost_profile import load_cost_profile
     from meshsim.validation.claims import SEED
     from meshsim.validation.document import render_document
-    from meshsim.validation.run import run_validation
+    from meshsim.validation.run import COMPUTING, run_validation
 
     if write and (only or seed is not None):
         raise UsageError("--write is for all sections and the document's seed; expected no --only and no --seed")
+    if cost_profile is not None:
+        if write or (only and COMPUTING not in only):
+            raise UsageError(f"--cost-profile is for the section {COMPUTING}; expected that, and no --write")
+        load_cost_profile(cost_profile)  # its mistakes are told before anything is carried out
     if write and not DOCUMENT.parent.is_dir():
         raise UsageError(f"there is no folder {DOCUMENT.parent} here; expected to run in the project's folder")
     with Bar("Validating", "Summing up", quiet=quiet) as bar:
-        result = run_validation(only, bar, SEED if seed is None else seed)
+        result = run_validation(only, bar, SEED if seed is None else seed, cost_profile or "default")
     if write:
         replace(DOCUMENT, render_document(result))
 
