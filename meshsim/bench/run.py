@@ -116,10 +116,10 @@ class BenchResult(msgspec.Struct, frozen=True):
 
     def parts(self) -> str:
         """Return what the mesh at fidelity real takes its CPU time for, as a sentence."""
-        openssl, cedar, nghttp2 = self.mesh_real_openssl_share, self.mesh_real_cedar_share, self.mesh_real_nghttp2_share
+        took = MeshShares(self.mesh_real_openssl_share, self.mesh_real_cedar_share, self.mesh_real_nghttp2_share)
         return (
-            f"the mesh at fidelity real: OpenSSL {openssl:.0%}, Cedar {cedar:.0%}, libnghttp2 {nghttp2:.0%}, "
-            f"meshsim itself {1 - openssl - cedar - nghttp2:.0%}"
+            f"the mesh at fidelity real: OpenSSL {took.openssl:.0%}, Cedar {took.cedar:.0%}, "
+            f"libnghttp2 {took.nghttp2:.0%}, meshsim itself {took.rest:.0%}"
         )
 
     def notes(self) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from meshsim.commands.answer import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
@@ -80,26 +80,12 @@ def probe_handshakes(
     from meshsim.probe.present import draw_probe, picture_mistakes, probe_document, write_picture
     from meshsim.probe.run import mistakes, run_probe
     from meshsim.scenario.errors import UsageError
-    from meshsim.scenario.units import PPM, parse_bandwidth_bps, parse_duration_ns, parse_share_ppm
 
-    wrong: list[str] = []
-
-    def parsed(option: str, parse: Callable[[object], int], text: str, otherwise: int) -> int:
-        try:
-            return parse(text)
-        except ValueError as error:
-            wrong.append(f"{option}: {error}")
-            return otherwise
-
-    round_trip_ns = parsed("--rtt", parse_duration_ns, rtt, 1)
-    loss_ppm = parsed("--loss", parse_share_ppm, loss, 0)
-    bandwidth_bps = parsed("--bandwidth", parse_bandwidth_bps, bandwidth, 10**9)
+    path, wrong = _path_of(rtt, loss, bandwidth)
     if plot is not None:
         wrong += picture_mistakes(plot)
     cases = [
         ProbeCase(
-            round_trip_ns=round_trip_ns,
-            loss=loss_ppm / PPM,
             group=group,
             key=key,
             chain=chain,
@@ -109,15 +95,14 @@ def probe_handshakes(
             resumed=resumed,
             samples=samples,
             seed=seed,
-            bandwidth_bps=bandwidth_bps,
             linear_syn_timeouts=linear_syn_timeouts,
             cost_profile=cost_profile,
+            **path,
         )
         for group, key, chain in product(dict.fromkeys(groups), dict.fromkeys(keys), dict.fromkeys(chains))
     ]
-    wrong += mistakes(cases)
     if wrong:
-        raise UsageError("; ".join(wrong))
+        raise UsageError("; ".join([*wrong, *mistakes(cases)]))  # else ``run_probe`` tells the latter
     with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
         results = run_probe(cases, bar)
         if plot is not None:
@@ -129,6 +114,24 @@ def probe_handshakes(
             console.print(f"\nwrote {plot}", soft_wrap=True)
 
     return Answer(probe_document(results), draw)
+
+
+def _path_of(rtt: str, loss: str, bandwidth: str) -> tuple[dict[str, Any], list[str]]:
+    """What texts say of the path, as a case has it; and what is wrong with them, in whose place something right is."""
+    from meshsim.scenario.units import PPM, parse_bandwidth_bps, parse_duration_ns, parse_share_ppm
+
+    said: dict[str, Any] = {"round_trip_ns": 1, "loss": 0, "bandwidth_bps": 10**9}
+    wrong: list[str] = []
+    for option, name, parse, text in (
+        ("--rtt", "round_trip_ns", parse_duration_ns, rtt),
+        ("--loss", "loss", lambda text: parse_share_ppm(text) / PPM, loss),
+        ("--bandwidth", "bandwidth_bps", parse_bandwidth_bps, bandwidth),
+    ):
+        try:
+            said[name] = parse(text)
+        except ValueError as error:
+            wrong.append(f"{option}: {error}")
+    return said, wrong
 
 
 def handshake(

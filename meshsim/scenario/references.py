@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -145,17 +146,22 @@ def _expectation_uses(data: Any) -> Iterator[tuple[Path, str, Any, bool]]:
             yield (*path, "fails", key), kind, step(failure, key), False
 
 
+def _names(data: Any, *path: str | int) -> dict[str, Path]:
+    """The keys of the mapping at ``path``, with their own; none of what is no mapping, which is a mistake by itself."""
+    return {str(at[-1]): at for at, _ in _items(data, *path)} if isinstance(reduce(step, path, data), dict) else {}
+
+
 def declared(data: Any) -> dict[str, dict[str, Path]]:
     """The declared names of each kind, and the path of the entry that declares each."""
     network = step(data, "network")
     names: dict[str, dict[str, Path]] = {
-        "node": {str(path[-1]): path for path, _ in _items(data, "network", "nodes")},
-        "slice": {str(path[-1]): path for path, _ in _items(data, "network", "slices")},
-        "radio": {str(path[-1]): path for path, _ in _items(data, "network", "radios")},
-        "service": {str(path[-1]): path for path, _ in _items(data, "services")},
-        "fleet": {str(path[-1]): path for path, _ in _items(data, "fleets")},
-        "phase": {str(path[-1]): path for path, _ in _items(data, "phases")},
-        "5QI": {str(path[-1]): path for path, _ in _items(data, "network", "five_qis")},
+        "node": _names(data, "network", "nodes"),
+        "slice": _names(data, "network", "slices"),
+        "radio": _names(data, "network", "radios"),
+        "service": _names(data, "services"),
+        "fleet": _names(data, "fleets"),
+        "phase": _names(data, "phases"),
+        "5QI": _names(data, "network", "five_qis"),
         "link": {},
         "flow": {},
         "fault": {},

@@ -122,7 +122,7 @@ class ClientCodec(_Codec):
             if (received := self._open(message.wire, what)) != (given := _response1(message)):
                 raise InvariantViolation(f"{what} was received as {received!r}; sent was {given!r}")
             return
-        for stream_id, fields, body in self._http.answers(self._open(message.wire, what)):
+        for stream_id, fields, body in self._http.receive(self._open(message.wire, what)):
             key = self._streams.pop(stream_id)
             expected = _response(message)
             if body != expected.body or fields != response_fields(expected):
@@ -148,7 +148,7 @@ class ServerCodec(_Codec):
         if message.template.malformed or message.template.http1:
             self._decode_http1(message, what)
             return
-        for stream_id, fields, body in self._http.requests(self._open(message.wire, what)):
+        for stream_id, fields, body in self._http.receive(self._open(message.wire, what)):
             expected = _request(message)
             if body != expected.body or fields != request_fields(expected):
                 raise InvariantViolation(f"{what} was received as {fields} and {body!r}; sent was {expected}")

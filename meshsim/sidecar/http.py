@@ -19,7 +19,6 @@ import msgspec
 from ngh2 import Role
 
 from meshsim.sidecar.http_end import End, Field, Fields, Message, field, shared_field, single_field
-from meshsim.sidecar.messages import OWN_FIELDS
 
 MOST_KNOWN: Final = 1_024
 """Lines and header fields that are kept as they are written."""
@@ -64,12 +63,8 @@ class H2Client:
             self._authority = request.authority
         return self._end.request(request_fields(request, self._authority), request.body)
 
-    def receive(self, wire: bytes) -> list[tuple[int, Response]]:
-        """Take in bytes; return the responses that are now complete, by stream."""
-        return [(stream_id, _response(fields, body)) for stream_id, fields, body in self._end.receive(wire)]
-
-    def answers(self, wire: bytes) -> list[Message]:
-        """Take in bytes; return the same as ``receive``, responses as they came: compare with ``response_fields``."""
+    def receive(self, wire: bytes) -> list[Message]:
+        """Take in bytes; return the responses that are now complete: compare them with ``response_fields``."""
         return self._end.receive(wire)
 
 
@@ -83,12 +78,8 @@ class H2Server:
         """Encode the response to the request of a stream; return the bytes to send."""
         return self._end.respond(stream_id, response_fields(response), response.body)
 
-    def receive(self, wire: bytes) -> list[tuple[int, Request]]:
-        """Take in bytes; return the requests that are now complete, by stream."""
-        return [(stream_id, _request(fields, body)) for stream_id, fields, body in self._end.receive(wire)]
-
-    def requests(self, wire: bytes) -> list[Message]:
-        """Take in bytes; return the same as ``receive``, requests as they came: compare with ``request_fields``."""
+    def receive(self, wire: bytes) -> list[Message]:
+        """Take in bytes; return the requests that are now complete: compare them with ``request_fields``."""
         return self._end.receive(wire)
 
 
@@ -120,28 +111,3 @@ def _workloads(headers: tuple[tuple[str, str], ...]) -> Fields:
 @lru_cache(maxsize=MOST_KNOWN)
 def _status(status: int) -> Field:
     return field(":status", str(status))
-
-
-def _request(fields: Fields, body: bytes) -> Request:
-    known, headers = _read(fields)
-    return Request(
-        method=known[":method"],
-        path=known[":path"],
-        authority=known[":authority"],
-        request_id=known["x-request-id"],
-        traceparent=known["traceparent"],
-        body=body,
-        headers=tuple(each for each in headers if each[0] not in OWN_FIELDS),
-    )
-
-
-def _response(fields: Fields, body: bytes) -> Response:
-    known, headers = _read(fields)
-    others = tuple(each for each in headers if each[0] not in (":status", "x-request-id"))
-    return Response(status=int(known[":status"]), request_id=known["x-request-id"], body=body, headers=others)
-
-
-def _read(fields: Fields) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Fields as texts, by name and in their order."""
-    read = [(name.decode(), value.decode()) for name, value in fields]
-    return dict(read), read

@@ -10,6 +10,7 @@ from meshsim.policy.question import Decision
 from meshsim.world.accounts import OTHER, POLICY, QUEUE
 from meshsim.world.authorizer_process import AUTHORIZER, TIMEOUT, AuthorizerProcess, Check, way_between_ns
 from meshsim.world.policies import Ruling
+from meshsim.world.unanswered import differs
 
 if TYPE_CHECKING:
     from meshsim.scenario.policy import Authorizer
@@ -131,8 +132,7 @@ class Authorizing:
         self.blame(check, why)
         self._waited(check)
         decision = self._policies.unanswered(check.host, check.question, self._failure)
-        truth = self._policies.newest.answer(check.question)
-        wrongly = "" if truth.allowed == decision.allowed else "allowed" if decision.allowed else "denied"
+        wrongly = differs(decision, self._policies.newest.answer(check.question))
         trial = self._policies.unanswered_on_trial(check.host, check.question, self._failure, decision)
         ruling = Ruling(decision, 0, False, self._policies.newest.engine, trial, failure=why, wrongly=wrongly)
         self.ruled(check.host, check.command, ruling)

@@ -277,9 +277,7 @@ class Policies:
 
     def wrongly(self, question: Question, decision: Decision) -> str:
         """Say whether the newest policies decide otherwise: ``allowed`` or ``denied`` is what was wrong; else empty."""
-        if len(self.versions) == 1 or self.newest.answer(question).allowed == decision.allowed:
-            return ""
-        return "allowed" if decision.allowed else "denied"
+        return "" if len(self.versions) == 1 else differs(decision, self.newest.answer(question))
 
     def confirm(self) -> None:
         """Have engines asked about all that is yet to be compared; raises InvariantViolation where one differs."""

@@ -81,12 +81,7 @@ class Source:
         else:
             device = devices[self._turn % len(devices)]
             self._turn += 1
-        # First, so that the arrivals of one instant keep their order whatever a request leads to. As in ``_next``.
-        time_ns = next(self._arrivals, None)
-        if time_ns is None:
-            self._state.sources_open -= 1
-        else:
-            self._clock.at(time_ns, self._when_due)
+        self._next()  # first, so that the arrivals of one instant keep their order whatever a request leads to
         if self._admission is not None and not self._admission.admitted(device, self._name):
             self._workloads.refuse(device, self._name, self._template)
             return None

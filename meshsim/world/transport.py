@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshsim.network import tcp
-from meshsim.network.tcp import HEADER_BYTES
 from meshsim.network.tcp_packets import Acknowledgement, Data, Packet
 from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.train import NO_LIMIT
@@ -96,7 +95,7 @@ class Transport(Crossing):
         size_bytes = transfer.unsent_bytes
         if path and not order and size_bytes <= connection.segment_bytes:
             # As ``load``, ``_launch`` and ``_enter``, in this place: each call for each message counts.
-            transfer.size_bytes = size_bytes + HEADER_BYTES
+            transfer.size_bytes = size_bytes + tcp.HEADER_BYTES
             transfer.segments = transfer.sent_segments = 1
             transfer.tail_ns = transfer.launched_ns = transfer.head_ns = now_ns
             transfer.radio_ns = transfer.epoch = transfer.copies = transfer.window = transfer.hop = 0
@@ -194,18 +193,7 @@ class Transport(Crossing):
             order.popleft()
             if connection.lossy:
                 self._shadowing.arrived(connection, direction, size_bytes)
-            # As ``_hand_over``, in this place: a call for each message counts.
-            account = transfer.account
-            if account is not None and account.attempt == transfer.unit.attempt:
-                parts, took_ns = account.parts, now_ns - account.mark_ns
-                radio_ns, waited_ns = transfer.radio_total_ns, transfer.waited_ns
-                if radio_ns or waited_ns:
-                    parts[RADIO] += radio_ns
-                    parts[TCP] += waited_ns
-                    took_ns -= radio_ns + waited_ns
-                parts[NETWORK] += took_ns
-                account.mark_ns = now_ns
-            return self._deliver(transfer)
+            return self._hand_over(transfer)
         transfer.unsent_bytes -= size_bytes
         segments, transfer.sent_segments, transfer.payload_bytes = transfer.sent_segments, 0, 0
         if connection.lossy:

@@ -25,6 +25,6 @@ def unanswered(delegating: Delegating | None, question: Question, failure: Decis
     return msgspec.structs.replace(failure, audited=rest.audited, dry_run=rest.dry_run)
 
 
-def differs(trial: Decision, decision: Decision) -> str:
-    """Return ``allowed`` or ``denied``, where a decision on trial is another; else nothing."""
-    return "" if trial.allowed == decision.allowed else "allowed" if trial.allowed else "denied"
+def differs(one: Decision, other: Decision) -> str:
+    """Say whether one decision is not as another: ``allowed`` or ``denied`` is what the first says; else nothing."""
+    return "" if one.allowed == other.allowed else "allowed" if one.allowed else "denied"

@@ -100,9 +100,7 @@ class Workloads:
                 parts[QUEUE] += start_ns - account.mark_ns
             account.mark_ns = now_ns = self._clock.now_ns
             parts[SERVICE] += now_ns - start_ns
-        if replica.service.memory_per_request_bytes:
-            self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
-        return self._driver.tell_last(replica, answer)
+        return self._answer(replica, answer)
 
     def _worked(self, handling: Handling) -> Alarm | None:
         if handling.replica.epoch != handling.epoch:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from meshsim.sidecar.http import H2Client, H2Server, Request, Response
 from meshsim.sidecar.http_sizes import ID_SLACK_BYTES, answer_body_bytes, request_size_bytes, response_size_bytes
+from tests.sidecar.h2_reading import requests_in, responses_in
 
 UUIDS = st.uuids(version=4)
 PATHS = st.text("abcdefxyz0189-_/.?=&%~", max_size=300).map(lambda text: "/" + text)
@@ -55,13 +56,13 @@ def test_real_ends_carry_what_was_sent_in_nominal_size(exchanges: list[tuple], s
         line = (method, path, authority, size, headers)
         nominal = request_size_bytes(*line, first=index == 0, renamed=authority != begun)
         assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
-        assert server.receive(wire) == [(stream_id, request)]
+        assert requests_in(server.receive(wire)) == [(stream_id, request)]
         response_bytes = answer_body_bytes(method, status, response_bytes)
         response = Response(status=status, request_id=request.request_id, body=b"a" * response_bytes)
         wire = server.respond(stream_id, response)
         nominal = response_size_bytes(status, response_bytes, first=index == 0)
         assert abs(len(wire) - nominal) <= ID_SLACK_BYTES
-        assert client.receive(wire) == [(stream_id, response)]
+        assert responses_in(client.receive(wire)) == [(stream_id, response)]
 
 
 def exchange(number: int, body_bytes: int = 10) -> Request:
@@ -74,11 +75,11 @@ def test_streams_interleave() -> None:
     client, server = H2Client(), H2Server()
     sent = [client.request(exchange(number)) for number in range(3)]
     wire = b"".join(wire for _, wire in sent)
-    received = [each for at in range(0, len(wire), 7) for each in server.receive(wire[at : at + 7])]
+    received = [each for at in range(0, len(wire), 7) for each in requests_in(server.receive(wire[at : at + 7]))]
     assert received == [(stream_id, exchange(number)) for number, (stream_id, _) in enumerate(sent)]
     for stream_id, request in reversed(received):
         response = Response(200, request.request_id, b"")
-        assert client.receive(server.respond(stream_id, response)) == [(stream_id, response)]
+        assert responses_in(client.receive(server.respond(stream_id, response))) == [(stream_id, response)]
 
 
 def test_a_large_body_is_not_held_back() -> None:
@@ -86,7 +87,7 @@ def test_a_large_body_is_not_held_back() -> None:
     client, server = H2Client(), H2Server()
     stream_id, wire = client.request(exchange(1, 1_000_000))
     assert len(wire) > 1_000_000
-    assert server.receive(wire) == [(stream_id, exchange(1, 1_000_000))]
+    assert requests_in(server.receive(wire)) == [(stream_id, exchange(1, 1_000_000))]
 
 
 def test_sizes_of_bodies() -> None:
