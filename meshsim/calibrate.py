@@ -28,7 +28,9 @@ from meshsim.calibrate_probes.primitives import primitive_probes
 from meshsim.calibrate_probes.timing import Round, Stopwatch
 from meshsim.calibrate_probes.tls import tls_probes
 from meshsim.scenario.cost_profile import SHIPPED_PROFILE, parse_cost_profile
+from meshsim.scenario.cost_profile_file import LONGEST_NAME
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.words import shorten
 
 Progress = Callable[[int, int], None]
 """Called with samples taken and samples wanted."""
@@ -82,6 +84,21 @@ def _filter_alone(raw: Round, count: int) -> float:
     return raw[f"envoy/{count}"] - raw["envoy/0"]
 
 
+def calibration_mistakes(samples: int, name: str, *, envoy: bool) -> list[str]:
+    """Return why no profile can be measured so: all that is wrong, before anything is measured."""
+    wrong = []
+    if samples < LEAST_SAMPLES:
+        wrong.append(f"{samples} samples are too few for quartiles; expected {LEAST_SAMPLES} or more")
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        wrong.append(f"{shorten(name, 40)!r} names no profile; expected up to {LONGEST_NAME} printable characters")
+    if envoy:
+        try:
+            envoy_binary()
+        except UsageError as error:
+            wrong.append(str(error))
+    return wrong
+
+
 def run_calibration(
     samples: int, progress: Progress, name: str = "calibrated", *, envoy: bool = False
 ) -> tuple[str, list[Beside]]:
@@ -89,14 +106,12 @@ def run_calibration(
 
     The published part (other CPUs, stand-ins, proxy) is the shipped profile's. With ``envoy`` a decision on Istio's
     policies is what the RBAC filter of a real Envoy takes, and what that came to stands beside the text. Raises
-    UsageError for too few samples, or where there is no Envoy.
+    UsageError for what ``calibration_mistakes`` finds.
     """
-    if samples < LEAST_SAMPLES:
-        raise UsageError(f"{samples} samples are too few for quartiles; ask for {LEAST_SAMPLES} or more")
+    if wrong := calibration_mistakes(samples, name, envoy=envoy):
+        raise UsageError("; ".join(wrong))
     of_envoy: list[Round] = []
     more = max(LEAST_SAMPLES, samples // ENVOY_SHARE) if envoy else 0
-    if envoy:
-        envoy_binary()
     raw = _measure(samples, lambda done, _: progress(done, samples + more))
     if envoy:
         done = iter(range(samples + 1, samples + more + 1))

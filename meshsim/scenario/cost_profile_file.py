@@ -20,7 +20,8 @@ from meshsim.scenario.yaml_text import parse_yaml
 
 Quantile = Literal["p25", "p50", "p75"]
 Unit = Literal["op/s", "bit/s", "cycles", "cycles/byte"]
-_Name = Annotated[str, pydantic.Field(min_length=1, max_length=100)]
+LONGEST_NAME = 100
+_Name = Annotated[str, pydantic.Field(min_length=1, max_length=LONGEST_NAME)]
 _PositiveNs = Annotated[int, pydantic.Field(gt=0, le=10**12)]
 _Rate = Annotated[Decimal, pydantic.Field(gt=0, le=10**15)]
 
