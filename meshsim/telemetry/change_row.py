@@ -25,5 +25,11 @@ class ChangeRow(msgspec.Struct, frozen=True, gc=False):
     acked: Annotated[int, Meta(description="Those that took it, or a later one in its place.")]
     rejected: Annotated[int, Meta(description="Those that rejected it.")]
     rolled_back: Annotated[bool, Meta(description="Whether it was taken back for that.")]
-    wrongly_allowed: Annotated[int, Meta(description="Decisions until the next change that it would have denied.")]
-    wrongly_denied: Annotated[int, Meta(description="Decisions until the next change that it would have allowed.")]
+    wrongly_allowed: Annotated[
+        int,
+        Meta(
+            description="Decisions until the next change that it would have denied; after it was taken back, those "
+            "that what holds again would have denied."
+        ),
+    ]
+    wrongly_denied: Annotated[int, Meta(description="Likewise, that were denied and would have been allowed.")]

@@ -67,6 +67,7 @@ class Content:
         self.proxies = self.acked = self.rejected = 0
         self.rolled_back = False
         self.wrongly = {"allowed": 0, "denied": 0}
+        """Decisions by what no longer held, while it was the newest; of a roll back they count for what it undoes."""
 
     def terms_of(self, host: Host) -> Identity:
         """Return the terms of a host's certificates."""
@@ -89,6 +90,7 @@ class Content:
         news = f"{undone.change} rolled back"
         content = Content(self.version + 1, before.policy, settings, identities, renewals, news, there)
         content.texts = before.texts
+        content.wrongly = undone.wrongly  # who still goes by what was taken back does so because it had come
         return content
 
 

@@ -25,6 +25,18 @@ def allowed_at_the_end(result: Result, source: str) -> set[tuple[bool, str]]:
     return {(row.allowed, row.wrongly) for row in result.decisions if row.t_ns > 8 * S and row.source == source}
 
 
+def counted(result: Result) -> tuple[int, int]:
+    """How many wrong decisions count for changes: those that were allowed, and those that were denied."""
+    rows = result.changes
+    return sum(row.wrongly_allowed for row in rows), sum(row.wrongly_denied for row in rows)
+
+
+def wrong(result: Result) -> tuple[int, int]:
+    """How many decisions were wrong, likewise."""
+    words = Counter(row.wrongly for row in result.decisions)
+    return words["allowed"], words["denied"]
+
+
 def acked(result: Result, reason: str) -> Counter[str]:
     """How often each proxy took a version."""
     events = ("acked", "rolled_back")
@@ -52,6 +64,23 @@ def test_a_roll_back_goes_to_what_was_there_before(tmp_path: Path) -> None:
     result = run(tmp_path, text + REJECTED.replace("SECONDS", "8 s"), BACK)
     assert [row.rolled_back for row in result.changes] == [True, True]
     assert allowed_at_the_end(result, "rovers") == {(True, "")}
+
+
+@pytest.mark.parametrize("laxer", [False, True])
+def test_wrong_decisions_after_a_roll_back_count_for_what_it_undoes(tmp_path: Path, laxer: bool) -> None:
+    """Who still goes by a change that was taken back decides wrongly because of it, until the roll back is there."""
+    text = SCENARIO
+    if laxer:
+        text = SCENARIO.replace("new.cedar", "NEW").replace("old.cedar", "new.cedar").replace("NEW", "old.cedar")
+    faults = "faults: [{at: 1 s, for: 3 s, kind: push-rejected, target: robots}]\n"
+    result = run(tmp_path, text + faults, BACK)
+    (change,) = result.changes
+    assert change.rolled_back
+    assert counted(result) == wrong(result)
+    back_ns = min(row.t_ns for row in result.configs if row.version == change.version + 1)
+    after = Counter(row.wrongly for row in result.decisions if row.t_ns >= back_ns and row.wrongly)
+    assert after.keys() == {"allowed" if laxer else "denied"}
+    assert (change.wrongly_allowed > 0, change.wrongly_denied > 0) == (True, True)
 
 
 def test_changes_that_are_pushed_as_one_converge_as_one(tmp_path: Path) -> None:
@@ -106,3 +135,16 @@ def test_a_trust_domain_takes_back_its_own(tmp_path: Path) -> None:
     assert lives == {PARTNER: 50, "mesh.example": 40}
     sources = {row.source for row in result.configs if row.reason == "other rolled back"}
     assert sources == {"core-2"}
+
+
+def test_what_was_taken_back_is_not_pushed_any_more(tmp_path: Path) -> None:
+    """A control plane that is down while another's proxy rejects a change pushes only what it was taken back to."""
+    faults = "{at: 1 s, for: 20 s, kind: push-rejected, target: robots}, "
+    faults += "{at: 9 s, for: 5 s, kind: node-crash, target: core-2}"
+    text = f"{TWO_DOMAINS}faults: [{faults}]\n"
+    result = run_terms(tmp_path, "{svid_ttl: 20 s}", BACK, text=text, more=", identity: {svid_ttl: 30 s}")
+    (change,) = result.changes
+    assert (change.rolled_back, change.proxies, change.rejected, change.acked) == (True, 3, 3, 0)
+    assert change.t_converged_ns == -1
+    tellers = {(row.version, row.source) for row in result.configs if row.kind == "configuration"}
+    assert tellers == {(2, "core-1"), (3, "core-1"), (3, "core-2")}

@@ -112,6 +112,16 @@ def test_sessions_of_earlier_certificates_are_counted() -> None:
     assert {each.revoked_certificate for each in result.handshakes if each.t_start_ns > 10 * SECOND} == {True, False}
 
 
+def test_a_certificate_is_revoked_once() -> None:
+    """Where a workload is let in and revoked anew, sessions of its first certificate are in spite of the first time."""
+    first_for = {"{at: 10 s, kind": "{at: 10 s, for: 5 s, kind"}
+    again = "  - {at: 20 s, kind: revoke, target: store}\n"
+    first, second = run(WAYS["crl"], "store", UNBOUND, more=again, **first_for).revocations
+    assert (first.certificates, second.certificates) == (1, 1)
+    assert first.t_last_served_ns > 29 * SECOND
+    assert (second.calls_to, second.t_last_served_ns) == (0, -1)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_revoked_server_is_refused(way: str) -> None:
     """Its callers refuse it, told by lists of their own or by its own staple."""
