@@ -120,6 +120,9 @@ class TokenRules(msgspec.Struct, frozen=True):
     """Empty: one at the usual places for all that is accepted."""
     blind: frozenset[int] = frozenset()
     """Ports on which nobody looks, since Envoy sees no requests there."""
+    past: frozenset[str] = frozenset()
+    """SPIFFE IDs of callers at whose tokens nobody looks, since they go past the waypoint that does; the empty one
+    stands for who proves none."""
 
     @property
     def looked(self) -> tuple[Lookup, ...]:

@@ -14,7 +14,7 @@ from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.placing import ANYWHERE, Carried, Spot, add_places, carry, names_written
-from meshsim.inquiry.presented import add_told, at_port, written_out
+from meshsim.inquiry.presented import add_told, at_listener, written_out
 from meshsim.inquiry.subject import Callee, Caller, Subject, TokenCheck
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, Question, token_refusal
@@ -54,7 +54,7 @@ def arrived(
     that stand in the request. ``spot``: where the token with these claims is. ``clock_s``: when that is, if not at the
     start.
     """
-    callee = at_port(callee, question.port)
+    callee = at_listener(callee, question.port, question.principal)
     headers = believed(subject, caller, callee, question.headers, mutual=question.mutual)
     carried = carry(callee, headers, question.query, claims, said, spot)
     check = callee.token_check

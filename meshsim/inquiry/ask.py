@@ -12,9 +12,9 @@ from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, refusal_of, taken_off
 from meshsim.inquiry.carrying import carrying, clock_note
 from meshsim.inquiry.placing import spot_of, told_places
-from meshsim.inquiry.presented import at_port, written_out
+from meshsim.inquiry.presented import at_listener, written_out
 from meshsim.inquiry.request import Asked, Request, resolve
-from meshsim.inquiry.subject import Subject
+from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, RuleAccount
 from meshsim.scenario.ports import HTTP
@@ -58,7 +58,7 @@ def ask(subject: Subject, request: Request) -> Verdict:
     asked = resolve(subject, request)
     if asked.refused:
         return Verdict(asked, Decision(False, MUTUAL_TLS), (), asked.refused)
-    request, placed = carrying(request, at_port(asked.callee, asked.callee.targets[asked.port]))
+    request, placed = carrying(request, _listener(asked))
     claims = None if request.claims is None else json.dumps(request.claims)
     question = asked.question
     found = _written_token(subject, request, asked)
@@ -127,8 +127,17 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspecti
     if request.claims is not None:
         return None
     headers = believed(subject, asked.caller, asked.callee, _fields(request), mutual=asked.question.mutual)
-    callee = at_port(asked.callee, asked.callee.targets[asked.port])
-    return written_out(callee, headers, request.path, _clock_s(subject, request))
+    return written_out(_listener(asked), headers, request.path, _clock_s(subject, request))
+
+
+def _goes_past(asked: Asked) -> bool:
+    rules = asked.callee.token_rules
+    return rules is not None and asked.question.principal in rules.past
+
+
+def _listener(asked: Asked) -> Callee:
+    """The called service as the caller finds it at that port."""
+    return at_listener(asked.callee, asked.callee.targets[asked.port], asked.question.principal)
 
 
 def _fields(request: Request) -> Fields:
@@ -142,7 +151,9 @@ def _clock_s(subject: Subject, request: Request) -> int:
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
     if request.claims and not looks_at_tokens(subject, asked.callee):
         yield f"the claims are not seen: nobody looks at tokens at {asked.callee.name}"
-    elif request.claims and at_port(asked.callee, asked.callee.targets[asked.port]) is not asked.callee:
+    elif request.claims and _goes_past(asked):
+        yield f"the claims are not seen: the caller goes past the waypoint of {asked.callee.name}, which would look"
+    elif request.claims and _listener(asked) is not asked.callee:
         yield f"the claims are not seen: port {asked.port} speaks no HTTP, in which tokens are looked for"
     elif request.claims:
         yield from told_places(asked.callee, request.claims, spot_of(request.token_at, asked.callee))

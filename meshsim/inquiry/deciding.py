@@ -45,8 +45,8 @@ def decisions_of(subject: Subject, space: Space, combinations: Sequence[Combinat
 def as_known(caller: Caller, known: Caller | None) -> Caller:
     """A caller as one side knows it: a workload that only the other one has is a stranger."""
     if known is None:
-        return msgspec.structs.replace(caller, end=None, in_mesh=False)
-    return msgspec.structs.replace(caller, end=known.end, in_mesh=known.in_mesh, namespace=known.namespace)
+        return Caller(caller.name, "", caller.spiffe_id)
+    return msgspec.structs.replace(known, name=caller.name)
 
 
 def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination) -> Decision:

@@ -27,12 +27,15 @@ def written_out(
     return found if found.checked else None
 
 
-def at_port(callee: Callee, port: int) -> Callee:
-    """A service as one of its listeners has it: where HTTP is not spoken, no rule of Istio looks at tokens.
+def at_listener(callee: Callee, port: int, principal: str) -> Callee:
+    """A service as a caller finds one of its listeners: where HTTP is not spoken, no rule of Istio looks at tokens.
 
-    The port may be 0, of questions in which it is left out: then all its listeners are of one kind.
+    Nobody looks at those of callers that go past the waypoint that would. The port may be 0, of questions in which it
+    is left out: then all its listeners are of one kind.
     """
     rules = callee.token_rules
+    if rules is not None and principal in rules.past:
+        return msgspec.structs.replace(callee, token_rules=None, token_check=None)
     blind = rules is not None and (port in rules.blind if port else rules.blind >= set(callee.targets.values()))
     return msgspec.structs.replace(callee, token_rules=None) if blind else callee
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from meshsim.identity.token_check import Accepted, Lookup, TokenRules
 from meshsim.identity.token_places import places_of
 from meshsim.identity.tokens import Issuer
+from meshsim.policy.istio_waypoints import passing
 from meshsim.scenario.ports import HTTP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from meshsim.policy.engine import Directory
     from meshsim.policy.istio_types import JwtRule
     from meshsim.scenario.model import Scenario
     from meshsim.scenario.tokens import TokenCheck, TokenIssuer
@@ -68,6 +70,17 @@ def istio_rules(
     accepted = tuple(each for lookup in lookups for each in lookup.accepted)
     blind = frozenset(port for port, protocol in listeners.items() if protocol not in HTTP)
     return TokenRules(accepted, False, "ignored", leeway_s, lookups, blind) if rules else None
+
+
+def past_waypoint(service: str, directory: Directory) -> frozenset[str]:
+    """Return whose requests go past the waypoint of a service, and so past who looks at tokens; nobody's without one.
+
+    The empty SPIFFE ID stands for callers that prove none.
+    """
+    if service not in directory.waypoints:
+        return frozenset()
+    way = passing(service, directory)
+    return frozenset({"", *way.past, *way.sidecars})
 
 
 def own_lookups(check: TokenCheck, accepted: tuple[Accepted, ...]) -> tuple[Lookup, ...]:

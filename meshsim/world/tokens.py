@@ -26,10 +26,11 @@ from meshsim.scenario.token_reasons import MISSING
 from meshsim.scenario.tokens import LEEWAY_NS, token_key
 from meshsim.scenario.units import NS_PER_S
 from meshsim.sidecar.wallet import OWN, Entry, Wallet
+from meshsim.world.directory import directory_of
 from meshsim.world.hosts import Replica
 from meshsim.world.policies import Ruling
 from meshsim.world.token_fetching import TokenFetching
-from meshsim.world.token_rules import iss_of, istio_rules, own_lookups
+from meshsim.world.token_rules import iss_of, istio_rules, own_lookups, past_waypoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,8 +155,17 @@ class Tokens:
             else:
                 accepted = tuple(Accepted(self._issuers[name], check.audiences) for name in check.issuers)
                 settings = (check.required, check.binding, self._leeway_s)
-                self._rules[key] = TokenRules(accepted, *settings, own_lookups(check, accepted))
+                rules = TokenRules(accepted, *settings, own_lookups(check, accepted), past=self._past(workload))
+                self._rules[key] = rules
         return self._rules[key]
+
+    def _past(self, service: str) -> frozenset[str]:
+        """Whose tokens nobody looks at, since a waypoint would, for which Istio's policies or its place stand."""
+        waypoints, policy = self._state.waypoints, self._state.policy
+        placed = waypoints is not None and waypoints.is_served(service)
+        if not placed and (policy is None or policy.engine.name != "istio"):
+            return frozenset()
+        return past_waypoint(service, directory_of(self._state))
 
     def hold(self, host: Host, number: int) -> None:
         """Have a host check tokens by the policies of this number from now on."""
@@ -183,7 +193,8 @@ class Tokens:
         rules = engine.token_rules(service, version) if isinstance(engine, IstioEngine) else ()
         listeners = self._scenario.services[service].listeners
         in_jwks = frozenset(name for name, issuer in self._settings.items() if issuer.key_in_jwks)
-        return istio_rules(rules, tuple(self._issuers.values()), in_jwks, self._leeway_s, listeners)
+        found = istio_rules(rules, tuple(self._issuers.values()), in_jwks, self._leeway_s, listeners)
+        return None if found is None else msgspec.structs.replace(found, past=self._past(service))
 
     def check(self, host: Host, command: AskPolicy, verdict: TokenVerdict, now_ns: int) -> tuple[int, Ruling | None]:
         """Hold the verdict on a request's token against reality; return the CPU time of it, and a refusal if it is one.

@@ -14,6 +14,7 @@ from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import subject_of_scenario
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_text
+from meshsim.scenario.token_reasons import UNKNOWN_ISSUER, WRONG_AUDIENCE
 from tests.world.conftest import Result
 
 SCENARIO = """\
@@ -191,6 +192,36 @@ def test_ztunnels_speak_as_they_do_whatever_destinations_say(run: Run, tmp_path:
     subject = subject_of_scenario(tmp_path / "s.yaml", plaintext)
     asked = {name: ask(subject, Request(source=f"{name}/0", destination=destination)) for name in ("modern", "classic")}
     assert {name for name, verdict in asked.items() if verdict.decision.rule == MUTUAL_TLS} == refused
+
+
+TOKEN = "fleets.{}.token={{issuer: desk}}"
+TOKENS = ("mesh.tokens={issuers: {desk: {}}}", *(TOKEN.format(one) for one in ("modern", "classic")))
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+@pytest.mark.parametrize("more", [(), (UNPLACED,)])
+@pytest.mark.parametrize("own", [False, True])
+def test_nobody_looks_at_tokens_past_a_waypoint(
+    run: Run, tmp_path: Path, more: tuple[str, ...], fidelity: str, *, own: bool
+) -> None:
+    """What a waypoint makes of tokens holds for who goes through it, in runs and when asked; a sidecar goes past."""
+    rules = {**PUT_ATTACHED, "kind": "RequestAuthentication"}
+    rules["spec"] = {"targetRefs": [{"kind": "Service", "name": "new"}], "jwtRules": [{"issuer": "nobody"}]}
+    more = (*TOKENS, f"fidelity={fidelity}", *more)
+    if own:
+        rules = PUT_ATTACHED
+        more = (*more, "services.new.request_authentication={issuers: [desk], audiences: [shop], required: true}")
+    result = run(rules, *more)
+    refused = denied(result)
+    assert refused == {"modern-new"}
+    assert {row.rule for row in result.decisions if not row.allowed} == {WRONG_AUDIENCE if own else UNKNOWN_ISSUER}
+    (tmp_path / "s.yaml").write_text(SCENARIO, encoding="utf-8")
+    subject = subject_of_scenario(tmp_path / "s.yaml", more)
+    claims = {"iss": "https://desk.mesh.example", "aud": []}
+    for name in ("modern", "classic"):
+        verdict = ask(subject, Request(source=f"{name}/0", destination="new", claims=claims))
+        assert verdict.decision.allowed == (f"{name}-new" not in refused)
+        assert any("goes past the waypoint" in note for note in verdict.notes) == verdict.decision.allowed
 
 
 def test_a_service_with_a_sidecar_is_behind_no_waypoint(run: Run) -> None:
