@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from meshsim.validation import bulk, bursts, drops, promises, queues, radio, shares
 from meshsim.validation.closed_form import closed_form
+from meshsim.validation.lost_packets import lost_packets
 from meshsim.validation.published_handshakes import published_handshakes
 from meshsim.validation.radio_measured import new_radio_measured
 from meshsim.validation.section import Section
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Callable[[int], Section]] = {
     "new-radio": radio.new_radio,
     "new-radio-measured": new_radio_measured,
     "promises": promises.promises,
+    "lost-packets": lost_packets,
     "closed-form": closed_form,
     "published-handshakes": published_handshakes,
     "world-handshakes": world_handshakes,
