@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +173,10 @@ def test_breaks_of_a_worlds_tcp_are_noticed(monkeypatch: pytest.MonkeyPatch, nam
 
     monkeypatch.setattr(world_room, "tcp_parameters", wrong)
     assert _failing() == {"In a world"}
+
+
+def test_the_document_tells_every_break() -> None:
+    """The page on breaks says of each that is kept here that it is, and of no other."""
+    page = (Path(__file__).parent.parent / "docs" / "validation-breaks.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (.*?) \| .* \| yes \|$", page, re.MULTILINE)
+    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS])

@@ -15,14 +15,17 @@ ROUNDING_MS = 1e-5
 """10 ns: smoothed round trips are whole nanoseconds at each step."""
 
 ABOUT = f"""\
-A path of {HALF_MS:g} ms each way (or as is said: round trips) on which a byte takes 1 µs, so that every byte of a header shows; a ClientHello of
-{HELLO - ACK} bytes, a server's flight of {FLIGHT - ACK} or of full segments. Nothing is left to chance: which packets
-are lost is written down, and the time from the first SYN until the client has the flight is reckoned by hand from what
-RFCs and Linux say: a SYN-ACK's timer doubles from 1 s as a SYN's does; RTO is S + max(2 S, 200 ms) after one sample S
-(RFC 6298, Linux's floor), doubles, and ends at 120 s; a probe comes after 2 S, and 200 ms more for a single segment,
-never later than RTO (RFC 8985, 7.2); a hole is repaired when three segments beyond it have arrived, or a quarter of the
-shortest round trip later (6.2); an acknowledgement waits for 40 ms after the first 16. Means under random loss would
-have to be known to a thousandth to show what this shows. The parts are `meshsim handshake`'s and the world's."""
+A path of {HALF_MS:g} ms each way, or of a round trip as is said, on which a byte takes 1 µs, so that every byte of a
+header shows; a ClientHello of {HELLO - ACK} bytes, a server's flight of {FLIGHT - ACK} or of full segments. Nothing is
+left to chance: which packets are lost is written down, and the time from the first SYN until the last message has come
+is reckoned by hand from what RFCs and Linux say. A SYN's timer doubles from 1 s, and so does a SYN-ACK's; RTO is
+S + max(2 S, 200 ms) after one sample S (RFC 6298 with Linux's floor), doubles, and ends at 120 s; a probe comes after
+2 S, or 2 S + 200 ms for a single segment, never later than RTO (RFC 8985, 7.2); a hole is repaired when three segments
+beyond it have arrived, or a quarter of the shortest round trip later (6.2); an acknowledgement waits for 40 ms after
+the first 16. Timers are exact but where *Ticks* are told, and in worlds. Means under random loss would have to be known
+to a thousandth to show what this shows. In a world the link is cut for a microsecond while the packet is on it.
+
+[What was broken on purpose, and which check noticed](validation-breaks.md)."""
 
 
 class _Path:
