@@ -187,6 +187,14 @@ def test_run_for_people(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in said.out
 
 
+def test_nothing_is_explained_where_nothing_was_answered(lab: Path, tmp_path: Path) -> None:
+    """A run without an answer has no mean latency, and so nothing that it is made of."""
+    (lab / "nobody.cedar").write_text("forbid (principal, action, resource);\n")
+    said = meshsim("run", lab / "hello.yaml", "--set", "mesh.policy.files=[nobody.cedar]", "--out", tmp_path / "run")
+    assert "success rate                0 %" in said.out
+    assert "made of" not in said.out
+
+
 @pytest.mark.parametrize(("settings", "exit_code"), [((), 0), ((FAILING,), 1), (UNMEASURED, 3)])
 @pytest.mark.parametrize("form", [(), ("--json",), ("--quiet",)], ids=["people", "json", "quiet"])
 def test_exit_code_is_the_verdict(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshsim.analysis.metrics import METRICS
 from meshsim.cli import run_command
 from meshsim.commands.comparing import _change, _shown
 from meshsim.commands.comparison import DIRECTIONS, Difference, compare_summaries
@@ -25,6 +26,8 @@ from meshsim.results.tables import hash_table, table_file
 from meshsim.telemetry.rows import TABLES
 
 ROOT = Path(__file__).parent.parent
+SHARES = {name for name, metric in METRICS.items() if metric.kind == "share"}
+"""Metrics from 0 to 1."""
 
 
 def summary(**figures: float | None) -> dict[str, Any]:
@@ -261,12 +264,20 @@ def test_figures_are_counted_apart(runs: Path, tmp_path: Path) -> None:
 )
 def test_a_difference_is_always_visible(metric: str, a: int, apart: int) -> None:
     """However close two figures are, they are not printed alike, nor is their change printed as nothing."""
-    whole = metric not in ("success_rate", "within_budget", "requests_per_s")
+    whole = metric not in SHARES and metric != "requests_per_s"
     one, other = (a, a + apart) if whole else (a / 10**12 * 0.9, a / 10**12 * 0.9 + apart / 10**6)
     difference = Difference("slice", "web", metric, one, other, None if not one else 0.0, "worse")
     before, after = _shown(difference)
     assert before != after
     assert not one or _change(difference) not in ("+0.0 %", "-0.0 %")
+
+
+def test_shares_are_told_in_percent() -> None:
+    """Every share that is compared is printed as one: of packets in time as of requests answered."""
+    assert {"success_rate", "within_budget", "radio_within_budget", "packet_error_rate"} <= SHARES & set(DIRECTIONS)
+    for metric in SHARES:
+        difference = Difference("slice", "web", metric, 0.990091, 0.25, None, "worse")
+        assert _shown(difference) == ("99.01 %", "25 %")
 
 
 def test_same_scenario_other_results(runs: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def explained_certificates(summary: Figures) -> list[Part]:
         wait = show(figures["issuer_wait_max_ns"], "duration")
         remark += f" At most {show(queue, 'count')} requests waited for the issuer, the longest for {wait}."
     parts: list[Part] = [
-        ("Certificates", ("asked for", "took", "on average", "certificates"), rows, remark.strip()),
+        ("Certificates", ("asked for", "took", "of that", "certificates"), rows, remark.strip()),
     ]
     if figures["failures"]:
         failed = [
@@ -155,4 +155,5 @@ def _took(figures: Figures) -> str:
 def _steps(means_ns: Mapping[str, int | None]) -> str:
     spent = {name: value for name, value in means_ns.items() if value}
     biggest = sorted(spent, key=lambda name: (-spent[name], name))[:_BIGGEST]
-    return ", ".join(f"{_PART_NAMES.get(name, name)} {show(spent[name], 'duration')}" for name in biggest)
+    told = ", ".join(f"{_PART_NAMES.get(name, name)} {show(spent[name], 'duration')}" for name in biggest)
+    return f"on average: {told}" if told else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_apart
 from meshsim.analysis.selection import Kind
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
@@ -189,7 +190,7 @@ def _change(one: Difference) -> str:
 
 
 def _shown(one: Difference) -> tuple[str, str]:
-    """Both figures for people, by the unit that the key ends in."""
+    """Both figures for people, as what the metric is, or by the unit that the key ends in."""
     kind = _kind(one.metric)
     if isinstance(one.a, int | float) and isinstance(one.b, int | float):
         return show_apart(Fraction(str(one.a)), Fraction(str(one.b)), kind)
@@ -201,10 +202,8 @@ def _shown(one: Difference) -> tuple[str, str]:
 
 
 def _kind(metric: str) -> Kind:
+    if metric in METRICS:
+        return METRICS[metric].kind
     if metric.endswith("_ns"):
         return "duration"
-    if metric in ("success_rate", "within_budget"):
-        return "share"
-    if metric.endswith("_per_s"):
-        return "rate"
     return "size" if metric.endswith("bytes") else "count"

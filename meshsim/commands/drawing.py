@@ -95,10 +95,13 @@ def _slice_table(slices: Mapping[str, Figures], parts: Sequence[str]) -> Table:
         table.add_column(name, width=SLICE_COLUMNS, overflow="fold")
     for label, cell in _rows(slices):
         table.add_row(label, *(cell(figures) for figures in slices.values()))
+    means = [figures["latency_mean_ns"] for figures in slices.values()]
+    if not any(means):
+        return table  # nothing was answered, so there is nothing to explain
     table.add_row()
     table.add_row(
         Text("mean latency", "bold"),
-        *(_value(show(figures["latency_mean_ns"], "duration"), "made of", "dim") for figures in slices.values()),
+        *(_value(show(mean, "duration"), "made of" if mean else "", "dim") for mean in means),
     )
     for part in parts:
         table.add_row(

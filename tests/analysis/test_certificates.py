@@ -95,10 +95,10 @@ def test_figures_and_how_they_read(run: RunData) -> None:
         (
             "onboarding",
             "median 50 ms, 99 % within 390 ms, longest 390 ms",
-            "waits 100 ms, failed steps 50 ms, announcement 30 ms",
+            "on average: waits 100 ms, failed steps 50 ms, announcement 30 ms",
             "2",
         ),
-        ("rotation", "median 5 ms, 99 % within 5 ms, longest 5 ms", "network 5 ms", "1"),
+        ("rotation", "median 5 ms, 99 % within 5 ms, longest 5 ms", "on average: network 5 ms", "1"),
     ]
     assert had[3] == (
         "1 certificate ended while in use. At most 3 requests waited for the issuer, the longest for 40 ms."

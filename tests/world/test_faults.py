@@ -200,6 +200,17 @@ def test_expired_certificate_is_outlived_by_resumption(simulate: Any, triangle: 
         assert row.resumed == (row.t_start_ns > 100 * MS)
 
 
+def test_a_certificate_that_ends_in_mid_handshake_is_not_outlived(simulate: Any, triangle: Data) -> None:
+    """A session that is taken up before its certificates end has not outlived them, though its handshake has."""
+    expiring(triangle, resumption={"bound_to_certificate": True})
+    triangle["traffic"][0]["start"] = "192 ms"
+    *_, last = (row for row in simulate(triangle).handshakes if row.outcome == "established")
+    assert last.resumed
+    assert last.t_start_ns < 2 * S - 2 * MS
+    assert last.t_start_ns + last.duration_ns + 2 * MS > 2 * S, "the client's last flight comes after their end"
+    assert not last.outlived_certificate
+
+
 def test_rotation_keeps_everybody_valid(simulate: Any, triangle: Data) -> None:
     """Certificates that are replaced in time never expire in use: nothing is refused and nothing outlived."""
     expiring(triangle, resumption=False)["mesh"]["identity"]["rotate_at"] = "50 %"

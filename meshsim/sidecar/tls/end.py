@@ -141,8 +141,12 @@ def established_in_full(flight: ServerFlight, server: Svid, peer: Svid | None, *
     )
 
 
-def established_again(ticket: SessionTicket, peer: Svid | None, cipher: str, group: str, clock_ns: int) -> Established:
-    """Describe a resumed connection, to the end whose ``peer`` it is; the identities are those it began with."""
+def established_again(ticket: SessionTicket, peer: Svid | None, cipher: str, group: str, agreed_ns: int) -> Established:
+    """Describe a resumed connection, to the end whose ``peer`` it is; the identities are those it began with.
+
+    ``agreed_ns`` is the end's clock when it offered or took up the session, which is when it looks behind one, if it
+    does. A certificate that ends while the handshake goes on has not been outlived by it, as in a full one.
+    """
     return Established(
         resumed=True,
         version=ticket.version,
@@ -153,7 +157,7 @@ def established_again(ticket: SessionTicket, peer: Svid | None, cipher: str, gro
         peer_spiffe_id="" if peer is None else peer.spiffe_id,
         peer_not_after_ns=0 if peer is None else peer.not_after_ns,
         peer_not_before_ns=0 if peer is None else peer.not_before_ns,
-        resumed_after_expiry=outlived(ticket, clock_ns),
+        resumed_after_expiry=outlived(ticket, agreed_ns),
     )
 
 

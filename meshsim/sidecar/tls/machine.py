@@ -50,11 +50,14 @@ class TlsClient(TlsEnd):
         self.own_svid: Svid | None = None
         """The certificate that the server has seen of this end, now or when the resumed session began."""
         self._staple_ends_ns = 0
+        self._offered_ns = 0
+        """Its clock when it offered a session."""
 
     def start(self, clock_ns: int) -> TlsStep:
         """Open the handshake with a ClientHello, offering the ticket if it still may."""
         offered = negotiation.offers_ticket(self.side, self.ticket, self.expected_peers, clock_ns)
         ticket = self.ticket if offered else None
+        self._offered_ns = clock_ns
         self._enter(Event.SEND_CLIENT_HELLO)
         step = self._say_hello(self.side.settings.groups[0], ticket)
         engine = self.engine
@@ -145,7 +148,7 @@ class TlsClient(TlsEnd):
         else:
             assert ticket is not None, "a server resumes only what it was offered"
             self.peer, self._staple_ends_ns = ticket.server_svid, ticket.staple_ends_ns
-            established = established_again(ticket, ticket.server_svid, flight.cipher, flight.group, clock_ns)
+            established = established_again(ticket, ticket.server_svid, flight.cipher, flight.group, self._offered_ns)
         return TlsStep(flights=(ClientFinish(svid=own, size_bytes=size),), operations=done, established=established)
 
     def _shown(self, flight: ServerFlight) -> Svid | None:
@@ -196,6 +199,8 @@ class TlsServer(TlsEnd):
         self.peer_svid: Svid | None = None
         """The client's certificate, seen now or when the resumed session began; None if it showed none."""
         self._resumes: SessionTicket | None = None
+        self._answered_ns = 0
+        """Its clock when it answered the ClientHello: that is when it takes a session up again, or does not."""
 
     def _react(self, flight: Flight, clock_ns: int) -> TlsStep:
         match flight:
@@ -242,6 +247,7 @@ class TlsServer(TlsEnd):
             self.retried = True
             request = HelloRetryRequest(group=group, cipher=cipher, size_bytes=sizes.hello_retry_request_size_bytes())
             return TlsStep(flights=(request,), operations=read)
+        self._answered_ns = clock_ns
         return self._send_server_flight(hello, side.svid, ticket, cipher, group)
 
     def _send_server_flight(
@@ -291,7 +297,7 @@ class TlsServer(TlsEnd):
             count = sizes.RESUMED_HANDSHAKE_TICKETS
             client, server = resumes.client_svid, resumes.server_svid
             self.peer_svid = client
-            established = established_again(resumes, client, answer.cipher, answer.group, clock_ns)
+            established = established_again(resumes, client, answer.cipher, answer.group, self._answered_ns)
         else:
             assert answer.svid is not None
             self.peer_svid = client

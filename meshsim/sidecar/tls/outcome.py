@@ -125,7 +125,8 @@ class Established(msgspec.Struct, frozen=True, gc=False):
     peer_not_before_ns: int
     """Start of its validity, epoch; 0 when it presented none."""
     resumed_after_expiry: bool
-    """Ground truth: the session goes back to a certificate of either end that has expired by now, by this end's clock.
+    """Ground truth: the session goes back to a certificate of either end that had expired, by this end's clock, when it
+    was taken up: for the client with its ClientHello, for the server when it answered that.
 
     OpenSSL accepts such a session: no certificate is sent, so none is checked.
     """

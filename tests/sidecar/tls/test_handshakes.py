@@ -103,6 +103,9 @@ def test_resumption_outlives_certificates(mesh: Any) -> None:
     in_time = resuming(mesh, case, client_clock_ns=after - 1, server_clock_ns=after - 1)
     assert in_time.client_established.resumed
     assert not in_time.client_established.resumed_after_expiry
+    assert not in_time.server_established.resumed_after_expiry
+    crossing = resuming(mesh, case, client_clock_ns=after - 1, server_clock_ns=after)
+    assert crossing.server_established.resumed_after_expiry
 
 
 @pytest.mark.parametrize("end", ["client", "server"])
