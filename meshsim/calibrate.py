@@ -109,7 +109,7 @@ def run_calibration(
     UsageError for what ``calibration_mistakes`` finds.
     """
     if wrong := calibration_mistakes(samples, name, envoy=envoy):
-        raise UsageError("; ".join(wrong))
+        raise UsageError(*wrong)
     of_envoy: list[Round] = []
     more = max(LEAST_SAMPLES, samples // ENVOY_SHARE) if envoy else 0
     raw = _measure(samples, lambda done, _: progress(done, samples + more))

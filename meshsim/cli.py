@@ -120,14 +120,16 @@ def _failure(error: Exception) -> _Failure:
     """What an exception means to the user."""
     from typer import TyperException
 
-    from meshsim.scenario.errors import InvariantViolation, MeshsimError, ScenarioError
+    from meshsim.scenario.errors import InvariantViolation, MeshsimError, ScenarioError, UsageError
 
     if isinstance(error, ScenarioError):
         lines = tuple(map(str, error.diagnostics))
         return _Failure(error.exit_code, lines, tuple(map(_plain_error, error.diagnostics)))
     if isinstance(error, InvariantViolation):
         text = f"invariant violated: {error}"
-        return _plain(4, text, "This is a fault in meshsim; please report it with the scenario and its seed.")
+        return _plain(4, text, hint="This is a fault in meshsim; please report it with the scenario and its seed.")
+    if isinstance(error, UsageError):
+        return _plain(error.exit_code, *error.mistakes)
     if isinstance(error, MeshsimError):
         return _plain(error.exit_code, str(error))
     if isinstance(error, TyperException):
@@ -143,7 +145,7 @@ def _usage(error: Any) -> _Failure:
     path = context.command_path if context is not None else PROGRAM
     # what refuses a value puts its own name for that before the message
     message = error.format_message().replace(": Value error, ", ": ") or "a command is missing"
-    return _plain(2, message, f"Try '{path} --help'.")
+    return _plain(2, message, hint=f"Try '{path} --help'.")
 
 
 def _unexpected(error: Exception) -> _Failure:
@@ -154,13 +156,14 @@ def _unexpected(error: Exception) -> _Failure:
     said = " ".join(str(error).split())
     text = f"unexpected {type(error).__name__}{f': {said}' if said else ''}"
     hint = f"This is a fault in meshsim; please report it with what {TRACEBACK_VARIABLE}=1 adds to this message."
-    return _plain(5, text, hint)
+    return _plain(5, text, hint=hint)
 
 
-def _plain(exit_code: int, message: str, hint: str | None = None) -> _Failure:
-    """A failure that lies in no file."""
-    lines = (f"{PROGRAM}: {message}",) if hint is None else (f"{PROGRAM}: {message}", hint)
-    return _Failure(exit_code, lines, ({"file": None, "line": 0, "column": 0, "message": message},))
+def _plain(exit_code: int, *messages: str, hint: str | None = None) -> _Failure:
+    """A failure that lies in no file: one mistake or more, and what to do about it."""
+    lines = tuple(f"{PROGRAM}: {message}" for message in messages)
+    errors = tuple({"file": None, "line": 0, "column": 0, "message": message} for message in messages)
+    return _Failure(exit_code, lines if hint is None else (*lines, hint), errors)
 
 
 def _plain_error(diagnostic: Diagnostic) -> dict[str, Any]:

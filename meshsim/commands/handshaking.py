@@ -102,7 +102,7 @@ def probe_handshakes(
         for group, key, chain in product(dict.fromkeys(groups), dict.fromkeys(keys), dict.fromkeys(chains))
     ]
     if wrong:
-        raise UsageError("; ".join([*wrong, *mistakes(cases)]))  # else ``run_probe`` tells the latter
+        raise UsageError(*wrong, *mistakes(cases))  # else ``run_probe`` tells the latter
     with Bar("Shaking hands", "Drawing", quiet=quiet) as bar:
         results = run_probe(cases, bar)
         if plot is not None:

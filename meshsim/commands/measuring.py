@@ -30,7 +30,7 @@ def measure_costs(samples: int, out: Path, *, envoy: bool, quiet: bool) -> Answe
     if not out.parent.is_dir():
         wrong.append(f"{out.parent} is not a folder; expected one, to write {out.name} into")
     if wrong:
-        raise UsageError("; ".join(wrong))
+        raise UsageError(*wrong)
     with Bar("Measuring", "Deriving costs", quiet=quiet) as bar:
         text, beside = run_calibration(samples, bar, name=out.stem, envoy=envoy)
     _write_new(out, text)

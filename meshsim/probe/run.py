@@ -38,7 +38,7 @@ def run_probe(
     todo = tuple(cases)
     wrong = mistakes(todo)
     if wrong:
-        raise UsageError("; ".join(wrong))
+        raise UsageError(*wrong)
     scripts = [write_script(case, load_cost_profile(case.cost_profile)) for case in todo]
     total = sum(case.samples for case in todo)
     results: list[ProbeResult] = []

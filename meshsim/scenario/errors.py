@@ -29,9 +29,13 @@ class MeshsimError(Exception):
 
 
 class UsageError(MeshsimError):
-    """The command was called in a way that cannot be carried out."""
+    """The command was called in a way that cannot be carried out: one mistake or more, all of them."""
 
     exit_code = 2
+
+    def __init__(self, *mistakes: str) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(mistakes))
 
 
 class ScenarioError(MeshsimError):
