@@ -21,6 +21,7 @@ CARRIED_OUT = (
     "docs/policies.md",
     "docs/tokens.md",
     "docs/studies.md",
+    "docs/gate.md",
 )
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

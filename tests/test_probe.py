@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from meshsim.analysis.numbers import show_duration
 from meshsim.commands.handshaking import probe_handshakes
 from meshsim.probe.case import QUANTILES, ProbeCase, ProbeResult, Times
 from meshsim.probe.present import draw_picture, draw_probe, probe_document, write_picture
 from meshsim.probe.run import run_probe
+from meshsim.scenario.cost_profile import load_cost_profile
 from meshsim.scenario.errors import InfrastructureError, UsageError
 from meshsim.sidecar.tls.settings import GROUPS
 
@@ -29,6 +31,20 @@ def one(**fields: object) -> ProbeResult:
     given_fields = {"round_trip_ns": 30 * MS, "samples": 50} | fields
     (result,) = run_probe([ProbeCase(**given_fields)])  # type: ignore[arg-type]  # fields of several types
     return result
+
+
+def test_the_table_of_cpus_is_what_the_shipped_profile_says() -> None:
+    """docs/cost-profile.md names every CPU, and what a handshake and a sidecar cost on it."""
+    rows = []
+    for name, cpu in load_cost_profile("default").cpus.items():
+        result = one(cpu=name, group="X25519", mutual=True, samples=1)
+        costs_ns = (result.cpu_client_ns, result.cpu_server_ns, cpu.proxy_request_ns + cpu.proxy_response_ns)
+        what = cpu.description.removesuffix("; no AES instructions")
+        told = (f"`{name}`", what, "yes" if cpu.aes_instructions else "no", *map(show_duration, costs_ns))
+        rows.append(f"| {' | '.join(told)} |")
+    document = (Path(__file__).parent.parent / "docs" / "cost-profile.md").read_text(encoding="utf-8")
+    head = "| Name | CPU | AES instructions | Client | Server | Sidecar |"
+    assert "\n".join([head, "|---|---|---|---|---|---|", *rows, ""]) in document
 
 
 def test_loss_free_handshake_is_two_round_trips_and_computing() -> None:

@@ -17,7 +17,7 @@ from meshsim.results.stored import StoredRun, open_run_folder
 from meshsim.results.tables import read_table
 from meshsim.scenario.errors import ScenarioError, UsageError
 from meshsim.scenario.model import Scenario
-from meshsim.scenario.words import expected
+from meshsim.scenario.words import expected, nearest
 from meshsim.scenario.yaml_text import parse_yaml
 from meshsim.telemetry.rows import TABLES
 
@@ -178,7 +178,9 @@ class Run(RunData):
         Raises UsageError for an unknown metric, slice, service, flow, phase or fault.
         """
         if name not in METRICS:
-            raise UsageError(f"no metric {name!r}; there are {', '.join(sorted(METRICS))}")
+            known = sorted(METRICS)
+            meant = expected(name, known) if nearest(name, known) else f"there are {', '.join(known)}"
+            raise UsageError(f"no metric {name!r}; {meant}")
         for kind, asked, known in (
             ("slice", slice, list(self.scenario.network.slices)),
             ("service", service, list(self.scenario.services)),

@@ -18,6 +18,8 @@ from meshsim.scenario.words import expected, show
 SCHEME = "spiffe://"
 _OF_SERVICE = re.compile(r"spiffe://[^/]+/ns/([^/]+)/sa/([^/]+)")
 _PRINCIPAL = re.compile(r"([^/]+)/(ns/([^/]+)/sa/[^/]+)")
+_FLEET = re.compile(r"[^/]+/fleet/[^/]+")
+_DEVICE = re.compile(r"([^/]+/fleet/[^/]+)/\d+")
 _LET_PASS = "(mesh.policy.istio.unmatched: ignore lets it pass)"
 
 
@@ -79,5 +81,7 @@ def _principal(value: str, directory: Directory, settings: IstioPolicy) -> str:
         return ""
     if any(f"{SCHEME}{domain}/{path}" in directory.workloads for domain in domains):
         return ""
-    known = sorted(one.removeprefix(SCHEME) for one in directory.workloads)
-    return f"no workload has the identity {show(value)}; {expected(value, known)}"
+    known = [one.removeprefix(SCHEME) for one in directory.workloads]
+    if _FLEET.fullmatch(value):  # each device has an identity of its own: a fleet is all that begin so
+        known = [_DEVICE.sub(r"\1/*", one) for one in known]
+    return f"no workload has the identity {show(value)}; {expected(value, sorted(set(known)))}"

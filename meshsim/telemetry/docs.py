@@ -45,6 +45,37 @@ Instants are nanoseconds of simulated time since the start of the run; columns t
 Unix epoch. Identifiers count from 1, and 0 means none. No value is ever missing.
 """
 
+_IN_PYTHON = """\
+## In Python
+
+The tables are Parquet: `pandas.read_parquet("runs/hello/requests.parquet")` reads one, and so does whatever else reads
+Parquet. `meshsim.open_run("runs/hello")` opens a run folder, and `meshsim.run(FILE)` runs a scenario first. Either
+gives a run:
+
+| Of a run | What it is |
+|---|---|
+| `run.requests`, `run.calls`, … | each table above as a DataFrame, by its name |
+| `run.slices`, `run.expectations` | figures of the slices, and what came of each expectation, as DataFrames |
+| `run.summary`, `run.manifest`, `run.scenario` | `summary.json` as a dict; the manifest; the scenario as it was run |
+| `run.metric(NAME, slice=…, service=…, source=…, during=…)` | one metric of the requests that match all that \
+is given, as of an [expectation](scenario.md#metricexpectation); exact, in nanoseconds, bytes, counts, per second, or \
+from 0 to 1; None if there was nothing to measure |
+| `run.fault_windows` | begin and end of each fault by its name, `from_ns` and `to_ns` |
+| `run.picture(NAME)` | a picture of the report: attribution, latency, timeline, handshakes or topology. It shows \
+itself in a notebook, and is a figure of matplotlib: `.savefig("latency.png")` |
+| `run.verify()` | what in the folder is not as the manifest has it; an empty list if all is well |
+
+Metrics are those of expectations and these: `answered`, `tls_refused`, `unreachable`, `reset`, `failed`, `aborted`,
+`overflow`, `unrouted`, `no_token` and `no_waypoint` (requests by their outcome); `mean_radio_ns`, `mean_network_ns`,
+`mean_tcp_ns`, `mean_handshake_ns`, `mean_crypto_ns`, `mean_proxy_ns`, `mean_policy_ns`, `mean_queue_ns`,
+`mean_service_ns`, `mean_backoff_ns`, `mean_injected_ns` and `mean_other_ns` (over the answered requests);
+`handshake_p95`, `handshake_p999`, `handshakes_broken` and `handshake_bytes`; `revocation_delay_max`, `revoked_served`
+and `revoked_accepted`.
+
+Quantiles are nearest rank, here as in all that is printed: the smallest value that at least so many do not exceed.
+`numpy.quantile(values, 0.99, method="inverted_cdf")` is the same; pandas draws a line between neighbours.
+"""
+
 _REMARKS = {
     "calls": """\
 Replicas of one service on one node cannot be told apart by their node, and no column names a replica. All calls with
@@ -68,7 +99,7 @@ handshake: TLS 1.3 tells the client late.
 def render_markdown() -> str:
     """The whole of docs/results.md."""
     introduction = _INTRODUCTION.format(optional="`, `".join(sorted(LATER_TABLES)))
-    return "\n".join([introduction, *(line for table in TABLES for line in _table(table))])
+    return "\n".join([introduction, *(line for table in TABLES for line in _table(table)), _IN_PYTHON])
 
 
 def _table(table: str) -> Iterator[str]:

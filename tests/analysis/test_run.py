@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from meshsim.analysis.conclude import conclude
+from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.report import render_report
 from meshsim.analysis.run import Run, open_run
 from meshsim.scenario.errors import UsageError
@@ -81,8 +83,19 @@ def test_a_report_can_be_written_again(run: Run) -> None:
     assert render_report(run, run.summary) == run.report_path.read_text(encoding="utf-8")
 
 
+def test_the_reference_names_every_metric() -> None:
+    """docs/results.md names each metric that no expectation has, and docs/scenario.md those that one has."""
+    docs = Path(__file__).parent.parent.parent / "docs"
+    (section,) = re.findall(r"^## MetricExpectation$.*?^## ", (docs / "scenario.md").read_text("utf-8"), re.S | re.M)
+    (others,) = re.findall(r"^Metrics are .*?\n\n", (docs / "results.md").read_text("utf-8"), re.S | re.M)
+    expectable = set(re.findall(r"^\| `(\w+)`", section, re.M))
+    assert set(re.findall(r"`(\w+)`", others)) == METRICS.keys() - expectable
+
+
 def test_mistakes_are_answered_with_what_there_is(run: Run) -> None:
     """An unknown metric, phase, picture or table is named, with what would be right."""
+    with pytest.raises(UsageError, match=r"no metric 'latency_p90'; did you mean .*'latency_p99'\?"):
+        run.metric("latency_p90")
     with pytest.raises(UsageError, match=r"no metric 'p99'; there are .*latency_p99"):
         run.metric("p99")
     with pytest.raises(UsageError, match=r"no phase or fault 'noon'; there are calm, late, latency-surge"):

@@ -56,6 +56,14 @@ def told(source: str, directory: Directory = DIRECTORY, settings: IstioPolicy | 
             "principals: [plant.example/fleet/robots/1]",
             "no workload has the identity 'plant.example/fleet/robots/1'; did you mean 'plant.example/fleet/robots/0'?",
         ),
+        (
+            "principals: [plant.example/fleet/robots]",
+            "no workload has the identity 'plant.example/fleet/robots'; did you mean 'plant.example/fleet/robots/*'?",
+        ),
+        (
+            "principals: [plant.example/fleet/robot]",
+            "no workload has the identity 'plant.example/fleet/robot'; did you mean 'plant.example/fleet/robots/*'?",
+        ),
         ("namespaces: [eye]", "no workload is in the namespace 'eye'; did you mean 'eyes'?"),
         (
             "serviceAccounts: [vision]",
