@@ -30,7 +30,8 @@ LIBRARY = f"{GROUP}__mypyc"
 """Extension module with the code of all; mypyc makes its name from the group's."""
 
 MODULES = (
-    *("network.access", "network.link", "network.medium", "network.promise", "network.sliced_link", "network.train"),
+    *("network.access", "network.link", "network.medium", "network.promise", "network.rated_access"),
+    *("network.rated_flow", "network.rated_medium", "network.sliced_link", "network.train"),
     *("network.tcp_control", "network.tcp_exchange", "network.tcp_loss", "network.tcp_scoreboard"),
     *("network.tcp_launch", "network.tcp_probe", "network.tcp_sender", "network.tcp_timer", "network.tcp_undo"),
     "policy.memo",

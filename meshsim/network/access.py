@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from meshsim.network.link import MTU_BYTES
-from meshsim.network.medium import WAITING, SharedMedium, reserve_of
+from meshsim.network.medium import WAITING, SharedMedium
 from meshsim.network.promise import AirPromise
 from meshsim.network.radio import RadioModel
 from meshsim.network.room import BITS_NS, without_room
@@ -30,7 +30,6 @@ class RadioAccess:
         "_direction",
         "_last_tail_ns",
         "_model",
-        "_reserve",
         "_slice",
         "_waiting_bytes",
         "buffer_bytes",
@@ -57,7 +56,6 @@ class RadioAccess:
         self._direction = direction
         self._model = model
         self._slice = slice_name
-        self._reserve = reserve_of(slice_name)
         self.promise = promise
         """What this device's packets are owed this way."""
         self.medium = medium
@@ -75,21 +73,14 @@ class RadioAccess:
         """
         if self.interrupted_until_ns > now_ns:
             return INTERRUPTED
-        promise, place = self.promise, self._slice
+        promise = self.promise
         train.beyond = False
         if promise.limited and train.copies != COPY:
-            within, within_rate = promise.take(train.size_bytes, now_ns)
-            train.beyond = not within
-            if promise.reserved and within_rate:
-                place = self._reserve
-        train.queue = queue = self.medium.queues[place]
-        if self._waiting_bytes + train.size_bytes > self.buffer_bytes:
-            free_at_ns = now_ns + self._waiting_bytes * BITS_NS // self.medium.bandwidth_bps
-            # As if it had the whole cell while the train arrives: the most that can have left by then.
-            queue.refuse(train, without_room(train, now_ns, free_at_ns, self.medium.bandwidth_bps, self.buffer_bytes))
-            if not train.segments:
-                return LOST
-        sent_ns = self.medium.offer(place, train, now_ns)
+            train.beyond = not promise.take(train.size_bytes, now_ns)
+        train.queue = self.medium.queues[self._slice]
+        if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
+            return LOST
+        sent_ns = self.medium.offer(self._slice, train, now_ns)
         if sent_ns != WAITING:
             return self._cross(train, sent_ns)
         self._waiting_bytes += train.size_bytes
@@ -100,12 +91,24 @@ class RadioAccess:
         self._waiting_bytes -= train.size_bytes
         return self._cross(train, sent_ns)
 
+    def guarantee(self, rate_bps: int, now_ns: int) -> None:
+        """Guarantee the device this bit rate in the slice from now on; 0 for none."""
+        self.promise.guarantee(rate_bps)
+
     def change(self, medium: SharedMedium, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
         """Go over to another cell's air; return the trains that waited for the last one's, which have to enter anew."""
         trains = self.medium.withdraw(leaves, now_ns)
         self._waiting_bytes -= sum(train.size_bytes for train in trains)
         self.medium = medium
         return trains
+
+    def _refuse(self, train: Train, now_ns: int) -> bool:
+        """Drop what finds no room in the buffer; say whether that is all of the train."""
+        bandwidth_bps = self.medium.bandwidth_bps
+        free_at_ns = now_ns + self._waiting_bytes * BITS_NS // bandwidth_bps
+        # As if it had the whole cell while the train arrives: the most that can have left by then.
+        train.queue.refuse(train, without_room(train, now_ns, free_at_ns, bandwidth_bps, self.buffer_bytes))
+        return not train.segments
 
     def _cross(self, train: Train, sent_ns: int) -> int:
         """Return when a train is across that was sent by ``sent_ns``, or ``LOST`` (by the air, or as too late).

@@ -29,11 +29,6 @@ _BITS_NS = 8 * 1_000_000_000
 _PPM = 1_000_000
 
 
-def reserve_of(slice_name: str) -> str:
-    """Return the name of the queue in which a slice's flows with an admitted bit rate wait."""
-    return f"{slice_name} guaranteed"
-
-
 class SliceQueue:
     """One slice's place at a medium: its guarantee, its priority, what waits, and its counters."""
 
@@ -85,6 +80,11 @@ class SliceQueue:
         """Have a train wait."""
         self.waiting.append(Waiting(train))
         self._waiting_bytes += train.size_bytes
+
+    def line_up(self, waiting: Waiting) -> None:
+        """Have waited what may be sent by other ways, too."""
+        self.waiting.append(waiting)
+        self._waiting_bytes += waiting.left_bytes
 
     def pay(self, size_bytes: int, chunk_bytes: int) -> None:
         """Take the tokens of bytes that were sent under the guarantee; what a run sends beyond is borrowed.
@@ -146,6 +146,10 @@ class Waiting:
         self.train = train
         self.left_bytes = train.size_bytes
 
+    def goes(self, leaves: Callable[[Train], bool]) -> bool:
+        """Say whether it is of those that leave."""
+        return leaves(self.train)
+
 
 class SharedMedium:
     """One direction of a medium. With ``isolated`` false it is one first-come first-served queue for all slices."""
@@ -193,14 +197,6 @@ class SharedMedium:
         self.wake_ns = NEVER
         """When its owner has promised to call ``advance``; the owner's to keep."""
 
-    def reserve(self, slice_name: str, reserved_ppm: int, now_ns: int) -> None:
-        """Keep this much of a slice's guarantee for its flows with an admitted bit rate; the others have the rest."""
-        rest, reserve = self.queues[slice_name], self.queues[reserve_of(slice_name)]
-        whole_ppm = rest.guarantee_ppm + reserve.guarantee_ppm
-        for queue, guarantee_ppm in ((reserve, min(reserved_ppm, whole_ppm)), (rest, max(0, whole_ppm - reserved_ppm))):
-            queue.has_tokens(self._bandwidth_bps, self._window_ns, now_ns)  # tokens up to now, by the rate up to now
-            queue.guarantee_ppm = guarantee_ppm
-
     def offer(self, slice_name: str, train: Train, now_ns: int) -> int:
         """Take a train. Return when it has been sent, if it need not wait and is one chunk; else ``WAITING``."""
         queue = self.queues[slice_name]
@@ -226,16 +222,13 @@ class SharedMedium:
 
     def withdraw(self, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
         """Take out the trains that leave before they were sent whole; return them, the longest there first."""
-        running = self._run_queue
-        sent = running.waiting[0] if running is not None and self._busy_until_ns <= now_ns else None
-        gone = {id(one): one for queue in self._order for one in queue.waiting if one is not sent and leaves(one.train)}
+        running, sending = self._run_queue, self._sending()
+        sent = sending if sending is not None and self._is_sent(sending, now_ns) else None
+        gone = {id(one): one for queue in self._order for one in queue.waiting if one is not sent and one.goes(leaves)}
         if not gone:
             return []
-        if running is not None and id(running.waiting[0]) in gone:
-            self._run_queue = None
-            self._run_bytes = (now_ns - self._run_start_ns) * self._bandwidth_bps // _BITS_NS
-            self._busy_until_ns = now_ns
-            self._end(running)
+        if running is not None and id(sending) in gone:
+            self._stop(running, now_ns)
         places = {queue.key: iter([*queue.waiting]) for queue in self._order}
         self._fifo = deque(queue for queue in self._fifo if id(next(places[queue.key])) not in gone)
         for queue in self._order:
@@ -245,6 +238,22 @@ class SharedMedium:
         if self._run_queue is None and self._busy_until_ns <= now_ns:
             self._begin(now_ns)
         return sorted((one.train for one in gone.values()), key=lambda train: train.tail_ns)
+
+    def _sending(self) -> Waiting | None:
+        """Return the train that is being sent, if one had to wait for that."""
+        return None if self._run_queue is None else self._run_queue.waiting[0]
+
+    def _is_sent(self, sending: Waiting, now_ns: int) -> bool:
+        """Say whether the train that is being sent has been sent whole, though ``advance`` has not said so yet."""
+        return self._busy_until_ns <= now_ns and sending.left_bytes == self._run_bytes
+
+    def _stop(self, running: SliceQueue, now_ns: int) -> None:
+        """End the present run with what it has sent by now, which is not a whole train."""
+        self._run_queue = None
+        if self._busy_until_ns > now_ns:
+            self._run_bytes = (now_ns - self._run_start_ns) * self._bandwidth_bps // _BITS_NS
+            self._busy_until_ns = now_ns
+        self._end(running)
 
     @property
     def bandwidth_bps(self) -> int:

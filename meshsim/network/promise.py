@@ -37,7 +37,7 @@ class Allowance:
 class AirPromise:
     """What one device's packets in one slice are owed on their way over the air, in one direction."""
 
-    __slots__ = ("_burst", "_rate", "_window_ns", "budget_ns", "critical", "discards", "limited", "reserved")
+    __slots__ = ("_burst", "_rate", "budget_ns", "critical", "discards", "limited", "window_ns")
 
     def __init__(
         self,
@@ -56,23 +56,21 @@ class AirPromise:
         """Whether a packet that is late is dropped, for TCP to send again."""
         self._burst = None if max_burst_bytes is None else Allowance(max_burst_bytes, budget_ns)
         self._rate: Allowance | None = None
-        self._window_ns = window_ns
+        self.window_ns = window_ns
+        """Over which a guaranteed bit rate is averaged."""
         self.limited = self._burst is not None
         """Whether there is something that its packets can exceed."""
-        self.reserved = False
-        """Whether air is reserved for packets within the guaranteed bit rate."""
 
     def guarantee(self, rate_bps: int) -> None:
         """Guarantee this bit rate from now on, averaged over the 5QI's window; 0 for none."""
-        self._rate = Allowance(rate_bps * self._window_ns // _BITS_NS, self._window_ns) if rate_bps else None
-        self.reserved = rate_bps > 0
-        self.limited = self.reserved or self._burst is not None
+        self._rate = Allowance(rate_bps * self.window_ns // _BITS_NS, self.window_ns) if rate_bps else None
+        self.limited = self._rate is not None or self._burst is not None
 
-    def take(self, size_bytes: int, now_ns: int) -> tuple[bool, bool]:
-        """Count bytes handed to the radio now; say whether they are within the promise, and within its bit rate."""
+    def take(self, size_bytes: int, now_ns: int) -> bool:
+        """Count bytes handed to the radio now; say whether they are promised their delay."""
         within_rate = self._rate is None or self._rate.take(size_bytes, now_ns)
         within_burst = self._burst is None or self._burst.take(size_bytes, now_ns)
-        return within_rate and within_burst, within_rate
+        return within_rate and within_burst
 
 
 class AirTally:

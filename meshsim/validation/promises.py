@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshsim.validation.claims import at_most, within
+from meshsim.validation.rated_flows import CASES, OWED_KBPS, carried_kbps, found_kbps
 from meshsim.validation.section import Criterion, Section
 from meshsim.validation.small_world import Data, run_world
 
@@ -27,10 +28,16 @@ PATH = {
 """A cell a second, in which all devices are together."""
 TOLERANCE_MS = 1.0
 """Requests that have waited together go on together, and sidecars and the air take them one after the other."""
+RATE_TOLERANCE = 0.2
+"""In percent of what a device should get."""
 
 ABOUT = f"""\
 - Cells admit flows that ask for a bit rate as long as their slice's guarantee lasts: of n devices that ask for r of a
   guarantee g at once, the whole part of g / r, or all of them.
+- What was admitted is kept, however much the device sends, and what it sends on top goes with the rest of its slice: of
+  an offer o over its rate r a device gets r + f (o - r) / (o - r + s), where f is what is left of the slice's guarantee
+  and s what the rest of the slice offers, or all of o if there is room for it. A device that is owed 2 Mbit/s; f is
+  5 Mbit/s; another device sends the 3 Mbit/s that it is owed, and a more important slice wants the whole cell.
 - Nothing enters the air in the {INTERRUPTION_NS // MS} ms after a cell change. One car goes to and fro between two
   cells, {CROSSINGS} times, and sends a request every 7 ms on a standing connection, without TLS. A request whose uplink
   packet gets ready in an interruption, or whose response's downlink packet does, waits for its end; all others wait for
@@ -98,18 +105,38 @@ def _handovers(seed: int) -> tuple[int, int, float]:
     return sum(late > MS for late, _ in times), sum(defined > MS for _, defined in times), worst_ns / MS
 
 
+def _rates() -> tuple[list[tuple[str, ...]], float, int]:
+    """Return a row for each offer, the worst difference in percent, and how many packets overtook another."""
+    rows: list[tuple[str, ...]] = []
+    worst, overtaken = 0.0, 0
+    for offered_kbps, rest_kbps in CASES:
+        theory_kbps = carried_kbps(offered_kbps, rest_kbps)
+        one_kbps, other_kbps, out_of_order = found_kbps(offered_kbps, rest_kbps)
+        worst = max(worst, abs(one_kbps / theory_kbps - 1), abs(other_kbps / OWED_KBPS["other"] - 1))
+        overtaken += out_of_order
+        what = f"kbit/s of a device that is owed {OWED_KBPS['one']} and sends {offered_kbps}, beside {rest_kbps}"
+        rows.append((what, f"{theory_kbps:.0f}", f"{one_kbps:.0f}"))
+    return rows, 100 * worst, overtaken
+
+
 def promises(seed: int) -> Section:
-    """Counts of admissions, and delays by interruptions."""
+    """Counts of admissions, bit rates of those admitted, and delays by interruptions."""
     rows: list[tuple[str, ...]] = []
     wrong = 0
     for guaranteed, asked, devices, theory in ADMISSIONS:
         admitted = _admitted(guaranteed, asked, devices, seed)
         wrong += admitted != theory
         rows.append((f"{devices} devices ask for {asked} of {guaranteed}", str(theory), str(admitted)))
+    rates, worst, overtaken = _rates()
+    rows += rates
     late, defined, worst_ms = _handovers(seed)
     rows.append((f"requests late by {CROSSINGS} interruptions of {INTERRUPTION_NS // MS} ms", str(defined), str(late)))
     criteria: tuple[Criterion, ...] = (
         at_most("Cells that admit another number of flows than their guarantee holds", 0, wrong),
+        at_most(
+            "Worst difference between a device's bit rate and the closed form", RATE_TOLERANCE, round(worst, 3), "%"
+        ),
+        at_most("Packets that overtake another of their device", 0, overtaken),
         within("Requests that interruptions make late", defined, late, 0),
         at_most(
             "Worst difference between a request's delay and the definition's", TOLERANCE_MS, round(worst_ms, 4), "ms"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshsim.network.rated_medium import RatedMedium
 from meshsim.scenario.slicing import PPM, slice_guarantee_bps
 from meshsim.scenario.units import format_bandwidth
 from meshsim.telemetry.radio_rows import AdmissionRow
@@ -128,7 +129,9 @@ class Admission:
         for way, bandwidth_bps in enumerate((radio.uplink_bps, radio.downlink_bps)):
             book.reserved_bps[way] += more_bps[way]
             reserved_ppm = -(-book.reserved_bps[way] * PPM // bandwidth_bps)
-            media[way].reserve(slice_name, reserved_ppm, self._clock.now_ns)
+            medium = media[way]
+            assert isinstance(medium, RatedMedium), "a cell without slicing admits nothing, says the check"
+            medium.reserve(slice_name, reserved_ppm, self._clock.now_ns)
 
     def _promise(self, device: Device, slice_name: str) -> None:
         """Tell the device's radio what it is guaranteed in a slice by all of its flows together."""
@@ -138,7 +141,7 @@ class Admission:
             if flow.slice == slice_name
         ]
         for way, access in enumerate(device.access[slice_name]):
-            access.promise.guarantee(sum(rate_bps[way] for rate_bps in rates_bps))
+            access.guarantee(sum(rate_bps[way] for rate_bps in rates_bps), self._clock.now_ns)
 
     def _book(self, radio_name: str, cell: str, slice_name: str) -> _Book:
         key = (radio_name, cell, slice_name)

@@ -10,7 +10,9 @@ from meshsim.network.delay import delay_sampler
 from meshsim.network.impairments import NO_IMPAIRMENTS, Impairments
 from meshsim.network.link import LinkDirection
 from meshsim.network.loss import GilbertElliottLoss, IndependentStrikes, LossModel
-from meshsim.network.medium import SharedMedium, SliceQueue, reserve_of
+from meshsim.network.medium import SharedMedium, SliceQueue
+from meshsim.network.rated_flow import ReserveQueue, reserve_of
+from meshsim.network.rated_medium import RatedMedium
 from meshsim.network.routing import Topology
 from meshsim.network.sliced_link import SlicedLinkDirection
 from meshsim.scenario.network import BurstLoss
@@ -135,15 +137,16 @@ def _medium(
     """Return one direction of a medium with a queue for each slice."""
     slices = state.scenario.network.slices
     guarantees_ppm = slice_guarantees_ppm(state.scenario, bandwidth_bps)
-    rated = {flow.slice for flow in state.scenario.traffic if flow.guaranteed is not None} if way else set()
+    rated = {flow.slice for flow in state.scenario.traffic if flow.guaranteed is not None}
     queues: dict[str, SliceQueue] = {}
     for name in slices:
         priority = slice_priority(state.scenario.network, slices[name])
         queue = SliceQueue(f"{place}/{name}{way}", guarantees_ppm[name], priority)
-        if name in rated:
-            reserve = queues[reserve_of(name)] = SliceQueue(f"{place}/{reserve_of(name)}{way}", 0, priority)
-            reserve.air = queue.air  # packets are counted by slice, wherever they wait
+        if way and isolated and name in rated:
+            queues[reserve_of(name)] = ReserveQueue(f"{place}/{reserve_of(name)}{way}", queue)
         queues[name] = queue
+    if len(queues) > len(slices):
+        return RatedMedium(bandwidth_bps, queues, interval_ns=interval_ns)
     return SharedMedium(bandwidth_bps, queues, interval_ns=interval_ns, isolated=isolated)
 
 

@@ -15,12 +15,15 @@ from meshsim.network.radio import (
     TraceRadioModel,
 )
 from meshsim.network.radio_path import PathRadioModel
+from meshsim.network.rated_access import RatedAccess
+from meshsim.network.rated_medium import RatedMedium
 from meshsim.scenario.tls import tls_of
 from meshsim.world.build import make_machine
 from meshsim.world.hosts import Device
 from meshsim.world.promises import air_promise
 
 if TYPE_CHECKING:
+    from meshsim.network.medium import SharedMedium
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.traffic import Fleet
     from meshsim.world.state import State
@@ -56,13 +59,25 @@ def _device(
     device.gnb = state.scenario.network.radios[fleet.radio].cells[cell]
     device.gnb_site = state.machines[device.gnb].site
     buffer_bytes = state.scenario.network.radios[fleet.radio].rlc_buffer_bytes
+    rated = {flow.slice for flow in state.scenario.traffic if flow.source == name and flow.guaranteed is not None}
+    up, down = state.cells[fleet.radio, cell]
     for slice_name in slices:
-        up, down = state.cells[fleet.radio, cell]
         device.access[slice_name] = (
-            RadioAccess(UPLINK, model, up, slice_name, air_promise(state.scenario, slice_name), buffer_bytes),
-            RadioAccess(DOWNLINK, model, down, slice_name, air_promise(state.scenario, slice_name), buffer_bytes),
+            _access(state, UPLINK, model, up, slice_name, buffer_bytes, asks=slice_name in rated),
+            _access(state, DOWNLINK, model, down, slice_name, buffer_bytes, asks=slice_name in rated),
         )
     return device
+
+
+def _access(
+    state: State, way: int, model: RadioModel, air: SharedMedium, slice_name: str, buffer_bytes: int, *, asks: bool
+) -> RadioAccess:
+    """Return a device's radio link in one slice and direction."""
+    promise = air_promise(state.scenario, slice_name)
+    if not asks:
+        return RadioAccess(way, model, air, slice_name, promise, buffer_bytes)
+    assert isinstance(air, RatedMedium), "a cell without slicing admits nothing, says the check"
+    return RatedAccess(way, model, air, slice_name, promise, buffer_bytes)
 
 
 def radio_model(

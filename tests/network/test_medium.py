@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshsim.network.medium import NEVER, WAITING, SharedMedium, SliceQueue, reserve_of
+from meshsim.network.medium import NEVER, WAITING, SharedMedium, SliceQueue
 from meshsim.network.train import Train
 
 MBIT = 1_000_000
@@ -84,24 +84,6 @@ def test_without_isolation_first_come_is_first_served() -> None:
     at = medium(8 * MBIT, isolated=False, control=(20, 1), video=(50, 5))
     sent = play(at, [(0, "video", 40_000), (1, "control", 100)])
     assert sent == [(40 * MS, "video", 40_000), (40 * MS + 100_000, "control", 100)]
-
-
-def test_a_reserve_is_kept_from_the_rest_of_its_slice() -> None:
-    """What a slice has admitted waits apart: the rest of the slice, overloaded, takes nothing of it."""
-    names = {"video": (60, 5), reserve_of("video"): (0, 5), "web": (40, 1)}
-    at = medium(8 * MBIT, **names)
-    at.reserve("video", 250_000, 0)
-    assert [at.queues[name].guarantee_ppm for name in names] == [350_000, 250_000, 400_000]
-    offers = [(i * 10 * MS, reserve_of("video"), 2_000) for i in range(100)]
-    offers += [(i * MS, name, 2_000) for i in range(1_000) for name in ("video", "web")]
-    sent = play(at, sorted(offers))
-    taken_ms = [
-        (time_ns // MS - i * 10)
-        for i, time_ns in enumerate(time_ns for time_ns, name, _ in sent if name == reserve_of("video"))
-    ]
-    assert max(taken_ms) <= 10
-    at.reserve("video", 0, 10**12)
-    assert [at.queues[name].guarantee_ppm for name in names] == [600_000, 0, 400_000]
 
 
 offers_of = st.lists(

@@ -164,3 +164,27 @@ def test_what_exceeds_the_rate_is_promised_nothing(simulate: Simulate) -> None:
     packets, beyond = sum(row.packets for row in up), sum(row.beyond for row in up)
     assert 0.8 * packets < beyond < packets
     assert slowest_ms(result, 2, 4) > 100
+
+
+@pytest.mark.parametrize("way", ["uplink", "downlink"])
+def test_a_device_that_exceeds_its_rate_keeps_it(simulate: Simulate, way: str) -> None:
+    """Of 4 Mbit/s in a flooded slice the guaranteed 2 come through, and not much more; requests keep their order."""
+    data = crowd()
+    own = {"resource_type": "GBR", "priority": 50, "packet_delay_budget": "300 ms", "packet_error_rate": 1e-3}
+    data["network"]["five_qis"] = {"200": own | {"averaging_window": "100 ms"}}
+    data["network"]["slices"]["live"] |= {"five_qi": 200, "share": "20 %"}
+    data["network"]["slices"]["web"]["priority"] = 1
+    data["network"]["radios"]["air"]["downlink"] = "20 Mbit/s"
+    data["mesh"]["resilience"]["request_timeout"] = "30 s"
+    data["fleets"]["cameras"]["size"] = 1
+    flow, *floods = data["traffic"]
+    flow |= {"arrivals": {"constant": "200 /s"}, "guaranteed": {way: "2 Mbit/s"}}
+    for entry in data["traffic"]:
+        size = "2500 B" if entry is flow else "20 kB"
+        entry |= {"request": size, "response": "10 B"} if way == "uplink" else {"request": "10 B", "response": size}
+    for entry in floods:
+        entry |= {"arrivals": {"poisson": "100 /s"}, "start": "0 s"}
+    result = simulate(data, fidelity="modelled")
+    done_ns = [row.t_done_ns for row in result.requests if row.source == "cameras"]
+    assert done_ns == sorted(done_ns)
+    assert 2 <= 8 * 2_500 * sum(2_000 <= time_ns / MS < 4_000 for time_ns in done_ns) / 2e6 < 3

@@ -1,0 +1,60 @@
+"""Radio access of a device that asks for a bit rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meshsim.network.access import INTERRUPTED, RadioAccess
+from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.promise import AirPromise
+from meshsim.network.radio import RadioModel
+from meshsim.network.rated_medium import RatedMedium
+from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
+
+
+class RatedAccess(RadioAccess):
+    """A radio link whose trains wait in a flow of their own, admitted with a bit rate or not."""
+
+    __slots__ = ("_flow", "_rated")
+
+    def __init__(
+        self,
+        direction: int,
+        model: RadioModel,
+        medium: RatedMedium,
+        slice_name: str,
+        promise: AirPromise,
+        buffer_bytes: int = NO_LIMIT,
+    ) -> None:
+        super().__init__(direction, model, medium, slice_name, promise, buffer_bytes)
+        self._rated = medium
+        self._flow = medium.new_flow(slice_name, promise.window_ns)
+
+    def guarantee(self, rate_bps: int, now_ns: int) -> None:
+        """Guarantee the device this bit rate in the slice from now on; 0 for none."""
+        super().guarantee(rate_bps, now_ns)
+        self._flow.guarantee(rate_bps, now_ns)
+
+    def enter(self, train: Train, now_ns: int) -> int:
+        """Do as any radio access does."""
+        if self.interrupted_until_ns > now_ns:
+            return INTERRUPTED
+        promise = self.promise
+        train.beyond = promise.limited and train.copies != COPY and not promise.take(train.size_bytes, now_ns)
+        train.queue = self._flow.reserve.rest
+        if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
+            return LOST
+        sent_ns = self._rated.offer_of(self._flow, train, now_ns)
+        if sent_ns != WAITING:
+            return self._cross(train, sent_ns)
+        self._waiting_bytes += train.size_bytes
+        return WAITING
+
+    def change(self, medium: SharedMedium, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
+        """Go over to another cell's air, where nothing is guaranteed yet; return the trains that waited."""
+        assert isinstance(medium, RatedMedium), "the cells of a radio are alike"
+        trains = self._rated.withdraw_flow(self._flow, now_ns)
+        self._waiting_bytes -= sum(train.size_bytes for train in trains)
+        self.medium = self._rated = medium
+        self._flow = medium.new_flow(self._slice, self.promise.window_ns)
+        return trains
