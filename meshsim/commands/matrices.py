@@ -225,6 +225,14 @@ def _draw_comparison(
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes, but)
 
 
+def _each_side(values: Sequence[object]) -> list[str]:
+    """What is told of an attribute of a witness: of each side, where they have different values."""
+    first, second = values
+    if first == second or "" in values or -1 in values:
+        return [str(value) for value in values if value not in ("", -1)][:1]
+    return [f"{first} before and {second} after"]
+
+
 def _draw_flip(console: Console, flip: Flip, space: Space, named: Named) -> None:
     from rich.padding import Padding
     from rich.text import Text
@@ -237,8 +245,11 @@ def _draw_flip(console: Console, flip: Flip, space: Space, named: Named) -> None
         console.print(Padding(line, (0, 0, 0, 4), expand=False))
     witness = flip.witness
     details = [f"{witness.method} {witness.path}{f'?{witness.query}' if witness.query else ''}"]
-    said = [(one.name, getattr(witness, one.name)) for one in dimensions if one.name in _SAID]
-    details += [f"{name.replace('_', ' ')} {value}" for name, value in said if value not in ("", -1)]
+    said = [
+        (one.name, *(getattr(each, one.name) for each in flip.witnesses)) for one in dimensions if one.name in _SAID
+    ]
+    for name, *values in said:
+        details += [f"{name.replace('_', ' ')} {value}" for value in _each_side(values)]
     details += [f"header {name}={value}" for name, value in witness.headers]
     details += [f"claims {witness.claims}"] if witness.claims else []
     at = space.token_at(flip.combination)
@@ -250,5 +261,5 @@ def _draw_flip(console: Console, flip: Flip, space: Space, named: Named) -> None
             expand=False,
         )
     )
-    for options in named:
-        console.print(Text(f"    meshsim policy ask {shlex.join((*options, *flip.ask))}", style="dim"), soft_wrap=True)
+    for options, ask in zip(named, flip.asks, strict=True):
+        console.print(Text(f"    meshsim policy ask {shlex.join((*options, *ask))}", style="dim"), soft_wrap=True)

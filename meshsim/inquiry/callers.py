@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from string import ascii_letters, digits
 from typing import Final
@@ -70,10 +71,15 @@ def _speaks_as_anybody(spiffe_id: str, subjects: Iterable[Subject]) -> bool:
 
 
 def _workloads(subjects: Sequence[Subject], constants: Constants, machine: Machine) -> dict[str, Caller]:
-    """Workloads; of devices that policies cannot tell apart one, for its fleet where they can tell none apart."""
+    """Workloads; of devices that policies cannot tell apart one, for its fleet where they can tell none apart.
+
+    Services that share an identity are callers of their own, since they may have other proxies and TLS settings.
+    """
     found: dict[str, Caller] = {}
     fleets: dict[str, set[int]] = {}
+    holders: dict[str, dict[str, None]] = {}
     for one in subjects:
+        shared = Counter(caller.spiffe_id for caller in one.callers)
         for caller in one.callers:
             if not caller.namespace:
                 kinds = fleets.setdefault(caller.workload, set())
@@ -84,7 +90,10 @@ def _workloads(subjects: Sequence[Subject], constants: Constants, machine: Machi
                 if not kinds and not named:
                     caller = msgspec.structs.replace(caller, name=caller.workload)
                 kinds |= set() if named else {kind}
-            found.setdefault(caller.spiffe_id, caller)
+            held_by = holders.setdefault(caller.spiffe_id, {})
+            if not held_by or (shared[caller.spiffe_id] > 1 and caller.workload not in held_by):
+                found[f"{caller.spiffe_id} {caller.workload}" if held_by else caller.spiffe_id] = caller
+                held_by[caller.workload] = None
     return found
 
 

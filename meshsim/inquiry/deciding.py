@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -13,13 +14,12 @@ from meshsim.inquiry.dimension import Dimension, Value
 from meshsim.inquiry.path_classes import refused_path
 from meshsim.inquiry.placing import ANYWHERE
 from meshsim.inquiry.space import Combination, Space
-from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.inquiry.subject import Subject
+from meshsim.inquiry.usual import Pair, own_values
 from meshsim.policy.istio import REFUSED_PATH, IstioEngine
 from meshsim.policy.question import DEFAULT_ALLOW, Decision
 
 NO_SUCH_PORT = Decision(False, "no-such-port")
-
-Pair = tuple[Caller, Callee, int]
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -39,19 +39,13 @@ def decisions_of(subject: Subject, space: Space, combinations: Sequence[Combinat
         return [NO_SUCH_PORT] * len(combinations)
     if admission(*pair).refused:
         return [Decision(False, MUTUAL_TLS)] * len(combinations)
-    return [_decide(subject, space, pair, one) for one in combinations]
+    own = own_values(subject, space, pair)
+    return [_decide(subject, space, pair, one, own) for one in combinations]
 
 
-def as_known(caller: Caller, known: Caller | None) -> Caller:
-    """A caller as one side knows it: a workload that only the other one has is a stranger."""
-    if known is None:
-        return Caller(caller.name, "", caller.spiffe_id)
-    return msgspec.structs.replace(known, name=caller.name)
-
-
-def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination) -> Decision:
+def _decide(subject: Subject, space: Space, pair: Pair, combination: Combination, own: Mapping[str, Any]) -> Decision:
     caller, callee, _ = pair
-    question = space.question(*pair, combination)
+    question = space.question(*pair, combination, own)
     said = space.claims
     # Where nobody tells requests apart by their tokens, they have one that is in order.
     token = question.claims or (None if said else "{}")

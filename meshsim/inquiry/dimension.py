@@ -14,6 +14,9 @@ MISSING: Final = "missing"
 """The class of requests without a header field."""
 TOKEN_AT: Final = "token_at"
 """The dimension of where a token is."""
+OWN: Final = "\0own"
+"""In place of a value that is left out, so that each side of a comparison has its own."""
+AS_IT_IS: Final = "as each side has it"
 MOST_TOGETHER: Final = 32
 """Sets of patterns that several values of one attribute match together."""
 

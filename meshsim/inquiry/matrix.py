@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -11,14 +11,16 @@ from meshsim.inquiry.admission import admission
 from meshsim.inquiry.arrival import notes_of, of_mesh
 from meshsim.inquiry.callers import callers_of
 from meshsim.inquiry.constants import Constants, constants_of, merged
-from meshsim.inquiry.deciding import LeftOut, Pair, as_known, decisions_of, left_out_of
+from meshsim.inquiry.deciding import LeftOut, decisions_of, left_out_of
+from meshsim.inquiry.pairing import Twin, couples_of, twins
 from meshsim.inquiry.path_classes import BLIND, RAW
 from meshsim.inquiry.placing import add_moved
 from meshsim.inquiry.presented import add_checks
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
-from meshsim.inquiry.witness import ask_options
+from meshsim.inquiry.usual import Pair, with_own
+from meshsim.inquiry.witness import put_to
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, Question
 from meshsim.scenario.errors import UsageError
@@ -68,15 +70,26 @@ class Flip(msgspec.Struct, frozen=True):
     port: int
     now_allowed: bool
     region: Region
-    witness: Question
-    """One question that is decided differently."""
+    witnesses: tuple[Question, Question]
+    """One question that is decided differently, as it is before and after: what it leaves out, each side has."""
     combination: Combination
     """The combination that the witness stands for."""
     before: Decision
     """What decided the witness before."""
     after: Decision
-    ask: tuple[str, ...]
-    """Options of ``meshsim policy ask`` that ask for the witness, each with its value behind it."""
+    asks: tuple[tuple[str, ...], tuple[str, ...]]
+    """Options of ``meshsim policy ask`` that put the witness to either side, each with its value behind it."""
+
+    @property
+    def witness(self) -> Question:
+        """The question as it is before."""
+        return self.witnesses[0]
+
+    @property
+    def ask(self) -> tuple[str, ...]:
+        """The options that both have in common."""
+        first, second = ([*zip(one[::2], one[1::2], strict=True)] for one in self.asks)
+        return tuple(part for pair in first if pair in second for part in pair)
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -156,71 +169,74 @@ def compare(
     add_moved(before, after, constants)
     add_checks(before, after, constants)
     engines = before.engine is not None and after.engine is not None
-    apart = versioned(before) | versioned(after)
-    earlier = split(before.callees, apart)
-    later = {callee.name: callee for callee in split(after.callees, apart)}
-    both = [callee for callee in earlier if callee.name in later]
-    looks = any(_looks_at_paths(before, one) != _looks_at_paths(after, later[one.name]) for one in both)
+    couples = couples_of(before, after, versioned(before) | versioned(after))
+    looks = any(_looks_at_paths(before, one) != _looks_at_paths(after, other) for one, other in couples.each)
     notes = notes_of([before, after], constants)
     if looks and engines:
         constants.paths[BLIND] = set()
     space = space_of([before, after], constants)
-    asked = _pairs(callers_of([before, after], constants, narrowed.caller), space, both, later)
-    pairs = [pair for pair in asked if narrowed.wants(*pair[:2])]
+    callers = callers_of([before, after], constants, narrowed.caller)
+    pairs = [
+        twin
+        for twin in twins(before, after, callers, couples, space)
+        if any(narrowed.wants(twin.caller, side[1]) for side in twin.sides)
+    ]
+    space = with_own(space, before, after, [twin.sides for twin in pairs])
     total = _bounded(2 * len(pairs) * space.size, most)
     combinations = list(space.combinations())
-    known_as = [{caller.spiffe_id: caller for caller in one.callers} for one in (before, after)]
     flips: list[Flip] = []
-    twice: list[tuple[Pair, Pair]] = []
-    for done, (caller, callee, port) in enumerate(pairs):
+    for done, twin in enumerate(pairs):
         if progress is not None:
             progress(2 * done * len(combinations), total)
-        one, other = (as_known(caller, each.get(caller.spiffe_id)) for each in known_as)
-        twice.append(((one, callee, port), (other, later[callee.name], port)))
-        first = decisions_of(before, space, combinations, twice[-1][0])
-        second = decisions_of(after, space, combinations, twice[-1][1])
-        pair = twice[-1][0] if port in callee.ports else twice[-1][1]
-        flips += _flips([before, after], space, combinations, pair, (first, second))
-    known = {callee.name for callee in earlier}
-    left_out = left_out_of(before, after, space, twice) if looks and not engines else ()
+        one, other = (
+            decisions_of(subject, space, combinations, side)
+            for subject, side in zip((before, after), twin.sides, strict=True)
+        )
+        flips += _flips((before, after), space, combinations, twin, (one, other))
+    left_out = left_out_of(before, after, space, [twin.sides for twin in pairs]) if looks and not engines else ()
     notes += [f"{one.rule}: {one.what} ({one.pairs} pairs)" for one in left_out]
     return Comparison(
         space=space,
         flips=tuple(sorted(flips, key=lambda flip: not flip.now_allowed)),
         questions=total,
-        only_before=tuple(sorted(known - later.keys())),
-        only_after=tuple(sorted(later.keys() - known)),
+        only_before=couples.only_before,
+        only_after=couples.only_after,
         notes=tuple(notes),
         left_out=left_out,
     )
 
 
 def _flips(
-    subjects: Sequence[Subject],
+    subjects: tuple[Subject, Subject],
     space: Space,
     combinations: Sequence[Combination],
-    pair: Pair,
+    twin: Twin,
     decided: tuple[list[Decision], list[Decision]],
 ) -> Iterator[Flip]:
-    caller, callee, port = pair
     for now_allowed in (True, False):
         changed = [
             one.allowed != other.allowed and other.allowed is now_allowed for one, other in zip(*decided, strict=True)
         ]
         if any(changed):
             index = changed.index(True)
-            witness = space.question(caller, callee, port, combinations[index])
+            put = [
+                put_to(subject, space, side, combinations[index])
+                for subject, side in zip(subjects, twin.sides, strict=True)
+            ]
+            first, second = (one or other for one, other in (put, reversed(put)))
+            assert first is not None, "one side has the port"
+            assert second is not None, "one side has the port"
             yield Flip(
-                caller,
-                callee,
-                port,
+                twin.caller,
+                twin.callee,
+                twin.port,
                 now_allowed,
                 region(space.dimensions, changed),
-                witness,
+                (first.question, second.question),
                 combinations[index],
                 decided[0][index],
                 decided[1][index],
-                ask_options(subjects, pair, space, witness, combinations[index]),
+                (first.options, second.options),
             )
 
 
@@ -251,17 +267,11 @@ def _looks_at_paths(subject: Subject, callee: Callee) -> frozenset[int]:
     return frozenset(port if of == "all" else -port for port, of in looked.items() if of)
 
 
-def _pairs(
-    callers: Sequence[Caller], space: Space, callees: Sequence[Callee], later: Mapping[str, Callee] = {}
-) -> Iterator[Pair]:
+def _pairs(callers: Sequence[Caller], space: Space, callees: Sequence[Callee]) -> Iterator[Pair]:
     for caller in callers:
         for callee in callees:
-            counterpart = later.get(callee.name, callee)
-            for port in ports_of(callee, space.reads, counterpart):
+            for port in ports_of(callee, space.reads):
                 yield caller, callee, port
-            for port in ports_of(counterpart, space.reads):
-                if port not in callee.ports:
-                    yield caller, callee, port
 
 
 def _bounded(questions: int, most: int) -> int:

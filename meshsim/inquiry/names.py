@@ -42,10 +42,14 @@ def find_caller(subject: Subject, text: str, what: str = "--source") -> Caller:
         return _by_spiffe_id(subject, f"{SCHEME}{text}", what)
     names: _Names[Caller] = {}
     fleets: set[str] = set()
+    own = {name for caller in subject.callers for name in _names_of(caller)}
     for caller in subject.callers:
         whole = f"{caller.namespace}/{caller.name}" if caller.namespace else caller.name
         for name in _names_of(caller):
             _add(names, name, whole, caller)
+        for name in _accounts_of(caller):
+            if name not in own:  # else it is a service's, whoever has an account that is called so
+                _add(names, name, whole, caller)
         if not caller.namespace and caller.workload not in fleets:
             fleets.add(caller.workload)
             _add(names, caller.workload, whole, caller)
@@ -92,10 +96,15 @@ def _add(names: _Names[Named], name: str, whole: str, one: Named) -> None:
 def _names_of(caller: Caller) -> Iterator[str]:
     yield caller.name
     if caller.namespace:
-        account = caller.spiffe_id.rpartition("/")[2]
-        for name in (caller.name, caller.workload, account):
+        for name in (caller.name, caller.workload):
             yield name
             yield f"{caller.namespace}/{name}"
+
+
+def _accounts_of(caller: Caller) -> Iterator[str]:
+    if caller.namespace:
+        account = caller.spiffe_id.rpartition("/")[2]
+        yield from (account, f"{caller.namespace}/{account}")
 
 
 def _by_spiffe_id(subject: Subject, text: str, what: str) -> Caller:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from meshsim.inquiry.dimension import OWN
 from meshsim.inquiry.matrix import Cell, Comparison, Flip, Matrix
 from meshsim.inquiry.space import Space
 
@@ -44,7 +45,13 @@ def comparison_document(
 
 def _dimensions(space: Space) -> list[dict[str, Any]]:
     return [
-        {"name": one.name, "values": [{"class": value.shown, "witness": value.witness} for value in one.values]}
+        {
+            "name": one.name,
+            "values": [
+                {"class": value.shown, "witness": None if value.witness == OWN else value.witness}
+                for value in one.values
+            ],
+        }
         for one in space.dimensions
     ]
 
@@ -74,8 +81,8 @@ def _flip(flip: Flip, space: Space, named: tuple[Sequence[str], Sequence[str]]) 
         "regions": [{name: list(values) for name, values in box.items()} for box in flip.region.boxes],
         "witness": msgspec.to_builtins(flip.witness),
         "ask": list(flip.ask),
-        "ask_before": [*named[0], *flip.ask],
-        "ask_after": [*named[1], *flip.ask],
+        "ask_before": [*named[0], *flip.asks[0]],
+        "ask_after": [*named[1], *flip.asks[1]],
         "rule_before": flip.before.rule,
         "rule_after": flip.after.rule,
         "refused_by_before": flip.before.refused_by or None,

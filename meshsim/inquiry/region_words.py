@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import msgspec
+
 from meshsim.inquiry.checks import METHODS
-from meshsim.inquiry.dimension import MISSING, NO_CLAIM, TOKEN_AT, Dimension, Value
+from meshsim.inquiry.dimension import AS_IT_IS, MISSING, NO_CLAIM, OWN, TOKEN_AT, Dimension, Value
 from meshsim.inquiry.patterns import OTHER
 from meshsim.inquiry.regions import Box, Region
 
@@ -66,6 +68,8 @@ def _values(dimension: Dimension, shown: frozenset[str]) -> str:
     inside = [value for value in dimension.values if value.shown in shown]
     outside = [value for value in dimension.values if value.shown not in shown]
     kind, _, name = dimension.name.partition(" ")
+    if any(value.witness == OWN for value in dimension.values):
+        return _left_out(dimension, shown)
     if kind == "method":
         return _methods(inside, outside)
     if kind == "path":
@@ -80,6 +84,18 @@ def _values(dimension: Dimension, shown: frozenset[str]) -> str:
         return _header(name, inside, outside)
     noun = dimension.name.replace("_", " ")
     return f"{noun} is {_texts(inside, outside, noun)}"
+
+
+def _left_out(dimension: Dimension, shown: frozenset[str]) -> str:
+    """A part of a dimension that requests may leave out, so that each side has its own value there."""
+    said = tuple(value for value in dimension.values if value.witness != OWN)
+    named = shown - {AS_IT_IS}
+    noun = _NAMES.get(dimension.name, dimension.name.replace("_", " "))
+    if len(named) == len(said):
+        words = f"{noun} is any that a request names"
+    else:
+        words = _values(msgspec.structs.replace(dimension, values=said), named) if named else ""
+    return _or([*filter(None, [words]), *([f"{noun} is {AS_IT_IS}"] if AS_IT_IS in shown else [])])
 
 
 def _methods(inside: Sequence[Value], outside: Sequence[Value]) -> str:

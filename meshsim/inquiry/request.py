@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from meshsim.identity.token_places import Place
-from meshsim.inquiry.admission import Admission, admission
+from meshsim.inquiry.admission import admission
 from meshsim.inquiry.checks import check_request
 from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.subject import Callee, Caller, Subject, versioned
+from meshsim.inquiry.usual import usual as usual_of
 from meshsim.policy.question import Question, server_name
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_duration_ns
@@ -91,7 +92,7 @@ def resolve(subject: Subject, request: Request) -> Asked:
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
     given = _given(subject, request, callee)
-    usual = _usual(subject, caller, callee, port, admitted)
+    usual = usual_of(subject, caller, callee, port, admitted)
     reads = frozenset() if subject.engine is None else subject.engine.reads
     extra: dict[str, Any] = {
         **{key: usual[key] if value is None else value for key, value in given.items()},
@@ -179,23 +180,3 @@ def instant_s(text: str, what: str) -> int:
 
 def _named(known: tuple[str, ...], text: str | None, what: str) -> str | None:
     return None if text is None else find_name(known, text, what)
-
-
-def _usual(subject: Subject, caller: Caller, callee: Callee, port: int, admitted: Admission) -> dict[str, Any]:
-    """What holds when nobody says otherwise."""
-    slices = caller.slices or subject.slices
-    come_to = admitted.established
-    return {
-        "slice": slices[0] if slices else "",
-        "site": caller.site,
-        "node": callee.node,
-        "source_node": caller.node,
-        "port": callee.targets[port],
-        "host": caller.authorities.get(callee.service, callee.service),
-        "source_ip": caller.address,
-        "tls_version": "" if come_to is None else come_to.version,
-        "cipher": "" if come_to is None else come_to.cipher,
-        "group": "" if come_to is None else come_to.group,
-        "certificate_age_s": -1 if admitted.plaintext or not caller.spiffe_id else 0,
-        "time_s": subject.epoch_s,
-    }

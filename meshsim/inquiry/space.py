@@ -23,7 +23,7 @@ from meshsim.inquiry.classes import (
     told_apart,
 )
 from meshsim.inquiry.constants import ADDRESS_ATTRIBUTES, ANY_CASE_HOST, NUMBER_ATTRIBUTES, TEXT_ATTRIBUTES, Constants
-from meshsim.inquiry.dimension import TOKEN_AT, Dimension, Value
+from meshsim.inquiry.dimension import OWN, TOKEN_AT, Dimension, Value
 from meshsim.inquiry.placing import Spot, spots_of
 from meshsim.inquiry.subject import Callee, Caller, Subject
 from meshsim.policy.question import Question, server_name
@@ -41,6 +41,8 @@ class Space(msgspec.Struct, frozen=True):
     """What the classes may miss, for people; empty: they are exact."""
     spots: Mapping[str, Spot] = {}
     """By the witness of a place of tokens, where policies can tell those apart."""
+    own: frozenset[str] = frozenset()
+    """Dimensions that combinations may leave to each side."""
 
     @property
     def size(self) -> int:
@@ -63,8 +65,10 @@ class Space(msgspec.Struct, frozen=True):
         """The place of the token in a combination, by its witness; empty where places are not told apart."""
         return str(combination[-1].witness) if self.spots else ""
 
-    def question(self, caller: Caller, callee: Callee, port: int, combination: Combination) -> Question:
-        """The question that stands for a combination."""
+    def question(
+        self, caller: Caller, callee: Callee, port: int, combination: Combination, own: Mapping[str, Any] = {}
+    ) -> Question:
+        """The question that stands for a combination; ``own``: what the side has of what is left to it."""
         fields: dict[str, Any] = {
             "port": callee.targets[port],
             "service_port": port,
@@ -77,7 +81,7 @@ class Space(msgspec.Struct, frozen=True):
         for dimension, value in zip(self.dimensions, combination, strict=True):
             kind, _, name = dimension.name.partition(" ")
             if not name:
-                fields[kind] = value.witness
+                fields[kind] = own[kind] if value.witness == OWN else value.witness
             elif value.witness is not None and kind == "header":
                 several = value.witness if isinstance(value.witness, tuple) else (value.witness,)
                 fields_sent += [(name, one) for one in several]

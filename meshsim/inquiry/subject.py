@@ -220,16 +220,16 @@ def _token_check(scenario: Scenario, service: str) -> TokenCheck | None:
 
 
 def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller]:
-    found: dict[str, Caller] = {}
+    found: dict[tuple[str, str], Caller] = {}
     ways = Ways(scenario)
     for host in hosts:
-        if host.spiffe_id in found:
+        if (host.workload, host.spiffe_id) in found:
             continue
         device = isinstance(host, Device)
         sends = {flow.slice: None for flow in scenario.traffic if flow.source == host.workload}
         taken = any(caller.name == host.workload for caller in found.values())
         account = host.spiffe_id.rpartition("/")[2]
-        found[host.spiffe_id] = Caller(
+        found[host.workload, host.spiffe_id] = Caller(
             name=host.name if device else f"{host.workload}:{account}" if taken else host.workload,
             workload=host.workload,
             spiffe_id=host.spiffe_id,

@@ -1,16 +1,20 @@
-"""A witness as somebody would ask for it: the options of ``meshsim policy ask`` that put the same question."""
+"""A witness as somebody would ask for it: the options of ``meshsim policy ask`` that put it to a side."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
+from meshsim.inquiry.dimension import OWN
 from meshsim.inquiry.names import NOBODY, find_caller
 from meshsim.inquiry.placing import ANYWHERE
 from meshsim.inquiry.space import Combination, Space
 from meshsim.inquiry.subject import Callee, Caller, Subject
+from meshsim.inquiry.usual import Pair, own_values
 from meshsim.policy.question import Question
 from meshsim.scenario.errors import UsageError
 
@@ -18,15 +22,28 @@ _TEXTS: Final = ("slice", "site", "node", "source_node", "host", "source_ip", "t
 """Dimensions that are options of the same names."""
 
 
-def ask_options(
-    subjects: Sequence[Subject], pair: tuple[Caller, Callee, int], space: Space, question: Question, told: Combination
-) -> tuple[str, ...]:
-    """The options that ask for a question of a pair, by names that all subjects know; each with its value behind it."""
+class Put(msgspec.Struct, frozen=True):
+    """A question as somebody puts it to one side."""
+
+    question: Question
+    options: tuple[str, ...]
+    """Each with its value behind it."""
+
+
+def put_to(subject: Subject, space: Space, pair: Pair, told: Combination) -> Put | None:
+    """Put a combination to a side, by names that it knows; None if it does not have the port."""
+    if pair[2] not in pair[1].ports:
+        return None
+    question = space.question(*pair, told, own_values(subject, space, pair))
+    return Put(question, _options(subject, space, pair, question, told))
+
+
+def _options(subject: Subject, space: Space, pair: Pair, question: Question, told: Combination) -> tuple[str, ...]:
     caller, callee, port = pair
-    options = ["--source", _source(subjects, caller), "--destination", callee.name, "--port", str(port)]
+    options = ["--source", _source(subject, caller), "--destination", callee.name, "--port", str(port)]
     options += ["--method", question.method]
     options += ["--path", question.path + (f"?{question.query}" if question.query else "")]
-    dimensions = {one.name: value for one, value in zip(space.dimensions, told, strict=True)}
+    dimensions = {one.name: value for one, value in zip(space.dimensions, told, strict=True) if value.witness != OWN}
     for name in _TEXTS:
         value = getattr(question, name)
         if name in dimensions and value:
@@ -41,15 +58,16 @@ def ask_options(
     return tuple(options)
 
 
-def _source(subjects: Sequence[Subject], caller: Caller) -> str:
-    """The name of a caller, if every subject knows the same one by it; else its SPIFFE ID."""
+def _source(subject: Subject, caller: Caller) -> str:
+    """The name of a caller, if the subject knows it by that; else its SPIFFE ID."""
     if not caller.spiffe_id:
         return NOBODY
     try:
-        known = [find_caller(subject, caller.name).spiffe_id for subject in subjects] if caller.workload else []
+        known = find_caller(subject, caller.name) if caller.workload else None
     except UsageError:
-        known = []
-    return caller.name if known and set(known) == {caller.spiffe_id} else caller.spiffe_id
+        known = None
+    same = known is not None and (known.spiffe_id, known.workload) == (caller.spiffe_id, caller.workload)
+    return caller.name if same else caller.spiffe_id
 
 
 def _token(callee: Callee, space: Space, question: Question, told: Combination) -> Iterator[str]:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from meshsim.inquiry.ask import ask
-from meshsim.inquiry.matrix import Comparison, compare
+from meshsim.inquiry.matrix import Comparison, build_matrix, compare
+from meshsim.inquiry.names import find_caller
+from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario
+from meshsim.scenario.errors import UsageError
 from tests.inquiry.test_exact import _asked
 
 SCENARIO = """\
@@ -60,12 +63,11 @@ def allowed(each: tuple[Subject, Subject], **request: object) -> list[bool]:
 
 
 def check_witnesses(each: tuple[Subject, Subject], comparison: Comparison) -> None:
-    """Ask what stands below each flip."""
+    """Ask each side what stands below each flip."""
+    assert comparison.flips
     for flip in comparison.flips:
-        assert [ask(side, _asked(flip.ask)).decision.allowed for side in each] == [
-            not flip.now_allowed,
-            flip.now_allowed,
-        ]
+        found = [ask(side, _asked(options)).decision.allowed for side, options in zip(each, flip.asks, strict=True)]
+        assert found == [not flip.now_allowed, flip.now_allowed], flip.asks
 
 
 def test_each_side_knows_who_carries_what_a_caller_sends(sides: Sides) -> None:
@@ -82,3 +84,84 @@ def test_each_side_knows_who_carries_what_a_caller_sends(sides: Sides) -> None:
     comparison = compare(*each)
     assert told(comparison, "front", "back") == {True}
     check_witnesses(each, comparison)
+
+
+def rule(key: str, value: str) -> str:
+    """A policy that allows what fulfils one condition."""
+    return OBJECT.format("AuthorizationPolicy", f'{{rules: [{{when: [{{key: "{key}", values: ["{value}"]}}]}}]}}')
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "before", "after"),
+    [
+        ("meshsim.tls.group", "X25519", "mesh.tls.groups=[X25519]", "mesh.tls.groups=[P-256]"),
+        (
+            "meshsim.tls.cipher",
+            "TLS_AES_128*",
+            "mesh.tls.ciphers=[TLS_AES_128_GCM_SHA256]",
+            "mesh.tls.ciphers=[TLS_AES_256_GCM_SHA384]",
+        ),
+        ("meshsim.site", "hall", "seed=1", "services.front.replicas={shop: 1}"),
+        ("meshsim.source.node", "desk", "seed=1", "services.front.replicas={shop: 1}"),
+        ("meshsim.node", "shop", "seed=1", "services.back.replicas={desk: 1}"),
+        ("source.ip", "10.244.0.0/24", "seed=1", "services.front.replicas={shop: 1}"),
+        ("meshsim.time", "< 2026-02-01T00:00:00Z", "seed=1", "epoch=2026-03-01T00:00:00Z"),
+        (
+            "request.headers[host]",
+            "back.example",
+            "services.front.calls=[{to: back, authority: back.example}]",
+            "seed=1",
+        ),
+    ],
+)
+def test_what_a_request_leaves_out_can_change(sides: Sides, key: str, value: str, before: str, after: str) -> None:
+    """What a handshake comes to and where callers and replicas are is each side's own, and flips what hangs on it."""
+    each = sides([before], [after], rule(key, value))
+    assert allowed(each, source="front", destination="back") == [True, False]
+    comparison = compare(*each)
+    assert told(comparison, "front", "back") == {False}
+    check_witnesses(each, comparison)
+    (flip,) = (flip for flip in comparison.flips if (flip.caller.name, flip.callee.name) == ("front", "back"))
+    assert all("as each side has it" in words for words in region_words(flip.region, comparison.space.dimensions))
+    assert not compare(each[0], each[0]).flips
+
+
+def test_services_that_share_an_identity_are_callers_of_their_own(sides: Sides) -> None:
+    """Each has its own TLS settings; a name of a service is nobody's account, one of several accounts is not clear."""
+    shared = ["services.front.service_account=back", "services.back.service_account=back"]
+    each = sides(shared, [*shared, "services.front.tls={mode: DISABLE}"])
+    assert allowed(each, source="front", destination="back") == [True, False]
+    assert allowed(each, source="back", destination="front") == [True, False]
+    comparison = compare(*each)
+    assert [told(comparison, one, other) for one, other in (("front", "back"), ("back", "back"))] == [{False}, set()]
+    check_witnesses(each, comparison)
+    assert {cell.caller.name for cell in build_matrix(each[0]).cells} >= {"front", "back"}
+    both = sides(shared, ["services.front.service_account=same", "services.back.service_account=same"])[1]
+    with pytest.raises(UsageError, match=r"'same' can be yard/front, yard/back; expected more of the name"):
+        find_caller(both, "same")
+
+
+def test_versions_of_one_side_stand_beside_the_whole_of_the_other(sides: Sides) -> None:
+    """A service that gets versions of which one takes no plaintext is no other service, and no port of it is new."""
+    versions = (
+        "services.back.versions={old: {replicas: {shop: 1}, tls: {mode: PERMISSIVE}}, new: {replicas: {shop: 1}}}"
+    )
+    each = sides(["mesh.tls.mode=STRICT"], ["services.back.replicas=null", versions])
+    for one, other, now_allowed in ((*each, True), (*reversed(each), False)):
+        comparison = compare(one, other)
+        assert (comparison.only_before, comparison.only_after) == ((), ())
+        assert {(flip.caller.name, flip.callee.name, flip.now_allowed) for flip in comparison.flips} == {
+            ("anyone", "back:old", now_allowed)
+        }
+        check_witnesses((one, other), comparison)
+
+
+def test_plaintext_on_one_side_is_asked_about_without_tls(sides: Sides) -> None:
+    """The command for a side on which the caller speaks plaintext names no group, and the other one does."""
+    each = sides(["mesh.tls.mode=PERMISSIVE"], ["mesh.tls.mode=DISABLE"], rule("meshsim.tls.group", "P-384"))
+    comparison = compare(*each)
+    assert told(comparison, "front", "back") == {False}
+    check_witnesses(each, comparison)
+    (flip,) = (flip for flip in comparison.flips if (flip.caller.name, flip.callee.name) == ("front", "back"))
+    assert ["--group" in one for one in flip.asks] == [True, False]
+    assert "--group" not in flip.ask
