@@ -139,10 +139,12 @@ KEYS: dict[str, dict[str, str]] = {
         "allowed": "whether the request is allowed",
         "rule": "the rule that decided: of a policy, `default-deny`, `default-allow`, `mutual-tls` (the listener "
         "refuses before any policy is asked), `no-policy`, or why a token is refused (`token-expired`, …)",
-        "status": "HTTP status of the answer: 200, 403, what the engine or the token's refusal says, 503 where the "
-        "connection is closed in place of an answer; null where TLS refuses",
+        "status": "HTTP status of the answer: 200, 403, what the engine or the token's refusal says, 503 where a "
+        "proxy makes that of a connection that is closed; null where there is no answer, as TLS refuses or the caller "
+        "sees its connection closed",
         "connection_closed": "whether what is denied has its connection closed in place of an answer, by ztunnel or on "
-        "a port that speaks no HTTP; the 503 is then what a calling sidecar, gateway or waypoint makes of it",
+        "a port that speaks no HTTP; `status` is then 503 where a calling sidecar, gateway or waypoint reads HTTP and "
+        "makes that of it",
         "refused_by": "the RequestAuthentications that refuse the token, separated by commas; null if none does",
         "place": "where that rule, or the first of those, stands (`file:line:column`); null for the others",
         "reasons": "every rule in the order of the files, each with `rule`, `place`, `effect`, `matched`, `why` "

@@ -12,7 +12,7 @@ from meshsim.scenario.destinations import DestinationBalancing, DestinationPool,
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import variants, version_tls
 from meshsim.sidecar.pool_settings import PoolSettings
-from meshsim.sidecar.resilience import ResilienceSettings
+from meshsim.sidecar.resilience import ResilienceSettings, carrying
 from meshsim.sidecar.routing import NO_LIMIT, Destination, OutlierSettings, Route, Way
 
 if TYPE_CHECKING:
@@ -70,11 +70,12 @@ class Router:
 
     def _route(self, caller: Caller, template: CallTemplate) -> Route | None:
         service = template.destination
-        mine = self._by_service.get(service)
+        mine = None if template.as_tcp else self._by_service.get(service)
         if mine is None:
             if service not in self._scenario.mesh.destinations:
                 return None
-            return Route((self._way(None, template, caller),), template.timeout_ns, self._resilience)
+            resilience = carrying(self._resilience) if template.as_tcp else self._resilience
+            return Route((self._way(None, template, caller),), template.timeout_ns, resilience)
         for route in mine:
             if not route.match:
                 return self._carried_out(route, None, template, caller)

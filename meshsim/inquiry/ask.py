@@ -42,10 +42,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> int | None:
-        """HTTP status of the answer; None where there is none, since TLS refuses."""
+        """HTTP status of the answer; None where there is none: TLS refuses, or the caller's connection is closed."""
         if self.decision.allowed:
             return 200
-        return None if self.decision.rule == MUTUAL_TLS else self.decision.status
+        return None if self.decision.rule == MUTUAL_TLS or self._is_closed() else self.decision.status
+
+    def _is_closed(self) -> bool:
+        return self.decision.closes and is_unanswered(self.asked)
 
     @property
     def place(self) -> str:
@@ -96,11 +99,19 @@ def _closing_note(asked: Asked, decision: Decision) -> str:
     if decision.behind:
         return f"ztunnel refuses it behind the waypoint, which answers {decision.status}: its connection is closed"
     if asked.callee.ports[asked.port] not in HTTP:
-        return f"port {asked.port} speaks no HTTP: the connection is closed, and there is no answer"
-    return (
-        "ztunnel closes the connection, and there is no answer: a caller's sidecar or gateway makes "
-        f"{decision.status} of that (flag UC), one in ambient mode sees a connection that is reset"
-    )
+        closed = f"port {asked.port} speaks no HTTP: the connection is closed, and there is no answer"
+    else:
+        closed = "ztunnel closes the connection, and there is no answer"
+    if is_unanswered(asked):
+        return f"{closed}; the caller sees a connection that is reset"
+    return f"{closed}; the caller's sidecar or gateway makes {decision.status} of that (flag UC)"
+
+
+def is_unanswered(asked: Asked) -> bool:
+    """Whether the caller hears of a connection that is closed as that, since none of its proxies reads HTTP there."""
+    if not asked.caller.workload:  # a stranger, of whose proxy nothing is known
+        return asked.callee.ports[asked.port] not in HTTP
+    return (asked.callee.service, asked.port) in asked.caller.unanswered
 
 
 def _refused(subject: Subject, asked: Asked, decision: Decision, notes: tuple[str, ...] = ()) -> Verdict:

@@ -71,6 +71,8 @@ class Caller(msgspec.Struct, frozen=True):
     """How it speaks TLS; None for a stranger, who would speak it as any port likes."""
     carried_to: frozenset[str] = frozenset()
     """Services that its ztunnel carries connections to, whatever proxies that read HTTP are told of those services."""
+    unanswered: frozenset[tuple[str, int]] = frozenset()
+    """Services and ports where it hears of a connection that is closed as that, and no proxy makes an answer of it."""
 
 
 class TokenCheck(msgspec.Struct, frozen=True):
@@ -241,6 +243,12 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             authorities=authorities_of(scenario, host.workload),
             in_mesh=not device,
             carried_to=frozenset(name for name in scenario.mesh.destinations if ways.is_carried(host.workload, name)),
+            unanswered=frozenset(
+                (name, port)
+                for name, service in scenario.services.items()
+                for port in service.protocols
+                if ways.is_closed(host.workload, name, port)
+            ),
             end=_end(
                 scenario,
                 host.workload,

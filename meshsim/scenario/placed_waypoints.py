@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from meshsim.scenario.ports import HTTP
 from meshsim.scenario.proxies import GATEWAY_NAME, qualified, waypoints_of
 from meshsim.scenario.services import Service
 from meshsim.scenario.tls import TlsMode, tls_of
@@ -125,6 +126,19 @@ class Ways:
             return False
         unplaced = service in self._named and service not in self._serving
         return not unplaced or "DISABLE" in modes_of(self._scenario, caller)
+
+    def is_tcp(self, caller: str, service: str, port: int) -> bool:
+        """Whether a caller's proxy carries connections to a port, since no HTTP is spoken there.
+
+        A gateway has requests before it has chosen where they go, and sends them to any port.
+        """
+        scenario = self._scenario
+        return scenario.services[service].protocols[port] not in HTTP and not is_gateway(scenario, caller)
+
+    def is_closed(self, caller: str, service: str, port: int) -> bool:
+        """Whether a caller whose connection is closed hears of it as that: no proxy on the way answers."""
+        carried = self.is_carried(caller, service) and not self.through(caller, service)
+        return carried or self.is_tcp(caller, service, port)
 
     def proxy_of(self, workload: str) -> Literal["sidecar", "ztunnel", "waypoint"]:
         """What kind of proxy a service, fleet or waypoint has; gateways have one that reads HTTP, as a sidecar does."""

@@ -62,6 +62,18 @@ class CallTemplate(msgspec.Struct, frozen=True, gc=False):
     """Workload of the waypoint that requests go to, which sends them on; empty where they go to the destination."""
     carried_by_ztunnel: bool = False
     """Whether the caller's proxy is a ztunnel, which tries no request again and knows no routes."""
+    as_tcp: bool = False
+    """Whether the caller's proxy carries connections to this port, on which no HTTP is spoken: a gateway's does not."""
+
+    @property
+    def by_connection(self) -> bool:
+        """Whether the caller's proxy knows connections alone: it tries no request again, and answers none itself."""
+        return self.as_tcp or self.carried_by_ztunnel
+
+    @property
+    def closes(self) -> bool:
+        """Whether who is denied sees its connection closed: no proxy on the way makes an answer of that."""
+        return self.as_tcp or (self.carried_by_ztunnel and not self.through)
 
     @property
     def authority(self) -> str:

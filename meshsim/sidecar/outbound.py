@@ -69,7 +69,7 @@ class Outbound(Upstreams):
             self._start_routed((call_id, template, carried), route, now_ns, commands)
             return commands
         timeout_ns = template.timeout_ns
-        resilience = self._carrying if template.carried_by_ztunnel else self._resilience
+        resilience = self._carrying if template.by_connection else self._resilience
         deadline_ns = now_ns + timeout_ns
         self._calls[call_id] = call = OutboundCall(call_id, template, deadline_ns, resilience, carried)
         deadlines = self._deadlines.get(timeout_ns)

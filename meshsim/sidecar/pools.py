@@ -135,6 +135,8 @@ def presented(
 
 def _is_read(settings: SidecarSettings, template: CallTemplate) -> bool:
     """Say whether a proxy that reads HTTP has a request from its workload: a waypoint has made what it sends on."""
+    if template.as_tcp:
+        return False
     return not settings.serves and (bool(template.through) or not template.carried_by_ztunnel)
 
 

@@ -8,8 +8,9 @@ REQUEST_OUTCOMES = (
 )
 """Every request and every call ends in exactly one of these.
 
+The statuses are those with which proxies that read HTTP tell of it; where none does, there is none (`NO_STATUS`).
 ok: answered with status 200. denied: a policy said no (403; 503 where the connection is closed in place of an answer,
-as by ztunnel and on ports without HTTP), or the token (401) or the request itself was refused (400; 431, if its header
+as by ztunnel), or the token (401) or the request itself was refused (400; 431, if its header
 fields take too much). timeout: no answer within the caller's timeout (504).
 tls-refused: no connection, because a TLS handshake was refused (503). unreachable: no TCP connection or no healthy
 endpoint (503). reset: the connection broke before the answer (503). failed: the called service answered with an error
@@ -19,5 +20,8 @@ overflow: a limit of `mesh.destinations` was reached (503). unrouted: the servic
 no-token: the caller had no token from its issuer's endpoint and does not send without it (401).
 no-waypoint: the waypoint of the service could not be reached, or was lost before it had answered (503).
 """
+NO_STATUS = 0
+"""Status of what got no answer where no proxy of the caller's reads HTTP, ztunnel or a sidecar on a port without HTTP:
+a connection that was closed, reset or never came about, or no answer in time. Envoy's access log has 0 there, too."""
 LATER_OUTCOMES = frozenset({"no-token", "no-waypoint"})
 """Those that came later than the others: summaries count them where there are any."""

@@ -36,6 +36,10 @@ ATTRIBUTION = (
     "other_ns",
 )
 """The attribution columns, in order. Along a request's critical path they sum to ``latency_ns`` exactly."""
+_STATUS = (
+    "HTTP status that the caller saw; 0 where there was no answer and no proxy of its own that reads HTTP: of what "
+    "ztunnels carry, and on ports without HTTP."
+)
 
 
 class RequestRow(msgspec.Struct, frozen=True, gc=False):
@@ -55,7 +59,7 @@ class RequestRow(msgspec.Struct, frozen=True, gc=False):
     t_done_ns: Annotated[int, Meta(description="When its outcome was known to the client.")]
     latency_ns: Annotated[int, Meta(description="t_done_ns - t_intended_ns.")]
     outcome: Annotated[str, Meta(description=", ".join(REQUEST_OUTCOMES[:-1]) + f" or {REQUEST_OUTCOMES[-1]}.")]
-    status: Annotated[int, Meta(description="HTTP status the client saw.")]
+    status: Annotated[int, Meta(description=_STATUS)]
     attempts: Annotated[int, Meta(description="Attempts by the client's sidecar, 1 without retries.")]
     budget_ns: Annotated[int, Meta(description="Latency budget of the slice.")]
     radio_ns: Annotated[
@@ -118,7 +122,7 @@ class CallRow(msgspec.Struct, frozen=True, gc=False):
     method: Annotated[str, Meta(description="HTTP method.")]
     path: Annotated[str, Meta(description="HTTP path.")]
     outcome: Annotated[str, Meta(description="As in `requests`.")]
-    status: Annotated[int, Meta(description="HTTP status.")]
+    status: Annotated[int, Meta(description=_STATUS)]
     t_start_ns: Annotated[int, Meta(description="When the caller asked its sidecar.")]
     t_end_ns: Annotated[int, Meta(description="When the caller had its answer.")]
     bytes_sent: Annotated[

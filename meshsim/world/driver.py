@@ -234,7 +234,8 @@ class Driver:
             account.settle(now_ns)
             if account.parent is not None and account.parent.sent_on:
                 account.flags = response_flags(command.outcome, waited=waited, retried=command.exhausted)
-            return self.workloads.end_call(account, command.outcome, command.status)
+            refused = command.outcome == "denied"  # by the first proxy that reads its fields
+            return self.workloads.end_call(account, command.outcome, command.status, answered=refused)
         account.bytes_received += response.size_bytes
         if response.headers:
             account.exposed = tells_of_the_mesh(response.headers)
@@ -258,12 +259,13 @@ class Driver:
         parts[CRYPTO] += crypto_ns
         parts[PROXY] += proxy_ns
         account.mark_ns = self._clock.now_ns
-        outcome = command.outcome
+        outcome, answered = command.outcome, True
         if account.told is not None and outcome != "ok":
             outcome, account.flags = account.told
+            answered = not account.template.closes
             if account.parent is not None and account.parent.sent_on:  # ztunnel has closed the waypoint's connection
                 account.flags = response_flags("reset", waited=False, retried=command.exhausted)
-        return self.workloads.end_call(account, outcome, command.status)
+        return self.workloads.end_call(account, outcome, command.status, answered=answered)
 
     def _back_off(self, host: Host, command: commands.BackOff) -> None:
         account = self._accounts[command.call_id]

@@ -116,6 +116,7 @@ class Templates:
                 index=next(self._indices),
                 through="",
                 carried_by_ztunnel=False,
+                as_tcp=self._ways.is_tcp(template.through, template.destination, template.port),
                 headers=headers,
                 token="",  # what is left of the request's own goes along
                 token_place=BEARER,
@@ -151,6 +152,7 @@ class Templates:
             other_authority=_other(flow.authority, flow.to),
             through=self._ways.through(flow.source, flow.to),
             carried_by_ztunnel=self._ways.is_carried(flow.source, flow.to),
+            as_tcp=self._ways.is_tcp(flow.source, flow.to, port),
         )
 
     def _place(self, caller: str, presented: Flaw | StolenToken) -> Place:
@@ -188,6 +190,7 @@ class Templates:
             target_port=service.target_port(port),
             through=self._ways.through(caller, call.to),
             carried_by_ztunnel=self._ways.is_carried(caller, call.to),
+            as_tcp=self._ways.is_tcp(caller, call.to, port),
         )
 
     def _follow_headers(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.sidecar import events
+from meshsim.telemetry.outcomes import NO_STATUS
 from meshsim.telemetry.rows import CallRow, RequestRow
 from meshsim.traffic.plan import draw_groups
 from meshsim.world.accounts import OTHER, QUEUE, SERVICE, Account, Request
@@ -138,13 +139,16 @@ class Workloads:
 
     # The end of a call
 
-    def end_call(self, account: Account, outcome: str, status: int) -> Alarm | None:
-        """Give a call its one outcome; return what follows."""
+    def end_call(self, account: Account, outcome: str, status: int, *, answered: bool = False) -> Alarm | None:
+        """Give a call its one outcome; return what follows.
+
+        ``status``: of the answer, if it was ``answered``; else what a proxy that knows HTTP answers in place of one.
+        """
         now_ns = self._clock.now_ns
         account.attempt = 0
         account.end_ns = now_ns
         account.outcome = outcome
-        account.status = status
+        account.status = status if answered or not account.template.by_connection else NO_STATUS
         del self._accounts[account.call_id]
         account.check()
         handling = account.parent

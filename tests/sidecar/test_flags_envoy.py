@@ -53,7 +53,8 @@ class Peer:
             connection.close()
 
 
-def _cluster(name: str, port: int | None, **more: Any) -> Json:
+def cluster(name: str, port: int | None, **more: Any) -> Json:
+    """A cluster with one endpoint, or without any."""
     address = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
     endpoints = [] if port is None else [{"lb_endpoints": [{"endpoint": address}]}]
     assignment = {"cluster_name": name, "endpoints": endpoints}
@@ -73,7 +74,7 @@ def _tunnel(port: int) -> tuple[list[Json], list[Json]]:
             **protocols,
         }
     }
-    inner = _cluster("refused", None)
+    inner = cluster("refused", None)
     address = {"envoy_internal_address": {"server_listener_name": "originate", "endpoint_id": "ledger"}}
     inner["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
     originate = {
@@ -101,10 +102,10 @@ def _tunnel(port: int) -> tuple[list[Json], list[Json]]:
         },
         {"name": "ztunnel", "address": where, "filter_chains": [{"filters": [ztunnel]}]},
     ]
-    return listeners, [inner, _cluster("ztunnel", port, typed_extension_protocol_options=options)]
+    return listeners, [inner, cluster("ztunnel", port, typed_extension_protocol_options=options)]
 
 
-def _denying(port: int) -> Json:
+def denies(port: int) -> Json:
     """A listener that denies by connection, as ztunnel does and a sidecar on a port that speaks no HTTP."""
     rbac = {
         "@type": f"{KIND}network.rbac.v3.RBAC",
@@ -137,12 +138,12 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     peers = [Peer(cutting, hangs=False), Peer(silent, hangs=True)]
     nothing = {"thresholds": [{"max_requests": 0, "max_pending_requests": 0}]}
     clusters = [
-        _cluster("gone", None),
-        _cluster("closed", closed),
-        _cluster("cutting", cutting),
-        _cluster("silent", silent),
-        _cluster("denying", denying),
-        _cluster("full", silent, circuit_breakers=nothing),
+        cluster("gone", None),
+        cluster("closed", closed),
+        cluster("cutting", cutting),
+        cluster("silent", silent),
+        cluster("denying", denying),
+        cluster("full", silent, circuit_breakers=nothing),
     ]
     fault = {"abort": {"http_status": ABORT, "percentage": {"numerator": 100}}}
     tunnel_listeners, tunnel_clusters = _tunnel(ztunnel)
@@ -170,7 +171,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chain = {"filters": [http_manager(filters, options, {"flags": "%RESPONSE_FLAGS%"})]}
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     client = Client(Identities(folder, ()))
-    listeners = [{"name": "way", "address": address, "filter_chains": [chain]}, *tunnel_listeners, _denying(denying)]
+    listeners = [{"name": "way", "address": address, "filter_chains": [chain]}, *tunnel_listeners, denies(denying)]
     inside = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
     bootstrap = {
         "bootstrap_extensions": [{"name": "internal", "typed_config": {"@type": inside}}],

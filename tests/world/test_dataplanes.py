@@ -158,17 +158,45 @@ def test_ztunnel_closes_the_connection_of_who_is_denied(run: Run, tmp_path: Path
     result = run(nobody, *more)
     ends = {(row.source, row.destination, row.outcome, row.status, row.retries) for row in result.calls}
     assert ends == {
-        ("modern", "new", "denied", 503, 0),
+        ("modern", "new", "denied", 0, 0),
         ("classic", "new", "denied", 503, 1),
         ("modern", "old", "denied", 403, 0),
         ("classic", "old", "denied", 403, 0),
     }
     (tmp_path / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
     subject = subject_of_scenario(tmp_path / "scenario.yaml", more)
-    for name, status, closed in (("new", 503, True), ("old", 403, False)):
-        verdict = ask(subject, Request(source="modern/0", destination=name))
-        assert (verdict.status, verdict.decision.closes) == (status, closed)
-        assert any("ztunnel closes the connection" in note for note in verdict.notes) == closed
+    for source, name, status in (
+        ("modern/0", "new", None),
+        ("classic/0", "new", 503),
+        ("modern/0", "old", 403),
+        ("classic/0", "old", 403),
+    ):
+        verdict = ask(subject, Request(source=source, destination=name))
+        assert (verdict.status, verdict.decision.closes) == (status, name == "new")
+        heard = "sees a connection that is reset" if status is None else "makes 503 of that (flag UC)"
+        told = [note for note in verdict.notes if "ztunnel closes the connection" in note]
+        assert [heard in note for note in told] == [True] * (name == "new")
+
+
+def test_a_waypoint_carries_connections_to_ports_without_http(run: Run) -> None:
+    """What it or ztunnel denies there is closed, is tried again by nobody, and has no status; with HTTP it is 503."""
+    nobody = deny("selected", selector={"matchLabels": {"app": "cart"}}, rules=[{}])
+    more = ("mesh.resilience={retries: 1, retry_on: [failed]}",)
+    mine = {("modern", "gate"), ("gate", "new")}
+
+    def ends(policy: dict[str, Any], *overrides: str) -> set[tuple[str, str, int, int, str]]:
+        calls = [row for row in run(policy, *more, *overrides).calls if (row.source, row.destination) in mine]
+        assert {row.outcome for row in calls} == {"denied"}
+        return {(row.source, row.destination, row.status, row.retries, row.flags) for row in calls}
+
+    assert ends(nobody) == {("modern", "gate", 503, 0, "UC"), ("gate", "new", 503, 0, "UC")}
+    tried = ("mesh.waypoints={shop/gate: {replicas: {shop: 1}, resilience: {retries: 1, retry_on: [failed]}}}",)
+    assert ends(nobody, *tried) == {("modern", "gate", 503, 0, "URX,UC"), ("gate", "new", 503, 1, "URX,UC")}
+    tcp = (*tried, "services.new.ports={8080: {protocol: tcp}}")
+    assert ends(nobody, *tcp) == {("modern", "gate", 0, 0, "UC"), ("gate", "new", 0, 0, "UC")}
+    assert ends(deny("attached", targetRefs=[{"kind": "Service", "name": "new"}], rules=[{}]), *tcp) == {
+        ("modern", "gate", 0, 0, "")
+    }
 
 
 @pytest.mark.parametrize("said", [(), AS_SAID])

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from meshsim.inquiry.ask import ask
+from meshsim.inquiry.request import Request
+from meshsim.inquiry.subject import subject_of
+from meshsim.scenario.loader import load_text
+from tests.world.conftest import Result
 
 SCENARIO = """
 scenario: ports
@@ -104,3 +114,91 @@ def test_ports_have_their_own_mode(simulate: Any) -> None:
     result = simulate(scenario, fidelity="real")
     assert {row.outcome for row in result.requests} == {"ok"}
     assert len([row for row in result.handshakes if row.server == "store"]) == 1
+
+
+PLAIN = """
+scenario: plain
+duration: 2 s
+network:
+  nodes: {edge: {kind: edge}, core: {kind: core}}
+  links: [{between: [edge, core], latency: 1 ms}]
+  slices: {control: {sst: 1, five_qi: 80}}
+services:
+  front: {replicas: {edge: 1}, work: {constant: 1 ms}, calls: CALLS}
+  store: {replicas: {core: 1}, work: {constant: 1 ms}, ports: {9001: {protocol: grpc}, 9000: {protocol: tcp}}}
+fleets:
+  users: {node: edge}
+mesh:
+  tls: {mode: STRICT}
+  resilience: {retries: 2, retry_on: [failed, reset, unreachable, timeout]}
+traffic:
+  - {from: users, to: front, slice: control, arrivals: {constant: 20 /s}}
+""".replace("CALLS", "[{to: store, port: 9000, path: /tcp, optional: true}, {to: store, path: /http, optional: true}]")
+"""The store speaks HTTP on one port, and something else on the other."""
+DIRECT = (
+    PLAIN.partition("traffic:")[0]
+    + """traffic:
+  - {name: tcp, from: users, to: store, port: 9000, path: /tcp, slice: control, arrivals: {constant: 40 /s}}
+  - {name: http, from: users, to: store, port: 9001, path: /http, slice: control, arrivals: {constant: 40 /s}}
+  - {from: users, to: front, slice: control, arrivals: {constant: 1 /s}}
+"""
+)
+Ends = set[tuple[str, int, int]]
+
+
+def _ends(result: Any, source: str) -> tuple[Ends, Ends]:
+    """How calls to the store end, their status and their retries: on the port without HTTP, and on the other."""
+    mine = [row for row in result.calls if row.source == source]
+    tcp, http = ({(row.outcome, row.status, row.retries) for row in mine if row.path == path} for path in PATHS)
+    return tcp, http
+
+
+PATHS = ("/tcp", "/http")
+
+
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+def test_who_is_denied_on_a_port_without_http_is_told_nothing(tmp_path: Path, fidelity: str) -> None:
+    """A sidecar's connection is closed and not tried again, a gateway's request is as Envoy's 5xx; questions agree."""
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "nobody"},
+        "spec": {"action": "DENY", "rules": [{}], "selector": {"matchLabels": {"app": "store"}}},
+    }
+    (tmp_path / "store.yaml").write_text(json.dumps(policy), encoding="utf-8")
+    said = ["mesh.policy={engine: istio, files: [store.yaml], default: allow}", "services.store.labels={app: store}"]
+    for gateway, status, retries in (([], 0, 0), (["services.front.gateways=[entrance]"], 503, 2)):
+        settings = [*said, *gateway, f"fidelity={fidelity}"]
+        loaded = load_text(PLAIN, tmp_path / "scenario.yaml", settings)
+        assert _ends(Result(loaded), "front") == ({("denied", status, retries)}, {("denied", 403, 0)})
+        subject = subject_of(loaded, "store")
+        asked = [ask(subject, Request(source="front", destination="store", port=port)) for port in (9000, 9001)]
+        assert [one.status for one in asked] == [status or None, 403]
+        assert [one.decision.closes for one in asked] == [True, False]
+        assert any("the caller sees a connection that is reset" in note for note in asked[0].notes) == (not gateway)
+
+
+def test_a_proxy_of_connections_knows_no_attempts_and_no_routes(simulate: Any) -> None:
+    """On a port without HTTP neither the time of an attempt holds, nor a route, nor are retries made; limits hold."""
+    slow = {"services__store__work": "{constant: 8 ms}", "mesh__resilience__attempt_timeout": "5 ms"}
+    carried, late = {("ok", 200, 0)}, {("timeout", 504, 2)}
+    assert _ends(simulate(DIRECT, **slow), "users") == (carried, late)
+    routed = {**slow, "mesh__routes": "[{to: store, abort: {share: 100 %, status: 418}}]"}
+    assert _ends(simulate(DIRECT, **routed), "users") == (carried, {("aborted", 418, 0)})
+    told = {**slow, "mesh__destinations": "{store: {pool: {max_connections: 50}}}"}
+    assert _ends(simulate(DIRECT, **told), "users") == (carried, late)
+    full = {"services__store__work": "{constant: 40 ms}", "mesh__destinations": "{store: {pool: {max_requests: 1}}}"}
+    tcp, http = _ends(simulate(DIRECT, **full), "users")
+    assert tcp == {("ok", 200, 0), ("overflow", 0, 0)}
+    assert http == {("ok", 200, 0), ("overflow", 503, 0)}
+
+
+def test_what_breaks_without_http_has_no_status(simulate: Any) -> None:
+    """A node that crashes resets connections and refuses others: neither is tried again, and nobody tells of it."""
+    soon = {"mesh__control__node": "edge"}
+    crash = "[{kind: node-crash, target: core, at: 100 ms, for: 1500 ms}]"
+    tcp, http = _ends(simulate(DIRECT, faults=crash, services__store__work="{constant: 8 ms}", **soon), "users")
+    assert {outcome for outcome, *_ in tcp} >= {"ok", "reset", "unreachable"}
+    assert {(status, retries) for outcome, status, retries in tcp if outcome != "ok"} == {(0, 0)}
+    assert {status for outcome, status, _ in http if outcome != "ok"} == {503}
+    assert max(retries for *_, retries in http) == 2
