@@ -6,16 +6,20 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from meshsim.network import tcp, tcp_loss, tcp_parameters, tcp_probe, tcp_sender, tcp_setup, tcp_timer
+from meshsim.network.nr import NrRadioModel
 from meshsim.network.tcp_parameters import DestinationMemory, TcpParameters
 from meshsim.network.tcp_receiver import Receiver
 from meshsim.network.tcp_timer import RoundTripEstimate
 from meshsim.network.tcp_window import CongestionWindow
+from meshsim.scenario import nr as scenario_nr
+from meshsim.scenario.nr import NrRadio
 from meshsim.scenario.tcp import Tcp
-from meshsim.validation import lost_in_flights, lost_packet_cases, lost_packets
+from meshsim.validation import lost_in_flights, lost_packet_cases, lost_packets, radio_by_hand
 from meshsim.world import world as world_room
 
 MS = 1_000_000
@@ -147,6 +151,39 @@ WORLD_BREAKS: dict[str, tuple[str, object]] = {
 }
 
 
+def _radio(**changed: object) -> Break:
+    """Have New Radio's defaults be other ones."""
+    settings = SimpleNamespace(model_validate=lambda told: NrRadio.model_validate({**changed, **told}))
+    return lambda patch: patch.setattr(radio_by_hand, "NrRadio", settings)
+
+
+def _radio_without(name: str) -> Break:
+    """Have a radio link forget one of its times."""
+    true = NrRadioModel.__init__
+
+    def begin(self: NrRadioModel, *told: object) -> None:
+        true(self, *told)  # type: ignore[arg-type]  # passed on as they came
+        setattr(self, name, 0)
+
+    return lambda patch: patch.setattr(NrRadioModel, "__init__", begin)
+
+
+RADIO_BREAKS: dict[str, Break] = {
+    "HARQ's round trip 8 to 9 slots": _radio(harq_round_trip=9),
+    "HARQ's repetitions 3 to 4": _radio(harq_retransmissions=4),
+    "block error rate 10 to 10.1 %": _radio(block_error_rate="10.1 %"),
+    "RLC's retransmission 35 to 36 ms": _radio(rlc_retransmission="36 ms"),
+    "scheduling requests every 10 to 8 slots": _radio(scheduling_request_period=8),
+    "special slots with 9 symbols down": _radio(special_downlink_symbols=9),
+    "special slots with 1 symbol up": _radio(special_uplink_symbols=1),
+    "special slots with 3 symbols up": _radio(special_uplink_symbols=3),
+    "N2 12 to 13 symbols": _constant(scenario_nr, "PREPARATION_SYMBOLS", (10, 13, 23, 36)),
+    "K2 3 to 4 slots at 120 kHz": _constant(scenario_nr, "GRANT_DELAY_SLOTS", (1, 1, 2, 4)),
+    "no processing in the base station": _radio_without("_gnb_ns"),
+    "no processing in the device": _radio_without("_device_ns"),
+}
+
+
 def _failing(seed: int = 1) -> set[str]:
     section = lost_packets.lost_packets(seed)
     return {criterion.text.split(":")[0] for criterion in section.criteria if not criterion.passed}
@@ -175,8 +212,20 @@ def test_breaks_of_a_worlds_tcp_are_noticed(monkeypatch: pytest.MonkeyPatch, nam
     assert _failing() == {"In a world"}
 
 
+@pytest.mark.parametrize("name", RADIO_BREAKS)
+def test_breaks_of_new_radio_are_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each constant of New Radio, changed by a little, makes a packet take what it should not."""
+
+    def wrong() -> list[str]:
+        return [text for text, *times_ms in radio_by_hand.radio_cases() if abs(times_ms[0] - times_ms[1]) > 1e-5]
+
+    assert not wrong()
+    RADIO_BREAKS[name](monkeypatch)
+    assert wrong()
+
+
 def test_the_document_tells_every_break() -> None:
     """The page on breaks says of each that is kept here that it is, and of no other."""
     page = (Path(__file__).parent.parent / "docs" / "validation-breaks.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| (.*?) \| .* \| yes \|$", page, re.MULTILINE)
-    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS])
+    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS, *RADIO_BREAKS])

@@ -11,7 +11,8 @@ from meshsim.network.tcp_timer import expiry_ns
 from meshsim.probe.case import ProbeCase
 from meshsim.probe.run import run_probe
 from meshsim.validation import closed_form, published_handshakes, synack_theory
-from meshsim.validation.published_handshakes import LINUX_2019, fit, read_table, share_outside
+from meshsim.validation.published_handshakes import LINUX_2019, fit, late_and_apart, read_table, share_outside
+from meshsim.validation.published_modes import lateness
 from meshsim.validation.tls_handshakes import chain_cases, tls_cases, tls_flights
 
 
@@ -148,6 +149,23 @@ def test_judgements_catch_a_wrong_model() -> None:
     assert count == 40
     assert bad < published_handshakes.SHORT_SHARE * count
     assert bad < good - 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "failing"),
+    [
+        ({}, set()),
+        ({"minimum_rto_ns": 205_000_000}, {0}),
+        ({"minimum_rto_ns": 194_000_000}, {0}),
+        ({"initial_rto_ns": 1_020_000_000}, {1}),
+    ],
+)
+def test_published_quantiles_tell_timers(wrong: dict[str, int], failing: set[int]) -> None:
+    """Timeouts that are wrong by a few milliseconds in 200, or by 20 in 1000, are found out by what was measured."""
+    parameters = msgspec.structs.replace(LINUX_2019, **wrong)
+    cells = [cell for cell in read_table() if cell.family != "signature Dilithium2" and 1 < cell.loss_percent <= 10]
+    claims = lateness(late_and_apart([fit(cell, parameters, 250, 1) for cell in cells]))
+    assert {number for number, claim in enumerate(claims) if not claim.passed} == failing
 
 
 def test_every_real_handshake_is_compared() -> None:
