@@ -184,13 +184,13 @@ class _Chain:
 
     def _cross(self, packet: _Packet) -> Alarm:
         """Leave the link that was crossed last, if any, and enter the next."""
-        path, hop = packet.path, packet.hop
+        clock, path, hop = self._clock, packet.path, packet.hop
         if hop:
             path[hop - 1].leave(packet)
-        head_ns = path[hop].enter(packet, self._clock.now_ns)
+        head_ns = path[hop].enter(packet, clock.now_ns)
         assert head_ns != LOST
         packet.hop = hop = hop + 1
-        order = self._clock.order()
+        clock.order = order = clock.order + 1
         if hop < len(path):
             return head_ns, order, self._when_crossed, packet
         return head_ns, order, self._when_served if path is self._up else self._when_answered, packet
@@ -199,7 +199,8 @@ class _Chain:
         self._up[-1].leave(packet)
         work_ns = round(self._draw_work(_WORK_PER_NS))
         clock = self._clock
-        return self._cores.submit(clock.now_ns, work_ns) + work_ns, clock.order(), self._when_worked, packet
+        clock.order = order = clock.order + 1
+        return self._cores.submit(clock.now_ns, work_ns) + work_ns, order, self._when_worked, packet
 
     def _worked(self, packet: _Packet) -> Alarm:
         return self._launch(packet, self._down)

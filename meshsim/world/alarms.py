@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush, heappushpop
-from itertools import count
 from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
@@ -30,8 +29,9 @@ class Alarms:
     Alarms lie on a heap as (time, order, action, argument). What happens at one instant happens in the order in which
     it was set.
 
-    Most actions lead to one more alarm. An action may return it, ``(time, clock.order(), action, argument)``, in place
-    of setting it: it is put on the heap when the next is taken off, in one go, and is often the very next.
+    Most actions lead to one more alarm. An action may count ``order`` on by one and return ``(time, order, action,
+    argument)``, in place of setting it: that is put on the heap when the next is taken off, in one go, and is often the
+    very next.
 
     What is set ``at`` an instant after the current stretch of time lies on a heap of its own. Sidecars' timers are
     seconds away and there is one for each sidecar, so that the heap that every alarm goes through stays as small as
@@ -41,8 +41,8 @@ class Alarms:
     def __init__(self) -> None:
         self.now_ns = 0
         """The current instant: what ``now`` says, as a plain attribute."""
-        self.order = count(1).__next__
-        """Gives the place of what is set now in the order of what happens at one instant."""
+        self.order = 0
+        """Place of what was set last in the order of what happens at one instant: whoever sets more counts it on."""
         self._alarms: list[Any] = []
         self._stretch_end_ns = 0
         self._later: list[Alarm] = []
@@ -59,10 +59,11 @@ class Alarms:
 
     def at(self, time_ns: int, action: Action, argument: Any = None) -> None:
         """Have ``action(argument)`` called at ``time_ns``, which is not in the past."""
+        self.order = order = self.order + 1
         if time_ns < self._stretch_end_ns:
-            heappush(self._alarms, (time_ns, self.order(), action, argument))
+            heappush(self._alarms, (time_ns, order, action, argument))
         else:
-            self._set((time_ns, self.order(), action, argument))
+            self._set((time_ns, order, action, argument))
 
     def _set(self, alarm: Alarm) -> None:
         if alarm[0] < self._stretch_end_ns:
@@ -90,6 +91,10 @@ class Alarms:
         while alarms:
             self.now_ns, _, action, argument = heappop(alarms)
             following = action(argument)
-            while following is not None:
+            # Not ``while following is not None``: CPython 3.11 specialises a function after some calls of it or jumps
+            # back without a condition, and this one is called once a run.
+            while True:
+                if following is None:
+                    break
                 self.now_ns, _, action, argument = heappushpop(alarms, following)
                 following = action(argument)

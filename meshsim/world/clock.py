@@ -35,7 +35,8 @@ class Clock(Alarms, Environment):
 
     def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
         """Take an event of SimPy's, as an alarm."""
-        order = self.order() + (priority - NORMAL) * _PRIORITY
+        self.order += 1
+        order = self.order + (priority - NORMAL) * _PRIORITY
         self._set((self.now_ns + delay, order, self._occur, event))
 
     def _occur(self, event: Event) -> None:

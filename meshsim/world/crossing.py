@@ -28,7 +28,6 @@ class Crossing:
         # Methods that alarms call: to take one from the object makes a new one each time.
         self._when_crossed = self._cross
         self._when_arrived = self._arrive
-        self._order = clock.order
 
     # What becomes of a transfer
 
@@ -48,13 +47,14 @@ class Crossing:
 
     def _launch(self, transfer: Transfer, path: Path) -> Alarm | None:
         """Send a train that is loaded; return what follows from that, as an action may."""
-        now_ns = self._clock.now_ns
-        transfer.launched_ns = transfer.head_ns = now_ns
+        clock = self._clock
+        transfer.launched_ns = transfer.head_ns = now_ns = clock.now_ns
         transfer.path = path
         transfer.hop = 0
         if path:
             return self._enter(transfer)
-        return now_ns, self._order(), self._when_arrived, transfer
+        clock.order = order = clock.order + 1
+        return now_ns, order, self._when_arrived, transfer
 
     def _cross(self, transfer: Transfer) -> Alarm | None:
         """Leave the hop that was crossed last and enter the next."""
@@ -66,34 +66,40 @@ class Crossing:
             self._lost(transfer)
             return None
         # As in ``_enter``, once more in this place: a call for each hop of each message counts.
-        head_ns = path[index].enter(transfer, self._clock.now_ns)
+        clock = self._clock
+        head_ns = path[index].enter(transfer, clock.now_ns)
         if head_ns > transfer.limit_ns or transfer.copies > 0:
             return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
         if index < len(path):
-            return head_ns, self._order(), self._when_crossed, transfer
+            clock.order = order = clock.order + 1
+            return head_ns, order, self._when_crossed, transfer
         transfer.head_ns = head_ns
         if transfer.packets is not None:
             self._spread(transfer)
-        return transfer.tail_ns, self._order(), self._when_arrived, transfer
+        clock.order = order = clock.order + 1
+        return transfer.tail_ns, order, self._when_arrived, transfer
 
     def _enter(self, transfer: Transfer) -> Alarm | None:
         """Enter the next hop."""
         path, index = transfer.path, transfer.hop
-        head_ns = path[index].enter(transfer, self._clock.now_ns)
+        clock = self._clock
+        head_ns = path[index].enter(transfer, clock.now_ns)
         if head_ns > transfer.limit_ns or transfer.copies > 0:
             return self._entered(transfer, head_ns)
         transfer.hop = index = index + 1
         if index < len(path):
-            return head_ns, self._order(), self._when_crossed, transfer
+            clock.order = order = clock.order + 1
+            return head_ns, order, self._when_crossed, transfer
         transfer.head_ns = head_ns
         if transfer.packets is not None:
             self._spread(transfer)
-        return transfer.tail_ns, self._order(), self._when_arrived, transfer
+        clock.order = order = clock.order + 1
+        return transfer.tail_ns, order, self._when_arrived, transfer
 
     def _entered(self, transfer: Transfer, head_ns: int) -> Alarm | None:
         """Go on after any hop, which said when the head is across, or that it is lost or waits."""
-        index = transfer.hop
+        clock, index = self._clock, transfer.hop
         hop = transfer.path[index]
         following: Alarm | None = None
         if head_ns <= NO_LIMIT:
@@ -104,14 +110,16 @@ class Crossing:
                 transfer.head_ns = head_ns
                 if transfer.packets is not None:
                     self._spread(transfer)
-                following = transfer.tail_ns, self._order(), self._when_arrived, transfer
+                clock.order = order = clock.order + 1
+                following = transfer.tail_ns, order, self._when_arrived, transfer
             else:
-                following = head_ns, self._order(), self._when_crossed, transfer
+                clock.order = order = clock.order + 1
+                following = head_ns, order, self._when_crossed, transfer
         elif head_ns == INTERRUPTED:
             until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # only radio has handovers
             if until_ns > transfer.limit_ns:
                 self._doubt(transfer)
-            self._clock.at(until_ns, self._enter, transfer)
+            clock.at(until_ns, self._enter, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:

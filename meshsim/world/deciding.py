@@ -64,7 +64,8 @@ class Deciding:
         if connection is None:
             return None
         machine = host.machine
-        now_ns = self._clock.now_ns
+        clock = self._clock
+        now_ns = clock.now_ns
         crypto_ns = machine.records_ns[connection.cipher][message.size_bytes] if message.encrypted else 0
         ruling, policy_ns = None, 0
         if question is not None:
@@ -88,7 +89,8 @@ class Deciding:
         work_ns = crypto_ns + proxy_ns + policy_ns
         start_ns = host.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling)
-        return start_ns + work_ns, self._clock.order(), self._when_worked, job
+        clock.order = order = clock.order + 1
+        return start_ns + work_ns, order, self._when_worked, job
 
     def _worked(self, job: tuple[Any, ...]) -> Alarm | None:
         host, epoch, command, account, start_ns, crypto_ns, proxy_ns, policy_ns, ruling = job

@@ -158,7 +158,8 @@ class Driver:
         transfer.crypto_ns = crypto_ns = machine.records_ns[connection.cipher][size_bytes] if unit.encrypted else 0
         work_ns = crypto_ns + proxy_ns
         transfer.job_start_ns = start_ns = host.cores.submit(now_ns, work_ns)
-        return start_ns + work_ns, clock.order(), self._when_sealed, transfer
+        clock.order = order = clock.order + 1
+        return start_ns + work_ns, order, self._when_sealed, transfer
 
     def _waited(self, account: Account, connection: Connection) -> None:
         """Attribute a call's wait for a connection: TCP set-up, TLS handshake, or a free stream."""
@@ -226,7 +227,8 @@ class Driver:
         account = self._accounts[command.call_id]
         account.retries = command.attempts - 1 if command.attempts else 0
         response = command.response
-        now_ns = self._clock.now_ns
+        clock = self._clock
+        now_ns = clock.now_ns
         if response is None:
             waited = account.waits_for >= 0
             if waited:
@@ -247,7 +249,8 @@ class Driver:
         work_ns = crypto_ns + proxy_ns
         start_ns = host.cores.submit(now_ns, work_ns)
         job = (host, host.epoch, account, command, start_ns, crypto_ns, proxy_ns)
-        return start_ns + work_ns, self._clock.order(), self._when_opened, job
+        clock.order = order = clock.order + 1
+        return start_ns + work_ns, order, self._when_opened, job
 
     def _opened(self, job: tuple[Any, ...]) -> Alarm | None:
         host, epoch, account, command, start_ns, crypto_ns, proxy_ns = job

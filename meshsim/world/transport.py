@@ -91,7 +91,8 @@ class Transport(Crossing):
         else:
             path = self._path(connection, direction)
         order = connection.orders[direction]
-        now_ns = self._clock.now_ns
+        clock = self._clock
+        now_ns = clock.now_ns
         size_bytes = transfer.unsent_bytes
         if path and not order and size_bytes <= connection.segment_bytes:
             # As ``load``, ``_launch`` and ``_enter``, in this place: each call for each message counts.
@@ -111,7 +112,8 @@ class Transport(Crossing):
             if head_ns > limit_ns or transfer.copies > 0 or len(path) == 1:
                 return self._entered(transfer, head_ns)
             transfer.hop = 1
-            return head_ns, self._order(), self._when_crossed, transfer
+            clock.order = place = clock.order + 1
+            return head_ns, place, self._when_crossed, transfer
         if path is None or not load(transfer, self.parameters, now_ns):
             self.look_closer(connection)
             assert connection.wire is not None

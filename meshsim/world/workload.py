@@ -79,16 +79,17 @@ class Workloads:
         # Drawn now, so that the draws follow the order of arrival whatever the calls before them do.
         groups = draw_groups(replica.steps, replica.call_random) if replica.steps else ()
         start_ns = replica.machine.cores.submit(clock.now_ns, work_ns)
+        clock.order = order = clock.order + 1
         if replica.service.memory_per_request_bytes:
             self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
         if account is None or not groups:
             # If its caller has given up, the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
             job = (replica, replica.epoch, account, start_ns, answer)
-            return start_ns + work_ns, clock.order(), self._when_served, job
+            return start_ns + work_ns, order, self._when_served, job
         handling = Handling(replica, account, message, command.connection_id, groups, start_ns)
         handling.carried = command.carried
-        return start_ns + work_ns, clock.order(), self._when_worked, handling
+        return start_ns + work_ns, order, self._when_worked, handling
 
     def _served(self, job: tuple[Replica, int, Account | None, int, events.ServiceAnswered]) -> Alarm | None:
         """The work on a request is done that leads to no calls, or that is nobody's any more."""

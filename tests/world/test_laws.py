@@ -306,7 +306,7 @@ def test_no_alarm_is_dropped(simulate: Simulate, data: Data) -> None:
         patch.setattr(state, "Clock", clock)
         assert simulate(data, fidelity="modelled").requests
     (used,) = clocks
-    assert sorted(place for place in used.gone_off if place > 0) == list(range(1, used.order()))
+    assert sorted(place for place in used.gone_off if place > 0) == list(range(1, used.order + 1))
 
 
 @_laws
