@@ -98,6 +98,8 @@ class LinkDirection:
         self._free_at_ns = 0
         self._last_head_ns = 0
         self._last_tail_ns = 0
+        """When head and tail of the last train are there, if it was not one segment that left at the link's own pace:
+        whatever leaves after that, leaves and arrives later."""
         self.busy_ns = 0
         self.sent_bytes = 0
         self.delivered_bytes = 0
@@ -125,16 +127,18 @@ class LinkDirection:
             serialisation_ns = self._serialise(size_bytes)
         self._free_at_ns = end_ns = start_ns + serialisation_ns
         self.busy_ns += serialisation_ns
-        if start_ns < train.tail_ns:
-            end_ns = train.tail_ns + serialisation_ns  # it is left of a longer train, and its tail is not here yet
-        tail_ns = end_ns + self.latency_ns
         train.epoch = self.epoch
-        if tail_ns >= self._last_tail_ns:
-            self._last_head_ns = self._last_tail_ns = train.tail_ns = tail_ns
-            return tail_ns
-        train.tail_ns = self._last_tail_ns
-        if tail_ns > self._last_head_ns:
-            self._last_head_ns = tail_ns
+        tail_ns = end_ns + self.latency_ns
+        if start_ns < train.tail_ns or tail_ns < self._last_tail_ns:
+            return self._follow(train, serialisation_ns, end_ns)
+        train.tail_ns = tail_ns
+        return tail_ns
+
+    def _follow(self, train: Train, serialisation_ns: int, end_ns: int) -> int:
+        """Return when one segment is across that waits for a tail: of its own longer train, or of one before it."""
+        tail_ns = max(end_ns, train.tail_ns + serialisation_ns) + self.latency_ns
+        self._last_head_ns = max(tail_ns, self._last_head_ns)
+        self._last_tail_ns = train.tail_ns = max(tail_ns, self._last_tail_ns)
         return self._last_head_ns
 
     def _serialise(self, size_bytes: int) -> int:

@@ -34,10 +34,9 @@ HTTP_DECIDES = HttpDecides()
 class Deciding:
     """Carries out ``AskPolicy``: in the proxy, or by asking outside of it."""
 
-    rollout: Rollout | None = None
-    """Holds every decision against what ought to hold; None where that does not change."""
-
     def __init__(self, state: State, tell_last: Callable[[Host, events.Event], Alarm | None]) -> None:
+        self.rollout: Rollout | None = None
+        """Holds every decision against what ought to hold; None where that does not change."""
         self._state = state
         self._tell_last = tell_last
         self._clock = state.clock

@@ -184,6 +184,7 @@ class Replica(Host):
         "endpoint_id",
         "grown_bytes",
         "onward",
+        "request_bytes",
         "service",
         "steps",
         "version",
@@ -215,6 +216,8 @@ class Replica(Host):
         """Whether it runs; one that does not has no sidecar."""
         self.base_bytes = 0
         """Memory that it takes of its node while it is up, its sidecar included."""
+        self.request_bytes = service.memory_per_request_bytes
+        """Memory that a request takes while it is here: read for each."""
         self.grown_bytes = 0
         """What its requests and connections take on top now."""
 

@@ -98,8 +98,8 @@ class Transport(Crossing):
             # As ``load``, ``_launch`` and ``_enter``, in this place: each call for each message counts.
             transfer.size_bytes = size_bytes + tcp.HEADER_BYTES
             transfer.segments = transfer.sent_segments = 1
-            transfer.tail_ns = transfer.launched_ns = transfer.head_ns = now_ns
-            transfer.radio_ns = transfer.epoch = transfer.copies = transfer.window = transfer.hop = 0
+            transfer.tail_ns = transfer.launched_ns = now_ns
+            transfer.radio_ns = transfer.epoch = transfer.copies = transfer.window = 0
             transfer.alive = None
             transfer.corrupted = ()
             transfer.limit_ns = limit_ns = now_ns + connection.patience_ns
@@ -110,6 +110,7 @@ class Transport(Crossing):
             transfer.path = path
             head_ns = path[0].enter(transfer, now_ns)
             if head_ns > limit_ns or transfer.copies > 0 or len(path) == 1:
+                transfer.hop = 0
                 return self._entered(transfer, head_ns)
             transfer.hop = 1
             clock.order = place = clock.order + 1

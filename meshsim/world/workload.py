@@ -80,8 +80,8 @@ class Workloads:
         groups = draw_groups(replica.steps, replica.call_random) if replica.steps else ()
         start_ns = replica.machine.cores.submit(clock.now_ns, work_ns)
         clock.order = order = clock.order + 1
-        if replica.service.memory_per_request_bytes:
-            self._state.memory.grow(replica, replica.service.memory_per_request_bytes)
+        if replica.request_bytes:
+            self._state.memory.grow(replica, replica.request_bytes)
         if account is None or not groups:
             # If its caller has given up, the replica does not know, and works for nobody.
             answer = events.ServiceAnswered(command.connection_id, message.call_id, message.attempt, 200)
@@ -134,8 +134,8 @@ class Workloads:
         return following
 
     def _answer(self, replica: Replica, answer: events.ServiceAnswered) -> Alarm | None:
-        if replica.service.memory_per_request_bytes:
-            self._state.memory.shrink(replica, replica.service.memory_per_request_bytes)
+        if replica.request_bytes:
+            self._state.memory.shrink(replica, replica.request_bytes)
         return self._driver.tell_last(replica, answer)
 
     # The end of a call
