@@ -10,7 +10,8 @@ from meshsim.identity.authority import Authority
 from meshsim.identity.bundle import TrustBundle, by_trust_domain
 from meshsim.identity.spiffe import trust_domain_of
 from meshsim.identity.svid import SECOND_NS
-from meshsim.inquiry.subject import Callee, Caller, End
+from meshsim.inquiry.ends import Door, End
+from meshsim.inquiry.subject import Callee, Caller
 from meshsim.sidecar.tls.outcome import WRONG_TRUST_DOMAIN, Established, Refused
 from meshsim.sidecar.tls.prediction import HandshakeCase, predict
 from meshsim.sidecar.tls.settings import TlsSide
@@ -38,6 +39,9 @@ def admission(caller: Caller, callee: Callee, port: int, *, plaintext: bool = Fa
     A workload of the mesh speaks as its own sidecar is configured to. A stranger speaks as the port would like it, so
     that nothing but its identity can be refused; the one that proves none speaks plaintext.
     """
+    door = callee.door
+    if door is not None and not plaintext and caller.spiffe_id and _goes_through(caller, door):
+        return _through(caller, callee, port, door)
     mode = callee.modes[port]
     if plaintext or not caller.spiffe_id or _speaks_plaintext(caller, callee, port):
         if mode != STRICT:
@@ -52,6 +56,21 @@ def admission(caller: Caller, callee: Callee, port: int, *, plaintext: bool = Fa
     if isinstance(outcome, Refused):
         return Admission(False, _words(outcome, caller.spiffe_id, callee.spiffe_id))
     return Admission(False, "", outcome)
+
+
+def _goes_through(caller: Caller, door: Door) -> bool:
+    return caller.spiffe_id not in door.past and (caller.end is None or caller.end.settings.mode != DISABLE)
+
+
+def _through(caller: Caller, callee: Callee, port: int, door: Door) -> Admission:
+    """How a caller gets on at a waypoint, and that at the port behind it."""
+    client = caller.end or End(door.end.settings, door.end.key_type, frozenset({trust_domain_of(door.spiffe_id)}))
+    outcome = _handshake(client, caller.spiffe_id, door.end, door.spiffe_id)
+    if isinstance(outcome, Refused):
+        return Admission(False, _words(outcome, caller.spiffe_id, door.spiffe_id, "waypoint"))
+    waypoint = Caller(door.workload, door.workload, door.spiffe_id, door.namespace, in_mesh=True, end=door.end)
+    onward = admission(waypoint, callee, port)
+    return Admission(False, f"behind the waypoint, {onward.refused}" if onward.refused else "", outcome)
 
 
 def _speaks_plaintext(caller: Caller, callee: Callee, port: int) -> bool:
@@ -94,9 +113,10 @@ def _authority(trust_domain: str) -> Authority:
     return Authority(trust_domain, "root", 0, "ecdsa-p256", NOW_NS - HOUR_NS, NOW_NS + HOUR_NS)
 
 
-def _words(refused: Refused, client_id: str, server_id: str) -> str:
+def _words(refused: Refused, client_id: str, server_id: str, server: str = "port") -> str:
+    verifier, peer = (server, client_id) if refused.by == "server" else ("caller", server_id)
     if refused.reason == WRONG_TRUST_DOMAIN:
-        verifier, peer = ("the port", client_id) if refused.by == "server" else ("the caller", server_id)
-        return f"{verifier} has no bundle for the trust domain {trust_domain_of(peer)}: TLS refuses its certificates"
-    verifier = "port" if refused.by == "server" else "caller"
+        return (
+            f"the {verifier} has no bundle for the trust domain {trust_domain_of(peer)}: TLS refuses its certificates"
+        )
     return f"the TLS handshake fails: {refused.reason}, says the {verifier}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from meshsim.scenario.token_reasons import MISSING, UNKNOWN_ISSUER, WRONG_AUDIEN
 from meshsim.sidecar.received import CLIENT_CERT, end_to_end, received
 from meshsim.sidecar.received import Caller as Sender
 
+_OF_TLS = frozenset({"tls_version", "cipher", "group", "certificate_age_s"})
 UNKNOWN_HASH = "0" * 64
 """In place of the hash of a certificate that nobody has minted."""
 
@@ -163,12 +164,33 @@ def of_mesh(subject: Subject, constants: Constants) -> Constants:
             constants.add_claims([(name,)], [(value,) if listed else value for value in values])
     for callee in subject.callees:
         constants.audiences.update(() if callee.token_check is None else callee.token_check.audiences)
+    constants.approximate |= set(_of_waypoints(subject))
     rules = subject.header_rules
     if rules is not None and rules.says_who_calls and header(CLIENT_CERT) in constants.texts:
         said = "the hash of a certificate, which {} tells, is not known without a run"
         other = "{} tells who calls, beside what the caller says in it; not all that it can be is tried"
         constants.approximate.add((said if "Hash" in rules.certificate_fields else other).format(CLIENT_CERT))
     return constants
+
+
+def _of_waypoints(subject: Subject) -> Iterator[str]:
+    """What is not as it is asked about where waypoints stand between callers and services."""
+    engine = subject.engine
+    if not isinstance(engine, IstioEngine):
+        return
+    parts = [part for one in subject.callees for part in (one.versions or (one,))]
+    for callee in parts:
+        seen = engine.reads_behind_waypoint(callee.service, callee.version) & _OF_TLS if callee.door else None
+        if seen:
+            said = f"behind its waypoint, policies for {callee.name} see the TLS connection of the waypoint"
+            yield f"{said}; the caller's is asked about ({', '.join(sorted(seen))})"
+    if not any(callee.waypoint for callee in parts):
+        return
+    proxies: dict[str, set[str]] = {}
+    for caller in subject.callers:
+        proxies.setdefault(caller.spiffe_id, set()).add(caller.proxy)
+    for spiffe_id in sorted(one for one, kinds in proxies.items() if len(kinds) > 1):
+        yield f"some with the identity {spiffe_id} have sidecars and go past waypoints; all of them are taken to do so"
 
 
 def notes_of(subjects: Sequence[Subject], constants: Constants) -> list[str]:

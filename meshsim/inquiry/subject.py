@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshsim.control.routing import plaintext_to, settings_of
 from meshsim.experiment import load
 from meshsim.identity.token_check import Keys, TokenRules, no_keys
 from meshsim.inquiry.declared import audiences_of, authorities_of, issuers_of
+from meshsim.inquiry.ends import Door, End, door_of, end_of, plaintext_of
 from meshsim.inquiry.odd import odd_in
 from meshsim.policy.engine import PolicyEngine, PolicyFile
 from meshsim.policy.istio import IstioEngine
@@ -25,26 +25,14 @@ from meshsim.scenario.variants import spiffe_id, variants, version_tls
 from meshsim.telemetry.recorder import Recorder
 from meshsim.world.hosts import Device, Replica
 from meshsim.world.templates import header_rules
-from meshsim.world.tls_terms import tls_settings
 from meshsim.world.world import World
 
 if TYPE_CHECKING:
     from meshsim.scenario.loader import LoadedScenario
     from meshsim.scenario.model import Scenario
-    from meshsim.scenario.tls import PortTls, Tls
+    from meshsim.scenario.tls import PortTls
     from meshsim.sidecar.received import HeaderRules
-    from meshsim.sidecar.tls.settings import TlsSettings
     from meshsim.world.hosts import Host
-
-
-class End(msgspec.Struct, frozen=True):
-    """What one end of a handshake is configured to do."""
-
-    settings: TlsSettings
-    key_type: str
-    """Of its certificate."""
-    trusts: frozenset[str]
-    """Trust domains whose bundles it has."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -67,6 +55,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Authority of what it sends, by the service that it calls; those that are the service's name are left out."""
     in_mesh: bool = False
     """Whether it is a service of the mesh; else it is believed less: a device, or a stranger."""
+    proxy: str = ""
+    """What kind of proxy it has: sidecar or ztunnel; empty for a stranger."""
     end: End | None = None
     """How it speaks TLS; None for a stranger, who would speak it as any port likes."""
     carried_to: frozenset[str] = frozenset()
@@ -117,6 +107,10 @@ class Callee(msgspec.Struct, frozen=True):
     version: str = ""
     versions: tuple[Callee, ...] = ()
     """Of a service: its versions, if it has any."""
+    waypoint: bool = False
+    """Whether some waypoint serves it, with a place or without."""
+    door: Door | None = None
+    """The waypoint with a place through which requests come; None if there is none."""
     token_check: TokenCheck | None = None
     """None: no ``request_authentication``; Istio's policies may still have tokens checked."""
 
@@ -242,6 +236,7 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
             slices=tuple(sends) if device else tuple(scenario.network.slices),
             authorities=authorities_of(scenario, host.workload),
             in_mesh=not device,
+            proxy=ways.proxy_of(host.workload),
             carried_to=frozenset(name for name in scenario.mesh.destinations if ways.is_carried(host.workload, name)),
             unanswered=frozenset(
                 (name, port)
@@ -249,7 +244,7 @@ def _callers(scenario: Scenario, world: World, hosts: list[Host]) -> list[Caller
                 for port in service.protocols
                 if ways.is_closed(host.workload, name, port)
             ),
-            end=_end(
+            end=end_of(
                 scenario,
                 host.workload,
                 tls_of(scenario.mesh.tls, scenario.mesh.domain_tls(host.workload), *_own_tls(scenario, host)),
@@ -283,8 +278,8 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
         targets={number: service.target_port(number) for number in ports},
         modes={number: tls.mode for number, tls in ports.items()},
         spiffe_id=spiffe_id(service, variant, scenario.mesh.trust_domain_of(name)),
-        ends={number: _end(scenario, name, tls) for number, tls in ports.items()},
-        plaintext={one: _plaintext(scenario, name, list(ports), one, version) for one in told},
+        ends={number: end_of(scenario, name, tls) for number, tls in ports.items()},
+        plaintext={one: plaintext_of(scenario, name, list(ports), one, version) for one in told},
         node="" if replica is None else replica.node,
         addresses=tuple(map(world.address_of, replicas)) or ("",),
         token_rules=None if replica is None else world.token_rules_of(replica),
@@ -292,27 +287,9 @@ def _callee(scenario: Scenario, world: World, hosts: list[Host], name: str, vers
         version=version,
         versions=tuple(parts),
         token_check=_token_check(scenario, name),
+        waypoint=service.waypoint is not None,
+        door=door_of(scenario, name, world.past_waypoint_of),
     )
-
-
-def _plaintext(scenario: Scenario, name: str, ports: list[int], namespace: str, version: str) -> dict[int, bool | None]:
-    return {
-        port: plaintext_to(scenario, settings_of(scenario, name, "", port, namespace), name, port, version)
-        for port in ports
-    }
-
-
-def _end(scenario: Scenario, workload: str, tls: Tls) -> End:
-    return End(tls_settings(tls), tls.key, _trusted_by(scenario, workload))
-
-
-def _trusted_by(scenario: Scenario, workload: str) -> frozenset[str]:
-    """Trust domains whose bundles a workload's sidecar has; Istio checks aliases with the mesh's own roots."""
-    mesh = scenario.mesh
-    own = mesh.trust_domain_of(workload)
-    policy = mesh.policy
-    aliases = () if policy is None or policy.istio is None else policy.istio.trust_domain_aliases
-    return frozenset({own, *mesh.trusted_by(own), *(aliases if own == mesh.trust_domain else ())})
 
 
 def with_engine(subject: Subject, name: str, engine: PolicyEngine, files: Sequence[PolicyFile]) -> Subject:

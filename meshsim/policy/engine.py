@@ -58,6 +58,8 @@ class Directory(msgspec.Struct, frozen=True):
     """Service → namespace/name of the waypoint that serves it; those without one are left out."""
     waypoint_addresses: Mapping[str, str] = {}
     """Namespace/name of a waypoint → address of its first replica; those without a place are left out."""
+    waypoint_places: Mapping[str, tuple[str, str]] = {}
+    """Site and node of that replica, likewise."""
     open_to_gateways: frozenset[str] = frozenset()
     """Services whose waypoint gateways go through too."""
     gateways: Mapping[str, frozenset[str]] = {}

@@ -188,6 +188,12 @@ class IstioEngine:
         plan = self._workloads[service, self._kind(service, version)].plan(port)
         return "" if not plan.http else "all" if plan.passing is None else "some"
 
+    def reads_behind_waypoint(self, service: str, version: str = "") -> frozenset[str]:
+        """Attributes of questions that ztunnel's decisions depend on behind the waypoint of a service."""
+        workload = self._workloads.get((service, self._kind(service, version)))
+        plans = () if workload is None else (workload.by_request.ztunnel, workload.by_connection.ztunnel)
+        return frozenset().union(*(plan.reads for plan in plans if plan is not None))
+
     def token_rules(self, service: str, version: str = "") -> tuple[JwtRule, ...]:
         """The rules for tokens that hold there, in the order in which they are tried."""
         workload = self._workloads.get((service, self._kind(service, version)))

@@ -44,6 +44,8 @@ class Passing(msgspec.Struct, frozen=True):
     """SPIFFE IDs of callers that go past it: gateways, and waypoints themselves."""
     sidecars: frozenset[str]
     """SPIFFE IDs of callers with sidecars, which go past it too."""
+    place: tuple[str, str] | None = None
+    """Its site and node; None where it has none, and then those of callers stand for them."""
 
     def takes(self, question: Question) -> bool:
         """Whether a request goes through the waypoint."""
@@ -63,7 +65,10 @@ class Passing(msgspec.Struct, frozen=True):
         """What ztunnel is asked: the waypoint is the caller."""
         if not self.takes(question):
             return question
-        return msgspec.structs.replace(question, principal=self.principal, source_ip=self.address)
+        onward = msgspec.structs.replace(question, principal=self.principal, source_ip=self.address)
+        if self.place is None:
+            return onward
+        return msgspec.structs.replace(onward, site=self.place[0], source_node=self.place[1])
 
 
 def is_behind_ztunnel(service: str, directory: Directory) -> bool:
@@ -86,7 +91,9 @@ def passing(service: str, directory: Directory) -> Passing:
     )
     own = directory.waypoints[service]
     address = directory.waypoint_addresses.get(own, "")
-    return Passing(waypoint_identity(own, directory), address, gateways | waypoints, sidecars)
+    return Passing(
+        waypoint_identity(own, directory), address, gateways | waypoints, sidecars, directory.waypoint_places.get(own)
+    )
 
 
 def both(waypoint: Decision, ztunnel: Decision) -> Decision:

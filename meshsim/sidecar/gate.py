@@ -12,7 +12,7 @@ from meshsim.identity.token_places import BEARER, Fields
 from meshsim.identity.token_search import Checked, TokenSearch
 from meshsim.scenario.headers import FIELDS_OF_THE_MESH
 from meshsim.sidecar.messages import CallTemplate, Carried, RequestMessage
-from meshsim.sidecar.questions import fields_of
+from meshsim.sidecar.questions import called_port, fields_of
 from meshsim.sidecar.received import CLIENT_CERT, as_read, end_to_end, kept
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Gate:
     def look(self, downstream: Downstream, message: RequestMessage, now_ns: int) -> Passed:
         """Judge the tokens of a request."""
         rules, search, settings = self._rules, self._search, self._settings
-        if rules is None or search is None or downstream.port in rules.blind:
+        if rules is None or search is None or called_port(downstream, message.template) in rules.blind:
             return UNLOOKED
         if downstream.principal in rules.past:  # nobody takes the token off, so it is a header field like others
             return Passed(None, headers=fields_of(settings, downstream, message, message.headers), target=message.path)

@@ -12,7 +12,7 @@ from meshsim.sidecar.received import Caller, end_to_end, received
 if TYPE_CHECKING:
     from meshsim.identity.token_places import Fields
     from meshsim.sidecar.inbound import Downstream
-    from meshsim.sidecar.messages import RequestMessage
+    from meshsim.sidecar.messages import CallTemplate, RequestMessage
     from meshsim.sidecar.settings import SidecarSettings
 
 S = 1_000_000_000
@@ -82,14 +82,14 @@ def fields_of(settings: SidecarSettings, downstream: Downstream, message: Reques
     return received(headers, rules, caller, settings.spiffe_id)
 
 
-def _port(facts: _Facts) -> int:
-    template = facts.message.template
-    return (template.target_port or template.port) if template.through else facts.downstream.port
+def called_port(downstream: Downstream, template: CallTemplate) -> int:
+    """The port of the service: a waypoint has all requests at one of its own."""
+    return (template.target_port or template.port) if template.through else downstream.port
 
 
 _EXTRA: Mapping[str, Callable[[_Facts], Any]] = MappingProxyType(
     {
-        "port": lambda facts: _port(facts),
+        "port": lambda facts: called_port(facts.downstream, facts.message.template),
         "service_port": lambda facts: facts.message.template.port,
         "host": lambda facts: facts.message.template.authority,
         "headers": _headers,

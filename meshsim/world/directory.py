@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,17 +29,20 @@ def directory_of(state: State) -> Directory:
         nodes=frozenset(state.machines),
         sites=frozenset(machine.site for machine in state.machines.values()),
         workloads={host.spiffe_id: host.workload for host in state.hosts()},
-        waypoint_addresses=_waypoint_addresses(state),
+        **_waypoint_places(state),
     )
 
 
-def _waypoint_addresses(state: State) -> dict[str, str]:
+def _waypoint_places(state: State) -> dict[str, Any]:
     placed = placed_waypoints(state.scenario)
     if not placed:
         return {}
     addresses = Addresses(state)
     first = {placed[one.workload].name: one for one in reversed(state.replicas) if one.workload in placed}
-    return {name: addresses.of(replica) for name, replica in first.items()}
+    return {
+        "waypoint_addresses": {name: addresses.of(replica) for name, replica in first.items()},
+        "waypoint_places": {name: (replica.site, replica.node) for name, replica in first.items()},
+    }
 
 
 def declared(scenario: Scenario) -> Directory:

@@ -26,7 +26,7 @@ from meshsim.world.build_devices import build_devices
 from meshsim.world.bundles import Bundles
 from meshsim.world.comparison import HandshakeSampler
 from meshsim.world.connections import Connections
-from meshsim.world.directory import engine_of
+from meshsim.world.directory import directory_of, engine_of
 from meshsim.world.domains import Domains
 from meshsim.world.driver import Driver
 from meshsim.world.federating import Federating
@@ -47,6 +47,7 @@ from meshsim.world.state import State
 from meshsim.world.striking import Striking
 from meshsim.world.templates import Templates
 from meshsim.world.tls_terms import tls_settings
+from meshsim.world.token_rules import past_waypoint
 from meshsim.world.tokens import Tokens
 from meshsim.world.transport import Transport
 from meshsim.world.waypoints import SendingOn, Waypoints, set_cores, set_proxy_costs
@@ -246,6 +247,10 @@ class World:
     def token_rules_by(self, engine: PolicyEngine, service: str, version: str) -> TokenRules | None:
         """Return which tokens a service without settings of its own accepts by an engine; None if it looks at none."""
         return None if self._state.tokens is None else self._state.tokens.rules_by(engine, service, version)
+
+    def past_waypoint_of(self, service: str) -> frozenset[str]:
+        """Return the SPIFFE IDs of callers that go past the waypoint of a service; the empty one: who proves none."""
+        return past_waypoint(service, directory_of(self._state))
 
     def token_keys_of(self, host: Host) -> Keys:
         """Return what gives the keys of token issuers that a host has in its bundles at the start of the run."""

@@ -86,6 +86,24 @@ def test_each_side_knows_who_carries_what_a_caller_sends(sides: Sides) -> None:
     check_witnesses(each, comparison)
 
 
+def test_tokens_of_who_no_longer_goes_past_a_waypoint(sides: Sides) -> None:
+    """A caller that gets a ztunnel goes through the waypoint, where its token is looked at, though no rule changed."""
+    served = [
+        "mesh.ambient=true",
+        "services.back.waypoint=yard/door",
+        "mesh.waypoints={yard/door: {replicas: {shop: 1}}}",
+        "services.back.request_authentication={issuers: [desk]}",
+        "mesh.tokens={issuers: {desk: {}}}",
+        "fleets.users.token={issuer: desk}",
+        "mesh.policy=null",
+    ]
+    each = sides([*served, "services.front.dataplane=sidecar"], served)
+    assert allowed(each, source="front", destination="back", claims={"iss": "nobody"}) == [True, False]
+    comparison = compare(*each)
+    assert told(comparison, "front", "back") == {False}
+    check_witnesses(each, comparison)
+
+
 def rule(key: str, value: str) -> str:
     """A policy that allows what fulfils one condition."""
     return OBJECT.format("AuthorizationPolicy", f'{{rules: [{{when: [{{key: "{key}", values: ["{value}"]}}]}}]}}')

@@ -252,6 +252,48 @@ def test_nobody_looks_at_tokens_past_a_waypoint(
         assert any("goes past the waypoint" in note for note in verdict.notes) == verdict.decision.allowed
 
 
+DISABLED = "services.new.ports={8080: {tls: {mode: DISABLE}}}"
+SITE = [{"when": [{"key": "meshsim.site", "values": ["desk"]}]}]
+FOREIGN = {
+    **PUT_ATTACHED,
+    "kind": "RequestAuthentication",
+    "spec": {"targetRefs": [{"kind": "Service", "name": "new"}], "jwtRules": [{"issuer": "nobody"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("policy", "more", "outcomes"),
+    [
+        (PUT_ATTACHED, ["services.new.tls={groups: [P-384]}"], {"modern": "tls-refused", "classic": "tls-refused"}),
+        (PUT_ATTACHED, [DISABLED], {"modern": "unreachable", "classic": "unreachable"}),
+        (PUT_ATTACHED, [DISABLED, "mesh.destinations={new: {tls: auto}}"], {"modern": "ok", "classic": "ok"}),
+        (PUT_ATTACHED, ["fleets.modern.tls={groups: [P-384]}"], {"modern": "tls-refused", "classic": "ok"}),
+        (PUT_ATTACHED, ["mesh.destinations={new: {tls: plaintext}}"], {"modern": "reset", "classic": "reset"}),
+        (FOREIGN, [*TOKENS, "services.new.ports={8080: {protocol: tcp}}"], {"modern": "ok", "classic": "ok"}),
+        (
+            deny("site", selector={"matchLabels": {"app": "cart"}}, rules=SITE),
+            [],
+            {"modern": "ok", "classic": "denied"},
+        ),
+    ],
+)
+def test_handshakes_and_places_are_those_of_the_waypoint(
+    run: Run, tmp_path: Path, policy: dict[str, Any], more: list[str], outcomes: dict[str, str]
+) -> None:
+    """Who goes through one shakes hands with it, and it does with the service, at which it is the caller."""
+    more = [*more, "fidelity=real"]
+    result = run(policy, *more)
+    found = {row.source: row.outcome for row in result.calls if row.source in outcomes and row.destination != "old"}
+    assert found == outcomes
+    (tmp_path / "s.yaml").write_text(SCENARIO, encoding="utf-8")
+    subject = subject_of_scenario(tmp_path / "s.yaml", more)
+    for name, outcome in outcomes.items():
+        claims = {"iss": "https://desk.mesh.example"} if TOKENS[0] in more else None
+        decision = ask(subject, Request(source=f"{name}/0", destination="new", claims=claims)).decision
+        assert decision.allowed == (outcome == "ok")
+        assert (decision.rule == MUTUAL_TLS) == (outcome not in ("ok", "denied"))
+
+
 def test_a_service_with_a_sidecar_is_behind_no_waypoint(run: Run) -> None:
     """The scenario says where that is wrong, in a mesh of either kind."""
     for overrides in (["services.new.dataplane=sidecar"], ["mesh.ambient=false", "services.new.dataplane=null"]):
