@@ -125,8 +125,7 @@ class Router:
         port = (target.port if target else None) or self._port(service, template)
         subset = (target.subset if target else None) or ""
         sent = self._sent(template, service, port, path or template.path, authority)
-        # Requests with another authority have connections of their own: HPACK's table is a connection's.
-        key = "|".join((service, subset, str(port), sent.other_authority))
+        key = "|".join((service, subset, str(port)))
         said = self._scenario.mesh.destinations.get(service)
         namespace = caller.namespace if said is not None and caller.namespace in said.callers_in else ""
         destination = self._destinations.get((namespace, key))

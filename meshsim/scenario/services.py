@@ -72,7 +72,7 @@ class Call(Model):
     path: HttpPath = "/"
     """HTTP path. Default: /."""
     authority: Authority | None = None
-    """Authority (`Host`), such as shop.example.com; calls of each have connections of their own. Default: the
+    """Authority (`Host`), such as shop.example.com. Default: the
     service's name."""
     headers: Headers = {}
     """Header fields of the request by name, such as {x-tenant: blue}. Default: none."""

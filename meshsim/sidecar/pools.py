@@ -86,7 +86,7 @@ class Pools:
             endpoint.endpoint_id,
             HBONE_PORT if template.through else template.port,
             template.slice if self._per_slice else "",
-            _protocol(template) + (_apart(template) if cluster is None else cluster.settings.key),
+            _protocol(template) + ("" if cluster is None else cluster.settings.key),
         )
         pool = self._pools.get(key)
         if pool is None:
@@ -97,11 +97,6 @@ class Pools:
                 settings = msgspec.structs.replace(settings, streams_per_connection=1, requests_per_connection=most)
             pool = self._pools[key] = Pool(key, settings, cluster)
         return endpoint, pool
-
-
-def _apart(template: CallTemplate) -> str:
-    """What keeps connections of different authorities apart, as HPACK's table is a connection's; empty for a name."""
-    return f"|{template.other_authority}" if template.other_authority else ""
 
 
 def _protocol(template: CallTemplate) -> str:
@@ -195,6 +190,6 @@ def _size_bytes(template: CallTemplate, headers: tuple[tuple[str, str], ...], pa
     elif template.http1:
         size_bytes = request1_size_bytes(line, headers, template.request_bytes)
     else:
-        renamed = template.authority != authority  # a waypoint's connections carry requests for all its services
+        renamed = template.authority != authority  # connections carry requests of all authorities
         size_bytes = request_size_bytes(*line, template.request_bytes, headers, first=first, renamed=renamed)
     return sealed_size_bytes(size_bytes) if encrypted else size_bytes

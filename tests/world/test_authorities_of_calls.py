@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+import hpack
 import pytest
 
 from meshsim.inquiry.ask import ask
@@ -76,17 +78,26 @@ def test_policies_read_the_authority_of_flows_and_calls(tmp_path: Path) -> None:
     assert found["real"] == found["modelled"]
 
 
-def test_requests_of_each_authority_have_connections_of_their_own(tmp_path: Path) -> None:
-    """An authority that changes on a connection would be a new field in HPACK; so it takes another connection."""
-    result = run(tmp_path)
-    apart = {
-        outcome: {row.connection_id for row in result.calls if row.source == "door" and row.outcome == outcome}
-        for outcome in ("ok", "denied")
-    }
-    assert all(apart.values())
-    assert not apart["ok"] & apart["denied"]
-    sent = {row.outcome: row.bytes_sent for row in result.calls if row.source == "door"}
-    assert sent["ok"] == sent["denied"]  # the name is in the table by then
+@pytest.mark.parametrize("fidelity", ["real", "modelled"])
+@pytest.mark.parametrize("mesh", ["mesh:\n", "mesh:\n  destinations: {shop: {pool: {max_connections: 5}}}\n"])
+def test_requests_of_all_authorities_share_connections(tmp_path: Path, fidelity: str, mesh: str) -> None:
+    """As in Envoy, whose pools are a cluster's; what is not the name of the first request is sent in full each time."""
+    result = run(tmp_path, SCENARIO.replace("mesh:\n", mesh), f"fidelity={fidelity}")
+    mine = [row for row in result.calls if row.source == "door"]
+    assert len({row.connection_id for row in mine}) == 1
+    sent = {row.outcome: row.bytes_sent for row in mine}
+    # The first request had the long name, which HPACK's table has; the other is a string with its length before it.
+    assert sent["denied"] - sent["ok"] == len(hpack.Encoder().encode([(":authority", "shop")])) - 1
+
+
+def test_limits_are_of_a_service_and_not_of_an_authority(tmp_path: Path) -> None:
+    """Of requests with different authorities at a time, all but one are too many where one is the limit."""
+    together = SCENARIO.replace("calls: [", "calls: [{parallel: [").replace("true}]\n", "true}]}]\n")
+    together = together.replace("mesh:\n", "mesh:\n  destinations: {shop: {pool: {max_requests: 1}}}\n")
+    result = run(tmp_path, together, "mesh.policy=null")
+    outcomes = Counter(row.outcome for row in result.calls if row.source == "door")
+    # Requests come at 40 instants, at 20 of them two: one call of each instant goes through.
+    assert outcomes == {"ok": 40, "overflow": 2 * (40 + 20) - 40}
 
 
 def test_routes_tell_authorities_apart_and_leave_them(tmp_path: Path) -> None:
