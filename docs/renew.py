@@ -27,6 +27,7 @@ DOCUMENTS = (
     "docs/policies.md",
     "docs/tokens.md",
     "docs/studies.md",
+    "docs/gate.md",
 )
 
 

@@ -14,6 +14,7 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.decision_figures import explained_undecided
 from meshsim.analysis.federation_figures import explained_federation
 from meshsim.analysis.header_figures import explained_headers
+from meshsim.analysis.move_figures import explained_moves
 from meshsim.analysis.numbers import show
 from meshsim.analysis.push_figures import explained_pushes
 from meshsim.analysis.reading import Flags, Ints, Names
@@ -236,7 +237,7 @@ def explained(summary: Figures) -> list[Explained]:
         *parts,
         *(Explained(*part) for part in (*before, *explained_headers(summary))),
         *(Explained(*part) for part in explained_revocations(summary)),
-        *(Explained(*part) for part in explained_pushes(summary)),
+        *(Explained(*part) for part in (*explained_moves(summary), *explained_pushes(summary))),
         *(Explained(*part) for part in (*explained_certificates(summary), *explained_tokens(summary))),
     ]
 

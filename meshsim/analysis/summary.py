@@ -18,6 +18,7 @@ from meshsim.analysis.failing import failing_after
 from meshsim.analysis.federation_figures import federation
 from meshsim.analysis.header_figures import header_figures
 from meshsim.analysis.metrics import LATENCY_QUANTILES_PPM, METRICS
+from meshsim.analysis.move_figures import moves
 from meshsim.analysis.numbers import to_json
 from meshsim.analysis.order import at_ranks
 from meshsim.analysis.push_figures import pushes
@@ -47,9 +48,9 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
     Keys: ``scenario``, ``seed``, ``digest``, ``totals``, ``slices``, ``services``, ``handshakes``, ``denials``,
     ``refusals``, ``failures``, ``certificates``, ``changes``, ``trials``, ``undecided``, ``faults``, ``links``,
-    ``expectations``; and where there are any, ``tokens``, ``federation``, ``revocations``, ``pushes``, ``exposed`` and
-    ``removed``. Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to 1; null where
-    nothing was measured.
+    ``expectations``; and where there are any, ``tokens``, ``federation``, ``revocations``, ``moves``, ``pushes``,
+    ``exposed`` and ``removed``. Durations are integers in nanoseconds and end in ``_ns``, shares are floats from 0 to
+    1; null where nothing was measured.
     """
     run.preload("requests", "slice", "outcome", "t_intended_ns", "latency_ns", "budget_ns", "attempts", *ATTRIBUTION)
     run.preload("handshakes", "slice", "outcome", "resumed", "t_start_ns", "duration_ns", "cpu_client_ns")
@@ -69,6 +70,7 @@ def summarise(run: RunData, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         **({"federation": federation(run)} if run.scenario.mesh.federation is not None else {}),
         "changes": changes(run),
         **({"revocations": revocations(run)} if run.rows("revocations") else {}),
+        **({"moves": moved} if (moved := moves(run)) else {}),
         **({"pushes": pushed} if (pushed := pushes(run)) else {}),
         "trials": trials(run, grouped),
         "undecided": undecided(run, grouped),

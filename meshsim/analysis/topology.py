@@ -214,6 +214,8 @@ def _caption(run: RunData, used: dict[str, set[Pair]]) -> str:
     numbers = [f"{name} {len(used[name])}" for name in run.scenario.network.slices if used.get(name)]
     if numbers:
         text += f" and the way of each slice: {joined(numbers)} of {len(run.scenario.network.links)} links"
+    if following := [f"{name} follows {it.follow.fleet}" for name, it in run.scenario.services.items() if it.follow]:
+        text += f"; {joined(following)}, and stands where it began"
     if run.scenario.faults:
         text += f"; struck by {faults_text(run)}"
     return f"{text}."

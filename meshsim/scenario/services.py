@@ -125,7 +125,7 @@ def calls_in(step: Step) -> tuple[str, tuple[Call, ...]]:
 
 
 class Follow(Model):
-    """How a service follows its users: its replicas move to the nodes that are nearest to a fleet."""
+    """How a service follows its users: replicas move to nodes nearer to a fleet, as many as bring some of it nearer."""
 
     fleet: Name
     """Fleet that it follows; one with a radio."""
