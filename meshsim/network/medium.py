@@ -117,10 +117,10 @@ class SliceQueue:
         self.drops += packets
 
     def withdraw(self, waiting: Waiting) -> None:
-        """Have a train wait no longer, as if it had never been offered; what was sent of it was sent in vain."""
+        """Have a train wait no longer, which goes on elsewhere; what was sent of it was sent in vain."""
         self.waiting.remove(waiting)
         self._waiting_bytes -= waiting.left_bytes
-        self.sent_bytes -= waiting.train.size_bytes
+        self.delivered_bytes += waiting.train.size_bytes  # it came away from here, though by another way
 
     def sent(self, size_bytes: int) -> None:
         """Take bytes that were sent off what waits."""

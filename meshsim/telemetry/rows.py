@@ -285,10 +285,18 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     utilisation_ppm: Annotated[int, Meta(description="Time spent sending over the interval, parts per million.")]
     queue_bytes: Annotated[int, Meta(description="Bytes waiting at the end.")]
     sent_bytes: Annotated[
-        int, Meta(description="Bytes offered to it in the interval, less those that a handover took to another cell.")
+        int,
+        Meta(
+            description="Bytes offered to it in the interval; of devices that ask for a bit rate, bytes whose sending "
+            "ended in it."
+        ),
     ]
     delivered_bytes: Annotated[
-        int, Meta(description="Bytes that came through in the interval, whenever they were offered.")
+        int,
+        Meta(
+            description="Bytes that came through in the interval, whenever they were offered, or that a handover took "
+            "to another cell."
+        ),
     ]
     lost_bytes: Annotated[int, Meta(description="Bytes lost in the interval to errors, a full queue or a fault.")]
     drops: Annotated[int, Meta(description="Packets lost.")]

@@ -53,23 +53,26 @@ class Admission:
 
     def begin(self) -> None:
         """Set the start and the end of every flow that asks for a bit rate."""
-        for flow in self._state.scenario.traffic:
-            if flow.guaranteed is not None:
-                self._clock.at(flow.start_ns, self._started, flow)
-                if flow.stop_ns is not None:
-                    self._clock.at(flow.stop_ns, self._stopped, flow)
+        flows = [flow for flow in self._state.scenario.traffic if flow.guaranteed is not None]
+        for flow in flows:  # first, so that what starts at an instant finds what is given back then
+            if flow.stop_ns is not None:
+                self._clock.at(flow.stop_ns, self._stopped, flow)
+        for flow in flows:
+            self._clock.at(flow.start_ns, self._started, flow)
 
     def admitted(self, device: Device, flow: str) -> bool:
         """Whether a device may send in a flow that asks for a bit rate."""
         return (device.name, flow) in self._admitted
 
-    def moved(self, device: Device, cell: str) -> None:
-        """Have a device ask at the cell that serves it from now on, and give back what the one before had reserved."""
-        flows = self._flows.get(device.workload, ())
-        for flow in flows:
+    def left(self, device: Device, cell: str) -> None:
+        """Have a device give back what its cell had reserved, since that one serves it from now on."""
+        for flow in self._flows.get(device.workload, ()):
             self._release(device, flow)
         self._cells[device.name] = cell
-        for flow in flows:
+
+    def arrived(self, device: Device) -> None:
+        """Have a device ask at the cell that serves it now."""
+        for flow in self._flows.get(device.workload, ()):
             self._ask(device, flow, "handover")
 
     def _started(self, flow: Traffic) -> None:

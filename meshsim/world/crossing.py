@@ -43,6 +43,9 @@ class Crossing:
     def _watch_for_delay(self, transfer: Transfer) -> None:
         raise AssertionError("whoever sends says what to do with what waits")
 
+    def _way_now(self, transfer: Transfer) -> Path | None:
+        raise AssertionError("whoever sends knows the way")
+
     # On the way
 
     def _launch(self, transfer: Transfer, path: Path) -> Alarm | None:
@@ -119,7 +122,7 @@ class Crossing:
             until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # only radio has handovers
             if until_ns > transfer.limit_ns:
                 self._doubt(transfer)
-            clock.at(until_ns, self._enter, transfer)
+            clock.at(until_ns, self._enter_air, transfer)
         elif head_ns == LOST:
             self._lost(transfer)
         else:
@@ -129,6 +132,16 @@ class Crossing:
         if transfer.copies > 0:
             self._enter_copy(transfer, index)
         return following
+
+    def _enter_air(self, transfer: Transfer) -> Alarm | None:
+        """Enter the air after a handover; what goes up goes on from the base station that serves the device now."""
+        if transfer.hop == 0:
+            path = self._way_now(transfer)
+            if path is None:
+                self._lost(transfer)
+                return None
+            transfer.path = path
+        return self._enter(transfer)
 
     def _spread(self, train: Transfer) -> None:
         """Have all packets but the last arrive on their own."""
@@ -167,7 +180,7 @@ class Crossing:
         before = access.medium
         for train in access.change(medium, lambda train: _hop_of(train) is access, self._clock.now_ns):
             assert isinstance(train, Transfer)
-            self._clock.put(self._enter(train))
+            self._clock.put(self._enter_air(train))
         self._watch(before)
 
     def _advance(self, wake: tuple[SharedMedium, int]) -> None:

@@ -97,6 +97,8 @@ class Mobility:
         self._driver = driver
         self._radios = radios
         self._admission = admission
+        self._due: dict[int, list[Device]] = {}
+        """Devices that change cells next, by the instant of that."""
 
     def begin(self, device: Device) -> None:
         """Set a device's first handover."""
@@ -106,12 +108,24 @@ class Mobility:
         assert device.radio is not None
         change_ns = device.radio.next_change_ns(self._clock.now_ns)
         if change_ns is not None:
-            self._clock.at(change_ns, self._handover, device)
+            together = self._due.get(change_ns)
+            if together is None:
+                together = self._due[change_ns] = []
+                self._clock.at(change_ns, self._handovers, change_ns)
+            together.append(device)
+
+    def _handovers(self, now_ns: int) -> None:
+        """Hand over all devices whose instant it is; none asks a cell before all have left theirs."""
+        devices = self._due.pop(now_ns)
+        if self._state.over:
+            return
+        for device in devices:
+            self._handover(device)
+        for device in devices:
+            self._admission.arrived(device)
 
     def _handover(self, device: Device) -> None:
         assert device.radio is not None
-        if self._state.over:
-            return
         now_ns = self._clock.now_ns
         radio = self._radios[device.radio_name]
         gnb = radio.cells[device.radio.cell(now_ns)]
@@ -122,17 +136,19 @@ class Mobility:
 
     def _move(self, device: Device, gnb: str) -> None:
         cell = device.radio.cell(self._clock.now_ns) if device.radio is not None else ""
+        moves = gnb != device.gnb
+        if moves:
+            device.gnb = gnb
+            device.gnb_site = self._state.machines[gnb].site
+            device.moves += 1
         up, down = self._state.cells[device.radio_name, cell]
         for uplink, downlink in device.access.values():
             self._state.transport.change_cell(uplink, up)
             self._state.transport.change_cell(downlink, down)
-        self._admission.moved(device, cell)
-        if gnb != device.gnb:
+        self._admission.left(device, cell)
+        if moves:
             if self._radios[device.radio_name].handover_changes_address:
                 self._lose_connections(device)
-            device.gnb = gnb
-            device.gnb_site = self._state.machines[gnb].site
-            device.moves += 1
             self._driver.tell(device, events.LocationChanged(device.node, device.site))
 
     def _lose_connections(self, device: Device) -> None:

@@ -15,7 +15,7 @@ from meshsim.network.tcp_parameters import TcpParameters
 from meshsim.network.train import NO_LIMIT
 from meshsim.world.accounts import NETWORK, RADIO, TCP
 from meshsim.world.closer_look import look_closer
-from meshsim.world.connection import DOWN, UP, Connection, Transfer
+from meshsim.world.connection import DOWN, UP, Connection, Path, Transfer
 from meshsim.world.crossing import Copy, Crossing
 from meshsim.world.destinations import Destinations
 from meshsim.world.shadowing import Shadowing
@@ -261,6 +261,9 @@ class Transport(Crossing):
         transfer.limit_ns = NO_LIMIT
         if not transfer.control and not transfer.connection.segmented:
             self.look_closer(transfer.connection)
+
+    def _way_now(self, transfer: Transfer) -> Path | None:
+        return self._path(transfer.connection, transfer.direction)
 
     def _watch_for_delay(self, transfer: Transfer) -> None:
         """Come back if a train still waits when it should have arrived."""

@@ -95,6 +95,36 @@ def test_a_flow_that_ends_gives_its_air_back(simulate: Simulate) -> None:
     assert {(row.source, row.admitted) for row in starts} == {("feed", True), ("later", True), ("beside", False)}
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_starts_finds_what_is_given_back_then(simulate: Simulate, first: int) -> None:
+    """A flow that ends gives its air back to one that starts at that instant, whichever stands first in the file."""
+    data = drive(5, stop="1 s")
+    data["traffic"].append(data["traffic"][0] | {"name": "later", "start": "1 s", "stop": "2 s"})
+    if first:
+        data["traffic"].reverse()
+    rows = simulate(data, fidelity="modelled", network__radios__air__trace__spread=False).admissions
+    assert {row.source for row in rows} == {"feed", "later"}
+    assert all(row.admitted for row in rows if row.cause == "start")
+
+
+def test_devices_that_swap_cells_are_both_admitted(simulate: Simulate) -> None:
+    """Of devices that change cells at one instant none asks before all have given back what they had."""
+    data = drive(2, rate="6 Mbit/s")
+    radio = data["network"]["radios"]["air"]
+    del radio["trace"]
+    radio["fixed"] = {"uplink": "1 ms", "downlink": "1 ms"}
+    stretches = [{"cell": cell, "length": "10 m"} for cell in ("a", "b")]
+    data["fleets"]["cars"]["path"] = {"through": stretches, "speed": "10 m/s", "at_end": "again"}
+    result = simulate(data, fidelity="modelled")
+    assert [(row.t_ns, row.client, row.cell, row.admitted) for row in result.admissions if row.t_ns <= 1_000 * MS] == [
+        (0, "cars/0", "air/a", True),
+        (0, "cars/1", "air/b", True),
+        (1_000 * MS, "cars/0", "air/b", True),
+        (1_000 * MS, "cars/1", "air/a", True),
+    ]
+    assert {row.outcome for row in result.requests} == {"ok"}
+
+
 def crowd(**overrides: Any) -> Data:
     """One cell, one slice: two cameras with a guaranteed bit rate, and a fleet in the same slice that floods it."""
     return {

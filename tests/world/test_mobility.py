@@ -123,8 +123,9 @@ def test_a_service_follows_a_path(simulate: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("slicing", [True, False])
 def test_what_waits_for_the_air_goes_along(simulate: Callable[..., Any], slicing: bool) -> None:
-    """A packet that waits in a crowded cell when its car leaves is sent in the next one, once the handover is over."""
+    """A packet that waits in a crowded cell when its car leaves goes by the next one, once the handover is over."""
     data = road(spread=False)
+    data["sample_every"] = "100 ms"
     data["fleets"]["cars"]["size"] = 1
     radio = {"fixed": {"uplink": "3 ms", "downlink": "3 ms"}, "uplink": "1 Mbit/s", "handover_interruption": "40 ms"}
     data["network"]["radios"]["air"] = {"cells": data["network"]["radios"]["air"]["cells"], "slicing": slicing} | radio
@@ -140,6 +141,9 @@ def test_what_waits_for_the_air_goes_along(simulate: Callable[..., Any], slicing
     assert 5.04e9 < last.t_done_ns < 5.08e9
     (waiting,) = (row for row in run.links if row.link == "air/west/v2x up" and row.t_ns == 5_000_000_000)
     assert waiting.queue_bytes > 60_000, "half a second's worth, or more, was before it"
+    onward = {row.t_ns: row.sent_bytes for row in run.links if row.link == "gnb-middle->edge-west"}
+    packets = 1 + 3 + 1  # it, its probe and two timeouts, as it waits for a second, and the next request
+    assert [onward[t_ms * 1_000_000] for t_ms in (5_000, 5_100)] == [0, 674 * packets]
 
 
 def test_acknowledgements_wait_for_the_end_of_a_handover(simulate: Callable[..., Any]) -> None:
