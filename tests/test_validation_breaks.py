@@ -19,8 +19,10 @@ from meshsim.network.tcp_window import CongestionWindow
 from meshsim.scenario import nr as scenario_nr
 from meshsim.scenario.nr import NrRadio
 from meshsim.scenario.tcp import Tcp
-from meshsim.validation import lost_in_flights, lost_packet_cases, lost_packets, radio_by_hand
+from meshsim.validation import lost_in_flights, lost_packet_cases, lost_packets, promises, radio_by_hand
+from meshsim.world import admission, sources
 from meshsim.world import world as world_room
+from meshsim.world.hosts import Device
 
 MS = 1_000_000
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -184,6 +186,60 @@ RADIO_BREAKS: dict[str, Break] = {
 }
 
 
+def _admits_more(patch: pytest.MonkeyPatch) -> None:
+    """Have cells think that they have 1 % more to guarantee."""
+    true = admission._Book.__init__
+
+    def begin(self: admission._Book, limits_bps: tuple[int, int]) -> None:
+        true(self, (limits_bps[0] * 101 // 100, limits_bps[1] * 101 // 100))
+
+    patch.setattr(admission._Book, "__init__", begin)
+
+
+def _asks_once(patch: pytest.MonkeyPatch) -> None:
+    """Have devices not ask at the cells that they come to."""
+    patch.setattr(admission.Admission, "moved", lambda self, device, cell: None)
+
+
+def _keeps_reserves(patch: pytest.MonkeyPatch) -> None:
+    """Have cells keep what they reserved for a device that has left."""
+    patch.setattr(admission.Admission, "_release", lambda self, device, flow: None)
+
+
+def _longer_interruption(patch: pytest.MonkeyPatch) -> None:
+    """Have interruptions take a microsecond more."""
+    true = sources.Mobility._handover
+
+    def handover(self: sources.Mobility, device: Device) -> None:
+        true(self, device)
+        for ways in device.access.values():
+            for way in ways:
+                way.interrupted_until_ns += 1_000
+
+    patch.setattr(sources.Mobility, "_handover", handover)
+
+
+def _uninterrupted_downlink(patch: pytest.MonkeyPatch) -> None:
+    """Have interruptions be on the uplink alone."""
+    true = sources.Mobility._handover
+
+    def handover(self: sources.Mobility, device: Device) -> None:
+        true(self, device)
+        for _, downlink in device.access.values():
+            downlink.interrupted_until_ns = 0
+
+    patch.setattr(sources.Mobility, "_handover", handover)
+
+
+PROMISE_BREAKS: dict[str, Break] = {
+    "cells guarantee 1 % more than they have": _admits_more,
+    "devices do not ask at the next cell": _asks_once,
+    "cells keep what they reserved for who has left": _keeps_reserves,
+    "interruptions take 1 µs more": _longer_interruption,
+    "interruptions are on the uplink alone": _uninterrupted_downlink,
+}
+
+
 def _failing(seed: int = 1) -> set[str]:
     section = lost_packets.lost_packets(seed)
     return {criterion.text.split(":")[0] for criterion in section.criteria if not criterion.passed}
@@ -224,8 +280,24 @@ def test_breaks_of_new_radio_are_noticed(monkeypatch: pytest.MonkeyPatch, name: 
     assert wrong()
 
 
+@pytest.mark.parametrize("name", PROMISE_BREAKS)
+def test_breaks_of_promises_are_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Admission and handover that are wrong by a little are found out."""
+    monkeypatch.setattr(promises, "CASES", ())  # bit rates are another matter
+    monkeypatch.setattr(promises, "CROSSINGS", 14)
+    PROMISE_BREAKS[name](monkeypatch)
+    assert not promises.promises(1).passed
+
+
+def test_promises_that_are_cut_short_still_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer crossings, as above, nothing else fails."""
+    monkeypatch.setattr(promises, "CASES", ())
+    monkeypatch.setattr(promises, "CROSSINGS", 14)
+    assert promises.promises(1).passed
+
+
 def test_the_document_tells_every_break() -> None:
     """The page on breaks says of each that is kept here that it is, and of no other."""
     page = (Path(__file__).parent.parent / "docs" / "validation-breaks.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| (.*?) \| .* \| yes \|$", page, re.MULTILINE)
-    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS, *RADIO_BREAKS])
+    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS, *RADIO_BREAKS, *PROMISE_BREAKS])
