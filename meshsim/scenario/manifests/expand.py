@@ -20,6 +20,7 @@ from meshsim.scenario.manifests.kinds import GATEWAY_API
 from meshsim.scenario.manifests.kubernetes import Cluster, check_kept, read_cluster
 from meshsim.scenario.manifests.peer_authentications import DEFAULT_MODE, Peers, read_peers
 from meshsim.scenario.manifests.policies import hand_on, said_of_istio
+from meshsim.scenario.manifests.same_pods import check_apart
 from meshsim.scenario.manifests.service_draft import put_destination, put_service
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.virtual_services import put_routes, read_virtual_services
@@ -152,10 +153,11 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
     kept = _kept(data, mesh)
     for key in kept:
         check_kept(mesh.cluster.services[key])
+    check_apart(mesh.cluster.services[key] for key in kept)
     draft = draft_of(mesh, kept)
     _yield_to(data, draft, kept)
     _add_routes(data, draft, positions)
-    hand_on(data, positions, mesh.objects, folder, everything=len(kept) == len(mesh.cluster.services))
+    hand_on(data, positions, mesh.objects, folder, everything=_are_all(kept, mesh.cluster))
     lay_over(draft, data, positions)
     diagnostics += _missing(data, positions, mesh, kept)
     left_out = [key for key in mesh.cluster.services if key not in kept]
@@ -164,6 +166,13 @@ def expand(data: dict[str, Any], positions: Positions, folder: Folder) -> tuple[
             f"services of the manifests that nothing calls and the scenario does not name: {', '.join(left_out)}"
         )
     return diagnostics + mesh.objects.mistakes, _told(notes, names_known=mesh.names_known)
+
+
+def _are_all(kept: list[str], cluster: Cluster) -> bool:
+    """Whether the pods of every service take part."""
+    there = {id(one) for key in kept for one in cluster.services[key].deployments}
+    others = (service for key, service in cluster.services.items() if key not in kept)
+    return all(one.deployments and there.issuperset(map(id, one.deployments)) for one in others)
 
 
 def _take_preset(own: dict[str, Any], mesh: Mesh, notes: Notes) -> None:

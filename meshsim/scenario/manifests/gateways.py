@@ -106,7 +106,7 @@ def _check_server(server: Value, notes: Notes) -> None:
 
 def _behind(manifest: Manifest, selector: dict[str, str], cluster: Cluster, at: Value) -> KubeService | None:
     for service in cluster.services.values():
-        if any(selector.items() <= one.labels.items() for one in service.deployments):
+        if not service.main and any(selector.items() <= one.labels.items() for one in service.deployments):
             return service
     if not selector.items() <= ISTIOS_LABELS.items():
         shown = ", ".join(f"{key}={label}" for key, label in selector.items())

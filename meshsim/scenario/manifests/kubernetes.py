@@ -9,6 +9,7 @@ import msgspec
 from meshsim.scenario.manifest_reader import Manifest, Value
 from meshsim.scenario.manifests.kinds import WORKLOADS
 from meshsim.scenario.manifests.pods import MODE_LABEL
+from meshsim.scenario.manifests.same_pods import find_mains
 from meshsim.scenario.manifests.values import LABEL, Mark, Notes, body, labels, number, take
 from meshsim.scenario.manifests.workloads import Deployment, read_workloads
 from meshsim.scenario.positions import Place
@@ -60,6 +61,8 @@ class KubeService(msgspec.Struct):
     """sidecar or ambient, where its pods are not as the mesh is; else empty."""
     waypoint: str = ""
     """NAMESPACE/NAME of the waypoint that serves it; empty if none does."""
+    main: str = ""
+    """The service that stands for it, which has some of the same pods; empty if none does."""
 
     @property
     def place(self) -> Place:
@@ -113,7 +116,7 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
     services = [_service(manifest, notes) for manifest in by_kind.get("Service", ())]
     names = [one.name for one in services]
     cluster = Cluster({}, deployments)
-    used: dict[int, KubeService] = {}
+    used: set[int] = set()
     for service in services:
         if names.count(service.name) > 1:
             service.key = f"{service.name}-{service.namespace}"
@@ -121,6 +124,7 @@ def read_cluster(manifests: Iterable[Manifest], notes: Notes) -> Cluster:
             service.whole.wrong(f"two services would be called {show(service.key)}; expected another name")
         cluster.services[service.key] = service
         _find_deployments(service, deployments, used)
+    find_mains(cluster.services)
     alone = [one.name for one in deployments if id(one) not in used]
     if alone:
         notes.texts.append(f"no Service chooses the pods of {', '.join(sorted(alone))}: nothing calls them, left out")
@@ -217,20 +221,14 @@ def _port(value: Value, notes: Notes) -> KubePort | None:
     return None if count is None else KubePort(count, name, protocol, target, value.place)
 
 
-def _find_deployments(service: KubeService, deployments: list[Deployment], used: dict[int, KubeService]) -> None:
+def _find_deployments(service: KubeService, deployments: list[Deployment], used: set[int]) -> None:
     """Find the Deployments whose pods a Service selects."""
     for deployment in deployments:
         if deployment.namespace != service.namespace or not service.selector.items() <= deployment.labels.items():
             continue
         if not service.selector:
             continue
-        other = used.setdefault(id(deployment), service)
-        if other is not service:
-            place = other.whole.place
-            service.whole.wrong(
-                f"{service.name} selects the pods of {deployment.name}, which the Service {other.name} has "
-                f"({place.file}:{place.line}); expected one Service with all ports: leave this one out, and call that"
-            )
+        used.add(id(deployment))
         service.deployments.append(deployment)
 
 

@@ -15,6 +15,7 @@ from meshsim.scenario.manifests.documents import names_of
 from meshsim.scenario.manifests.expand import read_mesh
 from meshsim.scenario.manifests.kinds import HANDED_ON
 from meshsim.scenario.manifests.policies import policy_texts, said_of_istio
+from meshsim.scenario.manifests.same_pods import left_out
 from meshsim.scenario.manifests.starter_text import USERS, Starter, Way, Ways, assumed, starter_text, with_overrides
 from meshsim.scenario.manifests.values import Notes
 from meshsim.scenario.manifests.waypoints import said_ambient
@@ -125,18 +126,21 @@ def _starter(source: Path, folder: Folder, inside: str, overrides: Sequence[str]
     ignored = step(own, "ignored_kinds")
     names_given = [kind for kind in ignored if isinstance(kind, str)] if isinstance(ignored, list) else []
     mesh = read_mesh(folder, names, said_of_istio(own), Notes(), names_given, said_ambient(own))
-    services = {key: service for key, service in mesh.cluster.services.items() if service.deployments}
+    everybody = mesh.cluster.services
+    services = {key: service for key, service in everybody.items() if service.deployments and not service.main}
     if not services:
         none = Diagnostic(str(source), 0, 0, "no Service with a Deployment or the like; expected at least one")
         raise RefusedScenario(mesh.objects.mistakes or [none], nameless(policy_texts(mesh.objects)))
     policies = [one for one in mesh.objects.manifests if one.kind in HANDED_ON]
     found = [*from_gateways(mesh.gateways), *evidence(mesh.cluster, policies)]
     known: dict[tuple[str, str], Evidence] = {}
+    mains = {key: service.main for key, service in everybody.items() if service.main}
     for one in found:
-        if {one.caller, one.callee} <= services.keys():
-            known.setdefault((one.caller, one.callee), one)
+        ends = (mains.get(one.caller, one.caller), mains.get(one.callee, one.callee))
+        if services.keys() >= set(ends) and (ends[0] != ends[1] or one.caller == one.callee):
+            known.setdefault(ends, msgspec.structs.replace(one, caller=ends[0], callee=ends[1]))
     calls = list(known.values())
-    starter = Starter(source.resolve().stem, inside, services, calls, mesh.ambient)
+    starter = Starter(source.resolve().stem, inside, services, calls, mesh.ambient, tuple(left_out(everybody)))
     return starter, mesh.objects.mistakes
 
 

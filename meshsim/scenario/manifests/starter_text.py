@@ -53,6 +53,8 @@ class Starter(msgspec.Struct, frozen=True):
     calls: Sequence[Evidence]
     ambient: bool = False
     """Whether the mesh has ztunnel in place of sidecars."""
+    stand_ins: Sequence[str] = ()
+    """What is said of Services that others stand for, in sentences."""
 
     @property
     def preset(self) -> str:
@@ -76,6 +78,7 @@ def assumed(starter: Starter, ways: Ways) -> Iterator[str]:
     yield f"certificates, retries and all that manifests do not set are {own}"
     yield "one edge node with room for all replicas, a core node, and a link of 5 ms between them"
     yield "each request takes a service 2 ms of CPU time on average"
+    yield from starter.stand_ins
     for one in starter.calls:
         which = f" {' and '.join(one.versions)}" if one.versions else ""
         yield f"{one.caller}{which} calls {one.callee}: {_why(one, ways)}"
