@@ -14,10 +14,11 @@ from meshsim.analysis.metrics import METRICS
 from meshsim.analysis.numbers import show, show_apart
 from meshsim.analysis.selection import Kind
 from meshsim.commands.answer import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, Answer
-from meshsim.commands.changes import Change, changes_between, told
+from meshsim.commands.changes import changes_between
 from meshsim.commands.comparison import PPM, Comparison, Difference, compare_summaries
 from meshsim.results.folder import MANIFEST, SUMMARY
 from meshsim.results.stored import StoredRun, open_run_folder
+from meshsim.scenario.differences import Change, told
 from meshsim.scenario.errors import UsageError
 from meshsim.scenario.units import parse_share_ppm
 from meshsim.scenario.words import show as show_word

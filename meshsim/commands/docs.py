@@ -193,6 +193,8 @@ KEYS: dict[str, dict[str, str]] = {
         "questions": "how many were asked",
         "notes": "what policies compare with and cannot see, in sentences",
         "exact": "whether the classes are exact; `approximate` says why not",
+        "not_compared": "with `--diff` of two scenarios or folders: fields that differ and that no decision rests on, "
+        "each with `path`, and `a` and `b` in short (null where it is not there)",
         "left_out": "with `--diff`: what flips all the same and is not asked about, each with `rule`, `what` (why) and "
         "`pairs` (of how many callers and ports)",
         "warnings": "what the answer does not rest on though it was found, and what may be meant otherwise than it is "

@@ -17,6 +17,7 @@ from meshsim.inquiry.present import comparison_document, matrix_document
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.space import Space
 from meshsim.inquiry.subject import Subject
+from meshsim.scenario.differences import told
 from meshsim.scenario.errors import UsageError
 
 if TYPE_CHECKING:
@@ -221,6 +222,11 @@ def _draw_comparison(
         if services:
             said = f"only {word}, so asked about as callers and not as called: {', '.join(services)}"
             console.print(Text(said, style="bold yellow"))
+    if comparison.uncompared and not quiet:
+        said = (
+            f"not compared, as no decision rests on it and runs alone tell what it does: {told(comparison.uncompared)}"
+        )
+        console.print(Text(said, style="bold yellow"))
     but = ", but for what is left out" if comparison.left_out else ""
     _draw_basis(console, comparison.questions, comparison.space.approximate, comparison.notes, but)
 

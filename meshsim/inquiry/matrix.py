@@ -15,14 +15,16 @@ from meshsim.inquiry.deciding import LeftOut, decisions_of, left_out_of
 from meshsim.inquiry.pairing import Twin, couples_of, twins
 from meshsim.inquiry.path_classes import BLIND, RAW
 from meshsim.inquiry.placing import add_moved
-from meshsim.inquiry.presented import add_checks
+from meshsim.inquiry.presented import add_checks, add_keys
 from meshsim.inquiry.regions import Region, region
 from meshsim.inquiry.space import Combination, Space, ports_of, space_of
 from meshsim.inquiry.subject import Callee, Caller, Subject, split, versioned
+from meshsim.inquiry.uncompared import uncompared
 from meshsim.inquiry.usual import Pair, with_own
 from meshsim.inquiry.witness import put_to
 from meshsim.policy.istio import IstioEngine
 from meshsim.policy.question import Decision, Question
+from meshsim.scenario.differences import Change
 from meshsim.scenario.errors import UsageError
 
 MOST_QUESTIONS = 1_000_000
@@ -106,6 +108,8 @@ class Comparison(msgspec.Struct, frozen=True):
     """What policies compare with and cannot see, for people."""
     left_out: tuple[LeftOut, ...] = ()
     """What is decided differently and not asked about, though the classes are exact."""
+    uncompared: tuple[Change, ...] = ()
+    """What differs between the scenarios, and no decision rests on."""
 
 
 class Narrowed(msgspec.Struct, frozen=True):
@@ -168,6 +172,7 @@ def compare(
     constants = merged([_constants(one, alone=len(kinds) == 1) for one in (before, after)])
     add_moved(before, after, constants)
     add_checks(before, after, constants)
+    add_keys(before, after, constants)
     engines = before.engine is not None and after.engine is not None
     couples = couples_of(before, after, versioned(before) | versioned(after))
     looks = any(_looks_at_paths(before, one) != _looks_at_paths(after, other) for one, other in couples.each)
@@ -203,6 +208,7 @@ def compare(
         only_after=couples.only_after,
         notes=tuple(notes),
         left_out=left_out,
+        uncompared=uncompared(before.scenario, after.scenario),
     )
 
 

@@ -132,17 +132,18 @@ def _pick(stages: Sequence[_Names[Named]], text: str, what: str, shown: list[str
         if text and found:
             return _only(found, text, what)
     near = difflib.get_close_matches(text, stages[-1], 1)
-    hint = f"did you mean {near[0]}?" if near else f"expected one of {_listed(shown)}"
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {listed(shown)}"
     raise UsageError(f"{what}: nothing here is called {text!r}; {hint}")
 
 
 def _only(found: Mapping[str, Named], text: str, what: str) -> Named:
     if len(found) > 1:
-        raise UsageError(f"{what}: {text!r} can be {_listed(found)}; expected more of the name")
+        raise UsageError(f"{what}: {text!r} can be {listed(found)}; expected more of the name")
     return next(iter(found.values()))
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first few of some names, and how many more there are."""
     each = list(dict.fromkeys(names))
     more = f" and {len(each) - MOST_LISTED} more" if len(each) > MOST_LISTED else ""
     return ", ".join(each[:MOST_LISTED]) + more

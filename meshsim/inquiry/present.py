@@ -40,6 +40,7 @@ def comparison_document(
         "exact": not comparison.space.approximate,
         "approximate": list(comparison.space.approximate),
         "left_out": [msgspec.to_builtins(one) for one in comparison.left_out],
+        "not_compared": [msgspec.to_builtins(one) for one in comparison.uncompared],
     }
 
 

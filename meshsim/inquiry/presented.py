@@ -8,6 +8,7 @@ from meshsim.identity.token_check import Keys, Lookup
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
 from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
+from meshsim.inquiry.names import listed
 from meshsim.inquiry.subject import Callee, Subject
 from meshsim.policy.istio import IstioEngine
 from meshsim.sidecar.gate import search_of
@@ -91,3 +92,31 @@ def add_checks(before: Subject, after: Subject, constants: Constants) -> None:
         if len({check.binding for check in checks}) > 1:
             said = f"{name} binds tokens to certificates in another way"
             constants.approximate.add(f"{said}; tokens are asked about that are bound as both want it")
+
+
+def add_keys(before: Subject, after: Subject, constants: Constants) -> None:
+    """Say of whose tokens two subjects check the signatures with other keys: those asked with are genuine to both."""
+    earlier, later = ({one.name: one for one in _parts(subject)} for subject in (before, after))
+    services: dict[str, list[str]] = {}
+    for name in sorted(earlier.keys() & later.keys()):
+        each = [_keys(side[name]) for side in (earlier, later)]
+        for issuer in each[0].keys() & each[1].keys():
+            if each[0][issuer] != each[1][issuer]:
+                services.setdefault(issuer, []).append(name)
+    for issuer, names in services.items():
+        said = f"tokens of {issuer or 'any issuer'} are believed by other keys at {listed(names)}"
+        constants.approximate.add(f"{said}; those asked about are genuine to both")
+
+
+def _parts(subject: Subject) -> list[Callee]:
+    return [part for one in subject.callees for part in (one, *one.versions)]
+
+
+def _keys(callee: Callee) -> dict[str, set[tuple[str, str, str, str]]]:
+    """The keys by which a service believes tokens, by what those say in ``iss``: key sets, and issuers of the mesh."""
+    found: dict[str, set[tuple[str, str, str, str]]] = {}
+    for lookup in () if callee.token_rules is None else callee.token_rules.looked:
+        for one in lookup.accepted:
+            who = (one.issuer.name, one.issuer.algorithm, one.issuer.trust_domain) if one.has_key else ("", "", "")
+            found.setdefault(one.issuer.iss, set()).add((one.jwks, *who))
+    return found

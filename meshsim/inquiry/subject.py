@@ -141,6 +141,8 @@ class Subject(msgspec.Struct, frozen=True):
     """What sidecars do with header fields (``mesh.http``); None: nothing."""
     token_rules_by: Callable[[PolicyEngine, str, str], TokenRules | None] | None = None
     """Which tokens a service, or a version of it, accepts by an engine where it says nothing itself."""
+    scenario: Scenario | None = None
+    """All that was said, of which no more is asked about than the above."""
     warnings: tuple[str, ...] = ()
     """What answers do not rest on though it was found, and what may be meant otherwise than it is written."""
 
@@ -203,6 +205,7 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         audiences=audiences_of(scenario),
         header_rules=header_rules(scenario),
         token_rules_by=world.token_rules_by,
+        scenario=scenario,
         warnings=(*loaded.aside, *odd_in(loaded)),
     )
 

@@ -76,6 +76,8 @@ def _token(callee: Callee, space: Space, question: Question, told: Combination) 
     if not claims and not space.claims and check is not None:
         # Where nobody tells requests apart by their tokens, they have one that is in order.
         claims = {"iss": check.issuers[0]}
+    elif claims and "aud" in space.claims and check is not None:
+        claims.setdefault("aud", [])  # what is not said of it is taken to be right
     for name, value in claims.items():
         yield from ("--claim", f"{name}={json.dumps(value)}")
     place = space.spots.get(space.token_at(told), ANYWHERE).place

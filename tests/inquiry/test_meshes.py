@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.matrix import Comparison, build_matrix, compare
 from meshsim.inquiry.names import find_caller
+from meshsim.inquiry.present import comparison_document
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
 from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.scenario.errors import UsageError
-from tests.inquiry.test_exact import _asked
+from tests.inquiry.test_exact import KEYS, _asked
 
 SCENARIO = """\
 scenario: yard
@@ -183,3 +185,52 @@ def test_plaintext_on_one_side_is_asked_about_without_tls(sides: Sides) -> None:
     (flip,) = (flip for flip in comparison.flips if (flip.caller.name, flip.callee.name) == ("front", "back"))
     assert ["--group" in one for one in flip.asks] == [True, False]
     assert "--group" not in flip.ask
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["mesh.resilience.retries=5"], ["mesh.resilience.retries"]),
+        (["mesh.routes=[{to: back, abort: {status: 503, share: 10 %}}]"], ["mesh.routes.0"]),
+        (["mesh.destinations={back: {pool: {max_requests: 1}}}"], ["mesh.destinations.back.pool"]),
+        (["mesh.destinations={back: {tls: auto}}"], []),
+        (["mesh.policy.istio.extension_providers={far: {verdict: deny}}"], []),
+        (["mesh.identity.svid_ttl=5 min", "seed=7"], ["mesh.identity.svid_ttl", "seed"]),
+        (["faults=[{kind: node-crash, target: shop, at: 500 ms, for: 100 ms}]"], ["faults.0"]),
+        (["changes=[{at: 500 ms, workloads: {back: {mode: PERMISSIVE}}}]"], ["changes.0"]),
+        (["mesh.tls.resumption=false", "mesh.tls.groups=[P-256]"], ["mesh.tls.resumption"]),
+        (["mesh.trust_domain=other.example", "services.front.labels={app: front}"], []),
+        (["description=Another", "duration=3 s"], ["duration"]),
+    ],
+)
+def test_what_no_decision_rests_on_is_told(sides: Sides, more: list[str], said: list[str]) -> None:
+    """Retries, routes, faults and the like are not compared, and told by name; what decides is, and is not told."""
+    comparison = compare(*sides([], more))
+    assert [one.path for one in comparison.uncompared] == said
+    assert comparison_document(comparison)["not_compared"] == [
+        msgspec.to_builtins(one) for one in comparison.uncompared
+    ]
+
+
+def tokens(keys: str) -> str:
+    """A rule for tokens with these keys."""
+    return OBJECT.format("RequestAuthentication", f"{{jwtRules: [{{issuer: joe, {keys}}}]}}")
+
+
+def test_other_keys_are_not_exact(sides: Sides, tmp_path: Path) -> None:
+    """Tokens are genuine to both sides, so that other keys of an issuer are named as what is not asked about."""
+    (tmp_path / "q.yaml").write_text(tokens("jwksUri: 'https://joe.example'"), encoding="utf-8")
+    each = sides([], ["mesh.policy.files=[q.yaml]"], tokens(f"jwks: '{KEYS}'"))
+    (said,) = compare(*each).space.approximate
+    assert said == "tokens of joe are believed by other keys at back, front; those asked about are genuine to both"
+    assert not compare(each[0], each[0]).space.approximate
+
+
+def test_a_token_for_nobody_is_asked_about_as_one(sides: Sides) -> None:
+    """An audience that a service wants is taken to be right where a command leaves it out: a witness says none."""
+    served = ["mesh.tokens={issuers: {desk: {}}}", "fleets.users.token={issuer: desk}"]
+    check = "services.back.request_authentication={issuers: [desk]MORE}"
+    each = sides([*served, check.replace("MORE", "")], [*served, check.replace("MORE", ", audiences: [shop]")])
+    comparison = compare(*each)
+    assert told(comparison, "front", "back") == {False}
+    check_witnesses(each, comparison)
