@@ -198,7 +198,7 @@ def _admits_more(patch: pytest.MonkeyPatch) -> None:
 
 def _asks_once(patch: pytest.MonkeyPatch) -> None:
     """Have devices not ask at the cells that they come to."""
-    patch.setattr(admission.Admission, "moved", lambda self, device, cell: None)
+    patch.setattr(admission.Admission, "arrived", lambda self, device: None)
 
 
 def _keeps_reserves(patch: pytest.MonkeyPatch) -> None:
