@@ -138,7 +138,10 @@ def note_tls(scenario: Scenario) -> Iterator[Finding]:
         ):
             if not set(ours) & set(theirs):
                 message = f"{caller!r} and port {port} of {callee!r} have no {what} in common: every handshake between "
-                yield Finding(one.place(key), f"{message}them fails ({', '.join(ours)} against {', '.join(theirs)})")
+                place = one.place(key)
+                if place[0] == "mesh":  # what differs from all others is more likely what is wrong
+                    place = other.place(key)
+                yield Finding(place, f"{message}them fails ({', '.join(ours)} against {', '.join(theirs)})")
                 break
 
 

@@ -176,9 +176,17 @@ def _union_tag(detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
     return f"'kind' is missing; expected {one_of(known)}"
 
 
+_OF_ONE_QUANTITY = ("at_most", "constant", "poisson")
+"""First keys of mappings in which a bare quantity may have been meant: bounds, work, arrivals."""
+
+
 def _mapping(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
     keys = known_keys(spot, value)
     what = f"a mapping with {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}" if keys else "a mapping of names"
+    if keys and keys[0] in _OF_ONE_QUANTITY and isinstance(value, str | int) and not isinstance(value, bool):
+        # a bare quantity says how much, and not what of it; a share is mostly one that is wanted
+        key = "at_least" if keys[0] == "at_most" and str(value).endswith("%") else keys[0]
+        what += f", such as {{{key}: {shorten(str(value), 40)}}}"
     if path[-1:] == ("replicas",):
         what = "a mapping from nodes to numbers, such as {edge-1: 2}"
     return f"{_name(path)} is {_empty(value)}; expected {what}"

@@ -104,7 +104,7 @@ def test_expectations() -> None:
         (0, 0, "no metric is expected; expected one or more, such as latency_p99 or success_rate"),
         (0, 0, "there is no slice 'urlc'; did you mean 'urllc'?"),
         (1, 0, "'never' stands alone; expected no 'slice' beside it"),
-        (3, 0, "'success_rate' is '99 %'; expected a mapping with at_most, at_least"),
+        (3, 0, "'success_rate' is '99 %'; expected a mapping with at_most, at_least, such as {at_least: 99 %}"),
     )
 
 
