@@ -12,6 +12,7 @@ import pytest
 
 from meshsim.network import tcp, tcp_loss, tcp_parameters, tcp_probe, tcp_sender, tcp_setup, tcp_timer
 from meshsim.network.nr import NrRadioModel
+from meshsim.network.tcp_control import Reno
 from meshsim.network.tcp_parameters import DestinationMemory, TcpParameters
 from meshsim.network.tcp_receiver import Receiver
 from meshsim.network.tcp_timer import RoundTripEstimate
@@ -19,7 +20,14 @@ from meshsim.network.tcp_window import CongestionWindow
 from meshsim.scenario import nr as scenario_nr
 from meshsim.scenario.nr import NrRadio
 from meshsim.scenario.tcp import Tcp
-from meshsim.validation import lost_in_flights, lost_packet_cases, lost_packets, promises, radio_by_hand
+from meshsim.validation import (
+    lost_in_flights,
+    lost_packet_cases,
+    lost_packets,
+    periodic_losses,
+    promises,
+    radio_by_hand,
+)
 from meshsim.world import admission, sources
 from meshsim.world import world as world_room
 from meshsim.world.hosts import Device
@@ -240,6 +248,34 @@ PROMISE_BREAKS: dict[str, Break] = {
 }
 
 
+def _reno(numerator: int, denominator: int, more: int) -> Break:
+    """Have Reno leave another part of its window after a loss, and grow by one in so many segments more."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(Reno, "reduced", lambda self, segments: max(segments * numerator // denominator, 2))
+        patch.setattr(Reno, "acknowledgements", lambda self, segments, delivered, now_ns: segments + more)
+
+    return apply
+
+
+def _slow_repair(patch: pytest.MonkeyPatch) -> None:
+    """Have a sender in recovery send one segment fewer than it may."""
+    true = tcp_loss.RateReduction.window
+    patch.setattr(
+        tcp_loss.RateReduction,
+        "window",
+        lambda self, delivered, in_flight, safe: max(1, true(self, delivered, in_flight, safe) - 1),
+    )
+
+
+BULK_BREAKS: dict[str, Break] = {
+    "Reno leaves 0.55 of a window": _reno(11, 20, 0),
+    "Reno leaves 0.45 of a window": _reno(9, 20, 0),
+    "Reno grows by one in a window and a segment": _reno(1, 2, 1),
+    "recovery sends one segment too few": _slow_repair,
+}
+
+
 def _failing(seed: int = 1) -> set[str]:
     section = lost_packets.lost_packets(seed)
     return {criterion.text.split(":")[0] for criterion in section.criteria if not criterion.passed}
@@ -296,8 +332,17 @@ def test_promises_that_are_cut_short_still_hold(monkeypatch: pytest.MonkeyPatch)
     assert promises.promises(1).passed
 
 
+@pytest.mark.parametrize("name", BULK_BREAKS)
+def test_breaks_of_long_transfers_are_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Sawteeth whose losses come after equal numbers of packets take other times with a slightly other Reno."""
+    monkeypatch.setattr(periodic_losses, "TOPS", (20, 30))
+    assert periodic_losses.periodic_losses()[0].passed
+    BULK_BREAKS[name](monkeypatch)
+    assert not periodic_losses.periodic_losses()[0].passed
+
+
 def test_the_document_tells_every_break() -> None:
     """The page on breaks says of each that is kept here that it is, and of no other."""
     page = (Path(__file__).parent.parent / "docs" / "validation-breaks.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| (.*?) \| .* \| yes \|$", page, re.MULTILINE)
-    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS, *RADIO_BREAKS, *PROMISE_BREAKS])
+    assert sorted(told) == sorted([*TCP_BREAKS, *WORLD_BREAKS, *RADIO_BREAKS, *PROMISE_BREAKS, *BULK_BREAKS])
