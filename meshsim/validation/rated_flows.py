@@ -20,6 +20,8 @@ CELL_KBPS, SLICE_KBPS = 20_000, 10_000
 OWED_KBPS = {"one": 2_000, "other": 3_000}
 """To two devices of the slice; the rest of it has what is left."""
 PACKET_BYTES = 1_500
+WINDOW_MS = 10
+"""Over which rates are averaged: with a short one what was saved up before does not cover up what is missing."""
 FROM_MS, TO_MS = 2_000, 10_000
 CASES = ((1_800, 20_000), (2_400, 20_000), (4_000, 6_000), (12_000, 5_000), (4_000, 1_000))
 """What one device offers, and what the rest of its slice does, in kbit/s; the other device keeps to its rate."""
@@ -45,7 +47,7 @@ class FullCell:
         self._medium.reserve("rest", sum(OWED_KBPS.values()) * 1_000_000 // CELL_KBPS, 0)
         self._flows: dict[str, RatedFlow] = {}
         for name, owed_kbps in OWED_KBPS.items():
-            self._flows[name] = self._medium.new_flow("rest", 2 * S)
+            self._flows[name] = self._medium.new_flow("rest", WINDOW_MS * MS)
             self._flows[name].guarantee(owed_kbps * KBIT, 0)
         self._gaps_ns = {
             name: PACKET_BYTES * 8 * S // (kbps * KBIT)
