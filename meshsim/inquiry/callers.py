@@ -15,6 +15,7 @@ from meshsim.inquiry.constants import Constants
 from meshsim.inquiry.names import NOBODY
 from meshsim.inquiry.patterns import Machine, shortest_texts
 from meshsim.inquiry.subject import Caller, Subject
+from meshsim.policy.istio import IstioEngine
 from meshsim.policy.istio_trust import LOCAL
 
 STRANGER: Final = "/ns/unknown/sa/stranger"
@@ -42,6 +43,9 @@ def callers_of(subjects: Iterable[Subject], constants: Constants, wanted: Caller
     if constants.identities:
         for twin in _twins(list(found.values()), own, sorted(believed)):
             found.setdefault(twin.spiffe_id, twin)
+    for one in each:
+        for spiffe_id, name in one.waypoints.items() if isinstance(one.engine, IstioEngine) else ():
+            found.setdefault(spiffe_id, Caller(name=f"the waypoint {name}", workload="", spiffe_id=spiffe_id))
     strangers = [(own, "a stranger in the mesh"), *((domain, f"a stranger in {domain}") for domain in sorted(believed))]
     for domain, name in [*strangers, (OTHER_DOMAIN, "a stranger from elsewhere")]:
         spiffe_id = f"spiffe://{domain}{STRANGER}"

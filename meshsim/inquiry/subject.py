@@ -20,6 +20,7 @@ from meshsim.scenario.errors import UsageError
 from meshsim.scenario.manifests.starter import load_manifests
 from meshsim.scenario.placed_waypoints import Ways
 from meshsim.scenario.policy_sources import RefusedScenario
+from meshsim.scenario.proxies import waypoints_of
 from meshsim.scenario.tls import tls_of
 from meshsim.scenario.variants import spiffe_id, variants, version_tls
 from meshsim.telemetry.recorder import Recorder
@@ -141,6 +142,8 @@ class Subject(msgspec.Struct, frozen=True):
     """What sidecars do with header fields (``mesh.http``); None: nothing."""
     token_rules_by: Callable[[PolicyEngine, str, str], TokenRules | None] | None = None
     """Which tokens a service, or a version of it, accepts by an engine where it says nothing itself."""
+    waypoints: Mapping[str, str] = {}
+    """SPIFFE IDs of the waypoints that serve some service, and their names; these are callers like no others."""
     scenario: Scenario | None = None
     """All that was said, of which no more is asked about than the above."""
     warnings: tuple[str, ...] = ()
@@ -205,6 +208,10 @@ def subject_of(loaded: LoadedScenario, name: str) -> Subject:
         audiences=audiences_of(scenario),
         header_rules=header_rules(scenario),
         token_rules_by=world.token_rules_by,
+        waypoints={
+            f"spiffe://{scenario.mesh.trust_domain}/ns/{name.replace('/', '/sa/')}": name
+            for name in waypoints_of(scenario.services).values()
+        },
         scenario=scenario,
         warnings=(*loaded.aside, *odd_in(loaded)),
     )

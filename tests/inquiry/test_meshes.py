@@ -106,6 +106,20 @@ def test_tokens_of_who_no_longer_goes_past_a_waypoint(sides: Sides) -> None:
     check_witnesses(each, comparison)
 
 
+def test_waypoints_are_callers_like_no_others(sides: Sides) -> None:
+    """Whoever has the identity of a waypoint goes past it, and so past what is attached to it."""
+    attached = "{targetRefs: [{kind: Service, name: back}], action: DENY, rules: [{}]}"
+    served = ["mesh.ambient=true", "services.back.waypoint=door"]
+    subject = sides(served, served, OBJECT.format("AuthorizationPolicy", attached))[0]
+    cells = {one.caller.name: one.extent for one in build_matrix(subject).cells if one.callee.name == "back"}
+    assert [cells[name] for name in ("the waypoint yard/door", "a stranger in the mesh", "front")] == [
+        "all",
+        "none",
+        "none",
+    ]
+    assert ask(subject, Request(source="spiffe://mesh.example/ns/yard/sa/door", destination="back")).decision.allowed
+
+
 def rule(key: str, value: str) -> str:
     """A policy that allows what fulfils one condition."""
     return OBJECT.format("AuthorizationPolicy", f'{{rules: [{{when: [{{key: "{key}", values: ["{value}"]}}]}}]}}')
