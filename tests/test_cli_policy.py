@@ -105,6 +105,34 @@ def test_ask_tells_what_cannot_be_asked() -> None:
         assert message in said.err
 
 
+def test_ask_tells_all_that_is_wrong_at_once(tmp_path: Path) -> None:
+    """Mistakes in any of the options stand in lines of their own, in the order of the question's making."""
+    options = {
+        "--source": "carz",
+        "--destination": "storrage",
+        "--header": "x",
+        "--claim": "y",
+        "--time": "noon",
+        "--certificate-age": "3",
+        "--method": "get",
+        "--path": "plans",
+        "--source-ip": "1.2",
+        "--group": "X2551",
+        "--slice": "vx",
+        "--node": "edge-8",
+    }
+    command = (*ASK, *(word for pair in options.items() for word in pair))
+    said = meshsim(*command)
+    assert (said.exit_code, said.out) == (2, "")
+    lines = said.err.splitlines()
+    assert sorted(line.split(": ")[1] for line in lines) == sorted(options)
+    assert all(line.startswith("meshsim: --") and ("expected" in line or "did you mean" in line) for line in lines)
+    errors = document(*command)[1]["errors"]
+    assert [f"meshsim: {error['message']}" for error in errors] == lines
+    lost = meshsim(*ASK, "--source", "cars", "--destination", "storage", "--token", tmp_path, "--token-at", "header=x")
+    assert [line.split(": ")[1] for line in lost.err.splitlines()] == ["--token"]
+
+
 def test_matrix_tells_who_may_call_whom(tmp_path: Path) -> None:
     """The matrix is drawn for people, told in a document, and painted."""
     picture = tmp_path / "matrix.png"

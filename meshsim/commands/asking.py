@@ -107,14 +107,12 @@ def _mistakes_beside(paths: Sequence[Path], settings: Sequence[str]) -> list[Dia
 
 
 def pairs(texts: Sequence[str], what: str) -> list[tuple[str, str]]:
-    """Split ``name=value`` texts; raises UsageError for one that is none."""
-    found = []
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise UsageError(f"{what}: {text!r} is no pair; expected name=value")
-        found.append((name.strip(), value.strip()))
-    return found
+    """Split ``name=value`` texts; raises UsageError for those that are none."""
+    parts = [[part.strip() for part in text.partition("=")] for text in texts]
+    wrong = [text for text, (name, equals, _) in zip(texts, parts, strict=True) if not equals or not name]
+    if wrong:
+        raise UsageError(*(f"{what}: {text!r} is no pair; expected name=value" for text in wrong))
+    return [(name, value) for name, _, value in parts]
 
 
 def token_text(path: Path) -> str:

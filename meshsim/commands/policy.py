@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -119,8 +120,14 @@ def ask(
     """
     from meshsim.commands.asking import answer_question, claims_of, pairs, subject_of, token_text
     from meshsim.inquiry.placing import place_of
-    from meshsim.inquiry.request import Request, age_s, instant_s
+    from meshsim.inquiry.request import Request, age_s, instant_s, resolve
+    from meshsim.scenario.errors import Mistakes
 
+    wrong = Mistakes()
+    fields = wrong.of(lambda: pairs(header, "--header")) or ()
+    claims = wrong.of(lambda: claims_of(claim))
+    text = wrong.of(lambda: None if token is None else token_text(token))
+    place = wrong.of(lambda: None if token_at is None else place_of(*pairs([token_at], "--token-at")[0], "--token-at"))
     request = Request(
         source=source,
         destination=destination,
@@ -128,10 +135,10 @@ def ask(
         path=path,
         port=port,
         host=host,
-        headers=tuple(pairs(header, "--header")),
-        claims=claims_of(claim),
-        token=None if token is None else token_text(token),
-        token_at=None if token_at is None else place_of(*pairs([token_at], "--token-at")[0], "--token-at"),
+        headers=tuple(fields),
+        claims=claims,
+        token=text,
+        token_at=None if wrong else place,  # a token that is wrong is not told to be missing besides
         slice=slice_,
         site=site,
         node=node,
@@ -140,11 +147,17 @@ def ask(
         tls_version=tls_version,
         cipher=cipher,
         group=group,
-        certificate_age_s=None if certificate_age is None else age_s(certificate_age, "--certificate-age"),
-        time_s=None if time is None else instant_s(time, "--time"),
+        certificate_age_s=wrong.of(
+            lambda: None if certificate_age is None else age_s(certificate_age, "--certificate-age")
+        ),
+        time_s=wrong.of(lambda: None if time is None else instant_s(time, "--time")),
         plaintext=plaintext,
     )
-    subject = subject_of(scenario, manifests, settings, policies)
+    subject = wrong.of(lambda: subject_of(scenario, manifests, settings, policies))
+    if subject is not None:
+        wrong.of(partial(resolve, subject, request))
+    wrong.tell()
+    assert subject is not None
     return answer_question(subject, request, expect, quiet=quiet)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from meshsim.scenario.errors import UsageError
@@ -29,54 +30,56 @@ _NO_TEXT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 def check_request(request: Request) -> None:
-    """Raise UsageError for what no request can have, whatever is asked about it."""
+    """Raise UsageError for all that no request can have, whatever is asked about it."""
+    if wrong := [*_of_http(request), *_of_token(request), *_of_connection(request)]:
+        raise UsageError(*wrong)
+
+
+def _of_http(request: Request) -> Iterator[str]:
     if request.method not in METHODS:
-        raise UsageError(f"--method: {show(request.method)} is not known; expected one of {', '.join(METHODS)}")
+        yield f"--method: {show(request.method)} is not known; {expected(request.method, METHODS)}"
     if not request.path.startswith("/"):
-        raise UsageError(f"--path: {show(request.path)} does not begin with a slash; expected one such as '/plans'")
+        yield f"--path: {show(request.path)} does not begin with a slash; expected one such as '/plans'"
     texts = [("--source", request.source), ("--destination", request.destination), ("--path", request.path)]
     texts += [("--host", request.host or ""), *(("--header", value) for _, value in request.headers)]
     for what, text in texts:
         if found := _NO_TEXT.search(text):
-            raise UsageError(f"{what}: the character U+{ord(found[0]):04X} is in no request; expected text")
+            yield f"{what}: the character U+{ord(found[0]):04X} is in no request; expected text"
     for name, _ in request.headers:
         if not _TOKEN.fullmatch(name):
-            raise UsageError(f"--header: {show(name)} is no name of a header field; expected one such as 'x-tenant'")
-    _check_token(request)
-    _check_connection(request)
+            yield f"--header: {show(name)} is no name of a header field; expected one such as 'x-tenant'"
 
 
-def _check_token(request: Request) -> None:
+def _of_token(request: Request) -> Iterator[str]:
     place = request.token_at
     if place is not None:
         if not re.fullmatch(_PLACES[place.kind], place.name):
-            raise UsageError(f"--token-at: {refused_text(place.name, _PLACES[place.kind])}")
-        if place.kind == "header" and place.name.lower() in (*FIELDS_OF_THE_MESH, "cookie"):
-            raise UsageError(f"--token-at: the field {show(place.name)} has a meaning of its own; expected another one")
+            yield f"--token-at: {refused_text(place.name, _PLACES[place.kind])}"
+        elif place.kind == "header" and place.name.lower() in (*FIELDS_OF_THE_MESH, "cookie"):
+            yield f"--token-at: the field {show(place.name)} has a meaning of its own; expected another one"
         if request.claims is None and request.token is None:
-            raise UsageError("--token-at: there is no token; expected its claims beside it")
+            yield "--token-at: there is no token; expected its claims beside it"
     if request.token is not None and request.claims is not None:
-        raise UsageError("--token: there are claims of another token; expected a token, or claims of one")
+        yield "--token: there are claims of another token; expected a token, or claims of one"
     if request.token is not None and not _TOKEN_TEXT.fullmatch(request.token):
-        raise UsageError("--token: this is no token; expected its text alone, in one line")
+        yield "--token: this is no token; expected its text alone, in one line"
     try:
         json.dumps(request.claims, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, TypeError, RecursionError):
         message = "the claims cannot be written as JSON, as a token has them; expected texts, numbers, lists, mappings"
-        raise UsageError(f"--claim: {message}") from None
+        yield f"--claim: {message}"
 
 
-def _check_connection(request: Request) -> None:
+def _of_connection(request: Request) -> Iterator[str]:
     if request.source_ip is not None:
         try:
             ipaddress.ip_address(request.source_ip)
         except ValueError:
-            message = f"{show(request.source_ip)} is no IP address; expected one such as '10.244.0.2'"
-            raise UsageError(f"--source-ip: {message}") from None
+            yield f"--source-ip: {show(request.source_ip)} is no IP address; expected one such as '10.244.0.2'"
     for what, value, kind in (
         ("--tls-version", request.tls_version, TlsVersion),
         ("--cipher", request.cipher, Cipher),
         ("--group", request.group, Group),
     ):
         if value is not None and value not in get_args(kind):
-            raise UsageError(f"{what}: {show(value)} is not known; {expected(value, get_args(kind))}")
+            yield f"{what}: {show(value)} is not known; {expected(value, get_args(kind))}"

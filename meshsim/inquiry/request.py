@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from meshsim.inquiry.names import find_callee, find_caller, find_name
 from meshsim.inquiry.subject import Callee, Caller, Subject, versioned
 from meshsim.inquiry.usual import usual as usual_of
 from meshsim.policy.question import Question, server_name
-from meshsim.scenario.errors import UsageError
+from meshsim.scenario.errors import Mistakes, UsageError
 from meshsim.scenario.units import parse_duration_ns
 
 S = 1_000_000_000
@@ -71,27 +72,15 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def resolve(subject: Subject, request: Request) -> Asked:
-    """Find the names of a request; raises UsageError for one that is not there or not clear."""
-    check_request(request)
-    caller = find_caller(subject, request.source)
-    callee = find_callee(subject, request.destination)
-    if not callee.version and callee.service in versioned(subject):
-        known = ", ".join(one.name for one in callee.versions)
-        said = f"policies tell the versions of {callee.name} apart, or TLS does"
-        raise UsageError(f"--destination: {said}; expected one of {known}")
-    port = next(iter(callee.ports)) if request.port is None else request.port
-    if port not in callee.ports:
-        known = ", ".join(
-            f"{one} (which leads to {port})" if target == port else str(one) for one, target in callee.targets.items()
-        )
-        raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
+    """Find the names of a request; raises UsageError for all that are not there or not clear."""
+    caller, callee, port, names = _found(subject, request)
     admitted = admission(caller, callee, port, plaintext=request.plaintext)
     plaintext = admitted.plaintext
     if plaintext:
         _check_plaintext(request, f"{caller.name} speaks plaintext to {callee.name}:{port}")
     proves = bool(caller.spiffe_id) and not plaintext
     path, _, query = request.path.partition("?")
-    given = _given(subject, request, callee)
+    given = _given(request, callee, names)
     usual = usual_of(subject, caller, callee, port, admitted)
     reads = frozenset() if subject.engine is None else subject.engine.reads
     extra: dict[str, Any] = {
@@ -143,13 +132,51 @@ def _check_plaintext(request: Request, how: str) -> None:
         raise UsageError(f"{said[0]}: {how}, so there is no TLS to speak of; expected no {', '.join(said)}")
 
 
-def _given(subject: Subject, request: Request, callee: Callee) -> dict[str, Any]:
+def _found(subject: Subject, request: Request) -> tuple[Caller, Callee, int, dict[str, str | None]]:
+    """Caller, callee, its port, and by attribute what else has a name; raises UsageError for all that is wrong."""
+    wrong = Mistakes()
+    wrong.of(partial(check_request, request))
+    caller = wrong.of(partial(find_caller, subject, request.source))
+    callee = wrong.of(partial(find_callee, subject, request.destination))
+    port = None if callee is None else wrong.of(partial(_port, subject, callee, request.port))
+    names = {
+        option.removeprefix("--").replace("-", "_"): None
+        if text is None
+        else wrong.of(partial(find_name, known, text, option))
+        for option, known, text in (
+            ("--slice", subject.slices, request.slice),
+            ("--site", subject.sites, request.site),
+            ("--node", subject.nodes, request.node),
+            ("--source-node", subject.nodes, request.source_node),
+        )
+    }
+    wrong.tell()
+    assert caller is not None
+    assert callee is not None
+    assert port is not None
+    return caller, callee, port, names
+
+
+def _port(subject: Subject, callee: Callee, port: int | None) -> int:
+    """The port that is called; raises UsageError for one that is not there, or a version that has to be said."""
+    if not callee.version and callee.service in versioned(subject):
+        known = ", ".join(one.name for one in callee.versions)
+        said = f"policies tell the versions of {callee.name} apart, or TLS does"
+        raise UsageError(f"--destination: {said}; expected one of {known}")
+    if port is None:
+        return next(iter(callee.ports))
+    if port not in callee.ports:
+        known = ", ".join(
+            f"{one} (which leads to {port})" if target == port else str(one) for one, target in callee.targets.items()
+        )
+        raise UsageError(f"--port: {callee.name} has no port {port}; expected one of {known}")
+    return port
+
+
+def _given(request: Request, callee: Callee, names: Mapping[str, str | None]) -> dict[str, Any]:
     """What is said of each attribute that has a usual value; None: nothing."""
     return {
-        "slice": _named(subject.slices, request.slice, "--slice"),
-        "site": _named(subject.sites, request.site, "--site"),
-        "node": _named(subject.nodes, request.node, "--node"),
-        "source_node": _named(subject.nodes, request.source_node, "--source-node"),
+        **names,
         "port": None if request.port is None else callee.targets[request.port],
         "host": request.host,
         "source_ip": request.source_ip,
@@ -176,7 +203,3 @@ def instant_s(text: str, what: str) -> int:
     except ValueError:
         raise UsageError(f"{what}: {text!r} is no instant; expected one such as '2026-01-01T08:00:00Z'") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def _named(known: tuple[str, ...], text: str | None, what: str) -> str | None:
-    return None if text is None else find_name(known, text, what)

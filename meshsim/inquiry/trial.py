@@ -77,7 +77,7 @@ def try_cases(subject: Subject, cases: Iterable[Case]) -> Trial:
         try:
             one = Tried(case, ask(subject, case.request))
         except UsageError as error:
-            mistakes.append(_told(case, str(error)))
+            mistakes += [_told(case, mistake) for mistake in error.mistakes]
             continue
         tried.append(one)
         mistakes += _unknown_rule(subject, one)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
+
+Found = TypeVar("Found")
 
 
 class Diagnostic(msgspec.Struct, frozen=True, order=True):
@@ -36,6 +41,29 @@ class UsageError(MeshsimError):
     def __init__(self, *mistakes: str) -> None:
         self.mistakes = mistakes
         super().__init__("; ".join(mistakes))
+
+
+class Mistakes:
+    """Mistakes in how a command was called, which are found one after the other and told together."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def of(self, find: Callable[[], Found]) -> Found | None:
+        """What ``find`` finds; None if that is a mistake, or several, which is taken note of."""
+        try:
+            return find()
+        except UsageError as error:
+            self._found += error.mistakes
+            return None
+
+    def tell(self) -> None:
+        """Raise all that have been found, each once, if any have."""
+        if self._found:
+            raise UsageError(*dict.fromkeys(self._found))
 
 
 class ScenarioError(MeshsimError):

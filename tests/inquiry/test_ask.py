@@ -134,7 +134,7 @@ def test_a_permissive_port_asks_the_policy(plant: Subject) -> None:
         ),
         (
             Request(source="robots", destination="planner", method="get"),
-            "--method: 'get' is not known; expected one of",
+            "--method: 'get' is not known; did you mean 'GET'?",
         ),
         (Request(source="robots", destination="planner", path="plans"), "--path: 'plans' does not begin with a slash"),
         (
