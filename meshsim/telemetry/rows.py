@@ -280,7 +280,13 @@ class LinkRow(msgspec.Struct, frozen=True, gc=False):
     """One direction of one link, or one slice's share of a cell, over one sampling interval."""
 
     t_ns: Annotated[int, Meta(description="End of the interval.")]
-    link: Annotated[str, Meta(description="`a->b`, or `cell/slice up` and `cell/slice down` for radio.")]
+    link: Annotated[
+        str,
+        Meta(
+            description="`a->b`, or `cell/slice up` and `cell/slice down` for radio; `cell/slice guaranteed up` is "
+            "what devices sent under their guaranteed bit rates."
+        ),
+    ]
     up: Annotated[bool, Meta(description="Whether it was up at the end.")]
     utilisation_ppm: Annotated[int, Meta(description="Time spent sending over the interval, parts per million.")]
     queue_bytes: Annotated[int, Meta(description="Bytes waiting at the end.")]
