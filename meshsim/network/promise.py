@@ -15,10 +15,10 @@ _BITS_NS = 8 * 1_000_000_000
 class Allowance:
     """Bytes that may be sent within any stretch of a window; what was sent counts, whether it was allowed or not."""
 
-    __slots__ = ("_limit_bytes", "_sent", "_sum_bytes", "_window_ns")
+    __slots__ = ("_sent", "_sum_bytes", "_window_ns", "limit_bytes")
 
     def __init__(self, limit_bytes: int, window_ns: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._window_ns = window_ns
         self._sent: deque[tuple[int, int]] = deque()
         self._sum_bytes = 0
@@ -31,7 +31,7 @@ class Allowance:
             self._sum_bytes -= sent.popleft()[1]
         sent.append((now_ns, size_bytes))
         self._sum_bytes += size_bytes
-        return self._sum_bytes <= self._limit_bytes
+        return self._sum_bytes <= self.limit_bytes
 
 
 class AirPromise:
@@ -62,8 +62,17 @@ class AirPromise:
         """Whether there is something that its packets can exceed."""
 
     def guarantee(self, rate_bps: int) -> None:
-        """Guarantee this bit rate from now on, averaged over the 5QI's window; 0 for none."""
-        self._rate = Allowance(rate_bps * self.window_ns // _BITS_NS, self.window_ns) if rate_bps else None
+        """Guarantee this bit rate from now on, averaged over the 5QI's window; 0 for none.
+
+        What was sent under another rate counts on: a second flow's answer gives the first no room.
+        """
+        limit_bytes = rate_bps * self.window_ns // _BITS_NS
+        if not rate_bps:
+            self._rate = None
+        elif self._rate is None:
+            self._rate = Allowance(limit_bytes, self.window_ns)
+        else:
+            self._rate.limit_bytes = limit_bytes
         self.limited = self._rate is not None or self._burst is not None
 
     def take(self, size_bytes: int, now_ns: int) -> bool:

@@ -97,10 +97,14 @@ class RatedFlow:
         """Of as many bytes as wait."""
 
     def guarantee(self, rate_bps: int, now_ns: int) -> None:
-        """Guarantee this bit rate from now on; tokens of one averaging window are there, and are never more."""
+        """Guarantee this bit rate from now on; tokens of one averaging window are there, and are never more.
+
+        Of a rate that was guaranteed before, those are there that are left.
+        """
+        self.is_owed(now_ns)  # tokens up to now, by the rate up to now
+        more_bps = max(0, rate_bps - self._rate_bps)
         self._rate_bps = rate_bps
-        self._tokens = rate_bps * self._window_ns
-        self._filled_at_ns = now_ns
+        self._tokens = min(self._tokens + more_bps * self._window_ns, rate_bps * self._window_ns)
 
     def is_owed(self, now_ns: int) -> bool:
         """Say whether it may be served under its rate."""

@@ -43,6 +43,19 @@ def test_guaranteed_rate_is_reckoned_over_its_window() -> None:
     assert (promise.limited, promise.take(10**9, 6_000 * MS)) == (False, True)
 
 
+def test_what_was_sent_counts_on_when_the_rate_changes() -> None:
+    """A device that asks for a second flow has no room for what it has sent: refused, admitted, or when that ends."""
+    promise = AirPromise(9 * MS, window_ns=2_000 * MS)
+    promise.guarantee(8_000)
+    assert promise.take(2_000, 0)
+    promise.guarantee(8_000)
+    assert not promise.take(1_000, MS)
+    promise.guarantee(16_000)
+    assert [promise.take(1_000, time_ns) for time_ns in (2 * MS, 3 * MS)] == [True, False]
+    promise.guarantee(8_000)
+    assert [promise.take(1, time_ns) for time_ns in (4 * MS, 2_003 * MS)] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("critical", "discards", "beyond", "lost", "carried"),
     [

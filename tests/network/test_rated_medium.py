@@ -245,6 +245,29 @@ def test_what_need_not_wait_is_counted_where_it_belongs(
     assert queues == [reserve] * under_the_rate + [rest] * (len(queues) - under_the_rate)
 
 
+@pytest.mark.parametrize(
+    ("rates_bps", "sent_bytes"),
+    [
+        ((MBIT,), 1_250),  # a second flow of the device was refused
+        ((2 * MBIT, MBIT), 2_500),  # one more is admitted, and ends
+        ((MBIT // 2, MBIT), 1_875),
+        ((0, MBIT), 2_500),  # it was lost, and is there anew
+    ],
+)
+def test_a_bucket_is_not_filled_by_asking_again(rates_bps: tuple[int, ...], sent_bytes: int) -> None:
+    """Tokens that are used up stay so when the rate is guaranteed again; there are new ones for what is on top."""
+    cell = Cell((MBIT,), others={"control": (50, 1)}, video=(50, 5), window_ns=1)
+    flow = cell.flows[0]
+    assert flow.is_owed(0)
+    flow.pay(1_250)
+    assert not flow.is_owed(0)
+    for rate_bps in rates_bps:
+        flow.guarantee(rate_bps, 0)
+    flow.pay(sent_bytes - 1_250)
+    assert not flow.is_owed(0)
+    assert flow.is_owed(BYTE_NS)
+
+
 def test_flows_share_their_reserve_by_their_rates() -> None:
     """Of two that send as much as they can each has its rate; one that comes late has its own at once."""
     cell = Cell((1 * MBIT, 3 * MBIT), others={"control": (50, 1)}, video=(50, 5))
