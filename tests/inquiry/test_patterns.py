@@ -80,7 +80,9 @@ def test_witnesses_match_what_they_stand_for(patterns: list[Pattern]) -> None:
 
 @given(PATTERNS, st.text("ab/c[", max_size=6))
 @example([exactly(""), Pattern((SEGMENT,))], "/")
-@example([Pattern((TEMPLATE_REST,))], "/")
+@example([Pattern((TEMPLATE_REST,)), exactly("/")], "/")
+@example([Pattern((TEMPLATE_REST,))], "[")
+@example([Pattern((SEGMENT,)), Pattern((TEMPLATE_SEGMENT,))], "[")
 def test_every_text_is_in_a_class(patterns: list[Pattern], text: str) -> None:
     """Whatever a text matches, some class matches just that."""
     classes, _ = text_classes(patterns)
