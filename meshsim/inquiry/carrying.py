@@ -18,10 +18,10 @@ def carrying(request: Request, callee: Callee) -> tuple[Request, str]:
     """The request with its token written out, and a note for people where that is not at the usual place."""
     if request.token is None:
         return request, ""
-    place = looks_first(callee, _claims(request.token)) if request.token_at is None else None
-    if request.token_at is not None:
-        place = spot_of(request.token_at, callee).place
-    place = place or BEARER
+    if request.token_at is None:
+        place = looks_first(callee, _claims(request.token)) or BEARER
+    else:
+        place = spot_of(request.token_at, callee).place or BEARER
     path, question_mark, query = request.path.partition("?")
     text = quote(request.token) if place.kind == "param" else request.token
     fields = tuple((name.lower(), value) for name, value in request.headers)

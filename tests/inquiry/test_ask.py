@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from meshsim.identity.token_places import Place
 from meshsim.inquiry.ask import MUTUAL_TLS, ask
-from meshsim.inquiry.names import find_callee, find_caller, find_name
+from meshsim.inquiry.carrying import carrying, clock_note
+from meshsim.inquiry.names import find_callee, find_caller, find_name, listed
 from meshsim.inquiry.request import Request, resolve
 from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.scenario.errors import UsageError
+from meshsim.scenario.token_reasons import EXPIRED, NOT_YET_VALID
 from tests.inquiry.conftest import POLICY, SCENARIO
 
 ROBOT = "spiffe://plant.example/fleet/robots/0"
@@ -72,6 +76,48 @@ def test_spiffe_ids_are_checked(plant: Subject) -> None:
     """A stranger needs a SPIFFE ID that a workload could have."""
     with pytest.raises(UsageError, match="is no SPIFFE ID of a workload"):
         find_caller(plant, "spiffe://other.example")
+
+
+def test_strangers_have_the_namespace_of_their_service_account(plant: Subject) -> None:
+    """Only a SPIFFE ID as Kubernetes has them says a namespace; no other is searched for one."""
+    assert find_caller(plant, "spiffe://other.example/ns/a/sa/b").namespace == "a"
+    assert find_caller(plant, "spiffe://other.example/fleet/a/sa/b").namespace == ""
+    assert find_caller(plant, "spiffe://other.example/ns").namespace == ""
+
+
+def test_a_service_comes_before_accounts_that_are_called_like_it(plant_file: Path) -> None:
+    """Who has the service account `vision` is not meant by the name of the service."""
+    subject = subject_of_scenario(plant_file, ["services.viewer.service_account=vision"])
+    assert find_caller(subject, "vision").name == "vision"
+    assert find_caller(subject, "office/vision").name == "viewer"
+
+
+def test_lists_of_names_say_how_many_more_there_are() -> None:
+    """Eight names are all told, and of nine the last one is counted."""
+    assert listed("aabcdefgh") == "a, b, c, d, e, f, g, h"
+    assert listed("abcdefghi") == "a, b, c, d, e, f, g, h and 1 more"
+
+
+def test_manifests_know_no_slices() -> None:
+    """Of what manifests say nothing of, the only name is none, and no beginning fits it."""
+    with pytest.raises(UsageError, match="--slice: manifests say nothing of 'control'; expected it with --scenario"):
+        find_name(("",), "control", "--slice")
+
+
+def test_text_of_a_token_in_a_parameter_is_encoded(plant: Subject) -> None:
+    """What stands for something else in a query is written as it has to be there, and as it is in a field."""
+    request = Request(source="robots", destination="planner", path="/a?b=1", token="x&y z")
+    sent, note = carrying(msgspec.structs.replace(request, token_at=Place("param", "key")), plant.callees[0])
+    assert (sent.path, note) == ("/a?b=1&key=x%26y%20z", "the token is in parameter key")
+    sent, note = carrying(request, plant.callees[0])
+    assert (sent.path, sent.headers, note) == ("/a?b=1", (("authorization", "Bearer x&y z"),), "")
+
+
+@pytest.mark.parametrize("reason", [EXPIRED, NOT_YET_VALID])
+def test_the_clock_is_told_where_it_decides(reason: str) -> None:
+    """Of a token that is too old or too young it is said by which clock, of no other."""
+    assert clock_note(reason, 90) == "the clock says 1970-01-01T00:01:30Z; --time tells another instant"
+    assert clock_note("token-bad-signature", 90) == ""
 
 
 def test_services_and_other_names(plant: Subject) -> None:

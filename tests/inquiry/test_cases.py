@@ -14,7 +14,7 @@ from meshsim.inquiry.junit import junit_text
 from meshsim.inquiry.subject import Subject, subject_of_scenario
 from meshsim.inquiry.trial import try_cases
 from meshsim.scenario.errors import ScenarioError
-from tests.inquiry.conftest import SCENARIO
+from tests.inquiry.conftest import POLICY, SCENARIO
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios" / "policies").glob("*.test.yaml"))
 CASES = """\
@@ -157,6 +157,28 @@ def test_rules_that_nothing_is_called_are_mistakes(plant: Subject, tmp_path: Pat
         "6:36: unknown rule 'nope'; expected one of robots-plan, planner-looks, rovers-show, no-secrets, "
         "default-allow, default-deny and 2 more",
     ]
+
+
+def test_a_case_can_want_any_rule_that_decides(tmp_path: Path) -> None:
+    """Of several rules that allow a request each one may be named, with others' words, or in Rego without its place."""
+    twice = '@id("a") permit (principal, action, resource);\n@id("b") permit (principal, action, resource);\n'
+    rego = 'package envoy.authz\nallow if input.attributes.request.http.path == "/a"\n'
+    for name, text, settings, rules in (
+        ("plant.cedar", twice, [], ["a", "b"]),
+        ("plant.rego", rego, ["mesh.policy={engine: rego, files: [plant.rego]}"], ["envoy.authz.allow@plant.rego:2"]),
+    ):
+        (tmp_path / "plant.cedar").write_text(POLICY, encoding="utf-8")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / "plant.yaml").write_text(SCENARIO, encoding="utf-8")
+        subject = subject_of_scenario(tmp_path / "plant.yaml", settings)
+        line = "  - {source: robots, destination: planner, path: PATH, expect: allow, rule: 'RULE'}\n"
+        wanted = [("/a", rule) for rule in rules]
+        others = [("/a", "vault: no"), *([("/b", "envoy.authz.allow")] if "rego" in name else [])]
+        lines = [line.replace("PATH", path).replace("RULE", rule) for path, rule in (*wanted, *others)]
+        (tmp_path / "a.yaml").write_text("cases:\n" + "".join(lines), encoding="utf-8")
+        tried = try_cases(subject, read_cases(tmp_path / "a.yaml").cases).tried
+        assert [one.passed for one in tried] == [True] * len(wanted) + [False] * len(others)
+    assert try_cases(subject, ()).coverage == ()
 
 
 def test_cases_of_manifests(tmp_path: Path) -> None:
