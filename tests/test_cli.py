@@ -617,7 +617,10 @@ def test_lines_never_end_between_a_number_and_its_unit() -> None:
 def test_what_stops_tokens_is_said_to_touch_tokens() -> None:
     """Whatever fault stops them, requests for tokens are called tokens, and those for certificates certificates."""
     common = {"target": "login", "t_start_ns": 0, "t_end_ns": 10**9}
-    none = dict.fromkeys(("packets", "connections", "requests", "configurations", "decisions"), 0)
+    none: dict[str, int | None] = dict.fromkeys(
+        ("packets", "connections", "requests", "configurations", "decisions"), 0
+    )
+    none |= dict.fromkeys(("first_failure_ns", "total_failure_ns"))
     faults = [
         {"fault_id": kind, "kind": kind, "certificates": certificates, "tokens": tokens, **common, **none}
         for kind, certificates, tokens in (("token-outage", 0, 55), ("link-down", 2, 1), ("ca-outage", 1, 0))
@@ -626,6 +629,17 @@ def test_what_stops_tokens_is_said_to_touch_tokens() -> None:
     assert "login, 0 ns to 1 s: 55 tokens\n" in told
     assert "login, 0 ns to 1 s: 2 certificates, 1 token\n" in told
     assert "login, 0 ns to 1 s: 1 certificate\n" in told
+
+
+def test_a_fault_that_stops_everything_says_since_when() -> None:
+    """Where no request succeeded any more while a fault lasted, people are told since when, and the first failure."""
+    counts = dict.fromkeys(("packets", "connections", "requests", "configurations", "decisions", "tokens"), 0)
+    fault = {"fault_id": "gone", "kind": "ca-outage", "target": "issuer", "t_start_ns": 0, "t_end_ns": 600 * 10**9}
+    fault |= {**counts, "certificates": 2, "first_failure_ns": 129 * 10**9, "total_failure_ns": 157 * 10**9}
+    told = " ".join(drawn(lambda console: draw_faults(console, [fault])).split())
+    words = "2 certificates; the first request failed 129 s after it began, and from 157 s on none succeeded"
+    assert told.endswith(words)
+    assert "succeeded" not in drawn(lambda console: draw_faults(console, [fault | {"total_failure_ns": None}]))
 
 
 def test_what_is_explained_has_no_empty_parts() -> None:

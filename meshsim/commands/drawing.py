@@ -246,7 +246,7 @@ FAULT_NOUNS = (
 
 
 def draw_faults(console: Console, faults: Sequence[Figures]) -> None:
-    """What each fault touched."""
+    """What each fault touched; and where no request succeeded any more while it lasted, from when on."""
     rows = []
     for fault in faults:
         touched = ", ".join(
@@ -256,7 +256,14 @@ def draw_faults(console: Console, faults: Sequence[Figures]) -> None:
         )
         kind = "" if fault["fault_id"] == fault["kind"] else f"{fault['kind']} of "
         when = f"{show_duration(fault['t_start_ns'])} to {show_duration(fault['t_end_ns'])}"
-        rows.append((Text(fault["fault_id"]), f"{kind}{fault['target']}, {when}: {touched}", None))
+        total_ns = fault["total_failure_ns"]
+        failed = (
+            ""
+            if total_ns is None
+            else f"; the first request failed {show_duration(fault['first_failure_ns'])} after it began, and from "
+            f"{show_duration(total_ns)} on none succeeded"
+        )
+        rows.append((Text(fault["fault_id"]), f"{kind}{fault['target']}, {when}: {touched}{failed}", None))
     draw_list(console, "faults, and what they touched", rows)
 
 
