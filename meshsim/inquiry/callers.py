@@ -44,7 +44,8 @@ def callers_of(subjects: Iterable[Subject], constants: Constants, wanted: Caller
         for twin in _twins(list(found.values()), own, sorted(believed)):
             found.setdefault(twin.spiffe_id, twin)
     for one in each:
-        for spiffe_id, name in one.waypoints.items() if isinstance(one.engine, IstioEngine) else ():
+        apart = isinstance(one.engine, IstioEngine) or any(callee.door for callee in one.callees)
+        for spiffe_id, name in one.waypoints.items() if apart else ():
             found.setdefault(spiffe_id, Caller(name=f"the waypoint {name}", workload="", spiffe_id=spiffe_id))
     strangers = [(own, "a stranger in the mesh"), *((domain, f"a stranger in {domain}") for domain in sorted(believed))]
     for domain, name in [*strangers, (OTHER_DOMAIN, "a stranger from elsewhere")]:

@@ -118,6 +118,11 @@ def test_waypoints_are_callers_like_no_others(sides: Sides) -> None:
         "none",
     ]
     assert ask(subject, Request(source="spiffe://mesh.example/ns/yard/sa/door", destination="back")).decision.allowed
+    placed = [*served, "mesh.policy=null", "mesh.waypoints={yard/door: {replicas: {shop: 1}}}"]
+    rows = [
+        {cell.caller.name for cell in build_matrix(one).cells} for one in sides([*served, "mesh.policy=null"], placed)
+    ]
+    assert ["the waypoint yard/door" in names for names in rows] == [False, True]
 
 
 def rule(key: str, value: str) -> str:
