@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,7 @@ class RadioAccess:
         "_slice",
         "_waiting_bytes",
         "buffer_bytes",
+        "held",
         "interrupted_until_ns",
         "medium",
         "promise",
@@ -64,6 +66,8 @@ class RadioAccess:
         """What may wait or be sent at a time; a packet that finds something there and does not fit is dropped."""
         self._waiting_bytes = 0
         self.interrupted_until_ns = 0
+        self.held: deque[Train] = deque()
+        """What waits for the end of a handover's interruption; the carrier's to keep."""
         self._last_tail_ns = 0
 
     def enter(self, train: Train, now_ns: int) -> int:

@@ -122,7 +122,8 @@ class Crossing:
             until_ns = hop.interrupted_until_ns  # type: ignore[union-attr] # only radio has handovers
             if until_ns > transfer.limit_ns:
                 self._doubt(transfer)
-            clock.at(until_ns, self._enter_air, transfer)
+            hop.held.append(transfer)  # type: ignore[union-attr] # see above
+            clock.at(until_ns, self._enter_held, hop)
         elif head_ns == LOST:
             self._lost(transfer)
         else:
@@ -133,15 +134,31 @@ class Crossing:
             self._enter_copy(transfer, index)
         return following
 
-    def _enter_air(self, transfer: Transfer) -> Alarm | None:
+    def _enter_held(self, access: RadioAccess) -> Alarm | None:
+        """Have the train enter the air that has waited longest for the end of a handover, or wait for the next one's.
+
+        It need not be the one that the alarm was set for: what came after a second handover waits for the same end.
+        """
+        until_ns = access.interrupted_until_ns
+        if until_ns <= self._clock.now_ns:
+            return self._enter_anew(access.held.popleft())
+        for train in access.held:
+            if until_ns > train.limit_ns:
+                assert isinstance(train, Transfer)
+                self._doubt(train)
+        self._clock.at(until_ns, self._enter_held, access)
+        return None
+
+    def _enter_anew(self, train: Train) -> Alarm | None:
         """Enter the air after a handover; what goes up goes on from the base station that serves the device now."""
-        if transfer.hop == 0:
-            path = self._way_now(transfer)
+        assert isinstance(train, Transfer)
+        if train.hop == 0:
+            path = self._way_now(train)
             if path is None:
-                self._lost(transfer)
+                self._lost(train)
                 return None
-            transfer.path = path
-        return self._enter(transfer)
+            train.path = path
+        return self._enter(train)
 
     def _spread(self, train: Transfer) -> None:
         """Have all packets but the last arrive on their own."""
@@ -177,10 +194,11 @@ class Crossing:
 
     def change_cell(self, access: RadioAccess, medium: SharedMedium) -> None:
         """Have a device's packets take another cell's air, those too that have waited for the last one's."""
-        before = access.medium
-        for train in access.change(medium, lambda train: _hop_of(train) is access, self._clock.now_ns):
-            assert isinstance(train, Transfer)
-            self._clock.put(self._enter_air(train))
+        before, now_ns = access.medium, self._clock.now_ns
+        if before.wake_ns <= now_ns:  # what it has sent whole at this very instant goes before all that leaves it
+            self._advance((before, before.wake_ns))
+        for train in access.change(medium, lambda train: _hop_of(train) is access, now_ns):
+            self._clock.put(self._enter_anew(train))
         self._watch(before)
 
     def _advance(self, wake: tuple[SharedMedium, int]) -> None:
