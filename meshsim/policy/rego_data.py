@@ -11,6 +11,9 @@ from meshsim.policy.rego_tokens import out_of_range
 from meshsim.scenario.errors import Diagnostic
 from meshsim.scenario.words import show
 
+DEEPEST = 500
+"""Levels of a data file: Python's reader ends somewhere between a thousand and a hundred thousand, by its version."""
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _LONE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 """Half of a surrogate pair as it may be written."""
 
@@ -21,6 +24,9 @@ class _WrongError(ValueError):
 
 def read_data(file: PolicyFile, documents: dict[str, Any]) -> list[Diagnostic]:
     """Merge the data of a JSON file into ``documents``; its mistakes."""
+    deepest = _too_deep(file.text)
+    if deepest is not None:
+        return [_at(file, deepest, f"this JSON nests too deep; expected at most {DEEPEST} levels")]
     try:
         found = json.loads(
             file.text, object_pairs_hook=_mapping, parse_constant=_no_number, parse_float=_number, parse_int=int
@@ -35,14 +41,26 @@ def read_data(file: PolicyFile, documents: dict[str, Any]) -> list[Diagnostic]:
         words, message = error.args
         *_, last = [None, *re.finditer(words, file.text)]
         return [_at(file, last, message)]
-    except (RecursionError, ValueError):  # Python refuses whole numbers of thousands of digits
-        message = "this JSON nests too deep, or has too long a number; expected less"
-        return [Diagnostic(file.place, 1, 1, message)]
+    except ValueError:  # Python refuses whole numbers of thousands of digits
+        return [Diagnostic(file.place, 1, 1, "this JSON has too long a number; expected fewer digits")]
     if not isinstance(found, dict):
         return [Diagnostic(file.place, 1, 1, "the data of policies is an object; expected {...}")]
     taken = [name for name in found if name in documents]
     documents.update(found)
     return [Diagnostic(file.place, 1, 1, f"{name!r} is in an earlier data file too") for name in taken]
+
+
+def _too_deep(text: str) -> re.Match[str] | None:
+    """Return the bracket that opens one level too many, if any does."""
+    depth = 0
+    for bracket in _NESTING.finditer(text):
+        if bracket[0] in ("[", "{"):
+            depth += 1
+            if depth > DEEPEST:
+                return bracket
+        elif bracket[0] in ("]", "}"):
+            depth -= 1
+    return None
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
