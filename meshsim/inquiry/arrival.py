@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -186,11 +187,19 @@ def _of_waypoints(subject: Subject) -> Iterator[str]:
             yield f"{said}; the caller's is asked about ({', '.join(sorted(seen))})"
     if not any(callee.waypoint for callee in parts):
         return
-    proxies: dict[str, set[str]] = {}
-    for caller in subject.callers:
-        proxies.setdefault(caller.spiffe_id, set()).add(caller.proxy)
-    for spiffe_id in sorted(one for one, kinds in proxies.items() if len(kinds) > 1):
-        yield f"some with the identity {spiffe_id} have sidecars and go past waypoints; all of them are taken to do so"
+    held = Counter(caller.spiffe_id for caller in subject.callers)
+    for spiffe_id in sorted(one for one, number in held.items() if number > 1):
+        if said := of_both_kinds(subject, spiffe_id):
+            yield said
+
+
+def of_both_kinds(subject: Subject, spiffe_id: str) -> str:
+    """What cannot be told of an identity that workloads with sidecars and without have, for people; else empty."""
+    if len({caller.proxy for caller in subject.callers if caller.spiffe_id == spiffe_id}) < 2:
+        return ""
+    return (
+        f"{spiffe_id} is the identity of workloads with sidecars and without, and alike to waypoints that some go past"
+    )
 
 
 def notes_of(subjects: Sequence[Subject], constants: Constants) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
-from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, refusal_of, taken_off
+from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, of_both_kinds, refusal_of, taken_off
 from meshsim.inquiry.carrying import carrying, clock_note
 from meshsim.inquiry.placing import spot_of, told_places
 from meshsim.inquiry.presented import at_listener, written_out
@@ -160,6 +160,8 @@ def _clock_s(subject: Subject, request: Request) -> int:
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
+    if asked.callee.waypoint and (said := of_both_kinds(subject, asked.caller.spiffe_id)):
+        yield said
     if request.claims and not looks_at_tokens(subject, asked.callee):
         yield f"the claims are not seen: nobody looks at tokens at {asked.callee.name}"
     elif request.claims and _goes_past(asked):

@@ -125,6 +125,22 @@ def test_waypoints_are_callers_like_no_others(sides: Sides) -> None:
     assert ["the waypoint yard/door" in names for names in rows] == [False, True]
 
 
+def test_an_identity_of_sidecars_and_ztunnels_is_not_exact(sides: Sides) -> None:
+    """Who goes past a waypoint is told by identity, so that one of both kinds is named, in comparisons and answers."""
+    shared = [
+        "services.front.service_account=same",
+        "services.front.dataplane=sidecar",
+        "services.back.service_account=same",
+    ]
+    subject = sides(["mesh.ambient=true", "services.back.waypoint=door", *shared], [])[0]
+    (said,) = compare(subject, subject).space.approximate
+    assert said.startswith(
+        "spiffe://mesh.example/ns/yard/sa/same is the identity of workloads with sidecars and without"
+    )
+    assert ask(subject, Request(source="front", destination="back")).notes == (said,)
+    assert ask(subject, Request(source="users", destination="back")).notes == ()
+
+
 def rule(key: str, value: str) -> str:
     """A policy that allows what fulfils one condition."""
     return OBJECT.format("AuthorizationPolicy", f'{{rules: [{{when: [{{key: "{key}", values: ["{value}"]}}]}}]}}')
