@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import log2, sqrt
+from collections.abc import Sequence
+from math import fsum, log2, sqrt
 from random import Random
 from statistics import fmean, pvariance
 
@@ -56,7 +57,9 @@ agree. Where it does not, it is off for two reasons, and *exact* is the model wi
 - A tail loss probe is never later than the timeout (RFC 8985, 7.2), so t is the lesser of 2 R + 200 ms and RTO. The
   closed form is too slow there, by 50 ms at R = 50 ms and most, 100 ms, at R = 100 ms: that hides a part of the first.
 
-With exact timers, and t as the RFC has it, theory must lie inside the interval.
+With exact timers, and t as the RFC has it, theory must lie inside the interval. A retransmission timeout that is 10 ms
+wrong is within it in each cell by itself; so all cells are also taken together, where it is not. What else was
+[broken on purpose](validation-breaks.md) is noticed by the section above.
 
 **Repeated SYN-ACKs.** *Linux* is the model as it is used, at the first connection to a destination, of which nothing is
 remembered. Where much is lost over a short path it is up to a tenth faster than the closed form, because the SYN-ACK
@@ -208,8 +211,8 @@ class _Repeats:
 def closed_form(seed: int = 1) -> Section:
     """Compare over the grid of round trips and losses."""
     rows: list[tuple[str, ...]] = []
-    worst = worst_errors = widest = 0.0
-    outside = 0
+    worst = widest = 0.0
+    apart: list[float] = []
     repeats = _Repeats()
     for round_trip_ms in ROUND_TRIPS_MS:
         for loss in LOSSES:
@@ -219,9 +222,7 @@ def closed_form(seed: int = 1) -> Section:
             exact, exact_error = simulate_ms(round_trip_ms, loss, EXACT, seed)
             linux = repeats.compare(round_trip_ms, loss, seed)
             worst = max(worst, abs(textbook / theory - 1))
-            errors = abs(exact - in_time) / exact_error
-            outside += errors > NORMAL_99
-            worst_errors = max(worst_errors, errors)
+            apart.append((exact - in_time) / exact_error)
             widest = max(widest, NORMAL_JOINT * exact_error / in_time)
             rows.append(
                 (
@@ -243,10 +244,10 @@ def closed_form(seed: int = 1) -> Section:
     exactly = Criterion(
         "With exact timers, and the probe in time, the closed form lies inside the interval in every cell, "
         f"none wider than {100 * WIDEST:g} % of it.",
-        f"at most {worst_errors:.1f} standard errors; widest {100 * widest:.1f} %",
-        worst_errors <= NORMAL_JOINT and widest <= WIDEST,
+        f"at most {max(map(abs, apart)):.1f} standard errors; widest {100 * widest:.1f} %",
+        max(map(abs, apart)) <= NORMAL_JOINT and widest <= WIDEST,
         compared=len(rows),
-        outside=outside,
+        outside=sum(abs(each) > NORMAL_99 for each in apart),
     )
     return Section(
         title="Handshake time under loss: the closed form",
@@ -256,5 +257,17 @@ def closed_form(seed: int = 1) -> Section:
             *("with repeats", "Linux, exact", "ticks", "Linux", "off"),
         ),
         rows=tuple(rows),
-        criteria=(agrees, exactly, *repeats.criteria()),
+        criteria=(agrees, exactly, *repeats.criteria(), together(apart)),
+    )
+
+
+def together(apart: Sequence[float]) -> Criterion:
+    """Hold all cells at once: each is so many standard errors apart, and where all are off one way that adds up."""
+    errors = abs(fsum(apart)) / sqrt(len(apart))
+    return Criterion(
+        "With exact timers, what all cells are beyond the closed form together is chance.",
+        f"{errors:.1f} standard errors, {NORMAL_JOINT:.2f} allowed",
+        errors <= NORMAL_JOINT,
+        compared=1,
+        outside=int(errors > NORMAL_99),
     )
