@@ -123,6 +123,8 @@ class Narrowed(msgspec.Struct, frozen=True):
 
     def wants(self, caller: Caller, callee: Callee) -> bool:
         """Whether a pair is in the part."""
+        if self.caller is not None and self.caller.workload not in ("", caller.workload):
+            return False  # another one with its identity
         return self.source in (None, caller.spiffe_id) and self.destination in (None, callee.name, callee.service)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from meshsim.commands.matrices import narrowed
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.matrix import Comparison, build_matrix, compare
 from meshsim.inquiry.names import find_caller
@@ -191,6 +192,9 @@ def test_services_that_share_an_identity_are_callers_of_their_own(sides: Sides) 
     assert [told(comparison, one, other) for one, other in (("front", "back"), ("back", "back"))] == [{False}, set()]
     check_witnesses(each, comparison)
     assert {cell.caller.name for cell in build_matrix(each[0]).cells} >= {"front", "back"}
+    narrow = narrowed(each[0], "front", "back")
+    assert [cell.caller.name for cell in build_matrix(each[0], narrow).cells] == ["front"]
+    assert {flip.caller.name for flip in compare(*each, narrow).flips} == {"front"}
     both = sides(shared, ["services.front.service_account=same", "services.back.service_account=same"])[1]
     with pytest.raises(UsageError, match=r"'same' can be yard/front, yard/back; expected more of the name"):
         find_caller(both, "same")
