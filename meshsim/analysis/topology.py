@@ -215,7 +215,7 @@ def _caption(run: RunData, used: dict[str, set[Pair]]) -> str:
     if numbers:
         text += f" and the way of each slice: {joined(numbers)} of {len(run.scenario.network.links)} links"
     if following := [f"{name} follows {it.follow.fleet}" for name, it in run.scenario.services.items() if it.follow]:
-        text += f"; {joined(following)}, and stands where it began"
+        text += f"; {joined(following)}, drawn where it began"
     if run.scenario.faults:
         text += f"; struck by {faults_text(run)}"
     return f"{text}."
