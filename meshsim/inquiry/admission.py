@@ -68,9 +68,23 @@ def _through(caller: Caller, callee: Callee, port: int, door: Door) -> Admission
     outcome = _handshake(client, caller.spiffe_id, door.end, door.spiffe_id)
     if isinstance(outcome, Refused):
         return Admission(False, _words(outcome, caller.spiffe_id, door.spiffe_id, "waypoint"))
-    waypoint = Caller(door.workload, door.workload, door.spiffe_id, door.namespace, in_mesh=True, end=door.end)
-    onward = admission(waypoint, callee, port)
+    onward = _onward(door, callee, port)
     return Admission(False, f"behind the waypoint, {onward.refused}" if onward.refused else "", outcome)
+
+
+def _onward(door: Door, callee: Callee, port: int) -> Admission:
+    """How the waypoint gets on at a port of a service that it serves."""
+    waypoint = Caller(door.workload, door.workload, door.spiffe_id, door.namespace, in_mesh=True, end=door.end)
+    return admission(waypoint, callee, port)
+
+
+def nobody_behind(callee: Callee, port: int) -> str:
+    """What ztunnel takes a waypoint for that is told to speak plaintext to a port, for people; else empty."""
+    if callee.door is None or not _onward(callee.door, callee, port).plaintext:
+        return ""
+    return (
+        f"the waypoint of {callee.name} speaks plaintext to port {port}, where ztunnel sees nobody's identity, not its"
+    )
 
 
 def _speaks_plaintext(caller: Caller, callee: Callee, port: int) -> bool:

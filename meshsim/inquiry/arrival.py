@@ -13,6 +13,7 @@ import msgspec
 from meshsim.identity.token_check import are_meant
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
+from meshsim.inquiry.admission import nobody_behind
 from meshsim.inquiry.constants import OTHER_CLAIM, Constants, header
 from meshsim.inquiry.placing import ANYWHERE, Carried, Spot, add_places, carry, names_written
 from meshsim.inquiry.presented import add_told, at_listener, written_out
@@ -185,6 +186,7 @@ def _of_waypoints(subject: Subject) -> Iterator[str]:
         if seen:
             said = f"behind its waypoint, policies for {callee.name} see the TLS connection of the waypoint"
             yield f"{said}; the caller's is asked about ({', '.join(sorted(seen))})"
+        yield from filter(None, (nobody_behind(callee, port) for port in callee.ports))
     if not any(callee.waypoint for callee in parts):
         return
     held = Counter(caller.spiffe_id for caller in subject.callers)

@@ -9,6 +9,7 @@ import msgspec
 
 from meshsim.identity.token_places import Fields
 from meshsim.identity.token_search import Inspection
+from meshsim.inquiry.admission import nobody_behind
 from meshsim.inquiry.arrival import arrived, believed, looks_at_tokens, of_both_kinds, refusal_of, taken_off
 from meshsim.inquiry.carrying import carrying, clock_note
 from meshsim.inquiry.placing import spot_of, told_places
@@ -142,8 +143,9 @@ def _written_token(subject: Subject, request: Request, asked: Asked) -> Inspecti
 
 
 def _goes_past(asked: Asked) -> bool:
-    rules = asked.callee.token_rules
-    return rules is not None and asked.question.principal in rules.past
+    door, rules = asked.callee.door, asked.callee.token_rules
+    past = (door.past if door is not None else frozenset()) | (rules.past if rules is not None else frozenset())
+    return asked.question.principal in past
 
 
 def _listener(asked: Asked) -> Callee:
@@ -160,6 +162,8 @@ def _clock_s(subject: Subject, request: Request) -> int:
 
 
 def _notes(subject: Subject, asked: Asked, request: Request) -> Iterator[str]:
+    if not _goes_past(asked) and (said := nobody_behind(asked.callee, asked.port)):
+        yield said
     if asked.callee.waypoint and (said := of_both_kinds(subject, asked.caller.spiffe_id)):
         yield said
     if request.claims and not looks_at_tokens(subject, asked.callee):

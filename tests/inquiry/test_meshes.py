@@ -142,6 +142,22 @@ def test_an_identity_of_sidecars_and_ztunnels_is_not_exact(sides: Sides) -> None
     assert ask(subject, Request(source="users", destination="back")).notes == ()
 
 
+def test_a_waypoint_that_speaks_plaintext_is_not_exact(sides: Sides) -> None:
+    """Behind it ztunnel sees nobody's identity, which is named in comparisons, and in answers to who goes through."""
+    served = ["mesh.ambient=true", "services.back.waypoint=door", "mesh.waypoints={yard/door: {replicas: {shop: 1}}}"]
+    told_so = [
+        "mesh.tls.mode=PERMISSIVE",
+        "mesh.destinations={back: {tls: plaintext}}",
+        "fleets.users.dataplane=sidecar",
+    ]
+    subject, encrypted = sides([*served, *told_so], served)
+    (said,) = compare(subject, subject).space.approximate
+    assert said.startswith("the waypoint of back speaks plaintext to port 8080")
+    assert ask(subject, Request(source="front", destination="back")).notes == (said,)
+    assert ask(subject, Request(source="users", destination="back")).notes == ()
+    assert not compare(encrypted, encrypted).space.approximate
+
+
 def rule(key: str, value: str) -> str:
     """A policy that allows what fulfils one condition."""
     return OBJECT.format("AuthorizationPolicy", f'{{rules: [{{when: [{{key: "{key}", values: ["{value}"]}}]}}]}}')
