@@ -104,7 +104,12 @@ def check(
     fidelity: Fidelity = None,
     settings: Set = [],  # noqa: B006 - typer reads the default, nobody changes it
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Show sound scenarios with every default, override and preset in place.")
+        bool,
+        typer.Option(
+            "--resolved",
+            help="Show sound scenarios with overrides, presets and defaults in place; what is computed from other"
+            " fields stays out.",
+        ),
     ] = False,
     quiet: Quiet = False,
     _json: Json = False,

@@ -40,7 +40,7 @@ def check_files(
 ) -> Answer:
     """Load each file and put its world together, as a run would; every mistake in any of them is an error.
 
-    ``resolved`` shows the scenarios with every default, override and preset in place.
+    ``resolved`` shows the scenarios with overrides, presets and the defaults that no other field computes.
     """
     errors: list[Diagnostic] = []
     sound: list[tuple[Path, LoadedScenario]] = []

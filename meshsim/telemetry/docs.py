@@ -22,7 +22,7 @@ to a run that is going on or was killed; the next run beside it sweeps the latte
 | `manifest.json` | what the run was made from, rows and sha256 of each table, the digest; apart, in `host`, the \
 machine, how long it took, how many handshakes OpenSSL was compared in, and whether the hot path was \
 [compiled](performance.md#compiled) |
-| `scenario.yaml` | the scenario as it was run, every default spelled out |
+| `scenario.yaml` | the scenario as it was run, defaults spelled out but those that other fields compute |
 | `summary.json` | every figure that people quote, and the verdict on each expectation |
 | `report.html` | the report: one page, no network needed |
 | `<table>.parquet` | the tables below, always all of them, zstd-compressed |
