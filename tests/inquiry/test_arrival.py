@@ -292,3 +292,21 @@ def test_what_is_believed_by_default(tmp_path: Path, mesh: str, admitted: dict[s
             if decision.allowed:
                 found[name] = decision.rule
     assert found == admitted
+
+
+def test_claims_within_claims_and_both_addresses_are_dimensions(tmp_path: Path) -> None:
+    """A claim within another is asked about where it is, and the client that is told beside the peer."""
+    inner = '{when: [{key: "request.auth.claims[realm][roles]", values: [admin]}]}'
+    words = allowed(build_matrix(shop(tmp_path / "claims", inner)), "front", "stock")
+    assert [one.partition("claim realm")[2] for one in words] == ['.roles is "admin"']
+    both = f'{inner}, {{when: [{{key: "request.auth.claims[realm]", values: [main]}}]}}'
+    names = [one.name for one in build_matrix(shop(tmp_path / "both", both)).space.dimensions]
+    assert {"claim realm", "claim realm.roles"} <= set(names)
+    blocks = '{from: [{source: {ipBlocks: ["10.0.0.0/8"], remoteIpBlocks: ["192.0.2.0/24"]}}]}'
+    matrix = build_matrix(shop(tmp_path / "blocks", blocks, ""))
+    assert "header x-forwarded-for" in [one.name for one in matrix.space.dimensions]
+    assert any("header x-forwarded-for is 192.0.2.0/24" in one for one in allowed(matrix, "front", "stock"))
+    field = 'when: [{key: "request.headers[x-a]", values: [red]}]'
+    peer = f'{{from: [{{source: {{ipBlocks: ["10.0.0.0/8"]}}}}], {field}}}'
+    alone = build_matrix(shop(tmp_path / "peer", peer, ""))
+    assert "header x-forwarded-for" not in [one.name for one in alone.space.dimensions]

@@ -203,6 +203,26 @@ def test_requests_that_cannot_be(plant: Subject, request_: Request, message: str
     assert str(caught.value).startswith(message)
 
 
+def test_requests_that_can_be(plant: Subject) -> None:
+    """A tabulator may stand in a field, and a token that is written out at a place of its own."""
+    request = Request(source="robots", destination="planner", headers=(("x-a", "one\ttwo"),))
+    assert ask(plant, request).decision.rule == "default-deny"
+    placed = msgspec.structs.replace(request, token="a.b.c", token_at=Place("header", "x-token"))
+    assert ask(plant, placed).decision.rule == "default-deny"
+
+
+def test_what_has_a_meaning_carries_no_token(plant: Subject) -> None:
+    """Fields of the mesh are known in any case, and claims that are nested without an end are told."""
+    request = Request(source="robots", destination="planner", claims={})
+    with pytest.raises(UsageError, match="the field 'X-Request-ID' has a meaning of its own"):
+        ask(plant, msgspec.structs.replace(request, token_at=Place("header", "X-Request-ID")))
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(UsageError, match="--claim: the claims cannot be written as JSON"):
+        ask(plant, msgspec.structs.replace(request, claims={"a": deep}))
+
+
 def test_what_is_no_token_is_refused_before_any_policy(tmp_path: Path) -> None:
     """Where tokens are checked, one that is none among the header fields is refused; other schemes are let through."""
     issued = "mesh:\n  tokens: {issuers: {desk: {}}}\n"

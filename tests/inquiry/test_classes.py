@@ -7,7 +7,7 @@ import pytest
 from meshsim.inquiry.claim_classes import claims
 from meshsim.inquiry.classes import addresses, forwarded_for, headers, listed, numbers, texts
 from meshsim.inquiry.constants import ANY_CASE_HOST, Constants, constants_of, merged
-from meshsim.inquiry.patterns import exactly, prefix
+from meshsim.inquiry.patterns import OTHER, exactly, prefix
 from meshsim.policy.engine import PolicyFile
 
 
@@ -108,3 +108,28 @@ def test_path_and_query_together() -> None:
     assert exactly("/a") in constants.texts["path"]
     assert {exactly(""), prefix("x")} <= constants.texts["query"]
     assert not constants.approximate
+
+
+def test_numbers_on_both_sides_of_a_bound_and_days_around_it() -> None:
+    """Each bound is tried, one less and one more, none below zero; parts of the day on the days around each."""
+    constants = Constants()
+    constants.add_numbers(["certificate_age_s"], [0, 90])
+    assert [one.witness for one in numbers("certificate_age_s", 40, constants).values] == [0, 1, 40, 89, 90, 91]
+    constants = Constants()
+    constants.add_numbers(["time_s"], [5 * 86_400 + 5])
+    constants.day_times = {100}
+    found = {one.witness for one in numbers("time_s", 7, constants).values}
+    assert found == {
+        7,
+        *(day * 86_400 + 100 + near for day in (0, 1, 4, 5, 6) for near in (-1, 0, 1)),
+        432_004,
+        432_005,
+        432_006,
+    }
+
+
+def test_a_client_that_is_told_from_no_block_matches_none() -> None:
+    """Of addresses in x-forwarded-for that no policy names none is said to match anything."""
+    found = forwarded_for(read('{key: remote.ip, values: ["10.0.0.0/8"]}'), set())
+    assert [one.matched for one in found.values if one.witness and one.shown == OTHER] == [()]
+    assert {one.shown: one.matched for one in found.values}["10.0.0.0/8"] == ("10.0.0.0/8",)
