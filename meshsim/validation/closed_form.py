@@ -57,9 +57,10 @@ agree. Where it does not, it is off for two reasons, and *exact* is the model wi
 - A tail loss probe is never later than the timeout (RFC 8985, 7.2), so t is the lesser of 2 R + 200 ms and RTO. The
   closed form is too slow there, by 50 ms at R = 50 ms and most, 100 ms, at R = 100 ms: that hides a part of the first.
 
-With exact timers, and t as the RFC has it, theory must lie inside the interval. A retransmission timeout that is 10 ms
-wrong is within it in each cell by itself; so all cells are also taken together, where it is not. What else was
-[broken on purpose](validation-breaks.md) is noticed by the section above.
+With exact timers, and t as the RFC has it, theory must lie inside the interval. What puts all cells off one way adds up
+where they are taken together. With a retransmission timeout of 210 ms each is still within its joint interval, but more
+numbers are out of the ordinary than chance has it. What is smaller, or else was
+[broken on purpose](validation-breaks.md), is noticed by the section above.
 
 **Repeated SYN-ACKs.** *Linux* is the model as it is used, at the first connection to a destination, of which nothing is
 remembered. Where much is lost over a short path it is up to a tenth faster than the closed form, because the SYN-ACK
