@@ -12,7 +12,8 @@ from meshsim.analysis.data import RunData
 from meshsim.analysis.numbers import show, show_duration
 from meshsim.analysis.push_figures import TABLE, Part
 
-_MOVED: Final = re.compile(r"(\S+) moved from (\S+) to (\S+)")
+_MOVED: Final = re.compile(r"(?:^|; )(\S+) moved from (\S+) to ([^\s;]+)")
+"""Of reasons, in which all that was news together stands side by side."""
 
 
 def moves(run: RunData) -> list[dict[str, Any]]:

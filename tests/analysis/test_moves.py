@@ -69,3 +69,15 @@ def test_a_way_is_told_once(run: meshsim.Run, tmp_path: Path) -> None:
     found = meshsim.run(scenario, out=tmp_path / "run", overrides=["fidelity=modelled"]).summary["moves"]
     assert [(one["from"], one["to"], one["count"]) for one in found] == [("e1", "e2", 2), ("e2", "e1", 1)]
     assert found[0]["first_ns"] == run.summary["moves"][0]["first_ns"]
+
+
+def test_services_that_move_together_are_told_apart(tmp_path: Path) -> None:
+    """Two that are announced as one are two moves, each to a node."""
+    scenario = tmp_path / "commuters.yaml"
+    maps = "  maps: {replicas: {e1: 1}, work: {constant: 1 ms}, follow: {fleet: cars, among: [e1, e2], every: 1 s}}\n"
+    more = "  - {name: more, from: cars, to: maps, slice: web, arrivals: {constant: 10 /s}}\n"
+    text = SCENARIO.replace("fleets:\n", f"{maps}fleets:\n").replace("duration: 30 s", "duration: 15 s")
+    scenario.write_text(text + more, encoding="utf-8")
+    run = meshsim.run(scenario, out=tmp_path / "run", overrides=["fidelity=modelled"])
+    assert sum("moved" in reason for reason in run.configs.reason.unique()) == 1
+    assert [(one["service"], one["to"]) for one in run.summary["moves"]] == [("guide", "e2"), ("maps", "e2")]

@@ -89,6 +89,23 @@ def test_an_import_takes_the_one_that_stands_for_others(tmp_path: Path) -> None:
     assert [one.service for one in subject_of_manifests(shop).callees] == ["front", "catalog"]
 
 
+def test_pods_that_only_the_other_one_has_are_told(tmp_path: Path) -> None:
+    """Where two Services overlap, the pods that nobody else selects are left out with the Service, by name."""
+    shop = tmp_path / "shop"
+    shutil.copytree(DATA / "shop", shop)
+    pods = OTHER.partition("---\n")[2].partition("---\n")[2]
+    both = pods.replace("name: other", "name: both").replace("{app: other}", "{app: other, part: more}")
+    third = pods.replace("other", "third").replace("{app: third}", "{app: third, part: more}")
+    few = OTHER.partition("---\n")[2].partition("---\n")[0]
+    more = few.replace("name: other", "name: more").replace("app: other", "part: more")
+    (shop / "zz.yaml").write_text("---\n".join((few, more, pods, both, third)), encoding="utf-8")
+    made = import_manifests(shop, tmp_path / "scenario.yaml", force=False)
+    assert made.services == ("front", "catalog", "other")
+    (said,) = (one for one in made.assumed if "stands for it" in one)
+    assert said.startswith("the Service more selects pods of other, which stands for it")
+    assert said.endswith("; the pods of third, which it has besides, are left out")
+
+
 def test_all_pods_take_part_where_a_service_without_its_own_does_not(tmp_path: Path) -> None:
     """A policy that no pod's labels match is a mistake as ever: nothing is left out that it could be for."""
     policy = """\

@@ -30,9 +30,8 @@ def check_apart(services: Iterable[KubeService]) -> None:
     owners: dict[int, KubeService] = {}
     for service in sorted(services, key=lambda one: bool(one.main)):
         shared = {owners[id(one)].key: one for one in service.deployments if id(one) in owners}
-        for key, deployment in shared.items():
+        for deployment in shared.values():
             other = owners[id(deployment)]
-            assert other.key == key, "each owner has its own name"
             place = other.place
             service.whole.wrong(
                 f"{service.name} selects the pods of {deployment.name}, which the Service {other.name} has "
@@ -44,9 +43,12 @@ def check_apart(services: Iterable[KubeService]) -> None:
 
 def left_out(services: Mapping[str, KubeService]) -> Iterator[str]:
     """What is said, for people, of the Services that another one stands for."""
+    there = {id(one) for service in services.values() if not service.main for one in service.deployments}
     for service in services.values():
         if service.main:
+            alone = [one.name for one in service.deployments if id(one) not in there]
             yield (
                 f"the Service {service.name} selects pods of {services[service.main].name}, which stands for it: calls "
                 f"to {service.name} are calls to that, with its ports, routes and limits"
+                + (f"; the pods of {', '.join(alone)}, which it has besides, are left out" if alone else "")
             )
