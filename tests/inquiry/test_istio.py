@@ -9,7 +9,7 @@ import pytest
 from meshsim.inquiry.ask import ask
 from meshsim.inquiry.constants import ANY_CASE_HOST, constants_of, header
 from meshsim.inquiry.matrix import build_matrix, compare
-from meshsim.inquiry.other_policies import subject_of_files
+from meshsim.inquiry.other_policies import holds_scenario, subject_of_files
 from meshsim.inquiry.patterns import exactly, prefix, suffix
 from meshsim.inquiry.region_words import region_words
 from meshsim.inquiry.request import Request
@@ -118,6 +118,18 @@ spec:
     assert found.day_times == {28_800, 64_800}
     assert prefix("x") not in found.texts[header("x-token")]
     assert not found.approximate
+
+
+def test_what_is_odd_in_other_files_is_told(plant: Subject, tmp_path: Path) -> None:
+    """Methods in lower case, and what nobody enforces, are told of files that are compared as of the scenario's own."""
+    other = tmp_path / "other.yaml"
+    attached = "targetRefs: [{kind: Service, name: planner, group: ''}], rules: [{to: [{operation: {methods: [get]}}]}]"
+    head = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: plant}\n"
+    other.write_text(f"{head}spec: {{{attached}}}\n# scenario: none\n", encoding="utf-8")
+    assert not holds_scenario(other)
+    first, second = subject_of_files(plant, [other]).warnings
+    assert "'get'" in first
+    assert "planner" in second
 
 
 def test_other_kinds_in_a_file_are_told(plant: Subject, tmp_path: Path) -> None:

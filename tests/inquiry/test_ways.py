@@ -13,6 +13,7 @@ from meshsim.inquiry.ways import survey
 from meshsim.scenario.errors import ScenarioError
 from meshsim.scenario.loader import load_scenario
 from meshsim.scenario.manifests.starter import Imported, import_manifests
+from meshsim.scenario.manifests.starter_text import Way
 from meshsim.scenario.services import Call
 
 SHOP = Path(__file__).parent.parent / "scenario" / "data" / "shop"
@@ -51,6 +52,24 @@ def test_a_call_is_one_that_policies_allow(tmp_path: Path, rule: str, written: s
     outcomes = set(run.frame("calls").outcome)  # the shop's routes delay and abort some
     assert "ok" in outcomes
     assert "denied" not in outcomes
+
+
+def test_another_port_is_tried_and_without_policies_tls_alone(tmp_path: Path) -> None:
+    """Where one port alone is let in, the call goes to that; one in plaintext to a STRICT port to none."""
+    shutil.copytree(SHOP, tmp_path / "shop")
+    apps = tmp_path / "shop" / "apps.yaml"
+    one = "ports: [{port: 8080, name: grpc, protocol: TCP}]"
+    text = apps.read_text(encoding="utf-8")
+    assert one in text
+    apps.write_text(text.replace(one, f"{one[:-1]}, {{port: 8081, name: http}}]"), encoding="utf-8")
+    (tmp_path / "shop" / "policy.yaml").write_text(f"{POLICY}    to: [{{operation: {{ports: ['8081']}}}}]\n")
+    made = import_manifests(tmp_path / "shop", tmp_path / "scenario.yaml", force=False, survey=survey)
+    assert "{to: catalog, port: 8081}" in made.text
+    (tmp_path / "shop" / "policy.yaml").unlink()
+    loaded = load_scenario(import_manifests(tmp_path / "shop", made.file, force=True).file)
+    assert survey(loaded)("front", (), "catalog", ()) == Way()
+    refused = load_scenario(made.file, overrides=["mesh.destinations.catalog.tls=plaintext", "mesh.tls.mode=STRICT"])
+    assert survey(refused)("front", (), "catalog", ()) is None
 
 
 def test_a_call_that_nothing_lets_through_is_marked(tmp_path: Path) -> None:
