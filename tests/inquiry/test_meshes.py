@@ -195,7 +195,22 @@ def test_what_a_request_leaves_out_can_change(sides: Sides, key: str, value: str
     check_witnesses(each, comparison)
     (flip,) = (flip for flip in comparison.flips if (flip.caller.name, flip.callee.name) == ("front", "back"))
     assert all("as each side has it" in words for words in region_words(flip.region, comparison.space.dimensions))
+    assert flip.asks[0] == flip.asks[1] == flip.ask  # neither names what it leaves out
     assert not compare(each[0], each[0]).flips
+
+
+def test_what_a_request_leaves_out_beside_other_changes(sides: Sides) -> None:
+    """A caller that moves and speaks plaintext still moves; of one that is gone, or is refused, nothing is said."""
+    hall = rule("meshsim.site", "hall")
+    each = sides(["mesh.tls.mode=PERMISSIVE"], ["mesh.tls.mode=DISABLE", "services.front.replicas={shop: 1}"], hall)
+    comparison = compare(*each)
+    assert comparison.space.own == {"site"}
+    assert told(comparison, "front", "back") == {False}
+    assert compare(*sides([], ["services.front.service_account=other"], hall)).space.own == frozenset()
+    groups = ["mesh.tls.groups=[X25519]", "services.back.tls={groups: [P-256]}"]
+    each = sides(groups[:1], groups, rule("meshsim.tls.group", "X25519"))
+    assert compare(*each).space.own == {"group"}  # of strangers, who speak as the port likes it
+    assert compare(*each, narrowed(each[0], "front", "back")).space.own == frozenset()
 
 
 def test_services_that_share_an_identity_are_callers_of_their_own(sides: Sides) -> None:
@@ -229,6 +244,21 @@ def test_versions_of_one_side_stand_beside_the_whole_of_the_other(sides: Sides) 
             ("anyone", "back:old", now_allowed)
         }
         check_witnesses((one, other), comparison)
+
+
+def test_versions_are_compared_by_their_names(sides: Sides) -> None:
+    """A version stands beside the one that is called as it is; one that the other side does not have is named."""
+    version = (
+        "services.back.versions={{old: {{replicas: {{shop: 1}}, tls: {{mode: {}}}}}, {}: {{replicas: {{shop: 1}}}}}}"
+    )
+    settings = [
+        ["services.back.replicas=null", version.format(*one)] for one in (("PERMISSIVE", "new"), ("STRICT", "newer"))
+    ]
+    comparison = compare(*sides(*settings))
+    assert (comparison.only_before, comparison.only_after) == (("back:new",), ("back:newer",))
+    assert [(flip.caller.name, flip.callee.name, flip.now_allowed) for flip in comparison.flips] == [
+        ("anyone", "back:old", False)
+    ]
 
 
 def test_plaintext_on_one_side_is_asked_about_without_tls(sides: Sides) -> None:
@@ -279,6 +309,11 @@ def test_other_keys_are_not_exact(sides: Sides, tmp_path: Path) -> None:
     (said,) = compare(*each).space.approximate
     assert said == "tokens of joe are believed by other keys at back, front; those asked about are genuine to both"
     assert not compare(each[0], each[0]).space.approximate
+    desk = tokens(f"jwks: '{KEYS}'").replace("joe", "https://desk.mesh.example")
+    held = "fleets.users.token={issuer: desk}"
+    issuers = [[held, f"mesh.tokens={{issuers: {{desk: {{{more}}}}}}}"] for more in ("", "key_in_jwks: true")]
+    (said,) = compare(*sides(*issuers, desk)).space.approximate
+    assert said.startswith("tokens of https://desk.mesh.example are believed by other keys")
 
 
 def test_a_token_for_nobody_is_asked_about_as_one(sides: Sides) -> None:

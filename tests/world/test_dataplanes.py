@@ -268,6 +268,11 @@ FOREIGN = {
         (PUT_ATTACHED, [DISABLED], {"modern": "unreachable", "classic": "unreachable"}),
         (PUT_ATTACHED, [DISABLED, "mesh.destinations={new: {tls: auto}}"], {"modern": "ok", "classic": "ok"}),
         (PUT_ATTACHED, ["fleets.modern.tls={groups: [P-384]}"], {"modern": "tls-refused", "classic": "ok"}),
+        (
+            ATTACHED,
+            ["fleets.modern.tls={mode: DISABLE}", "mesh.tls.mode=PERMISSIVE"],
+            {"modern": "ok", "classic": "ok"},
+        ),
         (PUT_ATTACHED, ["mesh.destinations={new: {tls: plaintext}}"], {"modern": "reset", "classic": "reset"}),
         (FOREIGN, [*TOKENS, "services.new.ports={8080: {protocol: tcp}}"], {"modern": "ok", "classic": "ok"}),
         (
