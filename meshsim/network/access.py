@@ -28,6 +28,7 @@ class RadioAccess:
     """
 
     __slots__ = (
+        "_counted",
         "_direction",
         "_last_tail_ns",
         "_model",
@@ -69,6 +70,8 @@ class RadioAccess:
         self.held: deque[Train] = deque()
         """What waits for the end of a handover's interruption; the carrier's to keep."""
         self._last_tail_ns = 0
+        self._counted: list[Train] = []
+        """What left the last cell unsent, and is not to be counted against the promise once more."""
 
     def enter(self, train: Train, now_ns: int) -> int:
         """Offer ``train`` to the air; return what ``across`` does, or ``WAITING`` if that is to be asked later.
@@ -78,9 +81,7 @@ class RadioAccess:
         if self.interrupted_until_ns > now_ns:
             return INTERRUPTED
         promise = self.promise
-        train.beyond = False
-        if promise.limited and train.copies != COPY:
-            train.beyond = not promise.take(train.size_bytes, now_ns)
+        train.beyond = promise.limited and train.copies != COPY and self._is_beyond(train, now_ns)
         train.queue = self.medium.queues[self._slice]
         if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
             return LOST
@@ -102,9 +103,23 @@ class RadioAccess:
     def change(self, medium: SharedMedium, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
         """Go over to another cell's air; return the trains that waited for the last one's, which have to enter anew."""
         trains = self.medium.withdraw(leaves, now_ns)
-        self._waiting_bytes -= sum(train.size_bytes for train in trains)
         self.medium = medium
+        return self._take_along(trains)
+
+    def _take_along(self, trains: list[Train]) -> list[Train]:
+        """Take note of trains that waited and have to enter anew, and return them."""
+        self._waiting_bytes -= sum(train.size_bytes for train in trains)
+        if self.promise.limited:
+            self._counted = [one for one in self._counted if one in self.held] + trains
         return trains
+
+    def _is_beyond(self, train: Train, now_ns: int) -> bool:
+        """Say whether a train exceeds what is promised; it is counted when it is handed to the radio, and only then."""
+        for place, one in enumerate(self._counted):
+            if one is train:
+                del self._counted[place]
+                return train.beyond
+        return not self.promise.take(train.size_bytes, now_ns)
 
     def _refuse(self, train: Train, now_ns: int) -> bool:
         """Drop what finds no room in the buffer; say whether that is all of the train."""

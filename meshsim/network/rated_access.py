@@ -40,7 +40,7 @@ class RatedAccess(RadioAccess):
         if self.interrupted_until_ns > now_ns:
             return INTERRUPTED
         promise = self.promise
-        train.beyond = promise.limited and train.copies != COPY and not promise.take(train.size_bytes, now_ns)
+        train.beyond = promise.limited and train.copies != COPY and self._is_beyond(train, now_ns)
         train.queue = self._flow.reserve.rest
         if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
             return LOST
@@ -54,7 +54,6 @@ class RatedAccess(RadioAccess):
         """Go over to another cell's air, where nothing is guaranteed yet; return the trains that waited."""
         assert isinstance(medium, RatedMedium), "the cells of a radio are alike"
         trains = self._rated.withdraw_flow(self._flow, now_ns)
-        self._waiting_bytes -= sum(train.size_bytes for train in trains)
         self.medium = self._rated = medium
         self._flow = medium.new_flow(self._slice, self.promise.window_ns)
-        return trains
+        return self._take_along(trains)

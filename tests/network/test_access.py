@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from meshsim.network.access import RadioAccess
 from meshsim.network.medium import WAITING, SharedMedium, SliceQueue
 from meshsim.network.promise import AirPromise
 from meshsim.network.radio import DOWNLINK, UPLINK, FixedRadioModel, TraceRadioModel
+from meshsim.network.rated_access import RatedAccess
+from meshsim.network.rated_flow import ReserveQueue, reserve_of
+from meshsim.network.rated_medium import RatedMedium
 from meshsim.network.train import COPY, LOST, Train
 
-MS = 1_000_000
+MS = MBIT = 1_000_000
 
 
 def train(size_bytes: int, segments: int = 1, now_ns: int = 0) -> Train:
@@ -148,6 +153,31 @@ def test_a_lone_packet_needs_no_buffer() -> None:
     """A packet that finds nothing of its flow waiting is never dropped, however large it is."""
     _, hop = narrow(1_500)
     assert hop.enter(train(9_000), 0) == WAITING
+
+
+@pytest.mark.parametrize("rated", [False, True])
+def test_what_goes_along_to_another_cell_is_counted_once(rated: bool) -> None:
+    """A burst that the promise allows is within it after handovers, too; what comes on top then is beyond it."""
+    promise = AirPromise(20 * MS, max_burst_bytes=1_000)
+    model = FixedRadioModel("a", MS, MS)
+    cells = [air(MBIT) for _ in range(3)]
+    hop = RadioAccess(UPLINK, model, cells[0], "web", promise)
+    if rated:
+        web = [SliceQueue("web", 1_000_000, 9) for _ in cells]
+        queues = [{reserve_of("web"): ReserveQueue("reserve", one), "web": one} for one in web]
+        rated_cells = [RatedMedium(MBIT, one, interval_ns=500_000) for one in queues]
+        cells, hop = [*rated_cells], RatedAccess(UPLINK, model, rated_cells[0], "web", promise)
+    trains = [train(500), train(500)]
+    assert [hop.enter(one, 0) for one in trains] == [WAITING] * 2
+    first, second = hop.change(cells[1], lambda _: True, MS)
+    hop.enter(first, MS)
+    hop.held.append(second)  # it waits for the end of an interruption, in which the next one begins
+    for one in (*hop.change(cells[2], lambda _: True, 2 * MS), hop.held.popleft()):
+        hop.enter(one, 2 * MS)
+    assert [one.beyond for one in trains] == [False, False]
+    more = train(500)
+    hop.enter(more, 3 * MS)
+    assert more.beyond
 
 
 def test_what_waited_for_a_handover_is_all_there() -> None:
