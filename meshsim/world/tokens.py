@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from meshsim.identity.svid import Svid
-    from meshsim.policy.engine import PolicyEngine
+    from meshsim.policy.engine import Directory, PolicyEngine
     from meshsim.scenario.tokens import Flaw, HeldToken, StolenToken, TokenEndpoint
     from meshsim.scenario.tokens import Tokens as TokenSettings
     from meshsim.sidecar.commands import AskPolicy
@@ -88,6 +88,8 @@ class Tokens:
         """By workload, its version, and the number of the policies whose RequestAuthentications they come from."""
         self._held: dict[str, int] = {}
         """By which number of policies hosts go that have heard of a change, by name."""
+        self._directory: Directory | None = None
+        """Made once, and only if a waypoint serves somebody whose tokens are looked at: it has all hosts."""
 
     def signers(self, trust_domain: str) -> tuple[Issuer, ...]:
         """Return the issuers whose keys are in the bundle of a trust domain."""
@@ -163,9 +165,13 @@ class Tokens:
         """Whose tokens nobody looks at, since a waypoint would, for which Istio's policies or its place stand."""
         waypoints, policy = self._state.waypoints, self._state.policy
         placed = waypoints is not None and waypoints.is_served(service)
-        if not placed and (policy is None or policy.engine.name != "istio"):
+        if self._scenario.services[service].waypoint is None or (
+            not placed and (policy is None or policy.engine.name != "istio")
+        ):
             return frozenset()
-        return past_waypoint(service, directory_of(self._state))
+        if self._directory is None:
+            self._directory = directory_of(self._state)
+        return past_waypoint(service, self._directory)
 
     def hold(self, host: Host, number: int) -> None:
         """Have a host check tokens by the policies of this number from now on."""

@@ -10,10 +10,13 @@ import pytest
 from jwt.algorithms import ECAlgorithm
 
 from meshsim.identity.tokens import Issuer, kid_of, public_key
+from meshsim.policy.engine import Directory
 from meshsim.scenario import token_reasons
 from meshsim.scenario.errors import InvariantViolation
 from meshsim.scenario.loader import load_text
 from meshsim.world import tokens
+from meshsim.world.directory import directory_of
+from meshsim.world.state import State
 from tests.world.conftest import TWO_EDGES, Result, Simulate
 
 SCENARIO = (
@@ -217,6 +220,27 @@ def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: 
     assert rules(result, "thief") == {rule}
     refuser = "ns[default]-requestauthentication[desk]" if rule in token_reasons.REASONS else ""
     assert {row.refused_by for row in result.decisions if row.source == "thief"} == {refuser}
+
+
+@pytest.mark.parametrize(("served", "made"), [("", 0), (", waypoint: gate", 1)])
+def test_who_goes_past_waypoints_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: str, made: int
+) -> None:
+    """However many services look at tokens, all names of a mesh are gathered once for them, and never without one."""
+    gathered: list[int] = []
+
+    def gather(state: State) -> Directory:
+        gathered.append(len(list(state.hosts())))
+        return directory_of(state)
+
+    monkeypatch.setattr(tokens, "directory_of", gather)
+    (tmp_path / "a.yaml").write_text(AUTHENTICATION, encoding="utf-8")
+    more = [f"services.{name}={{replicas: {{edge-2: 1}}, work: {{constant: 1 ms}}{served}}}" for name in ("one", "two")]
+    more += ["services.planner.calls=[{to: one}, {to: two}]", "duration=100 ms", "fidelity=modelled"]
+    more += [f"services.planner.waypoint={'gate' if served else 'null'}", f"mesh.ambient={str(bool(served)).lower()}"]
+    result = Result(load_text(SCENARIO, tmp_path / "b.yaml", ["mesh.policy={engine: istio, files: [a.yaml]}", *more]))
+    assert result.requests
+    assert gathered == [5] * made, "all hosts are there: two devices and three replicas"
 
 
 def test_istios_objects_come_and_go_while_a_run_goes_on(tmp_path: Path) -> None:
