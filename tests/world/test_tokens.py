@@ -222,7 +222,10 @@ def test_istios_own_objects_are_carried_out(tmp_path: Path, token: str, ending: 
     assert {row.refused_by for row in result.decisions if row.source == "thief"} == {refuser}
 
 
-@pytest.mark.parametrize(("served", "made"), [("", 0), (", waypoint: gate", 1)])
+CHECK = "request_authentication: {issuers: [desk], required: false}"
+
+
+@pytest.mark.parametrize(("served", "made"), [("", 0), (f", waypoint: gate, {CHECK}", 1)])
 def test_who_goes_past_waypoints_is_looked_up_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: str, made: int
 ) -> None:
