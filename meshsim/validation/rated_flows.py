@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
-from meshsim.network.medium import NEVER, WAITING, SliceQueue
+from meshsim.network.medium import WAITING, SliceQueue
 from meshsim.network.rated_flow import ReserveQueue, reserve_of
 from meshsim.network.rated_medium import RatedMedium
 from meshsim.network.train import Train
+from meshsim.validation.clocked_medium import ClockedMedium
 from meshsim.world.clock import Clock
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class FullCell:
         queues = {reserve_of("rest"): ReserveQueue("reserve", rest), "rest": rest, "control": SliceQueue("", 0, 10)}
         self._medium = RatedMedium(CELL_KBPS * KBIT, queues, interval_ns=MS // 2)
         self._medium.reserve("rest", sum(OWED_KBPS.values()) * 1_000_000 // CELL_KBPS, 0)
+        self._on_clock = ClockedMedium(self._clock, self._medium, self._sent, TO_MS * MS)
         self._flows: dict[str, RatedFlow] = {}
         for name, owed_kbps in OWED_KBPS.items():
             self._flows[name] = self._medium.new_flow("rest", WINDOW_MS * MS)
@@ -80,7 +82,7 @@ class FullCell:
         )
         if sent_ns != WAITING:
             self._sent(train)
-        self._watch()
+        self._on_clock.watch()
 
     def _sent(self, train: Train) -> None:
         name = train.slice
@@ -89,22 +91,6 @@ class FullCell:
         self._on_way[name].remove(train)
         if self._clock.now_ns >= FROM_MS * MS:
             self.bytes[name] += train.size_bytes
-
-    def _watch(self) -> None:
-        wanted_ns = self._medium.next_ns
-        if wanted_ns < self._medium.wake_ns:
-            self._medium.wake_ns = wanted_ns
-            self._clock.at(wanted_ns, self._advance)
-
-    def _advance(self, _: None) -> None:
-        now_ns = self._clock.now_ns
-        if now_ns == self._medium.wake_ns:
-            self._medium.wake_ns = NEVER
-        done = self._medium.advance(now_ns)
-        if done is not None:
-            self._sent(done)
-        if now_ns < TO_MS * MS:
-            self._watch()
 
 
 def found_kbps(offered_kbps: int, rest_kbps: int) -> tuple[float, float, int]:

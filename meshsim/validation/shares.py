@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import exp
 
-from meshsim.network.medium import NEVER, WAITING, SharedMedium, SliceQueue
+from meshsim.network.medium import WAITING, SharedMedium, SliceQueue
 from meshsim.network.train import Train
 from meshsim.validation.claims import REPLICATIONS, Claim, in_interval, within
+from meshsim.validation.clocked_medium import ClockedMedium
 from meshsim.validation.section import Section
 from meshsim.world.clock import Clock
 from meshsim.world.streams import Streams
@@ -88,6 +89,7 @@ class _TwoPriorities:
         self._clock = Clock()
         self._queues = {name: SliceQueue(name, 0, PRIORITIES[name]) for name in loads}
         self._medium = SharedMedium(BANDWIDTH_BPS, self._queues, interval_ns=slot_ns)
+        self._on_clock = ClockedMedium(self._clock, self._medium, self._sent)
         self._draws = {
             name: tuple(streams.stream("priorities", str(number), name, what).expovariate for what in ("gaps", "sizes"))
             for name in loads
@@ -124,23 +126,10 @@ class _TwoPriorities:
         sent_ns = self._medium.offer(name, train, now_ns)
         if sent_ns != WAITING:
             self._sojourns_ns[name].append(sent_ns - now_ns)
-        self._watch()
+        self._on_clock.watch()
 
-    def _watch(self) -> None:
-        """See to it that the medium is called when it wants to be, as those who own one do."""
-        wanted_ns = self._medium.next_ns
-        if wanted_ns < self._medium.wake_ns:
-            self._medium.wake_ns = wanted_ns
-            self._clock.at(wanted_ns, self._advance)
-
-    def _advance(self, _: None) -> None:
-        now_ns = self._clock.now_ns
-        if now_ns == self._medium.wake_ns:
-            self._medium.wake_ns = NEVER
-        done = self._medium.advance(now_ns)
-        if done is not None:
-            self._sojourns_ns[done.slice].append(now_ns - done.tail_ns)
-        self._watch()
+    def _sent(self, train: Train) -> None:
+        self._sojourns_ns[train.slice].append(self._clock.now_ns - train.tail_ns)
 
 
 Offer = tuple[float, float]
