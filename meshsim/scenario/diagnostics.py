@@ -178,12 +178,13 @@ def _union_tag(detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
 
 _OF_ONE_QUANTITY = ("at_most", "constant", "poisson")
 """First keys of mappings in which a bare quantity may have been meant: bounds, work, arrivals."""
+_QUANTITY = re.compile(r"[0-9.]+\s*[^\s0-9]*")
 
 
 def _mapping(_detail: ErrorDetails, value: Any, spot: Spot, path: Path) -> str:
     keys = known_keys(spot, value)
     what = f"a mapping with {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}" if keys else "a mapping of names"
-    if keys and keys[0] in _OF_ONE_QUANTITY and isinstance(value, str | int) and not isinstance(value, bool):
+    if keys and keys[0] in _OF_ONE_QUANTITY and isinstance(value, str | int) and _QUANTITY.fullmatch(str(value)):
         # a bare quantity says how much, and not what of it; a share is mostly one that is wanted
         key = "at_least" if keys[0] == "at_most" and str(value).endswith("%") else keys[0]
         what += f", such as {{{key}: {shorten(str(value), 40)}}}"
