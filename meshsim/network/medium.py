@@ -203,7 +203,7 @@ class SharedMedium:
         size_bytes = train.size_bytes
         queue.sent_bytes += size_bytes
         idle = self._run_queue is None and self._busy_until_ns <= now_ns
-        if idle and size_bytes <= self._chunk_bytes and not queue.waiting:
+        if idle and size_bytes <= self._chunk_bytes and not self._is_awaited(now_ns):
             if queue.has_tokens(self._bandwidth_bps, self._window_ns, now_ns):
                 queue.pay(size_bytes, self._chunk_bytes)
             serialisation_ns = size_bytes * _BITS_NS // self._bandwidth_bps
@@ -219,6 +219,10 @@ class SharedMedium:
         elif self._run_queue is not None and self.isolated and queue is not self._run_queue:
             self._cut(now_ns)
         return WAITING
+
+    def _is_awaited(self, now_ns: int) -> bool:
+        """Say whether something waits for the medium, which is free: if at all, it is free since this very instant."""
+        return self._busy_until_ns == now_ns and any(queue.waiting for queue in self._order)
 
     def withdraw(self, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
         """Take out the trains that leave before they were sent whole; return them, the longest there first."""

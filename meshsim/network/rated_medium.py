@@ -49,7 +49,7 @@ class RatedMedium(SharedMedium):
         reserve, rest = flow.reserve, flow.reserve.rest
         size_bytes = train.size_bytes
         idle = self._run_queue is None and self._busy_until_ns <= now_ns
-        if idle and size_bytes <= self._chunk_bytes and not rest.waiting:
+        if idle and size_bytes <= self._chunk_bytes and not rest.waiting and not self._is_awaited(now_ns):
             queue = self._idle_queue(flow, now_ns)
             if queue is reserve:
                 flow.served_to_ns = max(flow.served_to_ns, reserve.served_to_ns)

@@ -160,6 +160,19 @@ def test_what_leaves_takes_no_more_of_the_medium(
     assert at.next_ns == NEVER
 
 
+@given(isolated=st.booleans())
+def test_what_waits_goes_before_what_comes_as_the_medium_falls_free(isolated: bool) -> None:
+    """A train that comes at the very instant at which the medium falls free does not overtake what waits for that."""
+    at = medium(8 * MBIT, isolated=isolated, control=(20, 1), video=(20, 5))
+    first, waits, comes = train(400), train(400), train(400)
+    assert at.offer("video", first, 0) == 400_000
+    assert at.offer("control", waits, 100_000) == WAITING
+    assert at.offer("video", comes, 400_000) == WAITING
+    assert at.advance(400_000) is None  # it was awaited then, and has begun with what waited
+    assert (at.next_ns, at.advance(800_000)) == (800_000, waits)
+    assert (at.next_ns, at.advance(1_200_000)) == (1_200_000, comes)
+
+
 def test_equals_borrow_in_turn() -> None:
     """Of slices with one priority none has more of what is left over than another, whatever their order."""
     at = medium(8 * MBIT, one=(10, 5), other=(20, 5), last=(10, 6))
