@@ -85,7 +85,7 @@ class RadioAccess:
         train.queue = self.medium.queues[self._slice]
         if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
             return LOST
-        sent_ns = self.medium.offer(self._slice, train, now_ns)
+        sent_ns = self._offer(train, now_ns)
         if sent_ns != WAITING:
             return self._cross(train, sent_ns)
         self._waiting_bytes += train.size_bytes
@@ -95,6 +95,10 @@ class RadioAccess:
         """Do as ``enter`` does for a train that had to wait and was sent by ``sent_ns``."""
         self._waiting_bytes -= train.size_bytes
         return self._cross(train, sent_ns)
+
+    def _offer(self, train: Train, now_ns: int) -> int:
+        """Have a train wait in the slice's queue, if it has to; return what the medium says."""
+        return self.medium.offer(self._slice, train, now_ns)
 
     def guarantee(self, rate_bps: int, now_ns: int) -> None:
         """Guarantee the device this bit rate in the slice from now on; 0 for none."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meshsim.network.access import INTERRUPTED, RadioAccess
-from meshsim.network.medium import WAITING, SharedMedium
+from meshsim.network.access import RadioAccess
+from meshsim.network.medium import SharedMedium
 from meshsim.network.promise import AirPromise
 from meshsim.network.radio import RadioModel
 from meshsim.network.rated_medium import RatedMedium
-from meshsim.network.train import COPY, LOST, NO_LIMIT, Train
+from meshsim.network.train import NO_LIMIT, Train
 
 
 class RatedAccess(RadioAccess):
@@ -35,20 +35,9 @@ class RatedAccess(RadioAccess):
         super().guarantee(rate_bps, now_ns)
         self._flow.guarantee(rate_bps, now_ns)
 
-    def enter(self, train: Train, now_ns: int) -> int:
-        """Do as any radio access does."""
-        if self.interrupted_until_ns > now_ns:
-            return INTERRUPTED
-        promise = self.promise
-        train.beyond = promise.limited and train.copies != COPY and self._is_beyond(train, now_ns)
-        train.queue = self._flow.reserve.rest
-        if self._waiting_bytes + train.size_bytes > self.buffer_bytes and self._refuse(train, now_ns):
-            return LOST
-        sent_ns = self._rated.offer_of(self._flow, train, now_ns)
-        if sent_ns != WAITING:
-            return self._cross(train, sent_ns)
-        self._waiting_bytes += train.size_bytes
-        return WAITING
+    def _offer(self, train: Train, now_ns: int) -> int:
+        """Have a train wait in the flow, if it has to; return what the medium says."""
+        return self._rated.offer_of(self._flow, train, now_ns)
 
     def change(self, medium: SharedMedium, leaves: Callable[[Train], bool], now_ns: int) -> list[Train]:
         """Go over to another cell's air, where nothing is guaranteed yet; return the trains that waited."""
